@@ -1,0 +1,66 @@
+import eslint from '@eslint/js';
+import prettier from 'eslint-config-prettier';
+import tseslint from 'typescript-eslint';
+
+/** Which workspace package may import which. Anything absent here is an error. */
+const layers = {
+  'task-graph': [],
+  lora: [],
+  kernels: [],
+  model: ['lora', 'kernels'],
+  trainer: ['task-graph', 'lora'],
+  benchmarks: ['task-graph', 'lora', 'kernels', 'model', 'trainer'],
+  contextlora: ['task-graph', 'lora', 'kernels', 'model', 'trainer', 'benchmarks'],
+};
+const names = Object.keys(layers);
+
+export default tseslint.config(
+  { ignores: ['**/dist/**', '**/coverage/**', '.nx/**', 'demo-output/**', 'tools/base-model/work/**'] },
+  eslint.configs.recommended,
+  ...tseslint.configs.strictTypeChecked,
+  ...tseslint.configs.stylisticTypeChecked,
+  {
+    languageOptions: {
+      parserOptions: {
+        projectService: { allowDefaultProject: ['eslint.config.mjs', 'jest.config.mjs'] },
+        tsconfigRootDir: import.meta.dirname,
+      },
+    },
+    rules: {
+      // Numbers in messages are what messages are for.
+      '@typescript-eslint/restrict-template-expressions': [
+        'error',
+        { allowNumber: true, allowBoolean: true },
+      ],
+    },
+  },
+  ...names.map((name) => ({
+    files: [`packages/${name}/src/**/*.ts`],
+    rules: {
+      'no-restricted-imports': [
+        'error',
+        {
+          patterns: [
+            {
+              group: names
+                .filter((n) => n !== name && !layers[name].includes(n))
+                .flatMap((n) => (n === 'contextlora' ? [n] : [`@contextlora/${n}`, `@contextlora/${n}/*`])),
+              message: `not in the layers of ${name} (eslint.config.mjs)`,
+            },
+            {
+              group: ['@contextlora/*/src/*', '@contextlora/*/dist/*', '../../*/src/*'],
+              message: 'import the public entry point',
+            },
+            { regex: '(^|/)index\\.js$', message: 'index.ts only re-exports; import the file itself' },
+          ].filter((p) => !p.group || p.group.length > 0),
+        },
+      ],
+    },
+  })),
+  {
+    files: ['**/*.{mjs,js}'],
+    ...tseslint.configs.disableTypeChecked,
+    languageOptions: { globals: { process: 'readonly', console: 'readonly', URL: 'readonly' } },
+  },
+  prettier,
+);

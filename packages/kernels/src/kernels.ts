@@ -1,0 +1,178 @@
+/**
+ * The operations of a transformer layer as explicit forward / backward pairs on tfjs-core tensors.
+ *
+ * There is no tape: `forward` returns what its `backward` needs in `saved`, the caller keeps it exactly as long as it wants
+ * and disposes it. Activations are `[rows, features]` with `rows = batch × time`, batch-major. Every returned tensor belongs
+ * to the caller; inputs are never disposed. Several implementations ("grounds") share this one signature and agree within
+ * 1e-5 relative.
+ */
+import type { Tensor2D } from '@tensorflow/tfjs-core';
+
+/** A frozen base weight, laid out as its ground likes it. Made by {@link Kernels.prepareLinear}. */
+export interface LinearWeight {
+  readonly outFeatures: number;
+  readonly inFeatures: number;
+  readonly hasBias: boolean;
+  dispose(): void;
+}
+
+/** One active rank segment of a linear layer: adds `scale · B (A x)`. */
+export interface LoraSegment {
+  /** `[rank, in]` */
+  readonly a: Tensor2D;
+  /** `[out, rank]` */
+  readonly b: Tensor2D;
+  /** alpha / rank, or alpha / sqrt(rank) for rsLoRA, times the dependency gate if there is one. */
+  readonly scale: number;
+  /** Whether `linearBackward` owes the gradients of a and b. */
+  readonly train: boolean;
+}
+
+export interface SegmentGradient {
+  /** `[rank, in]` */
+  readonly a: Tensor2D;
+  /** `[out, rank]` */
+  readonly b: Tensor2D;
+}
+
+/** What a backward needs of its forward. Tensors in it may alias the forward's inputs: `dispose` frees only what it owns. */
+export interface Saved {
+  dispose(): void;
+}
+
+export interface Forward {
+  readonly y: Tensor2D;
+  readonly saved: Saved;
+}
+
+/** How the rows of an activation are laid out for attention. */
+export interface AttentionShape {
+  readonly batch: number;
+  readonly time: number;
+  readonly heads: number;
+  /** Grouped-query attention: query head h uses key/value head floor(h · kvHeads / heads). */
+  readonly kvHeads: number;
+  readonly headDim: number;
+  /** Causal for a decoder, not for a vision tower. */
+  readonly causal: boolean;
+  /** Per batch row the first key that may be attended to (left padding); 0 for all when absent. */
+  readonly firstKeys?: readonly number[];
+}
+
+/** Cosines and sines of every position and half head dimension, `[time, headDim / 2]` each, row-major. */
+export interface RotaryTable {
+  readonly time: number;
+  readonly halfDim: number;
+  readonly cos: Float32Array;
+  readonly sin: Float32Array;
+}
+
+export interface RotaryShape {
+  readonly batch: number;
+  readonly time: number;
+  readonly heads: number;
+  readonly headDim: number;
+}
+
+export type GeluVariant = 'tanh' | 'erf' | 'quick';
+
+export interface AdamWOptions {
+  readonly learningRate: number;
+  readonly beta1: number;
+  readonly beta2: number;
+  readonly epsilon: number;
+  /** Decoupled: `p ← p − lr · weightDecay · p` before the Adam step. */
+  readonly weightDecay: number;
+  /** Step number, from 1. */
+  readonly step: number;
+  /** Every gradient is multiplied by this first (global-norm clipping, mean over micro-batches). */
+  readonly gradientScale: number;
+}
+
+export interface Kernels {
+  /** Which implementation this is; `contextlora doctor` shows it. */
+  readonly ground: 'reference' | 'onnx';
+
+  /** Takes a frozen weight `[out, in]` row-major and its bias `[out]`. */
+  prepareLinear(
+    weight: Float32Array,
+    outFeatures: number,
+    inFeatures: number,
+    bias?: Float32Array,
+  ): LinearWeight;
+
+  /** y = x Wᵀ + bias + Σ scale · (x Aᵀ) Bᵀ; x `[rows, in]`, y `[rows, out]`. */
+  linear(x: Tensor2D, weight: LinearWeight, segments?: readonly LoraSegment[]): Forward;
+
+  /**
+   * dx = dy W + Σ scale · (dy B) A, and per segment with `train`: dA = scale · (dy B)ᵀ x, dB = scale · dyᵀ (x Aᵀ).
+   * With `input: false` dx is null and not computed; a frozen segment's gradient is null and not computed.
+   */
+  linearBackward(
+    dy: Tensor2D,
+    saved: Saved,
+    weight: LinearWeight,
+    segments: readonly LoraSegment[],
+    owed: { readonly input: boolean },
+  ): { dx: Tensor2D | null; segments: (SegmentGradient | null)[] };
+
+  /** y = x · gain / sqrt(mean(x²) + epsilon) */
+  rmsNorm(x: Tensor2D, gain: Float32Array, epsilon: number): Forward;
+  rmsNormBackward(dy: Tensor2D, saved: Saved, gain: Float32Array): Tensor2D;
+
+  /** y = (x − mean) / sqrt(variance + epsilon) · gain + bias */
+  layerNorm(x: Tensor2D, gain: Float32Array, bias: Float32Array, epsilon: number): Forward;
+  layerNormBackward(dy: Tensor2D, saved: Saved, gain: Float32Array): Tensor2D;
+
+  /** Rotates the two halves of each head; row r of batch item i at time t uses table row `offset + t`. */
+  rotary(x: Tensor2D, table: RotaryTable, shape: RotaryShape, offset?: number): Tensor2D;
+  rotaryBackward(dy: Tensor2D, table: RotaryTable, shape: RotaryShape, offset?: number): Tensor2D;
+
+  /** softmax(q kᵀ / sqrt(headDim) + mask) v; q `[rows, heads · headDim]`, k and v `[rows, kvHeads · headDim]`. */
+  attention(q: Tensor2D, k: Tensor2D, v: Tensor2D, shape: AttentionShape): Forward;
+  attentionBackward(
+    dy: Tensor2D,
+    saved: Saved,
+    shape: AttentionShape,
+  ): { dq: Tensor2D; dk: Tensor2D; dv: Tensor2D };
+
+  /** y = silu(gate) · up */
+  swiglu(gate: Tensor2D, up: Tensor2D): Forward;
+  swigluBackward(dy: Tensor2D, saved: Saved): { dGate: Tensor2D; dUp: Tensor2D };
+
+  gelu(x: Tensor2D, variant: GeluVariant): Forward;
+  geluBackward(dy: Tensor2D, saved: Saved): Tensor2D;
+
+  /** x + y, without broadcasting. */
+  add(x: Tensor2D, y: Tensor2D): Tensor2D;
+
+  /** Row i of the result is row `indices[i]` of x. */
+  gatherRows(x: Tensor2D, indices: Int32Array): Tensor2D;
+  /** Adds row i of dy to row `indices[i]` of a zero `[rows, features]`. */
+  gatherRowsBackward(dy: Tensor2D, indices: Int32Array, rows: number): Tensor2D;
+
+  /**
+   * Weighted sum over rows of −log softmax(logits)[target], and its gradient.
+   * Numerically safe (log-sum-exp). `weights[i]` is usually 1 / number of rows; 0 leaves a row out.
+   */
+  crossEntropy(
+    logits: Tensor2D,
+    targets: Int32Array,
+    weights: Float32Array,
+  ): { loss: number; dLogits: Tensor2D };
+
+  /**
+   * One AdamW step in place over flat buffers of equal length (Loshchilov & Hutter 2019; torch.optim.AdamW).
+   * Moments exist only for what is trained.
+   */
+  adamW(
+    parameters: Float32Array,
+    gradients: Float32Array,
+    firstMoment: Float32Array,
+    secondMoment: Float32Array,
+    options: AdamWOptions,
+  ): void;
+
+  /** Frees what the ground itself keeps (sessions, scratch). */
+  dispose(): void;
+}

@@ -1,0 +1,1 @@
+export type { PhaseSetting, Prediction, StepOptions, StepResult, TrainableModel } from './trainable-model.js';
