@@ -1,1 +1,45 @@
-export {};
+export { drawSituation, type DrawnSituation } from './iov/draw-situation.js';
+export {
+  decideStrategy,
+  iovTasks,
+  labelsOf,
+  roadLabelOf,
+  roadLabels,
+  speedLimits,
+  strategyLabels,
+  vehicleLabels,
+  weatherLabelOf,
+  weatherLabels,
+  type IovTask,
+  type RoadLabel,
+  type Situation,
+  type SpeedLimit,
+  type StrategyLabel,
+  type VehicleLabel,
+  type WeatherLabel,
+} from './iov/iov-labels.js';
+export { linearProbe, type LinearProbeOptions, type ProbeSet } from './linear-probe.js';
+export {
+  airWords,
+  biggestOf,
+  captionsOf,
+  groundWords,
+  pictureWords,
+  questionsOf,
+  type Question,
+} from './pretraining/captions.js';
+export { drawPretrainingScene } from './pretraining/draw-pretraining-scene.js';
+export { pretrainingText } from './pretraining/pretraining-text.js';
+export { readingWords } from './pretraining/reading-words.js';
+export { emergencyVehicles, nouns, ordinaryVehicles, roadsideThings, walkers } from './scenes/icons.js';
+export { createSceneRenderer, type ScenePixels, type SceneRenderer } from './scenes/render-scene.js';
+export {
+  grounds,
+  sceneSizePixels,
+  weathers,
+  type Ground,
+  type IconStyle,
+  type Scene,
+  type SceneObject,
+  type Weather,
+} from './scenes/scene.js';

@@ -1,0 +1,101 @@
+/** Draws a road situation whose answer to one task is given, so that classes are balanced. */
+import type { KeyedRandom } from '@contextlora/lora';
+
+import { emergencyVehicles, ordinaryVehicles, roadsideThings, walkers } from '../scenes/icons.js';
+import { grounds, type IconStyle, type Scene, type SceneObject, weathers } from '../scenes/scene.js';
+import {
+  decideStrategy,
+  type IovTask,
+  roadLabelOf,
+  type Situation,
+  speedLimits,
+  type VehicleLabel,
+  vehicleLabels,
+  weatherLabelOf,
+} from './iov-labels.js';
+
+export interface DrawnSituation {
+  readonly scene: Scene;
+  readonly situation: Situation;
+  /** The right answer of every task. */
+  readonly answers: Readonly<Record<IovTask, string>>;
+}
+
+/** Draws until the answer of `task` is `label`; `appearance` keys what the picture adds. */
+export function drawSituation(
+  task: IovTask,
+  label: string,
+  { random, style, appearance }: { random: KeyedRandom; style: IconStyle; appearance: string },
+): DrawnSituation {
+  const pick = <T>(items: readonly T[]): T => items[random.integer(items.length)] as T;
+  for (;;) {
+    const vehicle = pick(vehicleLabels);
+    const look = pick(weathers);
+    const ground = pick(grounds);
+    const limit = pick(speedLimits);
+    const weather = weatherLabelOf(look);
+    const road = roadLabelOf(ground, weather);
+    const situation = { vehicle, weather, road, limit };
+    const answers = { vehicle, weather, road, strategy: decideStrategy(situation) };
+    if (answers[task] !== label) continue;
+    const objects = [...trafficOf(vehicle, random), ...roadside(random)];
+    return { situation, answers, scene: { weather: look, ground, objects, style, appearance } };
+  }
+}
+
+/** What stands or moves on the road ahead. */
+function trafficOf(vehicle: VehicleLabel, random: KeyedRandom): SceneObject[] {
+  const between = (low: number, high: number) => low + (high - low) * random.next();
+  const pick = <T>(items: readonly T[]): T => items[random.integer(items.length)] as T;
+  switch (vehicle) {
+    case 'free':
+      return [];
+    case 'following':
+      return [
+        {
+          icon: pick(ordinaryVehicles),
+          x: 32 + between(-5, 5),
+          y: between(28, 35),
+          sizePixels: between(11, 15),
+        },
+      ];
+    case 'close':
+      return [
+        {
+          icon: pick(ordinaryVehicles),
+          x: 32 + between(-7, 7),
+          y: between(42, 50),
+          sizePixels: between(23, 30),
+        },
+      ];
+    case 'emergency':
+      return [
+        {
+          icon: pick(emergencyVehicles),
+          x: 32 + between(-10, 10),
+          y: between(32, 50),
+          sizePixels: between(15, 28),
+        },
+      ];
+    case 'crossing':
+      return [
+        { icon: pick(walkers), x: 32 + between(-12, 12), y: between(34, 52), sizePixels: between(14, 24) },
+      ];
+    default:
+      return vehicle satisfies never;
+  }
+}
+
+/** Distraction at the roadside: things, and parked vehicles that are no traffic ahead. */
+function roadside(random: KeyedRandom): SceneObject[] {
+  return Array.from({ length: random.integer(3) }, () => {
+    const left = random.next() < 0.5;
+    const kinds = random.next() < 0.35 ? ordinaryVehicles : roadsideThings;
+    return {
+      icon: kinds[random.integer(kinds.length)] ?? kinds[0],
+      x: left ? 4 + 6 * random.next() : 54 + 6 * random.next(),
+      y: 26 + 16 * random.next(),
+      sizePixels: 10 + 5 * random.next(),
+    };
+  });
+}

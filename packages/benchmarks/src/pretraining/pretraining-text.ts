@@ -1,0 +1,18 @@
+/** One pre-training text about one scene: captions and questions in random order. */
+import type { KeyedRandom } from '@contextlora/lora';
+
+import type { Scene } from '../scenes/scene.js';
+import { captionsOf, questionsOf } from './captions.js';
+
+export function pretrainingText(scene: Scene, random: KeyedRandom): string {
+  const [things, ...rest] = captionsOf(scene);
+  const sentences = [
+    ...(random.next() < 0.6 && things ? [things] : []),
+    ...rest.filter(() => random.next() < 0.5),
+    ...random
+      .shuffle(questionsOf(scene, random))
+      .slice(0, 3)
+      .map(({ question, answer }) => `${question} ${answer}`),
+  ];
+  return `${random.shuffle(sentences).join(' . ')} .`;
+}

@@ -1,0 +1,74 @@
+import { createHash } from 'node:crypto';
+
+import type { PhaseSetting, Prediction, TrainableModel } from '@contextlora/trainer';
+
+/** What the fake learns from: the answer is a number in words it adds up. */
+export interface FakeExample {
+  readonly prompt: string;
+  readonly answer: string;
+}
+
+/** A model of one number a task: enough to see who was trained, with which data, in which order. */
+export class FakeModel implements TrainableModel<FakeExample> {
+  readonly weights: Record<string, number> = {};
+  readonly calls: string[] = [];
+  /** Tasks the next step also writes to, although it must not. */
+  leaksInto: string[] = [];
+  #moments: Record<string, number> = {};
+  #phase: PhaseSetting | undefined;
+
+  constructor(tasks: readonly string[]) {
+    for (const task of tasks) this.weights[task] = 0;
+  }
+
+  setPhase(phase: PhaseSetting): Promise<void> {
+    this.#phase = phase;
+    this.#moments = Object.fromEntries(phase.tasks.map((task) => [task, 0]));
+    this.calls.push(`phase ${phase.tasks.join('+')}`);
+    return Promise.resolve();
+  }
+
+  step(
+    task: string,
+    microBatches: readonly (readonly FakeExample[])[],
+    { learningRate }: { learningRate: number },
+  ) {
+    const examples = microBatches.flat();
+    const gradient = examples.reduce((sum, { answer }) => sum + answer.length, 0) / examples.length;
+    this.#moments[task] = 0.9 * (this.#moments[task] ?? NaN) + gradient;
+    const trained = Object.entries(this.#phase?.roles[task] ?? {}).filter(([, role]) => role === 'train');
+    for (const [id] of trained)
+      this.weights[id] = (this.weights[id] ?? 0) - learningRate * (this.#moments[task] ?? 0);
+    for (const id of this.leaksInto) this.weights[id] = (this.weights[id] ?? 0) + 1e-9;
+    this.calls.push(`step ${task}: ${examples.map(({ prompt }) => prompt).join(' ')}`);
+    return Promise.resolve({ loss: Math.abs(gradient), tokens: examples.length, gradientNorm: gradient });
+  }
+
+  predict(task: string, examples: readonly FakeExample[]): Promise<Prediction[]> {
+    return Promise.resolve(examples.map(({ prompt }) => ({ answer: `${task}(${prompt})` })));
+  }
+
+  hashSegment(task: string): Promise<string> {
+    const bytes = Buffer.from(Float64Array.of(this.weights[task] ?? 0).buffer);
+    return Promise.resolve(createHash('sha256').update(bytes).digest('hex'));
+  }
+
+  saveState(): Promise<Record<string, Uint8Array>> {
+    const state = JSON.stringify({ weights: this.weights, moments: this.#moments });
+    return Promise.resolve({ 'state.json': Buffer.from(state) });
+  }
+
+  restoreState(files: Readonly<Record<string, Uint8Array>>): Promise<void> {
+    const { weights, moments } = JSON.parse(Buffer.from(files['state.json'] ?? '').toString()) as {
+      weights: Record<string, number>;
+      moments: Record<string, number>;
+    };
+    Object.assign(this.weights, weights);
+    this.#moments = moments;
+    return Promise.resolve();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return Promise.resolve();
+  }
+}

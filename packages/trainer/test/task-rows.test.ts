@@ -1,0 +1,80 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { accuracy, answerSlots, composeAnswers, macroAverage, readTaskRows } from '@contextlora/trainer';
+import type { TaskSpec } from '@contextlora/task-graph';
+
+import { FakeModel } from './fake-model.js';
+import { sceneGraph, sceneTasks } from './scene-tasks.js';
+
+let directory: string;
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'rows-'));
+});
+afterAll(() => rm(directory, { recursive: true, force: true }));
+
+const road = sceneTasks[2] as TaskSpec;
+
+async function fileOf(lines: unknown[]): Promise<string> {
+  const path = join(directory, `${lines.length}-${Math.abs(JSON.stringify(lines).length)}.jsonl`);
+  await writeFile(
+    path,
+    lines.map((line) => (typeof line === 'string' ? line : JSON.stringify(line))).join('\n'),
+  );
+  return path;
+}
+
+test('rows are read with their image path resolved beside the file', async () => {
+  const path = await fileOf([{ image: 'a/1.png', parents: { weather: 'yes' }, answer: 'no' }]);
+  expect(await readTaskRows(path, road)).toEqual([
+    { image: join(directory, 'a/1.png'), text: '', parents: { weather: 'yes' }, answer: 'no' },
+  ]);
+});
+
+test('every bad line is named at once', async () => {
+  const path = await fileOf([
+    '{',
+    { parents: { weather: 'yes' }, answer: 'maybe' },
+    { answer: 'yes' },
+    { parents: { weather: 'no' }, answer: 'yes' },
+    { parents: { weather: 'no' }, answer: 3 },
+  ]);
+  await expect(readTaskRows(path, road)).rejects.toThrow(
+    /line 1: not JSON[\s\S]*line 2: answer "maybe" is no label of task "road" \(yes, no\)[\s\S]*line 3: the instruction of "road" has a slot for "weather"[\s\S]*line 5: "answer" must be a string, got number/,
+  );
+});
+
+test('a missing file says which task names it', async () => {
+  await expect(readTaskRows(join(directory, 'none.jsonl'), road)).rejects.toThrow(
+    /no such file; task "road" names it/,
+  );
+});
+
+test('only direct slots are asked for', () => {
+  expect(answerSlots(sceneTasks[3] as TaskSpec)).toEqual(['vehicle', 'road']);
+});
+
+test('a composed answer carries every intermediate answer, each given to the next', async () => {
+  const answers = await composeAnswers(
+    new FakeModel([]),
+    sceneGraph(),
+    'strategy',
+    [{ text: 'limit 80 .' }],
+    {
+      exampleOf: (_, prompt) => ({ prompt, answer: '' }),
+    },
+  );
+  expect(Object.keys(answers)).toEqual(['vehicle', 'weather', 'road', 'strategy']);
+  expect(answers['road']?.[0]?.answer).toBe('road(weather weather(weather ?) . road ?)');
+  expect(answers['strategy']?.[0]?.answer).toBe(
+    'strategy(limit 80 . vehicle vehicle(traffic ?) . road road(weather weather(weather ?) . road ?) . do ?)',
+  );
+});
+
+test('accuracy refuses lists of unequal length', () => {
+  expect(accuracy(['a', 'b'], ['a', 'c'])).toBe(0.5);
+  expect(macroAverage([0.5, 1])).toBe(0.75);
+  expect(() => accuracy(['a'], [])).toThrow('trainer/accuracy');
+});
