@@ -1,0 +1,71 @@
+/** How the ranks of a layer are shared out among the tasks that own some of it: strategies, each a function. */
+import type { LinearShape } from './partition.js';
+
+export interface AllocationTask {
+  readonly id: string;
+  readonly dependsOn: readonly string[];
+  /** Relative weight; 1 when absent. */
+  readonly share?: number;
+}
+
+/** Ranks of each task in one layer, in the order of the tasks; their sum is `rank`. A task with 0 is absent there. */
+export type Allocate = (
+  rank: number,
+  tasks: readonly AllocationTask[],
+  layer: { readonly linear: LinearShape; readonly depthCount: number },
+) => readonly number[];
+
+/** Equal ranks; what does not divide goes to the first tasks. */
+export const allocateUniform: Allocate = (rank, tasks) =>
+  largestRemainder(
+    rank,
+    tasks.map(() => 1),
+  );
+
+/** In proportion to each task's `share`, at least 1 each. */
+export const allocateByShare: Allocate = (rank, tasks) =>
+  largestRemainder(
+    rank,
+    tasks.map(({ share }) => share ?? 1),
+  );
+
+/** Deeper tasks of the graph own more of the upper layers: weight 1 + level · depth / (levels · layers). */
+export const allocateByDepth: Allocate = (rank, tasks, { linear, depthCount }) => {
+  const levels = levelsOf(tasks);
+  const highest = Math.max(1, ...levels);
+  const height = linear.depth === undefined || depthCount < 2 ? 0 : linear.depth / (depthCount - 1);
+  return largestRemainder(
+    rank,
+    levels.map((level) => 1 + 3 * (1 - Math.abs(level / highest - height))),
+  );
+};
+
+/** Shares `total` in proportion to the weights, at least 1 each, remainders to the largest fractions (Hamilton's method). */
+function largestRemainder(total: number, weights: readonly number[]): number[] {
+  const sum = weights.reduce((s, w) => s + w, 0);
+  const spare = total - weights.length;
+  const exact = weights.map((weight) => (spare * weight) / sum);
+  const ranks = exact.map((value) => 1 + Math.floor(value));
+  let left = total - ranks.reduce((s, r) => s + r, 0);
+  const byFraction = exact
+    .map((value, i) => ({ i, fraction: value - Math.floor(value) }))
+    .sort((p, q) => q.fraction - p.fraction || p.i - q.i);
+  for (const { i } of byFraction) {
+    if (left-- <= 0) break;
+    ranks[i] = (ranks[i] ?? 0) + 1;
+  }
+  return ranks;
+}
+
+function levelsOf(tasks: readonly AllocationTask[]): number[] {
+  const level = new Map<string, number>();
+  const visit = (id: string): number => {
+    const known = level.get(id);
+    if (known !== undefined) return known;
+    const dependsOn = tasks.find((task) => task.id === id)?.dependsOn ?? [];
+    const value = dependsOn.length === 0 ? 0 : 1 + Math.max(...dependsOn.map(visit));
+    level.set(id, value);
+    return value;
+  };
+  return tasks.map(({ id }) => visit(id));
+}
