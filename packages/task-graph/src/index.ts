@@ -1,1 +1,18 @@
-export {};
+export { toDot, toMermaid, toText } from './draw-graph.js';
+export { findCycle } from './find-cycle.js';
+export { nearestSpelling } from './nearest-spelling.js';
+export { parseTasks, TaskFileError, type TaskFileProblem } from './parse-tasks.js';
+export { renderInstruction, slotsOf } from './render-instruction.js';
+export { taskFileJsonSchema } from './task-file-schema.js';
+export {
+  ancestorsOf,
+  areSiblings,
+  buildTaskGraph,
+  descendantsOf,
+  levelsOf,
+  orderTasks,
+  siblingWaves,
+  tasksOf,
+  type TaskGraph,
+} from './task-graph.js';
+export type { AnswerSpec, DataSpec, Modality, TaskFile, TaskSpec } from './task-spec.js';

@@ -1,0 +1,39 @@
+/** The shape of a task file; one source for the checks, the types and an editor's JSON schema. */
+import { z } from 'zod';
+
+const path = z.string().min(1).max(4096);
+const idPattern = /^[A-Za-z][A-Za-z0-9_-]{0,63}$/;
+
+const answer = z.discriminatedUnion('type', [
+  z.strictObject({ type: z.literal('label'), labels: z.array(z.string().min(1).max(200)).min(2).max(1000) }),
+  z.strictObject({ type: z.literal('text') }),
+  z.strictObject({ type: z.literal('json'), schema: z.record(z.string(), z.unknown()) }),
+]);
+
+const task = z.strictObject({
+  id: z.string().regex(idPattern, 'must be a letter, then up to 63 letters, digits, "-" or "_"'),
+  dependsOn: z.array(z.string()).max(1000).default([]),
+  instruction: z.string().min(1).max(20_000),
+  inputs: z.array(z.enum(['text', 'image', 'audio'])).min(1),
+  answer,
+  data: z
+    .strictObject({
+      train: path.optional(),
+      validation: path.optional(),
+      test: z.union([path, z.record(z.string(), path)]).optional(),
+    })
+    .default({}),
+  share: z.number().positive().optional(),
+});
+
+/** @internal */
+export const taskFileSchema = z.strictObject({
+  version: z.literal(1),
+  name: z.string().max(200).optional(),
+  tasks: z.array(task).min(1).max(1000),
+});
+
+/** JSON Schema (draft 2020-12) of a task file, for editors. */
+export function taskFileJsonSchema(): Record<string, unknown> {
+  return z.toJSONSchema(taskFileSchema, { io: 'input' }) as Record<string, unknown>;
+}

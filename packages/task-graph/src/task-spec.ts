@@ -1,0 +1,35 @@
+/** A task of a multi-task model, as a task file declares it. Plain JSON. */
+
+export type Modality = 'text' | 'image' | 'audio';
+
+export type AnswerSpec =
+  | { readonly type: 'label'; readonly labels: readonly string[] }
+  | { readonly type: 'text' }
+  | { readonly type: 'json'; readonly schema: Readonly<Record<string, unknown>> };
+
+/** Paths of JSONL files, relative to the data directory. */
+export interface DataSpec {
+  readonly train?: string;
+  readonly validation?: string;
+  /** Named test sets. */
+  readonly test?: Readonly<Record<string, string>>;
+}
+
+export interface TaskSpec {
+  readonly id: string;
+  /** The tasks whose knowledge it builds on. */
+  readonly dependsOn: readonly string[];
+  /** The prompt; `{text}` stands for the input text, `{<id>}` for the answer of a dependency. */
+  readonly instruction: string;
+  readonly inputs: readonly Modality[];
+  readonly answer: AnswerSpec;
+  readonly data: DataSpec;
+  /** Relative weight when ranks are shared out; 1 when absent. */
+  readonly share?: number;
+}
+
+/** A whole task file. */
+export interface TaskFile {
+  readonly name?: string;
+  readonly tasks: readonly TaskSpec[];
+}
