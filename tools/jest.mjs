@@ -2,7 +2,7 @@
 export const preset = (rootDir) => ({
   rootDir,
   displayName: rootDir.split('/').at(-1),
-  testEnvironment: 'node',
+  testEnvironment: import.meta.dirname + '/jest-environment.mjs',
   testEnvironmentOptions: { customExportConditions: ['@contextlora/source', 'node', 'node-addons'] },
   testMatch: ['<rootDir>/test/**/*.test.ts'],
   extensionsToTreatAsEsm: ['.ts'],

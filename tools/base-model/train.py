@@ -126,13 +126,22 @@ def read_accuracy(model, lookups, pairs, template, features=None, count=256):
     return (guess == ids[:, -1]).float().mean().item()
 
 
+def copy_accuracy(model, lookups):
+    """How often the second half of a repeated sequence of 8 words is copied: rises before look-ups do."""
+    ids, mask = lookups.repeats(np.random.RandomState(78), 256, 8)
+    ids, asked = torch.from_numpy(ids), torch.from_numpy(mask[0, 1:] == 1)
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        x = model.text_model(model.embed(None, ids[:, :-1]))[:, asked]
+        return (model.text_model.logits(x).argmax(-1) == ids[:, 1:][:, asked]).float().mean().item()
+
+
 def reading(work, steps):
     """Copying and look-ups from text alone: first the shortest template and halves of the words, then everything."""
     lookups = corpus.LookUps(work)
     torch.manual_seed(0)
     model = BaseModel(corpus.tokenizer(work).get_vocab_size())
     optimizer = adamw(model.text_model.parameters(), (0.9, 0.95))
-    widen = int(steps * 0.55)
+    widen = 7500
     count = {"step": 0}
 
     def step_once(random):
@@ -140,22 +149,23 @@ def reading(work, steps):
         if random.rand() < (1 / 3 if early else 0.2):
             ids, mask = lookups.repeats(random, 32, random.randint(4, 13))
         elif early:
-            ids, mask = lookups.batch(random, 32, random.randint(2, 4), 0, split=True)
+            ids, mask = lookups.batch(random, 32, random.randint(2, 4), 0, split=random.rand() < 0.6)
         else:
-            ids, mask = lookups.batch(random, 32, random.randint(1, 7), random.randint(3))
+            ids, mask = lookups.batch(random, 32, random.randint(1, 6), random.randint(3), split=random.rand() < 0.75)
         ids, mask = torch.from_numpy(ids), torch.from_numpy(mask)
         x = model.text_model(model.embed(None, ids[:, :-1]))
         answers = mask[:, 1:] == 1
         return F.cross_entropy(model.text_model.logits(x[answers]).float(), ids[:, 1:][answers])
 
-    def rate(step, _):
+    def rate(step, steps):
         count["step"] = step
         if step < widen:
             return 2e-3 * min(1, (step + 1) / 100)
-        return 1e-3
+        return 1e-3 * (0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * (step - widen) / (steps - widen))))
 
     def evaluate():
-        return " ".join(f"t{t}n{n} {read_accuracy(model, lookups, n, t):.2f}" for t in range(3) for n in (2, 4, 6))
+        copied = copy_accuracy(model, lookups)
+        return f"copy {copied:.2f} " + " ".join(f"t{t}n{n} {read_accuracy(model, lookups, n, t):.2f}" for t in range(3) for n in (2, 4, 6))
 
     run(f"{work}/reading.pt", {"model": model}, optimizer, steps, rate, step_once, evaluate)
 
@@ -226,5 +236,5 @@ if __name__ == "__main__":
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)
-    stage, default = {"vision": (vision, 5000), "reading": (reading, 8000), "language": (language, 8000)}[arguments.stage]
+    stage, default = {"vision": (vision, 5000), "reading": (reading, 15000), "language": (language, 8000)}[arguments.stage]
     stage(arguments.work, arguments.steps or default)

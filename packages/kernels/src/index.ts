@@ -1,1 +1,11 @@
 export type * from './kernels.js';
+export { createOnnxKernels } from './onnx-kernels.js';
+export {
+  loadOnnxRuntime,
+  pinnedOnnxRuntimeVersion,
+  type OnnxRuntime,
+  type OnnxSession,
+} from './onnx-runtime.js';
+export { describeGrounds, openKernels, type GroundReport, type OpenKernelsOptions } from './open-kernels.js';
+export { createReferenceKernels } from './reference-kernels.js';
+export { openWasmHeap, type WasmHeap } from './wasm-heap.js';

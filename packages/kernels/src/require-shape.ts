@@ -1,0 +1,27 @@
+/** Shape checks with messages a caller can act on. */
+import type { Tensor2D } from '@tensorflow/tfjs-core';
+
+/** Throws unless a tensor is float32 `[rows, columns]`; null leaves a dimension open. */
+export function requireShape(
+  operation: string,
+  name: string,
+  tensor: Tensor2D,
+  [rows, columns]: readonly [number | null, number | null],
+): void {
+  const shape: readonly number[] = tensor.shape;
+  const fits =
+    tensor.dtype === 'float32' &&
+    shape.length === 2 &&
+    (rows === null || shape[0] === rows) &&
+    (columns === null || shape[1] === columns);
+  if (!fits)
+    throw new Error(
+      `kernels/${operation}: ${name} must be float32 [${rows ?? 'any'}, ${columns ?? 'any'}], got ${tensor.dtype} [${shape.join(', ')}]`,
+    );
+}
+
+/** Throws unless an array has the length. */
+export function requireLength(operation: string, name: string, actual: number, expected: number): void {
+  if (actual !== expected)
+    throw new Error(`kernels/${operation}: ${name} must have ${expected} elements, got ${actual}`);
+}
