@@ -51,7 +51,10 @@ class LookUps:
     def __init__(self, work):
         t = tokenizer(work)
         encode = lambda word: t.encode(word).ids
-        self.words = np.array([encode(w)[0] for w in words(work)["reading"]])
+        # With `split`, the first half are keys: the words the tasks use as keys belong there.
+        keys = ["traffic", "weather", "road", "limit"]
+        ordered = keys + [w for w in words(work)["reading"] if w not in keys]
+        self.words = np.array([encode(w)[0] for w in ordered])
         assert all(len(encode(w)) == 1 for w in words(work)["reading"]), "a reading word is not one token"
         the, is_, dot, what, ask = (encode(w)[0] for w in ["the", "is", ".", "what", "?"])
         # (before key, between, after value), (before asked key, after it)

@@ -161,7 +161,7 @@ def reading(work, steps):
         count["step"] = step
         if step < widen:
             return 2e-3 * min(1, (step + 1) / 100)
-        return 1e-3 * (0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * (step - widen) / (steps - widen))))
+        return 2e-3 * max(0.05, min(1, (steps - step) / 2500))
 
     def evaluate():
         copied = copy_accuracy(model, lookups)
@@ -236,5 +236,5 @@ if __name__ == "__main__":
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)
-    stage, default = {"vision": (vision, 5000), "reading": (reading, 15000), "language": (language, 8000)}[arguments.stage]
+    stage, default = {"vision": (vision, 5000), "reading": (reading, 20000), "language": (language, 8000)}[arguments.stage]
     stage(arguments.work, arguments.steps or default)

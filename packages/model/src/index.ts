@@ -1,1 +1,43 @@
-export {};
+export { activateSegments, type ActiveSegments } from './active-segments.js';
+export {
+  decoderLayer,
+  decoderLayerBackward,
+  layerLinears,
+  type DecoderLayerWeights,
+  type LayerContext,
+  type LayerGradients,
+  type LayerLinear,
+  type LayerSaved,
+  type LayerSegments,
+} from './decoder-layer.js';
+export type { ModelExample } from './example.js';
+export { openImageFeatures, type ImageFeatures, type ImageFeaturesOptions } from './image-features.js';
+export { readImage } from './image-input.js';
+export {
+  hiddenStates,
+  languageLogits,
+  languageLoss,
+  type GradientsByLayer,
+  type HeadRequest,
+  type LossRequest,
+  type SegmentsByLayer,
+  type TokenBatch,
+} from './language-pass.js';
+export { loadModel, readModelSpec, rotaryTable, type LoadedModel } from './load-model.js';
+export {
+  createLocalModel,
+  type LocalModel,
+  type LocalModelOptions,
+  type OptimizerOptions,
+} from './local-model.js';
+export { ModelError } from './model-error.js';
+export { linearsOf, parseModelSpec, type ModelSpec, type TextSpec, type VisionSpec } from './model-spec.js';
+export {
+  labelTokens,
+  predictAnswers,
+  type AnswerPrediction,
+  type PredictOptions,
+} from './predict-answers.js';
+export { readTokenizer, type TextTokenizer } from './text-tokenizer.js';
+export { answerIds, batchOf, promptIds } from './token-rows.js';
+export { pixelShuffle, visionTower, type VisionWeights } from './vision-tower.js';

@@ -1,0 +1,197 @@
+/**
+ * One decoder layer as an explicit pair: forward keeps what backward needs, backward returns the input gradient and the gradients
+ * of the trained segments, each only if owed.
+ *
+ *   h = x + Wo · attention(rope(Wq n), rope(Wk n), Wv n),  n = rmsNorm(x)
+ *   y = h + Wdown · (silu(Wgate m) ∘ Wup m),               m = rmsNorm(h)
+ */
+import type {
+  Kernels,
+  LinearWeight,
+  LoraSegment,
+  RotaryTable,
+  Saved,
+  SegmentGradient,
+} from '@contextlora/kernels';
+import { dispose, type Tensor2D } from '@tensorflow/tfjs-core';
+
+export const layerLinears = [
+  'self_attn.q_proj',
+  'self_attn.k_proj',
+  'self_attn.v_proj',
+  'self_attn.o_proj',
+  'mlp.gate_proj',
+  'mlp.up_proj',
+  'mlp.down_proj',
+] as const;
+export type LayerLinear = (typeof layerLinears)[number];
+
+export interface DecoderLayerWeights {
+  readonly linears: Readonly<Record<LayerLinear, LinearWeight>>;
+  readonly inputNorm: Float32Array;
+  readonly mlpNorm: Float32Array;
+}
+
+/** The active segments of each linear of a layer. */
+export type LayerSegments = Readonly<Partial<Record<LayerLinear, readonly LoraSegment[]>>>;
+
+export interface LayerContext {
+  readonly kernels: Kernels;
+  readonly batch: number;
+  readonly time: number;
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+  readonly rmsEpsilon: number;
+  readonly rotary: RotaryTable;
+  /** Left padding per row; see AttentionShape. */
+  readonly firstKeys?: readonly number[];
+}
+
+export interface LayerSaved {
+  readonly linears: Readonly<Record<LayerLinear, Saved>>;
+  readonly inputNorm: Saved;
+  readonly mlpNorm: Saved;
+  readonly attention: Saved;
+  readonly swiglu: Saved;
+  dispose(): void;
+}
+
+export type LayerGradients = Partial<Record<LayerLinear, readonly (SegmentGradient | null)[]>>;
+
+/** y of `[batch · time, hidden]` x; with `keep` also what backward needs, else everything is freed. */
+export function decoderLayer(
+  x: Tensor2D,
+  weights: DecoderLayerWeights,
+  { segments, context, keep }: { segments: LayerSegments; context: LayerContext; keep: boolean },
+): { y: Tensor2D; saved: LayerSaved | null } {
+  const { kernels, heads, kvHeads, headDim, rotary, rmsEpsilon } = context;
+  const shape = (count: number) => ({ batch: context.batch, time: context.time, heads: count, headDim });
+  const owned: Tensor2D[] = [];
+  const own = (tensor: Tensor2D) => {
+    owned.push(tensor);
+    return tensor;
+  };
+  const linears = {} as Record<LayerLinear, Saved>;
+  const apply = (name: LayerLinear, input: Tensor2D) => {
+    const { y, saved } = kernels.linear(input, weights.linears[name], segments[name] ?? []);
+    linears[name] = saved;
+    return own(y);
+  };
+
+  const inputNorm = kernels.rmsNorm(x, weights.inputNorm, rmsEpsilon);
+  const n = own(inputNorm.y);
+  const q = own(kernels.rotary(apply('self_attn.q_proj', n), rotary, shape(heads)));
+  const k = own(kernels.rotary(apply('self_attn.k_proj', n), rotary, shape(kvHeads)));
+  const v = apply('self_attn.v_proj', n);
+  const attention = kernels.attention(q, k, v, attentionShape(context));
+  const h = own(kernels.add(x, apply('self_attn.o_proj', own(attention.y))));
+
+  const mlpNorm = kernels.rmsNorm(h, weights.mlpNorm, rmsEpsilon);
+  const m = own(mlpNorm.y);
+  const swiglu = kernels.swiglu(apply('mlp.gate_proj', m), apply('mlp.up_proj', m));
+  const y = kernels.add(h, apply('mlp.down_proj', own(swiglu.y)));
+
+  const saved: LayerSaved = {
+    linears,
+    inputNorm: inputNorm.saved,
+    mlpNorm: mlpNorm.saved,
+    attention: attention.saved,
+    swiglu: swiglu.saved,
+    dispose() {
+      for (const part of [
+        ...Object.values(linears),
+        inputNorm.saved,
+        mlpNorm.saved,
+        attention.saved,
+        swiglu.saved,
+      ])
+        part.dispose();
+      dispose(owned);
+    },
+  };
+  if (keep) return { y, saved };
+  saved.dispose();
+  return { y, saved: null };
+}
+
+/** The gradients owed for dy; without `input` the layer's own input gradient is not computed where nothing needs it. */
+export function decoderLayerBackward(
+  dy: Tensor2D,
+  saved: LayerSaved,
+  weights: DecoderLayerWeights,
+  { segments, context, input }: { segments: LayerSegments; context: LayerContext; input: boolean },
+): { dx: Tensor2D | null; gradients: LayerGradients } {
+  const { kernels, heads, kvHeads, headDim, rotary } = context;
+  const shape = (count: number) => ({ batch: context.batch, time: context.time, heads: count, headDim });
+  const gradients: LayerGradients = {};
+  const trains = (...names: LayerLinear[]) =>
+    names.some((name) => segments[name]?.some(({ train }) => train));
+  const back = (name: LayerLinear, d: Tensor2D, owed: boolean) => {
+    const result = kernels.linearBackward(
+      d,
+      saved.linears[name],
+      weights.linears[name],
+      segments[name] ?? [],
+      {
+        input: owed,
+      },
+    );
+    gradients[name] = result.segments;
+    return result.dx;
+  };
+  const free = (...tensors: (Tensor2D | null)[]) => {
+    dispose(tensors.filter((tensor) => tensor !== null));
+  };
+
+  // What lies before each point decides whether a gradient must reach it.
+  const needInput = input;
+  const needQkv = needInput || trains('self_attn.q_proj', 'self_attn.k_proj', 'self_attn.v_proj');
+  const needAttention = needQkv || trains('self_attn.o_proj');
+  const needGateUp = needAttention || trains('mlp.gate_proj', 'mlp.up_proj');
+
+  const dActivated = back('mlp.down_proj', dy, needGateUp);
+  if (!dActivated) return { dx: null, gradients };
+  const { dGate, dUp } = kernels.swigluBackward(dActivated, saved.swiglu);
+  const dmGate = back('mlp.gate_proj', dGate, needAttention);
+  const dmUp = back('mlp.up_proj', dUp, needAttention);
+  free(dActivated, dGate, dUp);
+  if (!dmGate || !dmUp) return { dx: null, gradients };
+  const dm = kernels.add(dmGate, dmUp);
+  const dmIn = kernels.rmsNormBackward(dm, saved.mlpNorm, weights.mlpNorm);
+  const dh = kernels.add(dy, dmIn);
+  free(dmGate, dmUp, dm, dmIn);
+
+  const dAttended = back('self_attn.o_proj', dh, needQkv);
+  if (!dAttended) {
+    free(dh);
+    return { dx: null, gradients };
+  }
+  const { dq, dk, dv } = kernels.attentionBackward(dAttended, saved.attention, attentionShape(context));
+  const dqTurned = kernels.rotaryBackward(dq, rotary, shape(heads));
+  const dkTurned = kernels.rotaryBackward(dk, rotary, shape(kvHeads));
+  const dnq = back('self_attn.q_proj', dqTurned, needInput);
+  const dnk = back('self_attn.k_proj', dkTurned, needInput);
+  const dnv = back('self_attn.v_proj', dv, needInput);
+  free(dAttended, dq, dk, dqTurned, dkTurned, dv);
+  if (!dnq || !dnk || !dnv) {
+    free(dh);
+    return { dx: null, gradients };
+  }
+  const dnqk = kernels.add(dnq, dnk);
+  const dn = kernels.add(dnqk, dnv);
+  const dxNorm = kernels.rmsNormBackward(dn, saved.inputNorm, weights.inputNorm);
+  const dx = kernels.add(dh, dxNorm);
+  free(dnq, dnk, dnv, dnqk, dn, dxNorm, dh);
+  return { dx, gradients };
+}
+
+const attentionShape = ({ batch, time, heads, kvHeads, headDim, firstKeys }: LayerContext) => ({
+  batch,
+  time,
+  heads,
+  kvHeads,
+  headDim,
+  causal: true,
+  ...(firstKeys ? { firstKeys } : {}),
+});

@@ -1,0 +1,33 @@
+/** From examples to rows of token ids: begin token, image tokens, prompt, and what is wanted behind it. */
+import type { ModelExample } from './example.js';
+import type { LoadedModel } from './load-model.js';
+import type { TokenBatch } from './language-pass.js';
+
+/** The ids a model reads before it answers. */
+export function promptIds({ spec, tokenizer }: LoadedModel, { prompt, image }: ModelExample): number[] {
+  const begin = tokenizer.beginId === undefined ? [] : [tokenizer.beginId];
+  const imageIds =
+    image !== undefined && spec.vision
+      ? new Array<number>(spec.vision.tokenCount).fill(spec.vision.imageTokenId)
+      : [];
+  return [...begin, ...imageIds, ...tokenizer.encode(prompt)];
+}
+
+/** The ids of an answer, spelt as it is behind a prompt: with the space that parts words. */
+export function answerIds({ tokenizer }: LoadedModel, answer: string): number[] {
+  // A tokenizer that adds the space itself gives the same ids with and without one.
+  const [plain, spaced] = [tokenizer.encode(answer), tokenizer.encode(` ${answer}`)];
+  return spaced.length <= plain.length ? spaced : plain;
+}
+
+/** Right-pads rows to one length; a causal model never looks right, so padding changes nothing before it. */
+export function batchOf(
+  { tokenizer }: LoadedModel,
+  rows: readonly (readonly number[])[],
+  images: readonly (Float32Array | undefined)[],
+): TokenBatch {
+  const time = Math.max(...rows.map((row) => row.length));
+  const ids = new Int32Array(rows.length * time).fill(tokenizer.padId);
+  for (const [i, row] of rows.entries()) ids.set(row, i * time);
+  return { batch: rows.length, time, ids, images };
+}

@@ -1,0 +1,238 @@
+import { cp, mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { openKernels, type Kernels } from '@contextlora/kernels';
+import { initialiseSegments, partitionRanks, type Roles } from '@contextlora/lora';
+import {
+  createLocalModel,
+  linearsOf,
+  loadModel,
+  ModelError,
+  type LoadedModel,
+  type LocalModel,
+  type ModelExample,
+} from '@contextlora/model';
+import * as tf from '@tensorflow/tfjs-core';
+
+import { fixture } from './golden.js';
+
+let kernels: Kernels;
+let model: LoadedModel;
+beforeAll(async () => {
+  kernels = await openKernels();
+  model = await loadModel(fixture('llama-tiny'), { kernels });
+});
+afterAll(() => {
+  model.dispose();
+  kernels.dispose();
+});
+
+const tasks = [
+  { id: 'first', dependsOn: [] },
+  { id: 'second', dependsOn: ['first'] },
+  { id: 'other', dependsOn: [] },
+];
+const rolesOfSecond: Roles = { first: 'freeze', second: 'train', other: 'mask' };
+const rolesOfFirst: Roles = { first: 'train', second: 'mask', other: 'mask' };
+
+function make(
+  over: { only?: Record<string, { from: number; to: number }>; on?: LoadedModel } = {},
+): LocalModel {
+  const on = over.on ?? model;
+  const partition = partitionRanks(linearsOf(on.spec), tasks, {
+    rank: 12,
+    ...(over.only ? { only: over.only } : {}),
+  });
+  return createLocalModel(on, { partition, segments: initialiseSegments(partition, { seed: 1 }) });
+}
+
+const labels = ['a', 'b', 'c'];
+const examples: ModelExample[] = ['red car', 'blue bus', 'green dog', 'old tree', 'wet road', 'dry road'].map(
+  (prompt, i) => ({
+    prompt,
+    answer: labels[i % 3] ?? '',
+    labels,
+  }),
+);
+
+async function trainFor(local: LocalModel, task: string, roles: Roles, steps: number, on = examples) {
+  await local.setPhase({ tasks: [task], roles: { [task]: roles } });
+  let last = NaN;
+  for (let i = 0; i < steps; i++) ({ loss: last } = await local.step(task, [on], { learningRate: 2e-2 }));
+  return last;
+}
+
+describe('a local model', () => {
+  test('learns labels by heart and answers them', async () => {
+    const local = make();
+    const loss = await trainFor(local, 'first', rolesOfFirst, 40);
+    expect(loss).toBeLessThan(0.1);
+    const answers = await local.predict('first', examples, { first: 'freeze' });
+    expect(answers.map(({ answer }) => answer)).toEqual(examples.map(({ answer }) => answer));
+    const sum = (answers[0]?.labelLogProbabilities ?? []).reduce((s, l) => s + Math.exp(l), 0);
+    expect(sum).toBeCloseTo(1, 6);
+  });
+
+  test('learns a sentence by heart and says it', async () => {
+    const local = make();
+    const sentence: ModelExample[] = [{ prompt: 'tell me', answer: 'the road is wet' }];
+    await trainFor(local, 'first', rolesOfFirst, 60, sentence);
+    const [said] = await local.predict('first', sentence, { first: 'freeze' });
+    expect(said?.answer).toBe('the road is wet');
+  });
+
+  test('trains one segment; frozen and masked ones keep every bit', async () => {
+    const local = make();
+    const before = await Promise.all(tasks.map(({ id }) => local.hashSegment(id)));
+    await trainFor(local, 'second', rolesOfSecond, 3);
+    const after = await Promise.all(tasks.map(({ id }) => local.hashSegment(id)));
+    expect(after.map((hash, i) => hash === before[i])).toEqual([true, false, true]);
+  });
+
+  test('answers an unrelated task with the same bits after another was trained', async () => {
+    const local = make();
+    const ask = async () =>
+      (await local.predict('first', examples, { first: 'freeze' })).map((a) => a.labelLogProbabilities);
+    await trainFor(local, 'first', rolesOfFirst, 3);
+    const before = await ask();
+    await trainFor(local, 'second', rolesOfSecond, 3);
+    expect(await ask()).toEqual(before);
+  });
+
+  test('gives the same bits for the same seed', async () => {
+    const hashes = await Promise.all(
+      [0, 1].map(async () => {
+        const local = make();
+        await trainFor(local, 'first', rolesOfFirst, 4);
+        return local.hashSegment('first');
+      }),
+    );
+    expect(hashes[0]).toBe(hashes[1]);
+  });
+
+  test('averages micro-batches to the gradient of the whole batch', async () => {
+    const [whole, split] = [make(), make()];
+    for (const local of [whole, split])
+      await local.setPhase({ tasks: ['first'], roles: { first: rolesOfFirst } });
+    const one = await whole.step('first', [examples], { learningRate: 1e-2 });
+    const two = await split.step('first', [examples.slice(0, 4), examples.slice(4)], { learningRate: 1e-2 });
+    expect(two.loss).toBeCloseTo(one.loss, 6);
+    expect(two.gradientNorm / one.gradientNorm).toBeCloseTo(1, 4);
+  });
+
+  test('resumes to the same bits from a saved state', async () => {
+    const straight = make();
+    await trainFor(straight, 'first', rolesOfFirst, 6);
+
+    const stopped = make();
+    await trainFor(stopped, 'first', rolesOfFirst, 3);
+    const state = await stopped.saveState();
+    const resumed = make();
+    await resumed.setPhase({ tasks: ['first'], roles: { first: rolesOfFirst } });
+    await resumed.restoreState(state);
+    for (let i = 0; i < 3; i++) await resumed.step('first', [examples], { learningRate: 2e-2 });
+    expect(await resumed.hashSegment('first')).toBe(await straight.hashSegment('first'));
+  });
+
+  test('runs no backward below the lowest layer that trains', async () => {
+    let backwards = 0;
+    const counting: Kernels = {
+      ...kernels,
+      attentionBackward: (...given) => {
+        backwards += 1;
+        return kernels.attentionBackward(...given);
+      },
+    };
+    const counted = { ...model, kernels: counting };
+    await trainFor(make({ on: counted, only: { first: { from: 1, to: 2 } } }), 'first', rolesOfFirst, 1);
+    expect(backwards).toBe(1);
+    backwards = 0;
+    await trainFor(make({ on: counted }), 'first', rolesOfFirst, 1);
+    expect(backwards).toBe(2);
+  });
+
+  test('leaks no tensor over many steps', async () => {
+    const local = make();
+    await trainFor(local, 'second', rolesOfSecond, 2);
+    await local.predict('second', examples, { first: 'freeze', second: 'freeze' });
+    const before = tf.memory().numTensors;
+    await trainFor(local, 'second', rolesOfSecond, 10);
+    await local.predict('second', examples, { first: 'freeze', second: 'freeze' });
+    expect(tf.memory().numTensors).toBe(before);
+  });
+
+  test('refuses an answer that is no label', async () => {
+    const local = make();
+    await local.setPhase({ tasks: ['first'], roles: { first: rolesOfFirst } });
+    await expect(
+      local.step('first', [[{ prompt: 'x', answer: 'z', labels }]], { learningRate: 1e-3 }),
+    ).rejects.toThrow('model/step: answer "z" is not among the labels a, b, c');
+  });
+});
+
+describe('a broken model directory', () => {
+  let directory: string;
+  beforeAll(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'model-'));
+  });
+  afterAll(() => rm(directory, { recursive: true, force: true }));
+  const broken = async (name: string, harm: (path: string) => Promise<unknown>) => {
+    const path = join(directory, name);
+    await cp(fixture('llama-tiny'), path, { recursive: true });
+    await harm(path);
+    return loadModel(path, { kernels });
+  };
+  const editConfig = (path: string, change: Record<string, unknown>) =>
+    readFile(join(path, 'config.json'), 'utf8').then((text) =>
+      writeFile(join(path, 'config.json'), JSON.stringify({ ...(JSON.parse(text) as object), ...change })),
+    );
+
+  test.each([
+    [
+      'no weights',
+      (path: string) => rm(join(path, 'model.safetensors')),
+      /has neither model\.safetensors nor/,
+    ],
+    ['no config', (path: string) => rm(join(path, 'config.json')), /has no config\.json/],
+    ['no tokenizer', (path: string) => rm(join(path, 'tokenizer.json')), /has no tokenizer\.json/],
+    [
+      'truncated weights',
+      (path: string) => truncate(join(path, 'model.safetensors'), 50_000),
+      /is the file truncated/,
+    ],
+    [
+      'unsupported',
+      (path: string) => editConfig(path, { model_type: 'rwkv' }),
+      /"rwkv" is not supported; supported are llama/,
+    ],
+    [
+      'misshapen',
+      (path: string) => editConfig(path, { intermediate_size: 96 }),
+      /layers\.0\.mlp\.gate_proj\.weight" is \[128, 64\], the config asks for \[96, 64\][\s\S]*layers\.1/,
+    ],
+    [
+      'missing numbers',
+      (path: string) => editConfig(path, { hidden_size: 'x', num_hidden_layers: -1 }),
+      /"hidden_size" is "x", "num_hidden_layers" is -1/,
+    ],
+  ] as const)('with %s says so in one message', async (name, harm, message) => {
+    const attempt = broken(name.replace(' ', '-'), harm);
+    await expect(attempt).rejects.toThrow(message);
+    await expect(attempt).rejects.toBeInstanceOf(ModelError);
+  });
+
+  test('that is a name instead says how to fetch it', async () => {
+    await expect(loadModel('HuggingFaceTB/SmolVLM-256M', { kernels })).rejects.toThrow(
+      'huggingface-cli download',
+    );
+  });
+
+  test('in the older style of config gives the same spec', async () => {
+    const path = join(directory, 'v4');
+    await cp(fixture('llama-tiny'), path, { recursive: true });
+    await cp(fixture('llama-tiny', 'config.v4.json'), join(path, 'config.json'));
+    expect((await loadModel(path, { kernels })).spec).toEqual(model.spec);
+  });
+});
