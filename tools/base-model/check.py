@@ -30,7 +30,7 @@ def gates(model, tokens, lookups, features, rows, words):
     for pairs in (2, 3, 4, 6):
         said = []
         for template in range(3):
-            ids, _ = lookups.batch(np.random.RandomState(77), 256, pairs, template, asked=1)
+            ids, _ = lookups.batch(np.random.RandomState(77), 256, pairs, template, asked=1, split=True)
             ids = torch.from_numpy(ids)
             with torch.no_grad():
                 x = model.text_model(model.embed(pictures, ids[:, :-1]))

@@ -146,12 +146,12 @@ def reading(work, steps):
 
     def step_once(random):
         early = count["step"] < widen
-        if random.rand() < (1 / 3 if early else 0.2):
-            ids, mask = lookups.repeats(random, 32, random.randint(4, 13))
+        if random.rand() < (1 / 3 if early else 0.4):
+            ids, mask = lookups.repeats(random, 32, random.randint(4, 13) if early else random.randint(4, 21))
         elif early:
             ids, mask = lookups.batch(random, 32, random.randint(2, 4), 0, split=random.rand() < 0.6)
         else:
-            ids, mask = lookups.batch(random, 32, random.randint(1, 6), random.randint(3), split=random.rand() < 0.75)
+            ids, mask = lookups.batch(random, 32, random.randint(2, 9), random.randint(3), split=random.rand() < 0.75)
         ids, mask = torch.from_numpy(ids), torch.from_numpy(mask)
         x = model.text_model(model.embed(None, ids[:, :-1]))
         answers = mask[:, 1:] == 1
@@ -161,7 +161,7 @@ def reading(work, steps):
         count["step"] = step
         if step < widen:
             return 2e-3 * min(1, (step + 1) / 100)
-        return 2e-3 * max(0.05, min(1, (steps - step) / 2500))
+        return 1e-3 * max(0.1, min(1, (steps - step) / 2000))
 
     def evaluate():
         copied = copy_accuracy(model, lookups)
@@ -179,9 +179,16 @@ def language(work, steps):
     model.vision_model.requires_grad_(False)
     pixels, rows = corpus.pictures(work, "train")
     held, held_rows = corpus.pictures(work, "validation")
-    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
-        shuffled = lambda px: torch.cat([model.vision_model.shuffled(px[i : i + 256]).half() for i in range(0, len(px), 256)])
-        features, held_features = shuffled(pixels), shuffled(held[:400])
+
+    def shuffled(px):
+        parts = []
+        for start in range(0, len(px), 256):
+            with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+                part = model.vision_model.shuffled(px[start : start + 256])
+            parts.append(part.half())
+        return torch.cat(parts)
+
+    features, held_features = shuffled(pixels), shuffled(held[:400])
     print("features", tuple(features.shape), flush=True)
     texts = [[e.ids for e in tokens.encode_batch(row["texts"])] for row in rows]
     optimizer = adamw([p for p in model.parameters() if p.requires_grad], (0.9, 0.98))
@@ -190,7 +197,7 @@ def language(work, steps):
     def with_lookups(random, ids):
         """Statements before a text about the picture, and a question about them after it, as the tasks' prompts have them."""
         pairs = int(random.randint(1, 5))
-        (context,), (mask,) = lookups.batch(random, 1, pairs, int(random.randint(3)), asked=1)
+        (context,), (mask,) = lookups.batch(random, 1, pairs, int(random.randint(3)), asked=1, split=True)
         # the question is the part from the last statement's end; its length depends on the template
         statements = int(np.where(context == lookups.dot)[0][-1]) + 1
         head, question = list(context[1:statements]), list(context[statements:])
@@ -199,8 +206,9 @@ def language(work, steps):
 
     def step_once(random):
         chosen = random.randint(0, len(rows), size)
-        if random.rand() < 0.3:
-            ids, mask = lookups.batch(random, size, random.randint(1, 7), random.randint(3), asked=random.randint(1, 4))
+        if random.rand() < 0.35:
+            pairs, split = random.randint(2, 6), random.rand() < 0.85
+            ids, mask = lookups.batch(random, size, pairs, random.randint(3), asked=pairs, split=split)
             ids, weights = torch.from_numpy(ids), torch.from_numpy((mask == 1).astype(np.float32))
         else:
             samples = []
@@ -224,7 +232,7 @@ def language(work, steps):
 
         return " ".join(f"{k} {v:.3f}" for k, v in check.gates(model, tokens, lookups, held_features.float(), held_rows[:400], corpus.words(work)).items())
 
-    run(f"{work}/language.pt", {"model": model}, optimizer, steps, cosine(1.5e-3, 150), step_once, evaluate, 250)
+    run(f"{work}/language.pt", {"model": model}, optimizer, steps, cosine(1.2e-3, 150), step_once, evaluate, 250)
 
 
 if __name__ == "__main__":
@@ -236,5 +244,5 @@ if __name__ == "__main__":
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)
-    stage, default = {"vision": (vision, 5000), "reading": (reading, 20000), "language": (language, 8000)}[arguments.stage]
+    stage, default = {"vision": (vision, 5000), "reading": (reading, 14000), "language": (language, 6000)}[arguments.stage]
     stage(arguments.work, arguments.steps or default)

@@ -18,6 +18,14 @@ export {
   type VehicleLabel,
   type WeatherLabel,
 } from './iov/iov-labels.js';
+export {
+  defaultIovCounts,
+  iovSplits,
+  writeIovDataset,
+  type DatasetProgress,
+  type IovCounts,
+  type IovSplit,
+} from './iov/write-iov-dataset.js';
 export { linearProbe, type LinearProbeOptions, type ProbeSet } from './linear-probe.js';
 export {
   airWords,

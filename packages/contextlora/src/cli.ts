@@ -1,0 +1,124 @@
+#!/usr/bin/env node
+/** The `contextlora` command: the only file that knows arguments, streams, signals and exit codes. */
+import { readFileSync } from 'node:fs';
+
+import { describeGrounds } from '@contextlora/kernels';
+import { Command, InvalidArgumentError, Option } from 'commander';
+
+import { baselineCommand, type BaselineJob, runBaselines } from './commands/baseline-process.js';
+import { type CommandContext, Stopped } from './commands/command-context.js';
+import { runDemo } from './commands/demo.js';
+import { type GraphFormat, graphFormats, showGraph } from './commands/show-graph.js';
+import { runTrain } from './commands/train.js';
+import { createProgress } from './terminal/progress.js';
+import { isUserError } from './user-error.js';
+
+const userMistake = 2;
+const interrupted = 130;
+
+const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
+  version: string;
+};
+const clock = () => performance.now() / 1000;
+const stop = new AbortController();
+process.on('SIGINT', () => {
+  // A second Ctrl-C does not wait for the step to end.
+  if (stop.signal.aborted) process.exit(interrupted);
+  stop.abort();
+});
+const context: CommandContext = {
+  progress: createProgress(process.stdout, { clock }),
+  clock,
+  program: process.argv[1] ?? '',
+  signal: stop.signal,
+};
+
+const command = new Command('contextlora')
+  .description('One language model for many interdependent multimodal tasks')
+  .version(version)
+  .showHelpAfterError()
+  .exitOverride((error) => {
+    process.exit(error.exitCode === 0 ? 0 : userMistake);
+  });
+
+command
+  .command('demo')
+  .description('train the embedded model on four driving tasks and look at the result')
+  .option('--out <directory>', 'where results go', 'demo-output')
+  .option('--seed <n>', 'of scenes, adapters and batches', naturalNumber, 0)
+  .option('--effort <share>', 'less than 1 for a quick look: fewer scenes and steps', positiveNumber, 1)
+  .option('--no-compare', 'leave the baselines out')
+  .option('--resume', 'keep the scenes of an earlier run', false)
+  .action((options: { out: string; seed: number; effort: number; compare: boolean; resume: boolean }) =>
+    runDemo(options, context),
+  );
+
+command
+  .command('train <tasks.yaml>')
+  .description('train one segment per task of a task file, in the order of their dependencies')
+  .requiredOption('--model <directory>', 'a Hugging Face model directory')
+  .option('--data <directory>', 'where the data files lie; by default beside the task file')
+  .option('--out <directory>', 'where results go', 'contextlora-output')
+  .option('--rank <n>', 'ranks per layer, shared by all tasks', naturalNumber, 32)
+  .option('--steps <n>', 'optimizer steps per task', naturalNumber, 250)
+  .option('--batch-size <n>', 'examples per step', naturalNumber, 16)
+  .option('--learning-rate <rate>', 'its peak', positiveNumber, 3e-3)
+  .option('--seed <n>', 'of adapters and batches', naturalNumber, 0)
+  .option('--threads <n>', 'of one native operation', naturalNumber, 1)
+  .option('--resume', 'go on where an earlier run into the same directory stopped', false)
+  .action((taskFile: string, options: Omit<Parameters<typeof runTrain>[0], 'taskFile'>) =>
+    runTrain({ taskFile, ...options }, context),
+  );
+
+command
+  .command('graph <tasks.yaml>')
+  .description('print the dependency graph of a task file')
+  .addOption(new Option('--format <form>', 'how').choices(Object.keys(graphFormats)).default('text'))
+  .action(async (taskFile: string, { format }: { format: GraphFormat }) => {
+    process.stdout.write(`${await showGraph(taskFile, format)}\n`);
+  });
+
+command
+  .command('doctor')
+  .description('say which kernels this machine has')
+  .action(async () => {
+    for (const { ground, available, detail } of await describeGrounds())
+      process.stdout.write(`${available ? 'yes' : 'no '}  ${ground.padEnd(10)} ${detail}\n`);
+    process.stdout.write(`     node ${process.version}, ${process.platform}-${process.arch}\n`);
+  });
+
+command.command(`${baselineCommand} <job>`, { hidden: true }).action(async (job: string) => {
+  await runBaselines(JSON.parse(job) as BaselineJob, (message) => process.send?.(message));
+  process.disconnect();
+});
+
+try {
+  await command.parseAsync();
+} catch (error) {
+  context.progress.print();
+  if (error instanceof Stopped) {
+    process.stderr.write(
+      'Stopped. What was finished is kept; the same command with --resume goes on from there.\n',
+    );
+    process.exitCode = interrupted;
+  } else if (isUserError(error)) {
+    process.stderr.write(`${error.message}\n`);
+    process.exitCode = userMistake;
+  } else {
+    process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+    process.exitCode = 1;
+  }
+}
+
+function naturalNumber(text: string): number {
+  const value = Number(text);
+  if (!Number.isSafeInteger(value) || value < 0)
+    throw new InvalidArgumentError('must be a whole number, 0 or more');
+  return value;
+}
+
+function positiveNumber(text: string): number {
+  const value = Number(text);
+  if (!(value > 0 && Number.isFinite(value))) throw new InvalidArgumentError('must be a number above 0');
+  return value;
+}

@@ -1,0 +1,388 @@
+/** `contextlora demo`: the whole method on the embedded model and scenes, from a task file to adapters. */
+import { stat } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+
+import { defaultIovCounts, type IovCounts, writeIovDataset } from '@contextlora/benchmarks';
+import { openKernels } from '@contextlora/kernels';
+import { readPartition, writeWhole } from '@contextlora/lora';
+import { createLocalModel, loadModel, type LoadedModel, type LocalModel } from '@contextlora/model';
+import { emptyGraph, rolesOf } from '@contextlora/trainer';
+import { tasksOf, toText } from '@contextlora/task-graph';
+
+import { answerQuestion } from '../run/answer-question.js';
+import { evaluateTask, type TaskEvaluation } from '../run/evaluate-task.js';
+import { openMetricsFile } from '../run/metrics-file.js';
+import { readTaskData, readTaskFile, type TaskData } from '../run/read-task-data.js';
+import { type DecisionResult, decisionTable, type RunReport, taskTable } from '../run/run-report.js';
+import { showTraining } from '../run/show-training.js';
+import { mainTestOf, taskResults } from '../run/task-results.js';
+import { jointTask } from '../run/train-baselines.js';
+import { imagesOf, planContextRun, trainContextRun, type TrainSettings } from '../run/train-context.js';
+import { writeRun } from '../run/write-run.js';
+import { bar, clockTime } from '../terminal/progress.js';
+import { percent } from '../terminal/table.js';
+import { startBaselines } from './baseline-process.js';
+import { type CommandContext, untilStopped } from './command-context.js';
+import { prepareOutput } from './prepare-output.js';
+
+export interface DemoOptions {
+  readonly out: string;
+  readonly seed: number;
+  /** Multiplies all step counts: a quick look with less than 1. */
+  readonly effort: number;
+  /** Train the baselines too. */
+  readonly compare: boolean;
+  readonly resume: boolean;
+}
+
+/** The scarce, composed task whose methods are compared. */
+const decision = 'strategy';
+
+/** Found on the validation split (docs/decisions). */
+const demoSettings = (seed: number, effort: number): TrainSettings => ({
+  seed,
+  rank: 32,
+  batchSize: 16,
+  learningRate: 3e-3,
+  steps: {
+    vehicle: Math.round(250 * effort),
+    weather: Math.round(100 * effort),
+    road: Math.round(250 * effort),
+    strategy: Math.round(250 * effort),
+  },
+});
+const jointLearningRate = 1e-3;
+
+/** Runs the demo and prints what it does. */
+export async function runDemo(
+  { out, seed, effort, compare, resume }: DemoOptions,
+  { progress, clock, program, signal }: CommandContext,
+): Promise<void> {
+  const started = clock();
+  const seconds: Record<string, number> = {};
+  const stage = async <T>(name: string, work: () => Promise<T>): Promise<T> => {
+    const from = clock();
+    const result = await work();
+    seconds[name] = Math.round(10 * (clock() - from)) / 10;
+    return result;
+  };
+  const { scenarioFile, modelDirectory } = embedded();
+  const settings = demoSettings(seed, effort);
+
+  progress.print('ContextLoRA: one small vision-language model learns four tasks that build on each other');
+  progress.print();
+  const { file, graph } = await readTaskFile(scenarioFile);
+  progress.print(`1  Tasks: ${file.name ?? ''}`);
+  for (const { id, instruction, answer } of file.tasks)
+    progress.print(
+      `     ${id.padEnd(9)} "${instruction}" → ${answer.type === 'label' ? answer.labels.join(' | ') : answer.type}`,
+    );
+  progress.print();
+  progress.print('2  Task dependency graph');
+  for (const line of toText(graph).split('\n')) progress.print(`     ${line}`);
+  progress.print();
+
+  const kernels = await openKernels();
+  const base = await stage('loadModel', () => loadModel(modelDirectory, { kernels }));
+  progress.print(
+    `3  Base model: ${base.spec.architecture}, ${(base.parameterCount / 1e6).toFixed(2)} M parameters, ` +
+      `${base.spec.text.layerCount} layers, ${base.spec.vision?.tokenCount ?? 0} image tokens; ${kernels.ground} kernels`,
+  );
+  await prepareOutput(out, { keep: resume });
+  const dataDirectory = join(out, 'scenes');
+  await stage('renderScenes', () =>
+    renderScenes(dataDirectory, { seed, effort }, { progress, clock, signal }),
+  );
+  const data = await readTaskData(scenarioFile, { dataDirectory });
+
+  const probes = new Map<string, Readonly<Record<string, number>>>();
+  let baselineShare = 0;
+  const baselineDirectory = join(out, 'baselines');
+  const baselines = compare
+    ? startBaselines(
+        {
+          taskFile: scenarioFile,
+          dataDirectory,
+          modelDirectory,
+          outputDirectory: baselineDirectory,
+          settings,
+          jointLearningRate,
+        },
+        {
+          command: program,
+          onMessage(message) {
+            if (message.type === 'progress') baselineShare = message.done / message.total;
+            if (message.type === 'probe') probes.set(message.task, message.accuracies);
+          },
+        },
+      )
+    : undefined;
+  const stopBaselines = () => baselines?.stop();
+  signal.addEventListener('abort', stopBaselines);
+
+  try {
+    const run = planContextRun(base, data, { settings });
+    await stage('imageFeatures', () => warmFeatures(run.model, data, { progress, clock, signal }));
+    const onBase = new Map<string, TaskEvaluation>();
+    for (const { id } of file.tasks) onBase.set(id, await evaluateOnBase(run.model, data, id));
+
+    progress.print();
+    progress.print(
+      `4  Training: ${run.phases.length} phases, rank ${settings.rank} in ${Object.keys(run.partition.layers).length} layers, ` +
+        `${trainedParameters(run.model).toLocaleString('en')} parameters in ${file.tasks.length} segments` +
+        (compare ? '; the baselines train beside it' : ''),
+    );
+    const metrics = openMetricsFile(join(out, 'metrics.jsonl'));
+    const record = await stage('train', () =>
+      showTraining(untilStopped(trainContextRun(run, { settings }), signal), {
+        progress,
+        clock,
+        metrics,
+        phaseCount: run.phases.length,
+        aside: () => (compare ? `  (baselines ${Math.round(100 * baselineShare)} %)` : ''),
+      }),
+    );
+    if (baselines) {
+      const waiting = setInterval(() => {
+        progress.update(`  baselines ${bar(baselineShare, 1)} ${Math.round(100 * baselineShare)} %`);
+      }, 200);
+      try {
+        await stage('waitForBaselines', () => baselines.finished);
+      } finally {
+        clearInterval(waiting);
+      }
+    }
+
+    const order = run.phases.flatMap(({ tasks }) => tasks);
+    const results = taskResults(data, order, { base: onBase, trained: record.evaluations, probes });
+    const report: RunReport = {
+      name: file.name ?? 'demo',
+      seed,
+      settings: { ...settings, jointLearningRate },
+      base: { directory: 'embedded', parameters: base.parameterCount, ground: kernels.ground },
+      ...results,
+      ...(compare
+        ? {
+            decision: {
+              task: decision,
+              methods: await compareDecisions({
+                base,
+                data,
+                settings,
+                run: run.model,
+                record: record.evaluations,
+                baselineDirectory,
+              }),
+            },
+          }
+        : {}),
+      certificates: record.certificates,
+      seconds,
+    };
+    progress.print();
+    progress.print('5  Accuracy on held-out scenes (unseen-style: drawings of a kind never trained on)');
+    for (const line of taskTable(report)) progress.print(`     ${line}`);
+    if (report.decision) {
+      progress.print();
+      progress.print(
+        `   The decision (${data.rows[decision]?.train.length ?? 0} labelled scenes) by method, same base, data, prompts, ranks and passes`,
+      );
+      for (const line of decisionTable(report.decision)) progress.print(`     ${line}`);
+    }
+
+    progress.print();
+    await showQuestion(run.model, data, progress.print);
+
+    const written = await writeRun(out, {
+      graph,
+      partition: run.partition,
+      segments: run.model.segments(),
+      report: { ...report, seconds: { ...seconds, total: Math.round(clock() - started) } },
+      losses: record.losses,
+    });
+    progress.print();
+    progress.print(`7  Written to ${out}/`);
+    for (const [name, what] of [['scenes/', 'the pictures and their labels'] as const, ...written])
+      progress.print(`     ${name.padEnd(20)} ${what}`);
+    progress.print();
+    progress.print(`Done in ${clockTime(clock() - started)}.`);
+  } finally {
+    signal.removeEventListener('abort', stopBaselines);
+    baselines?.stop();
+    base.dispose();
+  }
+}
+
+/** The scenario and the base model that come with the benchmarks package. */
+function embedded(): { scenarioFile: string; modelDirectory: string } {
+  const require = createRequire(import.meta.url);
+  const root = dirname(require.resolve('@contextlora/benchmarks/package.json'));
+  return {
+    scenarioFile: join(root, 'scenarios/iov/tasks.yaml'),
+    modelDirectory: join(root, 'models/iov-base'),
+  };
+}
+
+type Shown = Pick<CommandContext, 'progress' | 'clock' | 'signal'>;
+
+async function renderScenes(
+  directory: string,
+  { seed, effort }: { seed: number; effort: number },
+  { progress, clock, signal }: Shown,
+): Promise<void> {
+  const complete = join(directory, 'complete.json');
+  if (await stat(complete).catch(() => undefined)) {
+    progress.print('   Scenes: those of the earlier run');
+    return;
+  }
+  const counts: IovCounts = effort >= 1 ? defaultIovCounts : scaled(defaultIovCounts, effort);
+  const from = clock();
+  let total = 0;
+  for await (const event of untilStopped(writeIovDataset(directory, { seed, counts }), signal)) {
+    total = event.total;
+    const left = ((clock() - from) / event.done) * (event.total - event.done);
+    progress.update(
+      `   rendering scenes ${bar(event.done, event.total)} ${event.done}/${event.total}  ${clockTime(left)} left`,
+    );
+  }
+  await writeWhole(complete, `${JSON.stringify({ seed, counts }, null, 2)}\n`);
+  progress.print(
+    `   Scenes: ${total.toLocaleString('en')} rendered in ${(clock() - from).toFixed(1)} s, 64 × 64 RGB`,
+  );
+}
+
+function scaled(counts: IovCounts, factor: number): IovCounts {
+  const of = (split: IovCounts['train']) =>
+    Object.fromEntries(
+      Object.entries(split).map(([task, count]) => [task, Math.max(30, Math.round(count * factor))]),
+    );
+  return Object.fromEntries(
+    Object.entries(counts).map(([split, of_]) => [split, of(of_)]),
+  ) as unknown as IovCounts;
+}
+
+async function warmFeatures(
+  model: LocalModel,
+  data: TaskData,
+  { progress, clock, signal }: Shown,
+): Promise<void> {
+  const from = clock();
+  for await (const { done, total } of untilStopped(model.features.warm(imagesOf(data)), signal)) {
+    const left = ((clock() - from) / done) * (total - done);
+    progress.update(`   looking at the scenes ${bar(done, total)} ${done}/${total}  ${clockTime(left)} left`);
+  }
+  progress.print(
+    `   Image features: computed once, the vision tower is frozen, in ${(clock() - from).toFixed(1)} s`,
+  );
+}
+
+/** The base alone, every task asked with the parents' answers that the base itself gives. */
+function evaluateOnBase(model: LocalModel, data: TaskData, task: string): Promise<TaskEvaluation> {
+  const rows = data.rows[task]?.tests[mainTestOf(data, task)] ?? [];
+  return evaluateTask(model, { graph: data.graph, task, rows, rolesOf: () => ({}) });
+}
+
+const trainedParameters = (model: LocalModel): number =>
+  Object.values(model.segments())
+    .flatMap((segment) => Object.values(segment))
+    .reduce((sum, { a, b }) => sum + a.length + b.length, 0);
+
+async function compareDecisions({
+  base,
+  data,
+  settings,
+  run,
+  record,
+  baselineDirectory,
+}: {
+  base: LoadedModel;
+  data: TaskData;
+  settings: TrainSettings;
+  run: LocalModel;
+  record: ReadonlyMap<string, TaskEvaluation>;
+  baselineDirectory: string;
+}): Promise<DecisionResult[]> {
+  const { graph } = data;
+  const tests = Object.entries(data.rows[decision]?.tests ?? {});
+  const stepsOf = (task: string) =>
+    typeof settings.steps === 'number' ? settings.steps : (settings.steps[task] ?? 0);
+  const steps = tasksOf(graph).reduce((sum, { id }) => sum + stepsOf(id), 0);
+  const accuraciesOf = async (
+    evaluate: (rows: TaskData['rows'][string]['validation']) => Promise<TaskEvaluation>,
+  ) => {
+    const accuracies: Record<string, number> = {};
+    for (const [name, rows] of tests) accuracies[name] = (await evaluate(rows)).accuracy;
+    return accuracies;
+  };
+
+  const trained = await readPartition(join(baselineDirectory, 'empty'));
+  // The roots would come out as in the method, to the byte: their steps do not see the graph.
+  const roots = tasksOf(graph).filter(({ id }) => graph.inDegree(id) === 0);
+  const own = run.segments();
+  const alone = createLocalModel(base, {
+    partition: trained.partition,
+    segments: { ...trained.segments, ...Object.fromEntries(roots.map(({ id }) => [id, own[id] ?? {}])) },
+    features: run.features,
+  });
+  const separate = emptyGraph(graph);
+  const empty = await accuraciesOf((rows) =>
+    evaluateTask(alone, { graph, task: decision, rows, rolesOf: (_, task) => rolesOf(separate, task) }),
+  );
+
+  const together = await readPartition(join(baselineDirectory, 'joint'));
+  const jointModel = createLocalModel(base, { ...together, features: run.features });
+  const joint = await accuraciesOf((rows) =>
+    evaluateTask(jointModel, { graph, task: decision, rows, rolesOf: () => ({ [jointTask]: 'train' }) }),
+  );
+  return [
+    {
+      method: 'ContextLoRA',
+      accuracies: Object.fromEntries(
+        tests.map(([name]) => [name, record.get(`${decision}/final/${name}`)?.accuracy ?? 0]),
+      ),
+      trainedParameters: trainedParameters(run),
+      steps,
+      keepsEarlierTasks: 'unchanged to the byte',
+    },
+    {
+      method: 'empty graph',
+      accuracies: empty,
+      trainedParameters: trainedParameters(alone),
+      steps,
+      keepsEarlierTasks: 'unchanged to the byte',
+    },
+    {
+      method: 'joint LoRA',
+      accuracies: joint,
+      trainedParameters: trainedParameters(jointModel),
+      steps,
+      keepsEarlierTasks: 'retrained together',
+    },
+  ];
+}
+
+/** The first scene of the decision's test set that the model never saw, with the reasons the answer stands on. */
+async function showQuestion(
+  model: LocalModel,
+  data: TaskData,
+  print: (line?: string) => void,
+): Promise<void> {
+  const test = mainTestOf(data, decision);
+  const [row] = data.rows[decision]?.tests[test] ?? [];
+  if (!row) return;
+  const lines = await answerQuestion(model, data.graph, {
+    task: decision,
+    input: { text: row.text, ...(row.image === undefined ? {} : { image: row.image }) },
+  });
+  print(
+    `6  A question about a scene it never saw (${row.image?.split('/').slice(-2).join('/') ?? ''}, "${row.text}")`,
+  );
+  for (const { task, answer, probability } of lines) {
+    const right = task === decision ? row.answer : row.parents[task];
+    const mark = answer === right ? 'right' : `wrong: ${right ?? '?'}`;
+    print(
+      `     ${task.padEnd(9)} ${answer.padEnd(11)} ${probability === undefined ? '' : percent(probability)}  (${mark})`,
+    );
+  }
+}

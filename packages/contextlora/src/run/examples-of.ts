@@ -1,0 +1,26 @@
+/** From rows of data to what the model is asked. */
+import type { ModelExample } from '@contextlora/model';
+import { renderInstruction, type TaskGraph, type TaskSpec } from '@contextlora/task-graph';
+import type { ComposedInput, TaskRow } from '@contextlora/trainer';
+
+/** Training examples: the instruction with the gold answers of the parents in its slots. */
+export function trainingExamples(task: TaskSpec, rows: readonly TaskRow[]): ModelExample[] {
+  return rows.map((row) => ({
+    ...exampleOf(task, renderInstruction(task, { text: row.text, answers: row.parents }), row),
+    answer: row.answer,
+  }));
+}
+
+/** An example to predict, from a rendered prompt. */
+export function exampleOf(task: TaskSpec, prompt: string, { image }: ComposedInput): ModelExample {
+  return {
+    prompt,
+    answer: '',
+    ...(image === undefined ? {} : { image }),
+    ...(task.answer.type === 'label' ? { labels: task.answer.labels } : {}),
+  };
+}
+
+/** {@link exampleOf} for any task of a graph. */
+export const exampleOfGraph = (graph: TaskGraph) => (task: string, prompt: string, input: ComposedInput) =>
+  exampleOf(graph.getNodeAttributes(task), prompt, input);

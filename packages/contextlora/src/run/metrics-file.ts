@@ -1,0 +1,30 @@
+/** Training steps and evaluations as they happen, one JSON object a line. */
+import { appendFile, mkdir } from 'node:fs/promises';
+import { dirname } from 'node:path';
+
+export interface MetricsFile {
+  add(entry: object): void;
+  flush(): Promise<void>;
+}
+
+/** Appends to `path`, many lines at a time. */
+export function openMetricsFile(
+  path: string,
+  { flushEvery = 50 }: { flushEvery?: number } = {},
+): MetricsFile {
+  let waiting: string[] = [];
+  let writing: Promise<unknown> = mkdir(dirname(path), { recursive: true });
+  const flush = async () => {
+    const lines = waiting;
+    waiting = [];
+    if (lines.length > 0) writing = writing.then(() => appendFile(path, `${lines.join('\n')}\n`));
+    await writing;
+  };
+  return {
+    add(entry) {
+      waiting.push(JSON.stringify(entry));
+      if (waiting.length >= flushEvery) void flush();
+    },
+    flush,
+  };
+}
