@@ -210,7 +210,7 @@ export function createOnnxKernels(
         },
       );
       const hidden = segments.map((_, i) => one(result, `h${i}`));
-      const saved: LinearSaved = { x, hidden, dispose: () => dispose(hidden) };
+      const saved: LinearSaved = { x, hidden, dispose: () => { dispose(hidden); } };
       return { y: one(result, 'y'), saved };
     },
 
@@ -267,7 +267,7 @@ export function createOnnxKernels(
         outputs: { y: x.shape, q: [x.shape[0], 1] },
       });
       const inverse = one(result, 'q');
-      const saved: RmsNormSaved = { x, inverse, dispose: () => dispose(inverse) };
+      const saved: RmsNormSaved = { x, inverse, dispose: () => { dispose(inverse); } };
       return { y: one(result, 'y'), saved };
     },
 
@@ -292,7 +292,7 @@ export function createOnnxKernels(
         outputs: { y: x.shape, mean: [rows, 1], q: [rows, 1] },
       });
       const [mean, inverse] = [one(result, 'mean'), one(result, 'q')];
-      const saved: LayerNormSaved = { x, epsilon, dispose: () => dispose([mean, inverse]) };
+      const saved: LayerNormSaved = { x, epsilon, dispose: () => { dispose([mean, inverse]); } };
       return { y: one(result, 'y'), saved };
     },
 
@@ -334,7 +334,7 @@ export function createOnnxKernels(
         },
       );
       const probabilities = one(result, 'p');
-      const saved: AttentionSaved = { q, k, v, probabilities, dispose: () => dispose(probabilities) };
+      const saved: AttentionSaved = { q, k, v, probabilities, dispose: () => { dispose(probabilities); } };
       return { y: one(result, 'y'), saved };
     },
 

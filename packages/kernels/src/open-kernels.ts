@@ -30,9 +30,10 @@ export async function openKernels({
   const heap = openWasmHeap();
   if (typeof runtime !== 'string' && typeof heap !== 'string')
     return createOnnxKernels(runtime, heap, { threads });
+  const reason = [runtime, heap].find((found) => typeof found === 'string');
   if (prefer === 'onnx')
     throw new Error(
-      `kernels/openKernels: the "onnx" ground was asked for and cannot be had: ${typeof runtime === 'string' ? runtime : String(heap)}`,
+      `kernels/openKernels: the "onnx" ground was asked for and cannot be had: ${reason ?? 'unknown'}`,
     );
   return createReferenceKernels();
 }

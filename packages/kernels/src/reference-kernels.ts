@@ -87,7 +87,7 @@ function prepareLinear(
     rows,
     columns,
     bias: biasTensor,
-    dispose: () => tf.dispose([rows, columns, ...(biasTensor ? [biasTensor] : [])]),
+    dispose: () => { tf.dispose([rows, columns, ...(biasTensor ? [biasTensor] : [])]); },
   };
 }
 
@@ -105,10 +105,10 @@ function linear(x: tf.Tensor2D, weight: LinearWeight, segments: readonly LoraSeg
     let sum: tf.Tensor2D = tf.matMul(x, columns);
     if (bias) sum = tf.add(sum, bias);
     for (const [i, { b }] of segments.entries())
-      sum = tf.add(sum, tf.matMul(hs[i] as tf.Tensor2D, tf.transpose(b)));
+      sum = tf.add(sum, tf.matMul(hs[i]!, tf.transpose(b)));
     return { y: sum, hidden: hs };
   });
-  const saved: LinearSaved = { x, hidden, dispose: () => tf.dispose(hidden) };
+  const saved: LinearSaved = { x, hidden, dispose: () => { tf.dispose(hidden); } };
   return { y, saved };
 }
 
@@ -150,7 +150,7 @@ interface NormSaved extends Saved {
 const normSaved = (normalised: tf.Tensor2D, inverse: tf.Tensor2D): NormSaved => ({
   normalised,
   inverse,
-  dispose: () => tf.dispose([normalised, inverse]),
+  dispose: () => { tf.dispose([normalised, inverse]); },
 });
 
 function rmsNorm(x: tf.Tensor2D, gain: Float32Array, epsilon: number) {
@@ -159,7 +159,7 @@ function rmsNorm(x: tf.Tensor2D, gain: Float32Array, epsilon: number) {
     const q = tf.rsqrt(tf.add(tf.mean(tf.square(x), 1, true), epsilon)) as tf.Tensor2D;
     const n = tf.mul(x, q) as tf.Tensor2D;
     return [tf.mul(n, tf.tensor1d(gain)) as tf.Tensor2D, n, q] as const;
-  }) as unknown as [tf.Tensor2D, tf.Tensor2D, tf.Tensor2D];
+  });
   return { y, saved: normSaved(normalised, inverse) };
 }
 
@@ -182,7 +182,7 @@ function layerNorm(x: tf.Tensor2D, gain: Float32Array, bias: Float32Array, epsil
     const q = tf.rsqrt(tf.add(tf.mean(tf.square(centred), 1, true), epsilon)) as tf.Tensor2D;
     const n = tf.mul(centred, q) as tf.Tensor2D;
     return [tf.add(tf.mul(n, tf.tensor1d(gain)), tf.tensor1d(bias)) as tf.Tensor2D, n, q] as const;
-  }) as unknown as [tf.Tensor2D, tf.Tensor2D, tf.Tensor2D];
+  });
   return { y, saved: normSaved(normalised, inverse) };
 }
 
@@ -278,8 +278,8 @@ function attention(q: tf.Tensor2D, k: tf.Tensor2D, v: tf.Tensor2D, shape: Attent
     }
     const p = tf.softmax(scores) as tf.Tensor3D;
     return [fromHeads(tf.matMul(p, toHeads(v, kvHeads, shape)), heads, shape), p] as const;
-  }) as unknown as [tf.Tensor2D, tf.Tensor3D];
-  const saved: AttentionSaved = { q, k, v, probabilities, dispose: () => tf.dispose(probabilities) };
+  });
+  const saved: AttentionSaved = { q, k, v, probabilities, dispose: () => { tf.dispose(probabilities); } };
   return { y, saved };
 }
 
@@ -301,7 +301,7 @@ function attentionBackward(dy: tf.Tensor2D, saved: Saved, shape: AttentionShape)
       fromHeads(tf.matMul(swap(dS), toHeads(q, heads, shape)), kvHeads, shape),
       fromHeads(tf.matMul(swap(p), dOut), kvHeads, shape),
     ] as const;
-  }) as unknown as [tf.Tensor2D, tf.Tensor2D, tf.Tensor2D];
+  });
   return { dq, dk, dv };
 }
 

@@ -44,7 +44,7 @@ export const naiveLinear = (
       sum(x.columns, (i) => at(x, row, i) * at(w, out, i)) +
       (bias?.[out] ?? 0) +
       sum(segments.length, (t) => {
-        const { a, b, scale } = segments[t] as NaiveSegment;
+        const { a, b, scale } = segments[t]!;
         return scale * sum(a.rows, (r) => at(b, out, r) * sum(x.columns, (i) => at(a, r, i) * at(x, row, i)));
       }),
   );

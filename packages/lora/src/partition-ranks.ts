@@ -119,11 +119,10 @@ export function removeTask(partition: Partition, task: string): Partition {
       );
     return [name, { ...layer, spans: Object.fromEntries(spans) }];
   });
-  const { [task]: _, ...tasks } = partition.tasks;
   return {
     ...partition,
     order: partition.order.filter((id) => id !== task),
-    tasks,
+    tasks: Object.fromEntries(Object.entries(partition.tasks).filter(([id]) => id !== task)),
     layers: Object.fromEntries(layers),
   };
 }
@@ -155,17 +154,17 @@ export function scaleOf({ alpha, scaling }: PartitionTask, rank: number): number
 export function validatePartition(value: unknown, where = 'the partition'): Partition {
   const problems: string[] = [];
   const partition = value as Partition;
-  if (typeof value !== 'object' || value === null || partition.version !== 1)
+  if (typeof value !== 'object' || value === null || (value as { version?: unknown }).version !== 1)
     throw new Error(`lora/validatePartition: ${where} is no partition of version 1`);
   const { order, tasks, layers } = partition;
-  if (!Array.isArray(order) || typeof tasks !== 'object' || typeof layers !== 'object')
+  if (!Array.isArray(partition.order) || typeof tasks !== 'object' || typeof layers !== 'object')
     throw new Error(`lora/validatePartition: ${where} needs "order", "tasks" and "layers"`);
   for (const id of order) {
     const task = tasks[id];
     if (!task) problems.push(`task "${id}" is in the order and has no entry`);
     else if (!(task.alpha > 0)) problems.push(`task "${id}" has alpha ${task.alpha}`);
     for (const parent of task?.dependsOn ?? [])
-      if (order.indexOf(parent) < 0) problems.push(`task "${id}" depends on "${parent}", which is not there`);
+      if (!order.includes(parent)) problems.push(`task "${id}" depends on "${parent}", which is not there`);
   }
   for (const [name, layer] of Object.entries(layers)) {
     if (!(layer.inFeatures > 0 && layer.outFeatures > 0)) problems.push(`layer "${name}" has no size`);

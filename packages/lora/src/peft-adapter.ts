@@ -90,7 +90,7 @@ export async function writePeftFolder(
 ): Promise<void> {
   const names = Object.keys(modules).sort();
   const alphaOf = (name: string) => {
-    const { scale, rank } = modules[name] as AdapterModule;
+    const { scale, rank } = modules[name]!;
     return cleanNumber(scale * (useRslora ? Math.sqrt(rank) : rank));
   };
   const rankOf = (name: string) => modules[name]?.rank ?? 0;
@@ -109,7 +109,7 @@ export async function writePeftFolder(
   };
   const sorted = Object.fromEntries(Object.entries(config).sort(([p], [q]) => (p < q ? -1 : 1)));
   const tensors = names.flatMap((name): [string, FileTensor][] => {
-    const { rank: r, a, inFeatures, b, outFeatures } = modules[name] as AdapterModule;
+    const { rank: r, a, inFeatures, b, outFeatures } = modules[name]!;
     return [
       [`${prefix}${name}.lora_A.weight`, float32Tensor([r, inFeatures], a)],
       [`${prefix}${name}.lora_B.weight`, float32Tensor([outFeatures, r], b)],

@@ -63,14 +63,14 @@ export function hiddenStates(
   const { kernels, spec, finalNorm } = model;
   const states = [embed(model, tokens, segments).x];
   for (let depth = 0; depth < spec.text.layerCount; depth++) {
-    const { y } = decoderLayer(states.at(-1) as Tensor2D, layerWeights(model, depth), {
+    const { y } = decoderLayer(states.at(-1)!, layerWeights(model, depth), {
       segments: segmentsOfLayer(model, depth, segments),
       context: contextOf(model, tokens),
       keep: false,
     });
     states.push(y);
   }
-  const last = states.pop() as Tensor2D;
+  const last = states.pop()!;
   const { y, saved } = kernels.rmsNorm(last, finalNorm, spec.text.rmsEpsilon);
   saved.dispose();
   dispose(last);
@@ -163,7 +163,7 @@ function embed(model: LoadedModel, { ids, images, time }: TokenBatch, segments: 
   );
   if (rows.length === 0 || !model.connector) {
     const x = tensor2d(values, [ids.length, hiddenSize]);
-    return { x, dispose: () => dispose(x) };
+    return { x, dispose: () => { dispose(x); } };
   }
   const features = images.filter((image) => image !== undefined);
   const wide = model.connector.inFeatures;
@@ -271,7 +271,7 @@ function applyHead(
     logits: linear.y,
     backward(dLogits) {
       const { dx } = kernels.linearBackward(dLogits, linear.saved, weight, [], { input: true });
-      const dNormed = dx as Tensor2D;
+      const dNormed = dx!;
       const dPicked = kernels.rmsNormBackward(dNormed, norm.saved, finalNorm);
       const dTop = kernels.gatherRowsBackward(dPicked, rows, top.shape[0]);
       dispose([dNormed, dPicked]);

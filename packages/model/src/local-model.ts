@@ -256,9 +256,9 @@ function lossGroups(
   return [...groups].map(([key, members]) => {
     const labels = key === '' ? undefined : (JSON.parse(key) as string[]);
     const columns = labels && labelTokens(model, labels);
-    const prompts = members.map((i) => promptIds(model, examples[i] as ModelExample));
+    const prompts = members.map((i) => promptIds(model, examples[i]!));
     const answers = members.map((i) => {
-      const { answer } = examples[i] as ModelExample;
+      const { answer } = examples[i]!;
       if (labels) return [labels.indexOf(answer)];
       const end = model.tokenizer.endId;
       return [...answerIds(model, answer), ...(end === undefined ? [] : [end])];

@@ -62,7 +62,7 @@ type Config = Readonly<Record<string, unknown>>;
  * @throws ModelError for an unsupported architecture (with the list of supported ones) or missing numbers (all at once).
  */
 export function parseModelSpec(config: Config, where: string): ModelSpec {
-  const type = String(config['model_type']);
+  const type = textOf(config['model_type']);
   if (visionArchitectures.includes(type)) return visionLanguageSpec(config, type, where);
   if (!(type in textArchitectures))
     throw new ModelError(
@@ -82,7 +82,7 @@ function textSpec(
   const need = reader(config, where);
   const [hiddenSize, heads] = [need('hidden_size'), need('num_attention_heads')];
   const rope = (config['rope_parameters'] ?? config['rope_scaling']) as Config | null | undefined;
-  const ropeType = String(rope?.['rope_type'] ?? rope?.['type'] ?? 'default');
+  const ropeType = textOf(rope?.['rope_type'] ?? rope?.['type'] ?? 'default');
   if (ropeType !== 'default')
     throw new ModelError(
       'parseModelSpec',
@@ -91,7 +91,7 @@ function textSpec(
   if (config['hidden_act'] !== undefined && config['hidden_act'] !== 'silu')
     throw new ModelError(
       'parseModelSpec',
-      `${where}: activation "${String(config['hidden_act'])}" is not supported; only silu is`,
+      `${where}: activation "${textOf(config['hidden_act'])}" is not supported; only silu is`,
     );
   const spec: TextSpec = {
     vocabularySize: need('vocab_size'),
@@ -188,6 +188,9 @@ export function linearsOf({ text, vision }: ModelSpec): LinearShape[] {
 }
 
 export const connectorName = 'model.connector.modality_projection.proj';
+
+/** A value for a message or a comparison: text as it is, anything else as JSON. */
+const textOf = (value: unknown) => (typeof value === 'string' ? value : JSON.stringify(value ?? null));
 
 function numberOr(value: unknown, fallback: number): number {
   return typeof value === 'number' ? value : fallback;

@@ -145,10 +145,10 @@ function bestLabel(labels: readonly string[], scores: readonly number[]): Answer
   return { answer: labels[best] ?? '', labelLogProbabilities: scores.map((score) => score - total) };
 }
 
-function logSumExp(values: ArrayLike<number>): number {
+function logSumExp(values: Iterable<number>): number {
   let highest = -Infinity;
-  for (let i = 0; i < values.length; i++) highest = Math.max(highest, values[i] ?? -Infinity);
+  for (const value of values) highest = Math.max(highest, value);
   let sum = 0;
-  for (let i = 0; i < values.length; i++) sum += Math.exp((values[i] ?? -Infinity) - highest);
+  for (const value of values) sum += Math.exp(value - highest);
   return highest + Math.log(sum);
 }

@@ -6,6 +6,14 @@ import { Tokenizer } from '@huggingface/tokenizers';
 
 import { ModelError } from './model-error.js';
 
+/** What is used of the library; its own types do not resolve under NodeNext. */
+interface LibraryTokenizer {
+  encode(text: string, options: { add_special_tokens: boolean }): { readonly ids: readonly number[] };
+  decode(ids: number[], options: { skip_special_tokens: boolean; clean_up_tokenization_spaces: boolean }): string;
+  token_to_id(token: string): number | undefined;
+}
+const LibraryTokenizer = Tokenizer as unknown as new (json: object, config: object) => LibraryTokenizer;
+
 export interface TextTokenizer {
   /** No special tokens are added. */
   encode(text: string): number[];
@@ -21,9 +29,9 @@ export interface TextTokenizer {
 export async function readTokenizer(directory: string): Promise<TextTokenizer> {
   const json = await readJson(join(directory, 'tokenizer.json'), directory);
   const config = await readJson(join(directory, 'tokenizer_config.json'), directory);
-  let tokenizer: Tokenizer;
+  let tokenizer: LibraryTokenizer;
   try {
-    tokenizer = new Tokenizer(json, config);
+    tokenizer = new LibraryTokenizer(json, config);
   } catch (cause) {
     throw new ModelError(
       'readTokenizer',

@@ -180,7 +180,7 @@ function describe(issue: z.core.$ZodIssue): Located[] {
     }));
   const where = issue.path.filter((part) => typeof part === 'string').at(-1);
   return [
-    { path: issue.path, message: `${where === undefined ? '' : `"${String(where)}": `}${issue.message}` },
+    { path: issue.path, message: `${where === undefined ? '' : `"${where}": `}${issue.message}` },
   ];
 }
 

@@ -35,5 +35,5 @@ export const taskFileSchema = z.strictObject({
 
 /** JSON Schema (draft 2020-12) of a task file, for editors. */
 export function taskFileJsonSchema(): Record<string, unknown> {
-  return z.toJSONSchema(taskFileSchema, { io: 'input' }) as Record<string, unknown>;
+  return z.toJSONSchema(taskFileSchema, { io: 'input' });
 }

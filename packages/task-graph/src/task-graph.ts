@@ -6,7 +6,7 @@ import { findCycle } from './find-cycle.js';
 import type { TaskSpec } from './task-spec.js';
 
 // graphology is CommonJS: its classes hang on the default export.
-const { DirectedGraph } = graphology as unknown as typeof import('graphology');
+const { DirectedGraph } = graphology;
 
 /** Nodes carry the task, edges go from a dependency to its dependant. */
 export type TaskGraph = DirectedGraphType<TaskSpec>;

@@ -4,7 +4,6 @@ import { join } from 'node:path';
 
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { accuracy, answerSlots, composeAnswers, macroAverage, readTaskRows } from '@contextlora/trainer';
-import type { TaskSpec } from '@contextlora/task-graph';
 
 import { FakeModel } from './fake-model.js';
 import { sceneGraph, sceneTasks } from './scene-tasks.js';
@@ -15,7 +14,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(directory, { recursive: true, force: true }));
 
-const road = sceneTasks[2] as TaskSpec;
+const road = sceneTasks[2]!;
 
 async function fileOf(lines: unknown[]): Promise<string> {
   const path = join(directory, `${lines.length}-${Math.abs(JSON.stringify(lines).length)}.jsonl`);
@@ -53,7 +52,7 @@ test('a missing file says which task names it', async () => {
 });
 
 test('only direct slots are asked for', () => {
-  expect(answerSlots(sceneTasks[3] as TaskSpec)).toEqual(['vehicle', 'road']);
+  expect(answerSlots(sceneTasks[3]!)).toEqual(['vehicle', 'road']);
 });
 
 test('a composed answer carries every intermediate answer, each given to the next', async () => {

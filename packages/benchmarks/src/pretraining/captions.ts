@@ -51,11 +51,11 @@ export interface Question {
 
 /** The largest thing of a scene. */
 export const biggestOf = (scene: Scene): string =>
-  nounOf([...scene.objects].sort((p, q) => q.sizePixels - p.sizePixels)[0] as SceneObject);
+  nounOf([...scene.objects].sort((p, q) => q.sizePixels - p.sizePixels)[0]!);
 
 /** All questions one can ask about a scene; the absent thing is drawn. */
 export function questionsOf(scene: Scene, random: KeyedRandom): Question[] {
-  const one = scene.objects[random.integer(scene.objects.length)] as SceneObject;
+  const one = scene.objects[random.integer(scene.objects.length)]!;
   const absent = random
     .shuffle(Object.values(nouns))
     .find((noun) => scene.objects.every((o) => nounOf(o) !== noun));

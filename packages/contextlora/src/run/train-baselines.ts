@@ -10,7 +10,6 @@ import { tasksOf } from '@contextlora/task-graph';
 import {
   emptyGraph,
   planPhases,
-  rolesOf,
   sampleBatch,
   train,
   type TrainEvent,

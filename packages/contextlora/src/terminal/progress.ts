@@ -8,9 +8,9 @@ export interface ProgressSink {
 
 export interface Progress {
   /** Shows how far a stage is; may be called as often as one likes. */
-  update(line: string): void;
+  readonly update: (line: string) => void;
   /** Prints a line that stays. */
-  print(line?: string): void;
+  readonly print: (line?: string) => void;
 }
 
 export interface ProgressOptions {

@@ -1,0 +1,201 @@
+import { describe, expect, test } from '@jest/globals';
+import {
+  addTask,
+  allocateByDepth,
+  allocateByShare,
+  closureOf,
+  hashSegment,
+  initialiseSegment,
+  initialiseSegments,
+  keyedRandom,
+  type LinearShape,
+  masksFor,
+  type Partition,
+  partitionRanks,
+  rankOfLayer,
+  removeTask,
+  scaleOf,
+  validatePartition,
+} from '@contextlora/lora';
+import fc from 'fast-check';
+
+const linears: LinearShape[] = [0, 1, 2].flatMap((depth) => [
+  { name: `model.layers.${depth}.self_attn.q_proj`, inFeatures: 8, outFeatures: 6, depth },
+  { name: `model.layers.${depth}.mlp.up_proj`, inFeatures: 8, outFeatures: 12, depth },
+]);
+const tasks = [
+  { id: 'vehicle', dependsOn: [] },
+  { id: 'weather', dependsOn: [] },
+  { id: 'road', dependsOn: ['weather'] },
+  { id: 'strategy', dependsOn: ['vehicle', 'road'] },
+];
+const ranksIn = (partition: Partition, layer: string) =>
+  Object.fromEntries(
+    Object.entries(partition.layers[layer]?.spans ?? {}).map(([id, s]) => [id, s.end - s.start]),
+  );
+
+describe('a partition', () => {
+  test('shares the ranks of every layer evenly, what is left over going to the first tasks', () => {
+    const partition = partitionRanks(linears, tasks, { rank: 10 });
+    expect(partition.layers['model.layers.0.mlp.up_proj']?.spans).toEqual({
+      vehicle: { start: 0, end: 3 },
+      weather: { start: 3, end: 6 },
+      road: { start: 6, end: 8 },
+      strategy: { start: 8, end: 10 },
+    });
+  });
+
+  test('covers each layer exactly once for any ranks, tasks and shares', () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 40 }),
+        fc.array(fc.double({ min: 0.1, max: 10, noNaN: true }), { minLength: 1, maxLength: 8 }),
+        fc.constantFrom(allocateByShare, allocateByDepth),
+        (extra, shares, allocate) => {
+          const drawn = shares.map((share, i) => ({
+            id: `t${i}`,
+            dependsOn: i > 1 ? [`t${i - 2}`] : [],
+            share,
+          }));
+          const rank = drawn.length + extra;
+          const partition = partitionRanks(linears, drawn, { rank, allocate });
+          expect(() => validatePartition(JSON.parse(JSON.stringify(partition)))).not.toThrow();
+          for (const layer of Object.values(partition.layers)) {
+            expect(rankOfLayer(layer)).toBe(rank);
+            expect(Object.keys(layer.spans)).toHaveLength(drawn.length);
+          }
+        },
+      ),
+    );
+  });
+
+  test('gives more ranks to the larger share and, by depth, deeper tasks more of the upper layers', () => {
+    const shared = partitionRanks(
+      linears,
+      [
+        { ...(tasks[0] ?? { id: '', dependsOn: [] }), share: 3 },
+        { id: 'b', dependsOn: [] },
+      ],
+      {
+        rank: 12,
+        allocate: allocateByShare,
+      },
+    );
+    expect(ranksIn(shared, 'model.layers.0.mlp.up_proj')).toEqual({ vehicle: 9, b: 3 });
+    const byDepth = partitionRanks(linears, tasks, { rank: 16, allocate: allocateByDepth });
+    const [low, high] = [
+      ranksIn(byDepth, 'model.layers.0.mlp.up_proj'),
+      ranksIn(byDepth, 'model.layers.2.mlp.up_proj'),
+    ];
+    expect(high['strategy']).toBeGreaterThan(low['strategy'] ?? NaN);
+    expect(high['vehicle']).toBeLessThan(low['vehicle'] ?? NaN);
+  });
+
+  test('keeps a task out of the layers it may not own', () => {
+    const partition = partitionRanks(linears, tasks, { rank: 8, only: { strategy: { from: 2, to: 3 } } });
+    expect('strategy' in (partition.layers['model.layers.1.mlp.up_proj']?.spans ?? {})).toBe(false);
+    expect('strategy' in (partition.layers['model.layers.2.mlp.up_proj']?.spans ?? {})).toBe(true);
+  });
+
+  test('refuses a rank smaller than the number of tasks and says what to do', () => {
+    expect(() => partitionRanks(linears, tasks, { rank: 3 })).toThrow(
+      'lora/partitionRanks: rank 3 cannot be shared by 4 tasks, each needs at least 1; raise the rank to 4 or more, or leave tasks out',
+    );
+  });
+
+  test('read from a file is checked, with all problems at once', () => {
+    const partition = partitionRanks(linears, tasks, { rank: 8 });
+    const [layer = ''] = Object.keys(partition.layers);
+    const broken = JSON.parse(JSON.stringify(partition)) as {
+      tasks: Record<string, { alpha: number }>;
+      layers: Record<string, { spans: Record<string, object> }>;
+    };
+    (broken.tasks['road'] as { alpha: number }).alpha = -1;
+    (broken.layers[layer] as { spans: Record<string, object> }).spans['road'] = { start: 5, end: 6 };
+    expect(() => validatePartition(broken, 'p.json')).toThrow(/p\.json:[\s\S]*alpha -1[\s\S]*span of "road"/);
+  });
+});
+
+describe('adding and removing tasks', () => {
+  const small = partitionRanks(linears, tasks.slice(0, 3), { rank: 6 });
+
+  test('a task added later moves no span and no number of the others', () => {
+    const larger = addTask(small, tasks[3] ?? { id: '', dependsOn: [] }, { rank: 2 });
+    for (const [name, { spans }] of Object.entries(small.layers))
+      for (const [id, span] of Object.entries(spans)) expect(larger.layers[name]?.spans[id]).toEqual(span);
+    const [before, after] = [initialiseSegments(small, { seed: 3 }), initialiseSegments(larger, { seed: 3 })];
+    for (const id of small.order) expect(hashSegment(after[id] ?? {})).toBe(hashSegment(before[id] ?? {}));
+  });
+
+  test('removing the last task restores the partition, and one that others need is kept', () => {
+    const larger = addTask(small, tasks[3] ?? { id: '', dependsOn: [] }, { rank: 2 });
+    expect(removeTask(larger, 'strategy')).toEqual(small);
+    expect(() => removeTask(larger, 'weather')).toThrow('"road" depends on "weather"');
+  });
+});
+
+describe('segments', () => {
+  const partition = partitionRanks(linears, tasks, { rank: 8 });
+
+  test('start with B zero and A uniform in ±1/√in, depending on seed, task and layer alone', () => {
+    const segment = initialiseSegment(partition, 'road', { seed: 1 });
+    const matrices = Object.values(segment);
+    expect(matrices.every(({ b }) => b.every((value) => value === 0))).toBe(true);
+    const all = matrices.flatMap(({ a }) => [...a]);
+    expect(Math.max(...all.map(Math.abs))).toBeLessThanOrEqual(1 / Math.sqrt(8));
+    expect(Math.abs(all.reduce((s, v) => s + v, 0) / all.length)).toBeLessThan(0.05);
+    expect(hashSegment(initialiseSegment(partition, 'road', { seed: 1 }))).toBe(hashSegment(segment));
+    expect(hashSegment(initialiseSegment(partition, 'road', { seed: 2 }))).not.toBe(hashSegment(segment));
+  });
+
+  test('hash differently when a single bit differs', () => {
+    const segment = initialiseSegment(partition, 'road', { seed: 1 });
+    const before = hashSegment(segment);
+    const [first] = Object.values(segment);
+    if (first) first.b[0] = 1e-45;
+    expect(hashSegment(segment)).not.toBe(before);
+  });
+});
+
+describe('masks', () => {
+  const partition = partitionRanks(linears, tasks, { rank: 8 });
+
+  test('name what is active and what trains; masked segments do not appear', () => {
+    const [mask] = masksFor(partition, { weather: 'freeze', road: 'train', vehicle: 'mask' });
+    expect(mask?.active).toEqual([
+      { task: 'weather', span: { start: 2, end: 4 }, scale: 2, train: false },
+      { task: 'road', span: { start: 4, end: 6 }, scale: 2, train: true },
+    ]);
+  });
+
+  test('refuse roles of an unknown task', () => {
+    expect(() => masksFor(partition, { rain: 'train' })).toThrow('"rain"');
+  });
+
+  test('the closure lists ancestors before dependants', () => {
+    expect(closureOf(partition, 'strategy')).toEqual(['vehicle', 'weather', 'road', 'strategy']);
+  });
+
+  test('rsLoRA divides by the root of the rank', () => {
+    expect(scaleOf({ dependsOn: [], alpha: 8, scaling: 'rslora' }, 4)).toBe(4);
+    expect(scaleOf({ dependsOn: [], alpha: 8, scaling: 'standard' }, 4)).toBe(2);
+  });
+});
+
+describe('keyed random streams', () => {
+  test('are equal for equal keys and unrelated otherwise', () => {
+    const draw = (...key: (string | number)[]) => Array.from({ length: 4 }, keyedRandom(7, ...key).next);
+    expect(draw('a', 'bc')).toEqual(draw('a', 'bc'));
+    expect(draw('a', 'bc')).not.toEqual(draw('ab', 'c'));
+  });
+
+  test('are uniform and normal as they say', () => {
+    const random = keyedRandom(1, 'moments');
+    const uniform = Array.from({ length: 20_000 }, () => random.next());
+    const normal = Array.from({ length: 20_000 }, () => random.normal());
+    const mean = (values: number[]) => values.reduce((s, v) => s + v, 0) / values.length;
+    expect(mean(uniform)).toBeCloseTo(0.5, 1);
+    expect(mean(normal.map((v) => v * v))).toBeCloseTo(1, 1);
+    expect(random.shuffle([1, 2, 3, 4, 5]).sort()).toEqual([1, 2, 3, 4, 5]);
+  });
+});
