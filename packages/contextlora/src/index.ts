@@ -1,1 +1,31 @@
-export {};
+export * as benchmarks from '@contextlora/benchmarks';
+export * as kernels from '@contextlora/kernels';
+export * as lora from '@contextlora/lora';
+export * as model from '@contextlora/model';
+export * as taskGraph from '@contextlora/task-graph';
+export * as trainer from '@contextlora/trainer';
+
+export { drawGraph } from './drawings/draw-graph.js';
+export { plotLosses, type LossPoint } from './drawings/plot-losses.js';
+export { drawingFont, renderPng } from './drawings/render-png.js';
+export { answerQuestion, type AnswerLine } from './run/answer-question.js';
+export { evaluateTask, samePredictions, type TaskEvaluation } from './run/evaluate-task.js';
+export { exampleOf, exampleOfGraph, trainingExamples } from './run/examples-of.js';
+export { readTaskData, readTaskFile, type TaskData, type TaskRows } from './run/read-task-data.js';
+export {
+  decisionTable,
+  taskTable,
+  type DecisionResult,
+  type PhaseCertificate,
+  type RunReport,
+  type TaskResult,
+} from './run/run-report.js';
+export {
+  imagesOf,
+  planContextRun,
+  trainContextRun,
+  type ContextEvent,
+  type ContextRun,
+  type TrainSettings,
+} from './run/train-context.js';
+export { writeRun, type RunFiles } from './run/write-run.js';

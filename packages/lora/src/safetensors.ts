@@ -80,7 +80,7 @@ export function decodeSafetensors(bytes: Uint8Array, name = 'the buffer'): Safet
     tensors.set(tensor, {
       dtype,
       shape,
-      bytes: bytes.slice(header.dataOffset + start, header.dataOffset + end),
+      bytes: new Uint8Array(bytes.subarray(header.dataOffset + start, header.dataOffset + end)),
     });
   return { tensors, metadata: header.metadata };
 }

@@ -32,7 +32,8 @@ export function toFloat32({ dtype, bytes }: FileTensor): Float32Array {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   switch (dtype) {
     case 'F32':
-      return new Float32Array(bytes.slice().buffer);
+      // A copy through the constructor: `slice` of a Buffer would share, and give away the whole pool behind it.
+      return new Float32Array(new Uint8Array(bytes).buffer);
     case 'F16':
       return Float32Array.from({ length: bytes.length / 2 }, (_, i) =>
         halfToFloat(view.getUint16(2 * i, true)),

@@ -186,6 +186,16 @@ describe('safetensors', () => {
     expect([...toFloat32(tensors.get('x') ?? x)]).toEqual([1, 2]);
   });
 
+  test('a Buffer that shares its memory with others is read like any other bytes', () => {
+    const pool = Buffer.concat([
+      Buffer.alloc(3),
+      encodeSafetensors([['x', float32Tensor([2], Float32Array.of(1, 2))]]),
+    ]);
+    const { tensors } = decodeSafetensors(pool.subarray(3));
+    const tensor = tensors.get('x');
+    expect(tensor && [...toFloat32(tensor)]).toEqual([1, 2]);
+  });
+
   test('f16 values widen exactly, special ones included', () => {
     expect([0x3c00, 0xc000, 0x0001, 0x7bff, 0x7c00, 0x8000].map(halfToFloat)).toEqual([
       1,

@@ -179,9 +179,7 @@ function describe(issue: z.core.$ZodIssue): Located[] {
       message: `unknown key "${key}"${didYouMean(key, knownKeys[issue.path.length] ?? [])}`,
     }));
   const where = issue.path.filter((part) => typeof part === 'string').at(-1);
-  return [
-    { path: issue.path, message: `${where === undefined ? '' : `"${where}": `}${issue.message}` },
-  ];
+  return [{ path: issue.path, message: `${where === undefined ? '' : `"${where}": `}${issue.message}` }];
 }
 
 /** Where a value stands in the source; its nearest existing ancestor when it is missing. */
