@@ -114,7 +114,8 @@ export function createOnnxKernels(
     const fetches: Record<string, unknown> = {};
     for (const [name, { tensor, shape = tensor.shape }] of Object.entries(tensors))
       feeds[name] = plain(heap.view(tensor), shape);
-    for (const { name, tensor } of made) fetches[name] = plain(heap.view(tensor), graphShapes[name] ?? tensor.shape);
+    for (const { name, tensor } of made)
+      fetches[name] = plain(heap.view(tensor), graphShapes[name] ?? tensor.shape);
     session.run(feeds, fetches, {});
     return Object.fromEntries(made.map(({ name, tensor }) => [name, tensor]));
   };
@@ -210,7 +211,13 @@ export function createOnnxKernels(
         },
       );
       const hidden = segments.map((_, i) => one(result, `h${i}`));
-      const saved: LinearSaved = { x, hidden, dispose: () => { dispose(hidden); } };
+      const saved: LinearSaved = {
+        x,
+        hidden,
+        dispose: () => {
+          dispose(hidden);
+        },
+      };
       return { y: one(result, 'y'), saved };
     },
 
@@ -267,7 +274,13 @@ export function createOnnxKernels(
         outputs: { y: x.shape, q: [x.shape[0], 1] },
       });
       const inverse = one(result, 'q');
-      const saved: RmsNormSaved = { x, inverse, dispose: () => { dispose(inverse); } };
+      const saved: RmsNormSaved = {
+        x,
+        inverse,
+        dispose: () => {
+          dispose(inverse);
+        },
+      };
       return { y: one(result, 'y'), saved };
     },
 
@@ -292,7 +305,13 @@ export function createOnnxKernels(
         outputs: { y: x.shape, mean: [rows, 1], q: [rows, 1] },
       });
       const [mean, inverse] = [one(result, 'mean'), one(result, 'q')];
-      const saved: LayerNormSaved = { x, epsilon, dispose: () => { dispose([mean, inverse]); } };
+      const saved: LayerNormSaved = {
+        x,
+        epsilon,
+        dispose: () => {
+          dispose([mean, inverse]);
+        },
+      };
       return { y: one(result, 'y'), saved };
     },
 
@@ -334,7 +353,15 @@ export function createOnnxKernels(
         },
       );
       const probabilities = one(result, 'p');
-      const saved: AttentionSaved = { q, k, v, probabilities, dispose: () => { dispose(probabilities); } };
+      const saved: AttentionSaved = {
+        q,
+        k,
+        v,
+        probabilities,
+        dispose: () => {
+          dispose(probabilities);
+        },
+      };
       return { y: one(result, 'y'), saved };
     },
 

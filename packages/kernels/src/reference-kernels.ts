@@ -87,7 +87,9 @@ function prepareLinear(
     rows,
     columns,
     bias: biasTensor,
-    dispose: () => { tf.dispose([rows, columns, ...(biasTensor ? [biasTensor] : [])]); },
+    dispose: () => {
+      tf.dispose([rows, columns, ...(biasTensor ? [biasTensor] : [])]);
+    },
   };
 }
 
@@ -104,11 +106,16 @@ function linear(x: tf.Tensor2D, weight: LinearWeight, segments: readonly LoraSeg
     const hs = segments.map(({ a, scale }) => tf.mul(tf.matMul(x, tf.transpose(a)), scale) as tf.Tensor2D);
     let sum: tf.Tensor2D = tf.matMul(x, columns);
     if (bias) sum = tf.add(sum, bias);
-    for (const [i, { b }] of segments.entries())
-      sum = tf.add(sum, tf.matMul(hs[i]!, tf.transpose(b)));
+    for (const [i, { b }] of segments.entries()) sum = tf.add(sum, tf.matMul(hs[i]!, tf.transpose(b)));
     return { y: sum, hidden: hs };
   });
-  const saved: LinearSaved = { x, hidden, dispose: () => { tf.dispose(hidden); } };
+  const saved: LinearSaved = {
+    x,
+    hidden,
+    dispose: () => {
+      tf.dispose(hidden);
+    },
+  };
   return { y, saved };
 }
 
@@ -150,7 +157,9 @@ interface NormSaved extends Saved {
 const normSaved = (normalised: tf.Tensor2D, inverse: tf.Tensor2D): NormSaved => ({
   normalised,
   inverse,
-  dispose: () => { tf.dispose([normalised, inverse]); },
+  dispose: () => {
+    tf.dispose([normalised, inverse]);
+  },
 });
 
 function rmsNorm(x: tf.Tensor2D, gain: Float32Array, epsilon: number) {
@@ -279,7 +288,15 @@ function attention(q: tf.Tensor2D, k: tf.Tensor2D, v: tf.Tensor2D, shape: Attent
     const p = tf.softmax(scores) as tf.Tensor3D;
     return [fromHeads(tf.matMul(p, toHeads(v, kvHeads, shape)), heads, shape), p] as const;
   });
-  const saved: AttentionSaved = { q, k, v, probabilities, dispose: () => { tf.dispose(probabilities); } };
+  const saved: AttentionSaved = {
+    q,
+    k,
+    v,
+    probabilities,
+    dispose: () => {
+      tf.dispose(probabilities);
+    },
+  };
   return { y, saved };
 }
 

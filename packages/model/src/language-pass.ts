@@ -163,7 +163,12 @@ function embed(model: LoadedModel, { ids, images, time }: TokenBatch, segments: 
   );
   if (rows.length === 0 || !model.connector) {
     const x = tensor2d(values, [ids.length, hiddenSize]);
-    return { x, dispose: () => { dispose(x); } };
+    return {
+      x,
+      dispose: () => {
+        dispose(x);
+      },
+    };
   }
   const features = images.filter((image) => image !== undefined);
   const wide = model.connector.inFeatures;

@@ -9,7 +9,10 @@ import { ModelError } from './model-error.js';
 /** What is used of the library; its own types do not resolve under NodeNext. */
 interface LibraryTokenizer {
   encode(text: string, options: { add_special_tokens: boolean }): { readonly ids: readonly number[] };
-  decode(ids: number[], options: { skip_special_tokens: boolean; clean_up_tokenization_spaces: boolean }): string;
+  decode(
+    ids: number[],
+    options: { skip_special_tokens: boolean; clean_up_tokenization_spaces: boolean },
+  ): string;
   token_to_id(token: string): number | undefined;
 }
 const LibraryTokenizer = Tokenizer as unknown as new (json: object, config: object) => LibraryTokenizer;

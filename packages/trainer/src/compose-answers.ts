@@ -43,7 +43,9 @@ export async function composeAnswers<Example>(
       (await model.predict(
         task,
         inputs.map((input, i) => {
-          const given = answerSlots(spec).map((parent) => [parent, answers[parent]?.[i]?.answer ?? ''] as const);
+          const given = answerSlots(spec).map(
+            (parent) => [parent, answers[parent]?.[i]?.answer ?? ''] as const,
+          );
           const prompt = renderInstruction(spec, { text: input.text, answers: Object.fromEntries(given) });
           return exampleOf(task, prompt, input);
         }),

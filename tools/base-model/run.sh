@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Makes the embedded base model again, from nothing: material, three stages of training, export, gates.
+# Resumable: run it again and it goes on where it stopped. About 80 minutes on 2 cores.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+work=${1:-tools/base-model/work}
+output=${2:-packages/benchmarks/models/iov-base}
+export OMP_NUM_THREADS=1
+
+[ -e "$work/task-unseen.jsonl" ] ||
+  node --conditions @contextlora/source --import tsx tools/base-model/generate.ts "$work" 48000 1
+# The tower learns to see while the decoder learns to read.
+python3 tools/base-model/train.py "$work" vision &
+vision=$!
+python3 tools/base-model/train.py "$work" reading
+wait "$vision"
+OMP_NUM_THREADS=2 python3 tools/base-model/train.py "$work" language --threads 2
+python3 tools/base-model/export.py "$work" "$output"
+python3 tools/base-model/check.py "$work" "$output"
