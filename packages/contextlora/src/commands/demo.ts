@@ -1,7 +1,7 @@
 /** `contextlora demo`: the whole method on the embedded model and scenes, from a task file to adapters. */
 import { stat } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 
 import { defaultIovCounts, type IovCounts, writeIovDataset } from '@contextlora/benchmarks';
 import { openKernels } from '@contextlora/kernels';
@@ -192,7 +192,7 @@ export async function runDemo(
     }
 
     progress.print();
-    await showQuestion(run.model, data, progress.print);
+    await showQuestion(run.model, data, { out, print: progress.print });
 
     const written = await writeRun(out, {
       graph,
@@ -203,7 +203,11 @@ export async function runDemo(
     });
     progress.print();
     progress.print(`7  Written to ${out}/`);
-    for (const [name, what] of [['scenes/', 'the pictures and their labels'] as const, ...written])
+    for (const [name, what] of [
+      ['scenes/', 'the pictures and their labels'] as const,
+      ...written,
+      ['question.json', 'the question and its answers'] as const,
+    ])
       progress.print(`     ${name.padEnd(20)} ${what}`);
     progress.print();
     progress.print(`Done in ${clockTime(clock() - started)}.`);
@@ -362,27 +366,31 @@ async function compareDecisions({
   ];
 }
 
-/** The first scene of the decision's test set that the model never saw, with the reasons the answer stands on. */
+/**
+ * The first scene of the decision's test set, which the model never saw, with the reasons the answer stands on; also as
+ * question.json, so that another program can ask the same (tools/check-peft.py does).
+ */
 async function showQuestion(
   model: LocalModel,
   data: TaskData,
-  print: (line?: string) => void,
+  { out, print }: { out: string; print: (line?: string) => void },
 ): Promise<void> {
-  const test = mainTestOf(data, decision);
-  const [row] = data.rows[decision]?.tests[test] ?? [];
+  const [row] = data.rows[decision]?.tests[mainTestOf(data, decision)] ?? [];
   if (!row) return;
   const lines = await answerQuestion(model, data.graph, {
     task: decision,
     input: { text: row.text, ...(row.image === undefined ? {} : { image: row.image }) },
   });
-  print(
-    `6  A question about a scene it never saw (${row.image?.split('/').slice(-2).join('/') ?? ''}, "${row.text}")`,
-  );
-  for (const { task, answer, probability } of lines) {
+  const image = row.image === undefined ? '' : relative(out, row.image);
+  print(`6  A question about a scene it never saw: ${image}, "${row.text}"`);
+  for (const { task, answer, labelLogProbabilities } of lines) {
     const right = task === decision ? row.answer : row.parents[task];
     const mark = answer === right ? 'right' : `wrong: ${right ?? '?'}`;
-    print(
-      `     ${task.padEnd(9)} ${answer.padEnd(11)} ${probability === undefined ? '' : percent(probability)}  (${mark})`,
-    );
+    const sure = labelLogProbabilities ? percent(Math.exp(Math.max(...labelLogProbabilities))) : '';
+    print(`     ${task.padEnd(9)} ${answer.padEnd(11)} ${sure.padStart(7)}  (${mark})`);
   }
+  await writeWhole(
+    join(out, 'question.json'),
+    `${JSON.stringify({ image, text: row.text, answers: lines }, null, 2)}\n`,
+  );
 }

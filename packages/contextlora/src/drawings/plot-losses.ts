@@ -1,6 +1,5 @@
 /** The training losses of a run as one picture: phases side by side, each task in its own colour. */
-import * as vega from 'vega';
-import { compile, type TopLevelSpec } from 'vega-lite';
+import type { TopLevelSpec } from 'vega-lite';
 
 import { drawingFont } from './render-png.js';
 
@@ -58,6 +57,8 @@ export async function plotLosses(
       axis: { gridColor: '#eee', labelFontSize: 12, titleFontSize: 12 },
     },
   };
+  // vega awaits at its top level, which a CommonJS caller could not load; and only a drawing needs it.
+  const [vega, { compile }] = await Promise.all([import('vega'), import('vega-lite')]);
   const view = new vega.View(vega.parse(compile(spec).spec), { renderer: 'none' });
   try {
     return await view.toSVG();

@@ -1,15 +1,19 @@
 /** One composed question about one image, with every answer it stands on. */
 import type { LocalModel } from '@contextlora/model';
-import { composeAnswers, type ComposedInput } from '@contextlora/trainer';
-import type { TaskGraph } from '@contextlora/task-graph';
+import { renderInstruction, type TaskGraph } from '@contextlora/task-graph';
+import { answerSlots, composeAnswers, type ComposedInput } from '@contextlora/trainer';
 
 import { exampleOfGraph } from './examples-of.js';
 
+/** Plain JSON: another program can ask the same and compare. */
 export interface AnswerLine {
   readonly task: string;
+  /** What the model was asked, the parents' answers filled in. */
+  readonly prompt: string;
   readonly answer: string;
-  /** Probability of the answer among the labels; absent for free text. */
-  readonly probability?: number;
+  /** For a label task, in the order of the labels. */
+  readonly labels?: readonly string[];
+  readonly labelLogProbabilities?: readonly number[];
 }
 
 /** The answers in topological order, the question's own last. */
@@ -19,11 +23,17 @@ export async function answerQuestion(
   { task, input }: { task: string; input: ComposedInput },
 ): Promise<AnswerLine[]> {
   const answers = await composeAnswers(model, graph, task, [input], { exampleOf: exampleOfGraph(graph) });
-  return Object.entries(answers).map(([id, [prediction]]) => ({
-    task: id,
-    answer: prediction?.answer ?? '',
-    ...(prediction?.labelLogProbabilities
-      ? { probability: Math.exp(Math.max(...prediction.labelLogProbabilities)) }
-      : {}),
-  }));
+  const given = Object.fromEntries(Object.entries(answers).map(([id, [first]]) => [id, first?.answer ?? '']));
+  return Object.entries(answers).map(([id, [prediction]]): AnswerLine => {
+    const spec = graph.getNodeAttributes(id);
+    const parents = Object.fromEntries(answerSlots(spec).map((parent) => [parent, given[parent] ?? '']));
+    return {
+      task: id,
+      prompt: renderInstruction(spec, { text: input.text, answers: parents }),
+      answer: prediction?.answer ?? '',
+      ...(spec.answer.type === 'label' && prediction?.labelLogProbabilities
+        ? { labels: spec.answer.labels, labelLogProbabilities: prediction.labelLogProbabilities }
+        : {}),
+    };
+  });
 }
