@@ -88,7 +88,16 @@ command
   });
 
 command.command(`${baselineCommand} <job>`, { hidden: true }).action(async (job: string) => {
-  await runBaselines(JSON.parse(job) as BaselineJob, (message) => process.send?.(message));
+  // Leaving before a message is out would lose it.
+  await runBaselines(
+    JSON.parse(job) as BaselineJob,
+    (message) =>
+      new Promise((sent) =>
+        process.send?.(message, undefined, {}, () => {
+          sent();
+        }),
+      ),
+  );
   process.disconnect();
 });
 

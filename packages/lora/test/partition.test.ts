@@ -184,7 +184,10 @@ describe('masks', () => {
 
 describe('keyed random streams', () => {
   test('are equal for equal keys and unrelated otherwise', () => {
-    const draw = (...key: (string | number)[]) => Array.from({ length: 4 }, keyedRandom(7, ...key).next);
+    const draw = (...key: (string | number)[]) => {
+      const random = keyedRandom(7, ...key);
+      return Array.from({ length: 4 }, () => random.next());
+    };
     expect(draw('a', 'bc')).toEqual(draw('a', 'bc'));
     expect(draw('a', 'bc')).not.toEqual(draw('ab', 'c'));
   });

@@ -1,5 +1,6 @@
 /**
- * Trains the demo's baselines in a process of their own, beside the method: small models use one core each best.
+ * Trains the demo's joint baseline and its pixel probes in a process of their own, beside the method: one core each is best for a
+ * small model.
  *
  * The command forks itself with {@link baselineCommand}; messages go over the IPC channel, segments through files.
  */
@@ -8,13 +9,11 @@ import { fork } from 'node:child_process';
 import { openKernels } from '@contextlora/kernels';
 import { writePartition } from '@contextlora/lora';
 import { loadModel } from '@contextlora/model';
-import type { TrainEvent } from '@contextlora/trainer';
-import { join } from 'node:path';
 
 import { pixelProbe } from '../run/pixel-probe.js';
 import { readTaskData } from '../run/read-task-data.js';
 import type { TrainSettings } from '../run/train-context.js';
-import { type TrainedSegments, trainEmptyGraph, trainJoint } from '../run/train-baselines.js';
+import { trainJoint } from '../run/train-baselines.js';
 
 /** The hidden subcommand that runs {@link runBaselines}. */
 export const baselineCommand = 'demo-baselines';
@@ -34,38 +33,31 @@ export type BaselineMessage =
   | { readonly type: 'probe'; readonly task: string; readonly accuracies: Readonly<Record<string, number>> }
   | { readonly type: 'done' };
 
-/** The child's side: trains, writes `empty/` and `joint/` below the output directory, and reports through `send`. */
+/** The child's side: trains, writes the partition into the output directory, and reports through `send`. */
 export async function runBaselines(
   job: BaselineJob,
-  send: (message: BaselineMessage) => void,
+  send: (message: BaselineMessage) => Promise<void>,
 ): Promise<void> {
   const kernels = await openKernels();
   const base = await loadModel(job.modelDirectory, { kernels });
   const data = await readTaskData(job.taskFile, { dataDirectory: job.dataDirectory });
-  const { settings } = job;
-  const stepsOf = (task: string) =>
-    typeof settings.steps === 'number' ? settings.steps : (settings.steps[task] ?? 0);
-  const ids = data.file.tasks.map(({ id }) => id);
-  const dependent = ids.filter((id) => data.graph.inDegree(id) > 0);
-  const total = [...ids, ...dependent].reduce((sum, id) => sum + stepsOf(id), 0);
-  let done = 0;
-  const follow = async (events: AsyncGenerator<TrainEvent, TrainedSegments>): Promise<TrainedSegments> => {
-    for (;;) {
-      const next = await events.next();
-      if (next.done) return next.value;
-      if (next.value.type === 'step') send({ type: 'progress', done: ++done, total });
+  const { settings, jointLearningRate } = job;
+  const events = trainJoint(base, data, { ...settings, learningRate: jointLearningRate });
+  for (;;) {
+    const next = await events.next();
+    if (next.done) {
+      await writePartition(job.outputDirectory, next.value.partition, next.value.segments);
+      break;
     }
-  };
-  const empty = await follow(trainEmptyGraph(base, data, settings));
-  await writePartition(join(job.outputDirectory, 'empty'), empty.partition, empty.segments);
-  const joint = await follow(trainJoint(base, data, { ...settings, learningRate: job.jointLearningRate }));
-  await writePartition(join(job.outputDirectory, 'joint'), joint.partition, joint.segments);
+    if (next.value.type === 'step')
+      await send({ type: 'progress', done: next.value.step + 1, total: next.value.steps });
+  }
   for (const task of data.file.tasks) {
     const rows = data.rows[task.id];
     const accuracies = rows && (await pixelProbe(task, rows, { seed: settings.seed }));
-    if (accuracies) send({ type: 'probe', task: task.id, accuracies });
+    if (accuracies) await send({ type: 'probe', task: task.id, accuracies });
   }
-  send({ type: 'done' });
+  await send({ type: 'done' });
 }
 
 export interface BaselineProcess {
@@ -89,13 +81,15 @@ export function startBaselines(
   let completed = false;
   const finished = new Promise<void>((resolve, reject) => {
     child.on('message', (message: BaselineMessage) => {
-      completed ||= message.type === 'done';
       onMessage(message);
+      if (message.type === 'done') {
+        completed = true;
+        resolve();
+      }
     });
     child.on('error', reject);
-    child.on('exit', (code) => {
-      if (completed) resolve();
-      else
+    child.on('close', (code) => {
+      if (!completed)
         reject(
           new Error(
             `contextlora/demo: the baselines' process ended with code ${String(code)}:\n${said.trim()}`,

@@ -6,7 +6,13 @@ import { dirname, join, relative } from 'node:path';
 import { defaultIovCounts, type IovCounts, writeIovDataset } from '@contextlora/benchmarks';
 import { openKernels } from '@contextlora/kernels';
 import { readPartition, writeWhole } from '@contextlora/lora';
-import { createLocalModel, loadModel, type LoadedModel, type LocalModel } from '@contextlora/model';
+import {
+  createLocalModel,
+  type ImageFeatures,
+  loadModel,
+  type LoadedModel,
+  type LocalModel,
+} from '@contextlora/model';
 import { emptyGraph, rolesOf } from '@contextlora/trainer';
 import { tasksOf, toText } from '@contextlora/task-graph';
 
@@ -17,13 +23,13 @@ import { readTaskData, readTaskFile, type TaskData } from '../run/read-task-data
 import { type DecisionResult, decisionTable, type RunReport, taskTable } from '../run/run-report.js';
 import { showTraining } from '../run/show-training.js';
 import { mainTestOf, taskResults } from '../run/task-results.js';
-import { jointTask } from '../run/train-baselines.js';
+import { jointTask, type TrainedSegments, trainEmptyGraph } from '../run/train-baselines.js';
 import { imagesOf, planContextRun, trainContextRun, type TrainSettings } from '../run/train-context.js';
 import { writeRun } from '../run/write-run.js';
 import { bar, clockTime } from '../terminal/progress.js';
 import { percent } from '../terminal/table.js';
 import { startBaselines } from './baseline-process.js';
-import { type CommandContext, untilStopped } from './command-context.js';
+import { type CommandContext, Stopped, untilStopped } from './command-context.js';
 import { prepareOutput } from './prepare-output.js';
 
 export interface DemoOptions {
@@ -98,14 +104,14 @@ export async function runDemo(
 
   const probes = new Map<string, Readonly<Record<string, number>>>();
   let baselineShare = 0;
-  const baselineDirectory = join(out, 'baselines');
+  const jointDirectory = join(out, 'baselines', 'joint');
   const baselines = compare
     ? startBaselines(
         {
           taskFile: scenarioFile,
           dataDirectory,
           modelDirectory,
-          outputDirectory: baselineDirectory,
+          outputDirectory: jointDirectory,
           settings,
           jointLearningRate,
         },
@@ -131,7 +137,7 @@ export async function runDemo(
     progress.print(
       `4  Training: ${run.phases.length} phases, rank ${settings.rank} in ${Object.keys(run.partition.layers).length} layers, ` +
         `${trainedParameters(run.model).toLocaleString('en')} parameters in ${file.tasks.length} segments` +
-        (compare ? '; the baselines train beside it' : ''),
+        (compare ? '; the joint baseline trains beside it' : ''),
     );
     const metrics = openMetricsFile(join(out, 'metrics.jsonl'));
     const record = await stage('train', () =>
@@ -140,15 +146,20 @@ export async function runDemo(
         clock,
         metrics,
         phaseCount: run.phases.length,
-        aside: () => (compare ? `  (baselines ${Math.round(100 * baselineShare)} %)` : ''),
+        aside: () => (compare ? `  (joint ${Math.round(100 * baselineShare)} %)` : ''),
       }),
     );
+    const empty = compare
+      ? await stage('trainEmptyGraph', () =>
+          trainBeside(base, data, { settings, features: run.model.features }, { progress, clock, signal }),
+        )
+      : undefined;
     if (baselines) {
       const waiting = setInterval(() => {
-        progress.update(`  baselines ${bar(baselineShare, 1)} ${Math.round(100 * baselineShare)} %`);
+        progress.update(`  joint baseline ${bar(baselineShare, 1)} ${Math.round(100 * baselineShare)} %`);
       }, 200);
       try {
-        await stage('waitForBaselines', () => baselines.finished);
+        await stage('waitForJoint', () => baselines.finished);
       } finally {
         clearInterval(waiting);
       }
@@ -162,7 +173,7 @@ export async function runDemo(
       settings: { ...settings, jointLearningRate },
       base: { directory: 'embedded', parameters: base.parameterCount, ground: kernels.ground },
       ...results,
-      ...(compare
+      ...(empty
         ? {
             decision: {
               task: decision,
@@ -172,7 +183,8 @@ export async function runDemo(
                 settings,
                 run: run.model,
                 record: record.evaluations,
-                baselineDirectory,
+                empty,
+                jointDirectory,
               }),
             },
           }
@@ -281,6 +293,30 @@ async function warmFeatures(
   );
 }
 
+/** Trains the empty-graph baseline in this process, with the features already at hand. */
+async function trainBeside(
+  base: LoadedModel,
+  data: TaskData,
+  options: { settings: TrainSettings; features: ImageFeatures },
+  { progress, signal }: Shown,
+): Promise<TrainedSegments> {
+  const events = trainEmptyGraph(base, data, options);
+  for (;;) {
+    const next = await events.next();
+    if (next.done) {
+      progress.print('  baseline: the dependent tasks without their ancestors trained');
+      return next.value;
+    }
+    if (next.value.type === 'step') {
+      const { task, step, steps } = next.value;
+      progress.update(
+        `  baseline without ancestors: ${task} ${bar(step + 1, steps)} step ${step + 1}/${steps}`,
+      );
+    }
+    if (signal.aborted) throw new Stopped();
+  }
+}
+
 /** The base alone, every task asked with the parents' answers that the base itself gives. */
 function evaluateOnBase(model: LocalModel, data: TaskData, task: string): Promise<TaskEvaluation> {
   const rows = data.rows[task]?.tests[mainTestOf(data, task)] ?? [];
@@ -298,14 +334,16 @@ async function compareDecisions({
   settings,
   run,
   record,
-  baselineDirectory,
+  empty: trained,
+  jointDirectory,
 }: {
   base: LoadedModel;
   data: TaskData;
   settings: TrainSettings;
   run: LocalModel;
   record: ReadonlyMap<string, TaskEvaluation>;
-  baselineDirectory: string;
+  empty: TrainedSegments;
+  jointDirectory: string;
 }): Promise<DecisionResult[]> {
   const { graph } = data;
   const tests = Object.entries(data.rows[decision]?.tests ?? {});
@@ -320,7 +358,6 @@ async function compareDecisions({
     return accuracies;
   };
 
-  const trained = await readPartition(join(baselineDirectory, 'empty'));
   // The roots would come out as in the method, to the byte: their steps do not see the graph.
   const roots = tasksOf(graph).filter(({ id }) => graph.inDegree(id) === 0);
   const own = run.segments();
@@ -334,7 +371,7 @@ async function compareDecisions({
     evaluateTask(alone, { graph, task: decision, rows, rolesOf: (_, task) => rolesOf(separate, task) }),
   );
 
-  const together = await readPartition(join(baselineDirectory, 'joint'));
+  const together = await readPartition(jointDirectory);
   const jointModel = createLocalModel(base, { ...together, features: run.features });
   const joint = await accuraciesOf((rows) =>
     evaluateTask(jointModel, { graph, task: decision, rows, rolesOf: () => ({ [jointTask]: 'train' }) }),

@@ -5,7 +5,13 @@
  * tasks, which sees every task's data at once.
  */
 import { initialiseSegments, partitionRanks, type Partition, type Segments } from '@contextlora/lora';
-import { createLocalModel, linearsOf, type LoadedModel, type ModelExample } from '@contextlora/model';
+import {
+  createLocalModel,
+  type ImageFeatures,
+  linearsOf,
+  type LoadedModel,
+  type ModelExample,
+} from '@contextlora/model';
 import { tasksOf } from '@contextlora/task-graph';
 import {
   emptyGraph,
@@ -32,13 +38,14 @@ export interface TrainedSegments {
 export async function* trainEmptyGraph(
   base: LoadedModel,
   data: TaskData,
-  settings: TrainSettings,
+  { settings, features }: { settings: TrainSettings; features: ImageFeatures },
 ): AsyncGenerator<TrainEvent, TrainedSegments> {
   const graph = emptyGraph(data.graph);
   const partition = partitionRanks(linearsOf(base.spec), tasksOf(data.graph), { rank: settings.rank });
   const model = createLocalModel(base, {
     partition,
     segments: initialiseSegments(partition, { seed: settings.seed }),
+    features,
   });
   const phases = planPhases(graph).filter(({ tasks: [task = ''] }) => data.graph.inDegree(task) > 0);
   yield* train(model, phases, {
