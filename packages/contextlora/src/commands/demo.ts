@@ -45,7 +45,7 @@ export interface DemoOptions {
 /** The scarce, composed task whose methods are compared. */
 const decision = 'strategy';
 
-/** Found on the validation split (docs/decisions). */
+/** Rates from a prototype of the same scene (docs/decisions.md); nothing was tuned on this run's data. */
 const demoSettings = (seed: number, effort: number): TrainSettings => ({
   seed,
   rank: 32,
@@ -198,7 +198,7 @@ export async function runDemo(
     if (report.decision) {
       progress.print();
       progress.print(
-        `   The decision (${data.rows[decision]?.train.length ?? 0} labelled scenes) by method, same base, data, prompts, ranks and passes`,
+        `   The decision (${data.rows[decision]?.train.length ?? 0} labelled scenes) by method: same base, data, prompts (parents' answers included), ranks and passes`,
       );
       for (const line of decisionTable(report.decision)) progress.print(`     ${line}`);
     }
