@@ -1,1 +1,5 @@
-export default { projects: ['<rootDir>/packages/*'] };
+export default {
+  projects: ['<rootDir>/packages/*'],
+  // Of several projects only the root's own is heeded: a slow, busy machine is not a failure.
+  testTimeout: 120_000,
+};
