@@ -4,7 +4,7 @@ import { join } from 'node:path';
 
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { openKernels, type Kernels } from '@contextlora/kernels';
-import { initialiseSegments, partitionRanks, type Roles } from '@contextlora/lora';
+import { decodeSafetensors, initialiseSegments, partitionRanks, type Roles } from '@contextlora/lora';
 import {
   createLocalModel,
   linearsOf,
@@ -45,7 +45,12 @@ function make(
     rank: 12,
     ...(over.only ? { only: over.only } : {}),
   });
-  return createLocalModel(on, { partition, segments: initialiseSegments(partition, { seed: 1 }) });
+  return createLocalModel(on, {
+    partition,
+    segments: initialiseSegments(partition, { seed: 1 }),
+    // Decoupled decay would move a frozen segment that is in the optimizer, gradient or not.
+    optimizer: { weightDecay: 0.1 },
+  });
 }
 
 const labels = ['a', 'b', 'c'];
@@ -89,6 +94,21 @@ describe('a local model', () => {
     await trainFor(local, 'second', rolesOfSecond, 3);
     const after = await Promise.all(tasks.map(({ id }) => local.hashSegment(id)));
     expect(after.map((hash, i) => hash === before[i])).toEqual([true, false, true]);
+  });
+
+  test('has optimizer state for the trained segment only, and for nothing after its phase', async () => {
+    const local = make();
+    await trainFor(local, 'second', rolesOfSecond, 1);
+    const state = await local.saveState();
+    expect(Object.keys(state).sort()).toEqual(['optimizer-second.safetensors', 'segments.safetensors']);
+    const moments = decodeSafetensors(state['optimizer-second.safetensors'] ?? new Uint8Array()).tensors;
+    const own = Object.values(local.segments()['second'] ?? {}).reduce(
+      (sum, { a, b }) => sum + a.length + b.length,
+      0,
+    );
+    expect(moments.get('first')?.shape).toEqual([own]);
+    await local.setPhase({ tasks: ['first'], roles: { first: rolesOfFirst } });
+    expect(Object.keys(await local.saveState())).not.toContain('optimizer-second.safetensors');
   });
 
   test('answers an unrelated task with the same bits after another was trained', async () => {
