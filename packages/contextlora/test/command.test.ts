@@ -207,6 +207,10 @@ describe('the train command', () => {
     expect(resumed.code).toBe(0);
     expect(resumed.out).toMatch(/resuming at phase/);
     expect(await hashesOf('stopped')).toEqual(await hashesOf('whole'));
+    const resumedReport = JSON.parse(
+      await readFile(join(directory, 'stopped/report.json'), 'utf8'),
+    ) as typeof report;
+    expect(resumedReport.tasks).toEqual(report.tasks);
   });
 
   test('refuses to resume a run of other settings', async () => {

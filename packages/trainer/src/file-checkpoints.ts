@@ -1,6 +1,8 @@
 /** A {@link CheckpointStore} in a directory: one folder per checkpoint, published by renaming a pointer file. */
-import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+
+import { writeWhole } from '@contextlora/lora';
 
 import type { Checkpoint, CheckpointStore, RunPosition } from './checkpoint.js';
 
@@ -20,13 +22,10 @@ export function fileCheckpoints(directory: string): CheckpointStore {
     async save({ position, files }: Checkpoint) {
       const folder = `phase-${position.phase}-step-${position.step}`;
       await rm(join(directory, folder), { recursive: true, force: true });
-      await mkdir(join(directory, folder), { recursive: true });
       for (const [file, bytes] of Object.entries(files))
-        await writeSynced(join(directory, folder, file), bytes);
+        await writeWhole(join(directory, folder, file), bytes);
       const pointer = { folder, position, files: Object.keys(files).sort() };
-      const temporary = join(directory, `${pointerFile}.partial`);
-      await writeSynced(temporary, Buffer.from(JSON.stringify(pointer, null, 2)));
-      await rename(temporary, join(directory, pointerFile));
+      await writeWhole(join(directory, pointerFile), JSON.stringify(pointer, null, 2));
       for (const old of await readdir(directory))
         if (old.startsWith('phase-') && old !== folder)
           await rm(join(directory, old), { recursive: true, force: true });
@@ -67,15 +66,5 @@ async function readJson(path: string): Promise<unknown> {
     throw new Error(`trainer/fileCheckpoints: cannot read ${path}; remove its directory to start anew`, {
       cause,
     });
-  }
-}
-
-async function writeSynced(path: string, bytes: Uint8Array): Promise<void> {
-  const file = await open(path, 'w');
-  try {
-    await file.writeFile(bytes);
-    await file.sync();
-  } finally {
-    await file.close();
   }
 }

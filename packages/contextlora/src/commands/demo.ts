@@ -13,7 +13,7 @@ import {
   type LoadedModel,
   type LocalModel,
 } from '@contextlora/model';
-import { emptyGraph, rolesOf } from '@contextlora/trainer';
+import { emptyGraph, fileCheckpoints, rolesOf } from '@contextlora/trainer';
 import { tasksOf, toText } from '@contextlora/task-graph';
 
 import { answerQuestion } from '../run/answer-question.js';
@@ -139,15 +139,22 @@ export async function runDemo(
         `${trainedParameters(run.model).toLocaleString('en')} parameters in ${file.tasks.length} segments` +
         (compare ? '; the joint baseline trains beside it' : ''),
     );
+    const checkpoints = fileCheckpoints(join(out, 'checkpoints'));
     const metrics = openMetricsFile(join(out, 'metrics.jsonl'));
     const record = await stage('train', () =>
-      showTraining(untilStopped(trainContextRun(run, { settings }), signal), {
-        progress,
-        clock,
-        metrics,
-        phaseCount: run.phases.length,
-        aside: () => (compare ? `  (joint ${Math.round(100 * baselineShare)} %)` : ''),
-      }),
+      showTraining(
+        untilStopped(
+          trainContextRun(run, { settings, checkpoints, fingerprint: JSON.stringify(settings) }),
+          signal,
+        ),
+        {
+          progress,
+          clock,
+          metrics,
+          phaseCount: run.phases.length,
+          aside: () => (compare ? `  (joint ${Math.round(100 * baselineShare)} %)` : ''),
+        },
+      ),
     );
     const empty = compare
       ? await stage('trainEmptyGraph', () =>

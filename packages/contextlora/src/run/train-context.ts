@@ -88,6 +88,10 @@ export async function* trainContextRun(
   });
   for await (const event of events) {
     yield event;
+    // What earlier sessions finished is frozen since, to the byte: it answers now as it did then.
+    if (event.type === 'resume')
+      for (const { tasks } of phases.slice(0, event.position.phase))
+        for (const task of tasks) yield* evaluate(task, 'afterOwnPhase');
     if (event.type === 'phaseEnd') for (const task of event.tasks) yield* evaluate(task, 'afterOwnPhase');
   }
   for (const task of phases.flatMap(({ tasks }) => tasks)) yield* evaluate(task, 'final');
