@@ -80,6 +80,8 @@ if __name__ == "__main__":
         ids, _ = lookups.batch(np.random.RandomState(1), 4, 3)
         difference = parity(directory, model, model.vision_model.shuffled, pixels[:4], torch.from_numpy(ids))
     missed = [name for name, least in GATES.items() if result[name] < least]
+    if difference > 1e-3:
+        missed.append("equality with transformers")
     for name, value in result.items():
         least = GATES.get(name)
         print(f"{name:8} {value:.3f}" + (f"  (gate {least})" if least else ""))
@@ -87,4 +89,4 @@ if __name__ == "__main__":
     with open(os.path.join(directory, "gates.json"), "w") as file:
         json.dump({"gates": result, "logitsDifference": difference}, file, indent=2)
         file.write("\n")
-    sys.exit(f"missed: {', '.join(missed)}" if missed or difference > 1e-3 else 0)
+    sys.exit(f"missed: {', '.join(missed)}" if missed else 0)

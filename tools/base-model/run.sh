@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes the embedded base model again, from nothing: material, three stages of training, export, gates.
-# Resumable: run it again and it goes on where it stopped. About 80 minutes on 2 cores.
+# Resumable: run it again and it goes on where it stopped. The stages took 19 (vision, beside reading), 25 and 34 minutes on 2 cores.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 work=${1:-tools/base-model/work}

@@ -1,5 +1,6 @@
 /**
- * The reference ground: every operation composed of tfjs-core operations, for any tfjs backend.
+ * The reference ground: every operation composed of tfjs-core operations, for tfjs backends that can be read synchronously
+ * (tested on wasm; WebGPU cannot be).
  *
  * It is written for the wasm backend's habits: only an unbatched matrix product without transposes is fast there, so weights are
  * kept in both orientations and small operands are transposed first; masks are added, never selected; grouped-query attention

@@ -1,5 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { describeGrounds, openKernels, type Kernels, type LoraSegment } from '@contextlora/kernels';
+import {
+  describeGrounds,
+  loadOnnxRuntime,
+  openKernels,
+  type Kernels,
+  type LoraSegment,
+} from '@contextlora/kernels';
 import * as tf from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
 
@@ -62,11 +68,16 @@ const attentionShapes = fc
   }));
 const fewRuns = { numRuns: 15 };
 
-test('the native ground is available where its package is installed', async () => {
+test('the native ground is said to be available exactly where its runtime loads, and else why not', async () => {
   const grounds = await describeGrounds();
   expect(grounds.find(({ ground }) => ground === 'reference')?.available).toBe(true);
   const native = grounds.find(({ ground }) => ground === 'onnx');
-  expect(native?.available === true || (native?.detail.length ?? 0) > 20).toBe(true);
+  const runtime = loadOnnxRuntime();
+  expect(native?.available).toBe(typeof runtime !== 'string');
+  if (typeof runtime === 'string') {
+    expect(native?.detail).toBe(runtime);
+    await expect(openKernels({ prefer: 'onnx' })).rejects.toThrow(runtime);
+  } else expect((await openKernels()).ground).toBe('onnx');
 });
 
 describe.each(['reference', 'onnx'] as const)('the %s ground', (ground) => {
@@ -353,9 +364,4 @@ describe('AdamW', () => {
       kernels.adamW(p, new Float32Array(3), m, v, { ...options, step: 2 });
     }).toThrow('kernels/adamW: gradients');
   });
-});
-
-test('forcing the native ground on another backend says why it cannot be had', async () => {
-  const { openWasmHeap } = await import('@contextlora/kernels');
-  expect(typeof openWasmHeap()).not.toBe('string');
 });

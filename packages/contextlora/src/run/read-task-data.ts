@@ -19,16 +19,14 @@ export interface TaskData {
 }
 
 /** Reads a task file. */
-export async function readTaskFile(
-  path: string,
-): Promise<{ file: TaskFile; graph: TaskGraph; source: string }> {
+export async function readTaskFile(path: string): Promise<{ file: TaskFile; graph: TaskGraph }> {
   const source = await readFile(path, 'utf8').catch((cause: unknown) => {
     throw new Error(`contextlora/readTaskFile: cannot read the task file ${path}; is the path right?`, {
       cause,
     });
   });
   const file = parseTasks(source, { file: path });
-  return { file, graph: buildTaskGraph(file.tasks), source };
+  return { file, graph: buildTaskGraph(file.tasks) };
 }
 
 /**
