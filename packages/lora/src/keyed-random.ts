@@ -11,6 +11,10 @@ export interface KeyedRandom {
   normal(): number;
   /** Uniform integer in [0, bound). */
   integer(bound: number): number;
+  /** Uniform in [low, high). */
+  between(low: number, high: number): number;
+  /** One of the items, which are not empty. */
+  pick<T>(items: readonly T[]): T;
   /** A shuffled copy (Fisher–Yates). */
   shuffle<T>(items: readonly T[]): T[];
 }
@@ -43,6 +47,8 @@ export function keyedRandom(seed: number | string, ...purpose: readonly (string 
   return {
     next,
     integer,
+    between: (low, high) => low + (high - low) * next(),
+    pick: <T>(items: readonly T[]) => items[integer(items.length)] as T,
     normal: () => Math.sqrt(-2 * Math.log(1 - next())) * Math.cos(2 * Math.PI * next()),
     shuffle: (items) => {
       const copy = [...items];

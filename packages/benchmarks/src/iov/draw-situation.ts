@@ -27,12 +27,11 @@ export function drawSituation(
   label: string,
   { random, style, appearance }: { random: KeyedRandom; style: IconStyle; appearance: string },
 ): DrawnSituation {
-  const pick = <T>(items: readonly T[]): T => items[random.integer(items.length)] as T;
   for (;;) {
-    const vehicle = pick(vehicleLabels);
-    const look = pick(weathers);
-    const ground = pick(grounds);
-    const limit = pick(speedLimits);
+    const vehicle = random.pick(vehicleLabels);
+    const look = random.pick(weathers);
+    const ground = random.pick(grounds);
+    const limit = random.pick(speedLimits);
     const weather = weatherLabelOf(look);
     const road = roadLabelOf(ground, weather);
     const situation = { vehicle, weather, road, limit };
@@ -45,41 +44,44 @@ export function drawSituation(
 
 /** What stands or moves on the road ahead. */
 function trafficOf(vehicle: VehicleLabel, random: KeyedRandom): SceneObject[] {
-  const between = (low: number, high: number) => low + (high - low) * random.next();
-  const pick = <T>(items: readonly T[]): T => items[random.integer(items.length)] as T;
   switch (vehicle) {
     case 'free':
       return [];
     case 'following':
       return [
         {
-          icon: pick(ordinaryVehicles),
-          x: 32 + between(-5, 5),
-          y: between(28, 35),
-          sizePixels: between(11, 15),
+          icon: random.pick(ordinaryVehicles),
+          x: 32 + random.between(-5, 5),
+          y: random.between(28, 35),
+          sizePixels: random.between(11, 15),
         },
       ];
     case 'close':
       return [
         {
-          icon: pick(ordinaryVehicles),
-          x: 32 + between(-7, 7),
-          y: between(42, 50),
-          sizePixels: between(23, 30),
+          icon: random.pick(ordinaryVehicles),
+          x: 32 + random.between(-7, 7),
+          y: random.between(42, 50),
+          sizePixels: random.between(23, 30),
         },
       ];
     case 'emergency':
       return [
         {
-          icon: pick(emergencyVehicles),
-          x: 32 + between(-10, 10),
-          y: between(32, 50),
-          sizePixels: between(15, 28),
+          icon: random.pick(emergencyVehicles),
+          x: 32 + random.between(-10, 10),
+          y: random.between(32, 50),
+          sizePixels: random.between(15, 28),
         },
       ];
     case 'crossing':
       return [
-        { icon: pick(walkers), x: 32 + between(-12, 12), y: between(34, 52), sizePixels: between(14, 24) },
+        {
+          icon: random.pick(walkers),
+          x: 32 + random.between(-12, 12),
+          y: random.between(34, 52),
+          sizePixels: random.between(14, 24),
+        },
       ];
     default:
       return vehicle satisfies never;

@@ -8,20 +8,18 @@ const allIcons = Object.keys(nouns);
 
 /** One to three things of different kinds, large or small, overlapping sometimes. */
 export function drawPretrainingScene(random: KeyedRandom, appearance: string): Scene {
-  const between = (low: number, high: number) => low + (high - low) * random.next();
   const icons = random.shuffle(allIcons).slice(0, 1 + random.integer(3));
   const objects: SceneObject[] = [];
   for (const icon of icons) {
-    const sizePixels = random.next() < 0.5 ? between(21, 30) : between(10, 16);
-    let place = { x: between(6, 58), y: between(26, 56) };
+    const sizePixels = random.next() < 0.5 ? random.between(21, 30) : random.between(10, 16);
+    let place = { x: random.between(6, 58), y: random.between(26, 56) };
     for (let attempt = 0; attempt < 8; attempt++) {
       const apart = (other: SceneObject) =>
         Math.hypot(other.x - place.x, other.y - place.y) > (other.sizePixels + sizePixels) * 0.33;
       if (objects.every(apart)) break;
-      place = { x: between(6, 58), y: between(26, 56) };
+      place = { x: random.between(6, 58), y: random.between(26, 56) };
     }
     objects.push({ icon, sizePixels, ...place });
   }
-  const pick = <T>(items: readonly T[]): T => items[random.integer(items.length)] as T;
-  return { weather: pick(weathers), ground: pick(grounds), objects, style: 'noto', appearance };
+  return { weather: random.pick(weathers), ground: random.pick(grounds), objects, style: 'noto', appearance };
 }

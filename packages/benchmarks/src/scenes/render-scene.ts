@@ -56,12 +56,11 @@ function loadIcons(style: IconStyle): IconSet {
 const size = sceneSizePixels;
 
 function svgOf(scene: Scene, set: IconSet, random: KeyedRandom): string {
-  const between = (low: number, high: number) => low + (high - low) * random.next();
   const { weather, ground } = scene;
-  const horizon = between(17, 25);
+  const horizon = random.between(17, 25);
   const parts: string[] = [];
 
-  const sky = skyColour(weather, between);
+  const sky = skyColour(weather, random);
   parts.push(
     `<defs><linearGradient id="sky" x1="0" y1="0" x2="0" y2="1"><stop offset="0" stop-color="${rgb(sky, 0.8)}"/>` +
       `<stop offset="1" stop-color="${rgb(sky, 1.15)}"/></linearGradient></defs>`,
@@ -79,8 +78,8 @@ function svgOf(scene: Scene, set: IconSet, random: KeyedRandom): string {
     `<rect y="${horizon}" width="${size}" height="${size}" fill="${rgb(field, weather === 'night' ? 0.45 : 1)}"/>`,
   );
 
-  const asphalt = between(70, 115) * (weather === 'night' ? 0.6 : 1);
-  const bend = between(-5, 5);
+  const asphalt = random.between(70, 115) * (weather === 'night' ? 0.6 : 1);
+  const bend = random.between(-5, 5);
   parts.push(
     `<polygon points="${27 + bend},${horizon} ${37 + bend},${horizon} 62,64 2,64" fill="${rgb([asphalt, asphalt, asphalt + 5])}"/>`,
   );
@@ -95,35 +94,43 @@ function svgOf(scene: Scene, set: IconSet, random: KeyedRandom): string {
   }
   if (random.next() < 0.4 && weather === 'clear')
     parts.push(
-      iconAt(set, { icon: 'sun', x: between(8, 56), y: between(6, 12), sizePixels: between(8, 12) }),
+      iconAt(set, {
+        icon: 'sun',
+        x: random.between(8, 56),
+        y: random.between(6, 12),
+        sizePixels: random.between(8, 12),
+      }),
     );
   if (random.next() < 0.4 && weather !== 'night')
     parts.push(
-      iconAt(set, { icon: 'cloud', x: between(6, 58), y: between(5, 14), sizePixels: between(9, 16) }),
+      iconAt(set, {
+        icon: 'cloud',
+        x: random.between(6, 58),
+        y: random.between(5, 14),
+        sizePixels: random.between(9, 16),
+      }),
     );
 
-  parts.push(...groundLook(ground, { set, random, between, horizon }));
+  parts.push(...groundLook(ground, { set, random, horizon }));
   const farToNear = [...scene.objects].sort((p, q) => p.y + p.sizePixels / 2 - q.y - q.sizePixels / 2);
-  for (const object of farToNear) parts.push(iconAt(set, object, between(-6, 6)));
-  parts.push(...weatherVeil(weather, random, between));
-  parts.push(`<rect width="${size}" height="${size}" fill="#000" opacity="${between(0, 0.28)}"/>`);
+  for (const object of farToNear) parts.push(iconAt(set, object, random.between(-6, 6)));
+  parts.push(...weatherVeil(weather, random));
+  parts.push(`<rect width="${size}" height="${size}" fill="#000" opacity="${random.between(0, 0.28)}"/>`);
   return `<svg xmlns="http://www.w3.org/2000/svg" width="${size}" height="${size}" viewBox="0 0 ${size} ${size}">${parts.join('')}</svg>`;
 }
 
-type Between = (low: number, high: number) => number;
-
-function skyColour(weather: Weather, between: Between): number[] {
+function skyColour(weather: Weather, random: KeyedRandom): number[] {
   switch (weather) {
     case 'clear':
-      return [between(90, 150), between(160, 210), 255];
+      return [random.between(90, 150), random.between(160, 210), 255];
     case 'night':
-      return [between(10, 35), between(15, 40), between(50, 90)];
+      return [random.between(10, 35), random.between(15, 40), random.between(50, 90)];
     case 'rain':
-      return [between(90, 145), between(100, 160), between(120, 190)];
+      return [random.between(90, 145), random.between(100, 160), random.between(120, 190)];
     case 'snow':
-      return [between(130, 195), between(150, 205), between(165, 225)];
+      return [random.between(130, 195), random.between(150, 205), random.between(165, 225)];
     case 'fog':
-      return [between(150, 200), between(160, 205), between(165, 215)];
+      return [random.between(150, 200), random.between(160, 205), random.between(165, 215)];
     default:
       return weather satisfies never;
   }
@@ -131,7 +138,7 @@ function skyColour(weather: Weather, between: Between): number[] {
 
 function groundLook(
   ground: Scene['ground'],
-  { set, random, between, horizon }: { set: IconSet; random: KeyedRandom; between: Between; horizon: number },
+  { set, random, horizon }: { set: IconSet; random: KeyedRandom; horizon: number },
 ): string[] {
   const count = (low: number, high: number) => low + random.integer(high - low + 1);
   const repeat = (times: number, make: () => string) => Array.from({ length: times }, make);
@@ -140,43 +147,43 @@ function groundLook(
       return [];
     case 'shiny':
       return repeat(count(4, 7), () => {
-        const y = between(horizon + 8, 61);
+        const y = random.between(horizon + 8, 61);
         const reach = ((y - horizon) / (size - horizon)) * 24;
-        const colour = rgb([between(175, 215), between(205, 235), between(235, 255)]);
-        return `<ellipse cx="${32 + between(-reach, reach)}" cy="${y}" rx="${between(3, 8)}" ry="${between(1, 2.4)}" fill="${colour}" opacity="${between(0.55, 0.9)}"/>`;
+        const colour = rgb([random.between(175, 215), random.between(205, 235), random.between(235, 255)]);
+        return `<ellipse cx="${32 + random.between(-reach, reach)}" cy="${y}" rx="${random.between(3, 8)}" ry="${random.between(1, 2.4)}" fill="${colour}" opacity="${random.between(0.55, 0.9)}"/>`;
       });
     case 'striped':
       return repeat(count(1, 2), () => {
-        const y = between(horizon + 12, 58);
-        const x = 32 + between(-1, 1) * (y - horizon) * 0.5;
-        return iconAt(set, { icon: 'construction', x, y, sizePixels: between(10, 15) });
+        const y = random.between(horizon + 12, 58);
+        const x = 32 + random.between(-1, 1) * (y - horizon) * 0.5;
+        return iconAt(set, { icon: 'construction', x, y, sizePixels: random.between(10, 15) });
       });
     case 'logs':
       return repeat(count(2, 3), () => {
-        const y = between(horizon + 10, 56);
-        const x = 32 + between(-1, 1) * (y - horizon) * 0.45;
+        const y = random.between(horizon + 10, 56);
+        const x = 32 + random.between(-1, 1) * (y - horizon) * 0.45;
         const icon = random.next() < 0.5 ? 'wood' : 'rock';
-        return iconAt(set, { icon, x, y, sizePixels: between(11, 16) });
+        return iconAt(set, { icon, x, y, sizePixels: random.between(11, 16) });
       });
     default:
       return ground satisfies never;
   }
 }
 
-function weatherVeil(weather: Weather, random: KeyedRandom, between: Between): string[] {
+function weatherVeil(weather: Weather, random: KeyedRandom): string[] {
   const whole = (colour: string, opacity: number) =>
     `<rect width="${size}" height="${size}" fill="${colour}" opacity="${opacity}"/>`;
   switch (weather) {
     case 'clear':
       return [];
     case 'night':
-      return [whole('#060a28', between(0.35, 0.55))];
+      return [whole('#060a28', random.between(0.35, 0.55))];
     case 'fog':
-      return [whole('#d8dde0', between(0.38, 0.62))];
+      return [whole('#d8dde0', random.between(0.38, 0.62))];
     case 'rain': {
-      const slant = between(-2, 2);
+      const slant = random.between(-2, 2);
       return Array.from({ length: 18 + random.integer(27) }, () => {
-        const [x, y, length] = [between(0, size), between(0, 62), between(4, 7)];
+        const [x, y, length] = [random.between(0, size), random.between(0, 62), random.between(4, 7)];
         return `<line x1="${x}" y1="${y}" x2="${x + slant}" y2="${y + length}" stroke="#cfe4ff" stroke-width="0.7" opacity="0.75"/>`;
       });
     }
@@ -184,7 +191,7 @@ function weatherVeil(weather: Weather, random: KeyedRandom, between: Between): s
       return Array.from(
         { length: 22 + random.integer(34) },
         () =>
-          `<circle cx="${between(0, size)}" cy="${between(0, size)}" r="${between(0.6, 1.2)}" fill="#fff" opacity="0.95"/>`,
+          `<circle cx="${random.between(0, size)}" cy="${random.between(0, size)}" r="${random.between(0.6, 1.2)}" fill="#fff" opacity="0.95"/>`,
       );
     default:
       return weather satisfies never;
