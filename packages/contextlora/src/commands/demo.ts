@@ -5,25 +5,20 @@ import { dirname, join, relative } from 'node:path';
 
 import { defaultIovCounts, type IovCounts, writeIovDataset } from '@contextlora/benchmarks';
 import { openKernels } from '@contextlora/kernels';
-import { readPartition, writeWhole } from '@contextlora/lora';
-import {
-  createLocalModel,
-  type ImageFeatures,
-  loadModel,
-  type LoadedModel,
-  type LocalModel,
-} from '@contextlora/model';
-import { emptyGraph, fileCheckpoints, rolesOf } from '@contextlora/trainer';
-import { tasksOf, toText } from '@contextlora/task-graph';
+import { writeWhole } from '@contextlora/lora';
+import { type ImageFeatures, loadModel, type LoadedModel, type LocalModel } from '@contextlora/model';
+import { fileCheckpoints } from '@contextlora/trainer';
+import { toText } from '@contextlora/task-graph';
 
 import { answerQuestion } from '../run/answer-question.js';
+import { compareDecisions, trainedParameters } from '../run/compare-decisions.js';
 import { evaluateTask, type TaskEvaluation } from '../run/evaluate-task.js';
 import { openMetricsFile } from '../run/metrics-file.js';
 import { readTaskData, readTaskFile, type TaskData } from '../run/read-task-data.js';
-import { type DecisionResult, decisionTable, type RunReport, taskTable } from '../run/run-report.js';
+import { decisionTable, type RunReport, taskTable } from '../run/run-report.js';
 import { showTraining } from '../run/show-training.js';
 import { mainTestOf, taskResults } from '../run/task-results.js';
-import { jointTask, type TrainedSegments, trainEmptyGraph } from '../run/train-baselines.js';
+import { type TrainedSegments, trainEmptyGraph } from '../run/train-baselines.js';
 import { imagesOf, planContextRun, trainContextRun, type TrainSettings } from '../run/train-context.js';
 import { writeRun } from '../run/write-run.js';
 import { bar, clockTime } from '../terminal/progress.js';
@@ -185,6 +180,7 @@ export async function runDemo(
             decision: {
               task: decision,
               methods: await compareDecisions({
+                decision,
                 base,
                 data,
                 settings,
@@ -328,86 +324,6 @@ async function trainBeside(
 function evaluateOnBase(model: LocalModel, data: TaskData, task: string): Promise<TaskEvaluation> {
   const rows = data.rows[task]?.tests[mainTestOf(data, task)] ?? [];
   return evaluateTask(model, { graph: data.graph, task, rows, rolesOf: () => ({}) });
-}
-
-const trainedParameters = (model: LocalModel): number =>
-  Object.values(model.segments())
-    .flatMap((segment) => Object.values(segment))
-    .reduce((sum, { a, b }) => sum + a.length + b.length, 0);
-
-async function compareDecisions({
-  base,
-  data,
-  settings,
-  run,
-  record,
-  empty: trained,
-  jointDirectory,
-}: {
-  base: LoadedModel;
-  data: TaskData;
-  settings: TrainSettings;
-  run: LocalModel;
-  record: ReadonlyMap<string, TaskEvaluation>;
-  empty: TrainedSegments;
-  jointDirectory: string;
-}): Promise<DecisionResult[]> {
-  const { graph } = data;
-  const tests = Object.entries(data.rows[decision]?.tests ?? {});
-  const stepsOf = (task: string) =>
-    typeof settings.steps === 'number' ? settings.steps : (settings.steps[task] ?? 0);
-  const steps = tasksOf(graph).reduce((sum, { id }) => sum + stepsOf(id), 0);
-  const accuraciesOf = async (
-    evaluate: (rows: TaskData['rows'][string]['validation']) => Promise<TaskEvaluation>,
-  ) => {
-    const accuracies: Record<string, number> = {};
-    for (const [name, rows] of tests) accuracies[name] = (await evaluate(rows)).accuracy;
-    return accuracies;
-  };
-
-  // The roots would come out as in the method, to the byte: their steps do not see the graph.
-  const roots = tasksOf(graph).filter(({ id }) => graph.inDegree(id) === 0);
-  const own = run.segments();
-  const alone = createLocalModel(base, {
-    partition: trained.partition,
-    segments: { ...trained.segments, ...Object.fromEntries(roots.map(({ id }) => [id, own[id] ?? {}])) },
-    features: run.features,
-  });
-  const separate = emptyGraph(graph);
-  const empty = await accuraciesOf((rows) =>
-    evaluateTask(alone, { graph, task: decision, rows, rolesOf: (_, task) => rolesOf(separate, task) }),
-  );
-
-  const together = await readPartition(jointDirectory);
-  const jointModel = createLocalModel(base, { ...together, features: run.features });
-  const joint = await accuraciesOf((rows) =>
-    evaluateTask(jointModel, { graph, task: decision, rows, rolesOf: () => ({ [jointTask]: 'train' }) }),
-  );
-  return [
-    {
-      method: 'ContextLoRA',
-      accuracies: Object.fromEntries(
-        tests.map(([name]) => [name, record.get(`${decision}/final/${name}`)?.accuracy ?? 0]),
-      ),
-      trainedParameters: trainedParameters(run),
-      steps,
-      keepsEarlierTasks: 'unchanged to the byte',
-    },
-    {
-      method: 'empty graph',
-      accuracies: empty,
-      trainedParameters: trainedParameters(alone),
-      steps,
-      keepsEarlierTasks: 'unchanged to the byte',
-    },
-    {
-      method: 'joint LoRA',
-      accuracies: joint,
-      trainedParameters: trainedParameters(jointModel),
-      steps,
-      keepsEarlierTasks: 'retrained together',
-    },
-  ];
 }
 
 /**

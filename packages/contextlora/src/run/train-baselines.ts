@@ -24,7 +24,7 @@ import {
 
 import { trainingExamples } from './examples-of.js';
 import type { TaskData } from './read-task-data.js';
-import type { TrainSettings } from './train-context.js';
+import { totalSteps, type TrainSettings } from './train-context.js';
 
 export interface TrainedSegments {
   readonly partition: Partition;
@@ -75,9 +75,7 @@ export async function* trainJoint(
     segments: initialiseSegments(partition, { seed: settings.seed }),
   });
   const tasks = data.file.tasks.map(({ id }) => id);
-  const stepsOf = (task: string) =>
-    typeof settings.steps === 'number' ? settings.steps : (settings.steps[task] ?? 0);
-  const steps = tasks.reduce((sum, task) => sum + stepsOf(task), 0);
+  const steps = totalSteps(settings, tasks);
   // An equal share of every batch for each task, whatever its number of rows: the scarce task is repeated, not drowned.
   const examples = new Map(
     tasks.map((task) => [

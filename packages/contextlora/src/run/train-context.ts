@@ -27,6 +27,14 @@ export interface TrainSettings {
   readonly learningRate: number;
 }
 
+/** Optimizer steps of one task. */
+const stepsOfTask = ({ steps }: TrainSettings, task: string): number =>
+  typeof steps === 'number' ? steps : (steps[task] ?? 0);
+
+/** Optimizer steps of all the tasks together. */
+export const totalSteps = (settings: TrainSettings, tasks: readonly string[]): number =>
+  tasks.reduce((sum, task) => sum + stepsOfTask(settings, task), 0);
+
 export interface ContextRun {
   readonly data: TaskData;
   readonly partition: Partition;
