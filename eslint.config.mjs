@@ -9,8 +9,9 @@ const layers = {
   kernels: [],
   model: ['lora', 'kernels'],
   trainer: ['task-graph', 'lora'],
+  scheduler: [],
   benchmarks: ['task-graph', 'lora', 'kernels', 'model', 'trainer'],
-  contextlora: ['task-graph', 'lora', 'kernels', 'model', 'trainer', 'benchmarks'],
+  contextlora: ['task-graph', 'lora', 'kernels', 'model', 'trainer', 'scheduler', 'benchmarks'],
 };
 const names = Object.keys(layers);
 

@@ -2,6 +2,7 @@ export * as benchmarks from '@contextlora/benchmarks';
 export * as kernels from '@contextlora/kernels';
 export * as lora from '@contextlora/lora';
 export * as model from '@contextlora/model';
+export * as scheduler from '@contextlora/scheduler';
 export * as taskGraph from '@contextlora/task-graph';
 export * as trainer from '@contextlora/trainer';
 

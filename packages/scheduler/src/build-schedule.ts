@@ -1,0 +1,103 @@
+/**
+ * Turns placements and a policy into a schedule: the policy orders compute, passes add the rest, and the finished whole is validated.
+ */
+import type { CostModel } from './cost-model.js';
+import type { Instruction } from './instruction.js';
+import { addCache } from './passes/add-cache.js';
+import { addTransfers } from './passes/add-transfers.js';
+import { addUpdates } from './passes/add-updates.js';
+import { dealPlacement, type Placement, type SampleDeal } from './placement.js';
+import { contextGear } from './policies/context-gear.js';
+import type { ComputeStep, Policy } from './policies/policy.js';
+
+export interface DeviceProgram {
+  readonly device: string;
+  /** Index into `placements`, and of the stage within it. */
+  readonly placement: number;
+  readonly stage: number;
+  readonly instructions: readonly Instruction[];
+}
+
+export interface Schedule {
+  readonly policy: string;
+  readonly fusedBackward: boolean;
+  readonly placements: readonly Placement[];
+  /** Optimizer steps of every task. */
+  readonly steps: number;
+  /** Messages a sender may have under way, and a receiver may hold unread, per channel. */
+  readonly window: number;
+  readonly programs: readonly DeviceProgram[];
+}
+
+/** What every pass may look at. */
+export interface PassContext {
+  readonly costs: CostModel;
+  readonly placement: Placement;
+  readonly placementIndex: number;
+  readonly deal: SampleDeal;
+  readonly steps: number;
+  readonly fusedBackward: boolean;
+}
+
+/** A pass rewrites the programs of one placement's members: `programs[stage][member]`. */
+export type Pass = (programs: Instruction[][][], context: PassContext) => Instruction[][][];
+
+export interface BuildScheduleOptions {
+  readonly policy?: Policy;
+  readonly steps?: number;
+  readonly window?: number;
+  /** Tasks whose frozen prefix is written to, or comes from, an activation cache. */
+  readonly cache?: Readonly<Record<string, 'write' | 'read'>>;
+  /** Passes that run after the standard ones. */
+  readonly passes?: readonly Pass[];
+}
+
+/** The schedule of placements on disjoint devices. */
+export function buildSchedule(
+  costs: CostModel,
+  placements: readonly Placement[],
+  { policy = contextGear, steps = 1, window = 2, cache = {}, passes = [] }: BuildScheduleOptions = {},
+): Schedule {
+  const programs = placements.flatMap((placement, placementIndex) => {
+    const deal = dealPlacement(placement, costs.samplesOf);
+    const orders = policy.order({ costs, placement, deal, steps, window });
+    const context: PassContext = {
+      costs,
+      placement,
+      placementIndex,
+      deal,
+      steps,
+      fusedBackward: policy.fusedBackward,
+    };
+    const all = [
+      addTransfers,
+      addUpdates,
+      ...(Object.keys(cache).length > 0 ? [addCache(cache)] : []),
+      ...passes,
+    ];
+    const done = all.reduce((current, pass) => pass(current, context), computeOnly(orders, placement, deal));
+    return placement.stages.flatMap(({ members }, stage) =>
+      members.map(({ device }, member): DeviceProgram => ({
+        device,
+        placement: placementIndex,
+        stage,
+        instructions: done[stage]![member]!,
+      })),
+    );
+  });
+  return { policy: policy.name, fusedBackward: policy.fusedBackward, placements, steps, window, programs };
+}
+
+function computeOnly(orders: ComputeStep[][][], placement: Placement, deal: SampleDeal): Instruction[][][] {
+  return placement.stages.map(({ members }, stage) =>
+    members.map((_, member) => {
+      const program: Instruction[] = [];
+      for (const { type, task, step, microbatch } of orders[stage]![member]!) {
+        const samples = deal[task]![stage]![microbatch]![member]!;
+        if (samples === 0) continue;
+        program.push({ type, task: placement.tasks[task]!, step, microbatch, samples });
+      }
+      return program;
+    }),
+  );
+}

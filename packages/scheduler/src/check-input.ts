@@ -1,0 +1,239 @@
+/** Checks workloads and clusters, which come from files and other people's code, and lists everything that is wrong. */
+import { type InputProblem, SchedulerInputError } from './scheduler-input-error.js';
+import { lowestTrainedLayer, type Workload } from './workload.js';
+
+/** @throws SchedulerInputError with every problem of the workloads and the cluster. */
+export function checkInput(workloads: unknown, cluster: unknown, where = 'plan'): void {
+  const problems: InputProblem[] = [];
+  checkWorkloads(workloads, problems);
+  checkCluster(cluster, problems);
+  if (problems.length > 0) throw new SchedulerInputError(where, problems);
+}
+
+/** More than this is a mistake or an attack; planning would not end. */
+const limits = { devices: 10_000, layers: 10_000, workloads: 1_000, links: 1_000_000, samples: 1_000_000 };
+
+const layerFields = [
+  'forwardFlops',
+  'inputFlops',
+  'weightFlops',
+  'parameterBytes',
+  'gradientBytes',
+  'optimizerBytes',
+  'activationBytes',
+  'outputBytes',
+] as const;
+
+function checkWorkloads(value: unknown, problems: InputProblem[]): void {
+  const workloads = list(value, 'workloads', limits.workloads, problems);
+  if (!workloads) return;
+  if (workloads.length === 0)
+    problems.push({ path: 'workloads', message: 'is empty; there is nothing to plan' });
+  const before = problems.length;
+  const names = new Map<string, number>();
+  for (const [index, one] of workloads.entries()) {
+    const path = `workloads[${index}]`;
+    const fields = record(one, path, problems);
+    if (!fields) continue;
+    checkName(fields['name'], `${path}.name`, names, index, problems);
+    wholeNumber(fields['samples'], `${path}.samples`, { least: 1, most: limits.samples }, problems);
+    for (const key of ['steps', 'epochs'])
+      if (fields[key] !== undefined)
+        wholeNumber(fields[key], `${path}.${key}`, { least: 1, most: 1e12 }, problems);
+    checkLayers(fields['layers'], `${path}.layers`, problems);
+  }
+  if (problems.length > before) return;
+  const sound = workloads as Workload[];
+  const first = sound[0];
+  for (const [index, workload] of sound.entries()) {
+    const path = `workloads[${index}]`;
+    if (first && workload.layers.length !== first.layers.length)
+      problems.push({
+        path: `${path}.layers`,
+        message: `has ${workload.layers.length} layers, but "${first.name}" has ${first.layers.length}; all tasks share one model`,
+      });
+    checkBackward(workload, path, problems);
+    const parents: unknown = workload.dependsOn ?? [];
+    if (!Array.isArray(parents))
+      problems.push({ path: `${path}.dependsOn`, message: `must be a list of names, got ${show(parents)}` });
+    else
+      for (const name of parents as unknown[])
+        if (typeof name !== 'string' || !names.has(name))
+          problems.push({
+            path: `${path}.dependsOn`,
+            message: `names ${show(name)}, which is not among the workloads (${few([...names.keys()])})`,
+          });
+  }
+  if (problems.length > before) return;
+  const cycle = findCycle(sound);
+  if (cycle)
+    problems.push({ path: 'workloads', message: `wait for each other in a circle: ${cycle.join(' → ')}` });
+}
+
+function checkLayers(value: unknown, path: string, problems: InputProblem[]): void {
+  const layers = list(value, path, limits.layers, problems);
+  if (!layers) return;
+  if (layers.length === 0) problems.push({ path, message: 'is empty; a model has at least one layer' });
+  for (const [index, one] of layers.entries()) {
+    const fields = record(one, `${path}[${index}]`, problems);
+    if (!fields) continue;
+    for (const key of layerFields) atLeastZero(fields[key], `${path}[${index}].${key}`, problems);
+  }
+}
+
+/** Above the lowest trained layer the input gradient is owed by frozen layers too: without it what lies below would train on nothing. */
+function checkBackward(workload: Workload, path: string, problems: InputProblem[]): void {
+  const lowest = lowestTrainedLayer(workload);
+  for (const [index, layer] of workload.layers.entries())
+    if (index > lowest && layer.inputFlops === 0 && layer.forwardFlops > 0)
+      problems.push({
+        path: `${path}.layers[${index}].inputFlops`,
+        message:
+          `is 0, but layer ${lowest} below it trains and needs the gradient to pass; ` +
+          `only layers up to the lowest trained one owe no input gradient`,
+      });
+}
+
+function checkCluster(value: unknown, problems: InputProblem[]): void {
+  const fields = record(value, 'cluster', problems);
+  if (!fields) return;
+  const devices = list(fields['devices'], 'devices', limits.devices, problems);
+  const names = new Map<string, number>();
+  if (devices?.length === 0) problems.push({ path: 'devices', message: 'is empty; at least one is needed' });
+  for (const [index, one] of (devices ?? []).entries()) {
+    const path = `devices[${index}]`;
+    const device = record(one, path, problems);
+    if (!device) continue;
+    checkName(device['id'], `${path}.id`, names, index, problems);
+    if (device['id'] === '*')
+      problems.push({
+        path: `${path}.id`,
+        message: '"*" stands for any device in links; give it another id',
+      });
+    const rates = device['flopsPerSecond'];
+    if (typeof rates === 'object' && rates !== null)
+      for (const kind of ['forward', 'input', 'weight'])
+        aboveZero((rates as Record<string, unknown>)[kind], `${path}.flopsPerSecond.${kind}`, problems);
+    else aboveZero(rates, `${path}.flopsPerSecond`, problems);
+    aboveZero(device['memoryBytes'], `${path}.memoryBytes`, problems);
+    for (const key of ['overheadSeconds', 'watts', 'idleWatts', 'storageBytes'])
+      if (device[key] !== undefined) atLeastZero(device[key], `${path}.${key}`, problems);
+    if (device['storageBytesPerSecond'] !== undefined)
+      aboveZero(device['storageBytesPerSecond'], `${path}.storageBytesPerSecond`, problems);
+  }
+  for (const [index, one] of (list(fields['links'], 'links', limits.links, problems) ?? []).entries())
+    checkLink(one, `links[${index}]`, names, problems);
+}
+
+function checkLink(
+  value: unknown,
+  path: string,
+  names: ReadonlyMap<string, number>,
+  problems: InputProblem[],
+): void {
+  const link = record(value, path, problems);
+  if (!link) return;
+  for (const side of ['from', 'to'])
+    if (link[side] !== '*' && !(typeof link[side] === 'string' && names.has(link[side])))
+      problems.push({
+        path: `${path}.${side}`,
+        message: `leads to ${show(link[side])}, which is no device (${few([...names.keys()])} or "*")`,
+      });
+  if (link['from'] === link['to'] && link['from'] !== '*')
+    problems.push({ path, message: `joins ${show(link['from'])} to itself` });
+  aboveZero(link['bytesPerSecond'], `${path}.bytesPerSecond`, problems);
+  atLeastZero(link['latencySeconds'], `${path}.latencySeconds`, problems);
+  const loss = link['loss'];
+  if (loss !== undefined && !(typeof loss === 'number' && loss >= 0 && loss < 1))
+    problems.push({ path: `${path}.loss`, message: `must be at least 0 and below 1, got ${show(loss)}` });
+  if (link['medium'] !== undefined && typeof link['medium'] !== 'string')
+    problems.push({ path: `${path}.medium`, message: `must be a name, got ${show(link['medium'])}` });
+}
+
+function findCycle(workloads: readonly Workload[]): string[] | undefined {
+  const parents = new Map(workloads.map(({ name, dependsOn }) => [name, dependsOn ?? []]));
+  const state = new Map<string, 'open' | 'done'>();
+  const trail: string[] = [];
+  const visit = (name: string): string[] | undefined => {
+    if (state.get(name) === 'done') return undefined;
+    if (state.get(name) === 'open') return [...trail.slice(trail.indexOf(name)), name];
+    state.set(name, 'open');
+    trail.push(name);
+    for (const parent of parents.get(name) ?? []) {
+      const cycle = visit(parent);
+      if (cycle) return cycle;
+    }
+    trail.pop();
+    state.set(name, 'done');
+    return undefined;
+  };
+  for (const { name } of workloads) {
+    const cycle = visit(name);
+    if (cycle) return cycle;
+  }
+  return undefined;
+}
+
+function checkName(
+  value: unknown,
+  path: string,
+  names: Map<string, number>,
+  index: number,
+  problems: InputProblem[],
+): void {
+  if (typeof value !== 'string' || value === '')
+    problems.push({ path, message: `must be a name, got ${show(value)}` });
+  else if (names.has(value))
+    problems.push({ path, message: `"${value}" comes twice, first at index ${names.get(value)!}` });
+  else names.set(value, index);
+}
+
+function list(
+  value: unknown,
+  path: string,
+  most: number,
+  problems: InputProblem[],
+): readonly unknown[] | undefined {
+  if (!Array.isArray(value)) problems.push({ path, message: `must be a list, got ${show(value)}` });
+  else if (value.length > most)
+    problems.push({ path, message: `has ${value.length} entries; at most ${most} are planned for` });
+  else return value as unknown[];
+  return undefined;
+}
+
+function record(value: unknown, path: string, problems: InputProblem[]): Record<string, unknown> | undefined {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value))
+    return value as Record<string, unknown>;
+  problems.push({ path, message: `must be an object, got ${show(value)}` });
+  return undefined;
+}
+
+function wholeNumber(
+  value: unknown,
+  path: string,
+  { least, most }: { least: number; most: number },
+  problems: InputProblem[],
+): void {
+  if (!(Number.isSafeInteger(value) && (value as number) >= least && (value as number) <= most))
+    problems.push({ path, message: `must be a whole number from ${least} to ${most}, got ${show(value)}` });
+}
+
+function atLeastZero(value: unknown, path: string, problems: InputProblem[]): void {
+  if (!(typeof value === 'number' && Number.isFinite(value) && value >= 0))
+    problems.push({ path, message: `must be a finite number, 0 or more, got ${show(value)}` });
+}
+
+function aboveZero(value: unknown, path: string, problems: InputProblem[]): void {
+  if (!(typeof value === 'number' && Number.isFinite(value) && value > 0))
+    problems.push({ path, message: `must be a finite number above 0, got ${show(value)}` });
+}
+
+const few = (names: readonly string[]): string =>
+  names.length <= 8 ? names.join(', ') : `${names.slice(0, 8).join(', ')}, … ${names.length} in all`;
+
+/** NaN and Infinity as they are, strings in quotes, nothing endless. */
+function show(value: unknown): string {
+  if (typeof value === 'number' || value === undefined) return String(value);
+  const text = JSON.stringify(value);
+  return text.length > 60 ? `${text.slice(0, 57)}…` : text;
+}

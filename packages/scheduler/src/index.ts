@@ -1,0 +1,72 @@
+export {
+  buildSchedule,
+  type BuildScheduleOptions,
+  type DeviceProgram,
+  type Pass,
+  type PassContext,
+  type Schedule,
+} from './build-schedule.js';
+export { checkInput } from './check-input.js';
+export type { Cluster, ComputeRates, DeviceProfile, LinkProfile } from './cluster.js';
+export { type CostModel, durationOf, openCostModel, type StageRange } from './cost-model.js';
+export type {
+  CollectiveInstruction,
+  CollectiveOperation,
+  ComputeInstruction,
+  Instruction,
+  TransferInstruction,
+} from './instruction.js';
+export { memoryOf } from './memory-of.js';
+export type { MemoryUse } from './memory.js';
+export { validateSchedule } from './passes/validate-schedule.js';
+export { asteroid } from './peers/asteroid.js';
+export { zero1, zero2, zero3 } from './peers/data-parallel.js';
+export { jora } from './peers/jora.js';
+export { peers } from './peers/peers.js';
+export {
+  deepSpeedPipelineParameters,
+  deepSpeedPipelineUniform,
+  gpipePipeline,
+  mLora,
+} from './peers/pipelines.js';
+export { computeWeighted, equalSplit, memoryWeighted, singleDevice } from './peers/simple-splits.js';
+export { type Strategy, type StrategyCandidate, tuneStrategy } from './peers/strategy.js';
+export type { Member, Placement, SampleDeal, Stage } from './placement.js';
+export {
+  describePlacement,
+  type DeviceExplanation,
+  type Explanation,
+  type SegmentExplanation,
+  type UnusedDevice,
+} from './planner/explain.js';
+export { plan, type Plan, type PlannedSegment, type PlannedWave, type PlanOptions } from './planner/plan.js';
+export { scheduleOf } from './planner/schedule-of.js';
+export { tellPlan } from './planner/tell-plan.js';
+export { wavesOf } from './planner/waves.js';
+export { contextGear, contextGearDeep } from './policies/context-gear.js';
+export { gpipe } from './policies/gpipe.js';
+export { listSchedule, type ListSchedulingOptions } from './policies/list-scheduling.js';
+export { lorapp } from './policies/lorapp.js';
+export { oneForwardOneBackward, oneForwardOneBackwardDeep } from './policies/one-forward-one-backward.js';
+export type { ComputeStep, Policy, PolicyContext } from './policies/policy.js';
+export { SchedulerInputError, type InputProblem } from './scheduler-input-error.js';
+export { assessPlacement } from './search/assess-placement.js';
+export { exactSearch, type ExactSearchResult } from './search/exact-search.js';
+export { type LowerBound, lowerBound } from './search/lower-bound.js';
+export { type PeriodBound, periodBound } from './search/period-bound.js';
+export { searchSegment, type SearchSegmentOptions, type SegmentSearch } from './search/search-segment.js';
+export type { Assessment, Objective, SegmentProblem } from './search/segment-problem.js';
+export { shareSamples } from './search/share-samples.js';
+export { simulate, type SimulateOptions, simulateWith } from './simulate.js';
+export type { DeviceUse, IdleCause, LinkUse, Span, Timeline } from './timeline.js';
+export { drawGanttSvg, type DrawGanttSvgOptions } from './views/gantt-svg.js';
+export { drawGanttText, type DrawGanttTextOptions } from './views/gantt-text.js';
+export {
+  type CompleteEvent,
+  type FlowEvent,
+  type MetadataEvent,
+  type TraceEvent,
+  traceEvents,
+  type TraceFile,
+} from './views/trace-events.js';
+export { type LayerCost, lowestTrainedLayer, withCachedPrefix, type Workload } from './workload.js';

@@ -1,0 +1,27 @@
+/**
+ * Writes a frozen prefix's outputs to the activation cache in the first epoch, or reads them from it afterwards, on the stage that
+ * holds the lowest trained layer.
+ */
+import type { Pass } from '../build-schedule.js';
+import type { Instruction } from '../instruction.js';
+
+export const addCache =
+  (modes: Readonly<Record<string, 'write' | 'read'>>): Pass =>
+  (programs, { costs, placement }) =>
+    programs.map((members, stage) => {
+      const { start, end } = placement.stages[stage]!;
+      const holds = (name: string) => {
+        const { lowestTrained } = costs.tasks[costs.taskIndex(name)]!;
+        return lowestTrained > 0 && lowestTrained >= start && lowestTrained < end;
+      };
+      return members.map((program) =>
+        program.flatMap((instruction): Instruction[] => {
+          const mode = modes[instruction.task];
+          if (instruction.type !== 'forward' || mode === undefined || !holds(instruction.task))
+            return [instruction];
+          return mode === 'read'
+            ? [{ ...instruction, type: 'cacheRead' }, instruction]
+            : [instruction, { ...instruction, type: 'cacheWrite' }];
+        }),
+      );
+    });

@@ -1,0 +1,68 @@
+/**
+ * Adds the optimizer step of every task a stage trains, just before the task's next forward pass needs it, and the exchange of
+ * gradients inside a group just after the step's last backward pass: other tasks' work hides it.
+ */
+import type { PassContext } from '../build-schedule.js';
+import type { Instruction } from '../instruction.js';
+
+export function addUpdates(
+  programs: Instruction[][][],
+  { costs, placement, placementIndex, deal }: PassContext,
+): Instruction[][][] {
+  return programs.map((members, stage) => {
+    const { start, end, members: group } = placement.stages[stage]!;
+    const trained = new Map(
+      placement.tasks.map((name) => {
+        const { gradientBytes, weightFlops } = costs.tasks[costs.taskIndex(name)]!.sums;
+        const trains = weightFlops[end]! > weightFlops[start]!;
+        return [name, trains ? gradientBytes[end]! - gradientBytes[start]! : undefined];
+      }),
+    );
+    // A device that splits layers holds its own part of each adapter and owes nobody its gradient; one without samples has none.
+    const splits = group.some(({ work = 1 }) => work < 1);
+    const contributors = new Map(
+      placement.tasks.map((name, task) => [
+        name,
+        group.flatMap(({ device }, member) =>
+          deal[task]![stage]!.some((row) => row[member]! > 0) ? [device] : [],
+        ),
+      ]),
+    );
+    return members.map((program) => {
+      const lastOf = new Map<string, number>();
+      for (const [index, { type, task, step }] of program.entries())
+        if (type === 'backwardWeight') lastOf.set(`${task}\n${step}`, index);
+      const waiting = new Map<string, Instruction>();
+      const result: Instruction[] = [];
+      const flush = (task: string) => {
+        const update = waiting.get(task);
+        if (!update) return;
+        waiting.delete(task);
+        result.push(update);
+      };
+      for (const [index, instruction] of program.entries()) {
+        const { type, task, step } = instruction;
+        if (type === 'load' || type === 'receiveActivation' || type === 'forward') flush(task);
+        result.push(instruction);
+        const bytes = trained.get(task);
+        if (lastOf.get(`${task}\n${step}`) !== index || bytes === undefined) continue;
+        const exchanging = contributors.get(task)!;
+        if (!splits && exchanging.length > 1 && bytes > 0)
+          result.push({
+            type: 'collective',
+            operation: 'allReduce',
+            id: `gradients/${placementIndex}/${stage}/${task}/${step}`,
+            members: exchanging,
+            task,
+            step,
+            bytes,
+            messages: 1,
+            awaitedBy: 'update',
+          });
+        waiting.set(task, { type: 'update', task, step });
+      }
+      for (const task of [...waiting.keys()]) flush(task);
+      return result;
+    });
+  });
+}

@@ -1,0 +1,206 @@
+/** Checks a finished schedule as a whole; what it finds is a bug of a policy or a pass, or a placement that does not fit. */
+import type { DeviceProgram, Schedule } from '../build-schedule.js';
+import { type CostModel, gradientCrosses, hasBackward } from '../cost-model.js';
+import type { Instruction } from '../instruction.js';
+import { memoryOf } from '../memory-of.js';
+import { dealPlacement, splitsWork } from '../placement.js';
+
+/** Every rule the schedule breaks, as sentences; empty when it breaks none. */
+export function validateSchedule(costs: CostModel, schedule: Schedule): string[] {
+  const problems = [...checkStages(costs, schedule)];
+  for (const [index, program] of schedule.programs.entries()) {
+    problems.push(...checkProgram(costs, schedule, program));
+    const { totalBytes } = memoryOf(costs, schedule, index);
+    const { memoryBytes } = costs.devices[costs.deviceIndex(program.device)]!;
+    if (totalBytes > memoryBytes * (1 + 1e-12))
+      problems.push(`"${program.device}" needs ${totalBytes} bytes and has ${memoryBytes}`);
+  }
+  problems.push(...checkMessages(schedule));
+  // An order can only be played through when all its messages exist.
+  if (problems.length === 0) problems.push(...findDeadlock(schedule));
+  return problems;
+}
+
+function checkStages(costs: CostModel, { placements }: Schedule): string[] {
+  const problems: string[] = [];
+  const seen = new Set<string>();
+  for (const { stages } of placements) {
+    let next = 0;
+    for (const [index, { start, end, members }] of stages.entries()) {
+      if (end <= start || members.length === 0) problems.push(`stage ${index} is empty`);
+      if (start !== next) problems.push(`stage ${index} starts at layer ${start}, expected ${next}`);
+      next = end;
+      const sum = members.reduce((total, { share }) => total + share, 0);
+      if (!splitsWork(members) && Math.abs(sum - 1) > 1e-9)
+        problems.push(`the shares of stage ${index} sum to ${sum}`);
+      for (const { device } of members) {
+        if (seen.has(device)) problems.push(`"${device}" appears twice`);
+        seen.add(device);
+      }
+    }
+    if (next !== costs.layerCount) problems.push(`the stages end at layer ${next} of ${costs.layerCount}`);
+  }
+  return problems;
+}
+
+/** Each micro-batch forward once; backward exactly where it is owed, once, after its forward; updates after all of a step's backwards. */
+function checkProgram(
+  costs: CostModel,
+  { placements, steps, fusedBackward }: Schedule,
+  { device, placement: placementIndex, stage: stageIndex, instructions }: DeviceProgram,
+): string[] {
+  const problems: string[] = [];
+  const placement = placements[placementIndex]!;
+  const { start, end, members } = placement.stages[stageIndex]!;
+  const member = members.findIndex((candidate) => candidate.device === device);
+  const deal = dealPlacement(placement, costs.samplesOf);
+  const positions = new Map<string, number>();
+  const say = (text: string) => problems.push(`"${device}", stage ${stageIndex}: ${text}`);
+  for (const [index, instruction] of instructions.entries()) {
+    const key = keyOf(instruction);
+    if (positions.has(key)) say(`${key} comes twice`);
+    positions.set(key, index);
+  }
+  for (const [taskIndex, name] of placement.tasks.entries()) {
+    const task = costs.tasks[costs.taskIndex(name)]!;
+    const backward = hasBackward(task, end);
+    const trains = task.sums.weightFlops[end]! > task.sums.weightFlops[start]!;
+    const sends = gradientCrosses(task, start);
+    for (let step = 0; step < steps; step++) {
+      let last = -1;
+      for (let microbatch = 0; microbatch < placement.microbatches; microbatch++) {
+        const at = (type: string) => positions.get(`${type} ${name} ${step} ${microbatch}`);
+        const owed = deal[taskIndex]![stageIndex]![microbatch]![member]! > 0;
+        const forward = at('forward');
+        if ((forward !== undefined) !== owed) say(`forward of ${name} ${step}/${microbatch}: owed ${owed}`);
+        if ((at('backwardInput') !== undefined) !== (owed && backward))
+          say(`backwardInput of ${name} ${step}/${microbatch}: owed ${owed && backward}`);
+        if ((at('backwardWeight') !== undefined) !== (owed && trains))
+          say(`backwardWeight of ${name} ${step}/${microbatch}: owed ${owed && trains}`);
+        if (forward === undefined || !backward) continue;
+        if (at('backwardInput')! < forward)
+          say(`backward of ${name} ${step}/${microbatch} before its forward`);
+        if (trains && at('backwardWeight')! < at('backwardInput')!)
+          say(`backwardWeight of ${name} ${step}/${microbatch} before backwardInput`);
+        last = Math.max(last, at(trains ? 'backwardWeight' : 'backwardInput')!);
+        const after = fusedBackward && trains ? 'backwardWeight' : 'backwardInput';
+        const sent = instructions.findIndex(
+          (one, index) =>
+            index > at(after)! &&
+            one.type === 'sendGradient' &&
+            keyOf(one).includes(` ${name} ${step} ${microbatch} `),
+        );
+        if (sends !== sent >= 0) say(`gradient of ${name} ${step}/${microbatch}: crosses ${sends}`);
+      }
+      const update = positions.get(`update ${name} ${step}`);
+      const dealt = deal[taskIndex]![stageIndex]!.some((row) => row[member]! > 0);
+      if ((update !== undefined) !== (trains && dealt)) say(`update of ${name} ${step}: owed ${trains}`);
+      if (update !== undefined && update < last) say(`update of ${name} ${step} before its last backward`);
+      const next = positions.get(`forward ${name} ${step + 1} 0`);
+      if (update !== undefined && next !== undefined && next < update)
+        say(`step ${step + 1} of ${name} starts before the update of step ${step}`);
+    }
+  }
+  return problems;
+}
+
+function checkMessages({ programs }: Schedule): string[] {
+  const open = new Map<string, { sent: number; received: number; samples: number }>();
+  for (const { device, instructions } of programs)
+    for (const instruction of instructions) {
+      if (!('peer' in instruction)) continue;
+      const { type, peer, samples } = instruction;
+      const sends = type === 'sendActivation' || type === 'sendGradient';
+      const kind = type === 'sendActivation' || type === 'receiveActivation' ? 'activation' : 'gradient';
+      const { task, step, microbatch } = instruction;
+      const [from, to] = sends ? [device, peer] : [peer, device];
+      const key = `${kind} of ${task} ${step}/${microbatch} from "${from}" to "${to}"`;
+      const entry = open.get(key) ?? { sent: 0, received: 0, samples: 0 };
+      entry[sends ? 'sent' : 'received'] += 1;
+      entry.samples += sends ? samples : -samples;
+      open.set(key, entry);
+    }
+  return [...open].flatMap(([key, { sent, received, samples }]) =>
+    sent === 1 && received === 1 && samples === 0
+      ? []
+      : [`${key}: sent ${sent} times, received ${received} times, ${samples} samples unaccounted for`],
+  );
+}
+
+/** Plays the programs without a clock: whoever can go on goes on, until all have ended or nobody can. */
+function findDeadlock({ programs, window }: Schedule): string[] {
+  const at = new Array<number>(programs.length).fill(0);
+  const sent = new Map<string, string[]>();
+  const consumed = new Map<string, Set<string>>();
+  const joined = new Map<string, number>();
+  const waitsIn = new Set<string>();
+  const channelOf = (kind: string, from: string, to: string) => `${kind} ${from} ${to}`;
+  const messageOf = (one: Extract<Instruction, { peer: string }>) =>
+    `${one.task} ${one.step} ${one.microbatch}`;
+  const mayGoOn = (program: number, instruction: Instruction): boolean => {
+    const { device } = programs[program]!;
+    switch (instruction.type) {
+      case 'sendActivation':
+      case 'sendGradient': {
+        const channel = channelOf(instruction.type.slice(4), device, instruction.peer);
+        const list = sent.get(channel) ?? [];
+        // Of n messages the receiver has room for `window` unread ones, and as many wait on the way.
+        const under = list.length - (consumed.get(channel)?.size ?? 0);
+        if (instruction.type === 'sendActivation' && under >= 2 * window) return false;
+        sent.set(channel, [...list, messageOf(instruction)]);
+        return true;
+      }
+      case 'receiveActivation':
+      case 'receiveGradient': {
+        const channel = channelOf(instruction.type.slice(7), instruction.peer, device);
+        const taken = consumed.get(channel) ?? new Set<string>();
+        const position = (sent.get(channel) ?? []).indexOf(messageOf(instruction));
+        if (position < 0 || position >= taken.size + window) return false;
+        consumed.set(channel, taken.add(messageOf(instruction)));
+        return true;
+      }
+      case 'collective': {
+        const mark = `${instruction.id}\n${device}`;
+        if (!waitsIn.has(mark)) {
+          waitsIn.add(mark);
+          joined.set(instruction.id, (joined.get(instruction.id) ?? 0) + 1);
+        }
+        return instruction.awaitedBy !== 'next' || joined.get(instruction.id) === instruction.members.length;
+      }
+      case 'update': {
+        const exchange = programs[program]!.instructions.find(
+          (one) =>
+            one.type === 'collective' &&
+            one.awaitedBy === 'update' &&
+            one.task === instruction.task &&
+            one.step === instruction.step,
+        );
+        if (exchange?.type !== 'collective') return true;
+        return joined.get(exchange.id) === exchange.members.length;
+      }
+      default:
+        return true;
+    }
+  };
+  for (let moved = true; moved;) {
+    moved = false;
+    for (const [program, { instructions }] of programs.entries())
+      while (at[program]! < instructions.length && mayGoOn(program, instructions[at[program]!]!)) {
+        at[program]! += 1;
+        moved = true;
+      }
+  }
+  return programs.flatMap(({ device, instructions }, program) =>
+    at[program]! < instructions.length
+      ? [`"${device}" waits for ever at instruction ${at[program]!}: ${keyOf(instructions[at[program]!]!)}`]
+      : [],
+  );
+}
+
+function keyOf(instruction: Instruction): string {
+  const { type, task, step } = instruction;
+  if (type === 'collective') return `${type} ${instruction.id}`;
+  const base = `${type} ${task} ${step}`;
+  if (!('microbatch' in instruction)) return base;
+  return `${base} ${instruction.microbatch}${'peer' in instruction ? ` ${instruction.peer}` : ''}`;
+}

@@ -1,0 +1,23 @@
+/** All strategies ContextGear is compared with. */
+import { asteroid } from './asteroid.js';
+import { zero1, zero2, zero3 } from './data-parallel.js';
+import { jora } from './jora.js';
+import { deepSpeedPipelineParameters, deepSpeedPipelineUniform, gpipePipeline, mLora } from './pipelines.js';
+import { computeWeighted, equalSplit, memoryWeighted, singleDevice } from './simple-splits.js';
+import type { Strategy } from './strategy.js';
+
+export const peers: readonly Strategy[] = [
+  singleDevice,
+  equalSplit,
+  memoryWeighted,
+  computeWeighted,
+  zero1,
+  zero2,
+  zero3,
+  deepSpeedPipelineUniform,
+  deepSpeedPipelineParameters,
+  gpipePipeline,
+  jora,
+  mLora,
+  asteroid,
+];

@@ -1,0 +1,95 @@
+/** How peers divide layers among stages, and which devices they would use. */
+import type { CostModel } from '../cost-model.js';
+import type { Placement, Stage } from '../placement.js';
+import { deviceWork } from '../search/device-work.js';
+import type { SegmentProblem } from '../search/segment-problem.js';
+import { apportion } from '../placement.js';
+
+/** Cuts after which the heaviest of `parts` contiguous parts is lightest (DeepSpeed's `partition_balanced`). */
+export function balancedCuts(weights: readonly number[], parts: number): number[] | undefined {
+  if (parts > weights.length) return undefined;
+  const sums = weights.reduce<number[]>((all, weight) => [...all, all.at(-1)! + weight], [0]);
+  const total = sums.at(-1)!;
+  const cutsWithin = (limit: number): number[] | undefined => {
+    const cuts: number[] = [];
+    let start = 0;
+    for (let part = 0; part < parts; part++) {
+      let end = start + 1;
+      const most = weights.length - (parts - 1 - part);
+      while (end < most && sums[end + 1]! - sums[start]! <= limit) end += 1;
+      if (sums[end]! - sums[start]! > limit) return undefined;
+      cuts.push(end);
+      start = end;
+    }
+    return start === weights.length ? cuts : undefined;
+  };
+  let low = Math.max(...weights);
+  let high = total;
+  for (let round = 0; round < 50 && high - low > 1e-9 * total; round++) {
+    const middle = (low + high) / 2;
+    if (cutsWithin(middle)) high = middle;
+    else low = middle;
+  }
+  return cutsWithin(high);
+}
+
+/** Cuts with as equal a number of layers as can be. */
+export const uniformCuts = (layers: number, parts: number): number[] | undefined =>
+  parts > layers
+    ? undefined
+    : Array.from({ length: parts }, (_, part) => Math.floor(((part + 1) * layers) / parts));
+
+/** Cuts in proportion to the weights, every part getting at least one layer. */
+export function weightedCuts(layers: number, weights: readonly number[]): number[] | undefined {
+  if (weights.length > layers) return undefined;
+  const extra = apportion(layers - weights.length, weights);
+  let end = 0;
+  return extra.map((count) => (end += count + 1));
+}
+
+/** A pipeline with one group of equal shares per stage: `groups[stage]` are device indices. */
+export function pipelineOf(
+  { costs, tasks }: SegmentProblem,
+  cuts: readonly number[],
+  groups: readonly (readonly number[])[],
+  microbatches: number,
+): Placement {
+  const stages = groups.map((group, index): Stage => ({
+    start: index === 0 ? 0 : cuts[index - 1]!,
+    end: cuts[index]!,
+    members: group.map((device) => ({ device: costs.devices[device]!.id, share: 1 / group.length })),
+  }));
+  return { tasks, microbatches, stages };
+}
+
+/** The devices a careful user would try: as listed, by speed, by memory. */
+export function deviceOrders(problem: SegmentProblem): number[][] {
+  const { costs } = problem;
+  const { average } = deviceWork(problem);
+  const listed = costs.devices.map((_, index) => index);
+  const by = (of: (device: number) => number) => [...listed].sort((a, b) => of(b) - of(a) || a - b);
+  const orders = [
+    listed,
+    by((device) => average[device]!),
+    by((device) => costs.devices[device]!.memoryBytes),
+  ];
+  const seen = new Set<string>();
+  return orders.filter((order) => !seen.has(order.join()) && seen.add(order.join()));
+}
+
+/** FLOPs of a round per layer. */
+export function layerFlops(problem: SegmentProblem): number[] {
+  const { flops } = deviceWork(problem);
+  return Array.from({ length: problem.costs.layerCount }, (_, layer) => flops[layer + 1]! - flops[layer]!);
+}
+
+/** Bytes of what trains per layer, which is what a count of parameters with gradients sees. */
+export const trainedBytes = ({ costs, tasks }: SegmentProblem): number[] =>
+  Array.from({ length: costs.layerCount }, (_, layer) =>
+    tasks.reduce((sum, name) => {
+      const { gradientBytes } = taskOf(costs, name).sums;
+      return sum + gradientBytes[layer + 1]! - gradientBytes[layer]!;
+    }, 0),
+  );
+
+export const taskOf = (costs: CostModel, name: string) => costs.tasks[costs.taskIndex(name)]!;

@@ -1,0 +1,148 @@
+/**
+ * Puts segments one after the other: for each the placement such that all segments and all moves between them cost least (Viterbi over
+ * the placements found). A segment also considers its neighbours' placements, so keeping the cut is always among the choices.
+ */
+import { assessPlacement } from '../search/assess-placement.js';
+import { keyOf } from '../search/bounded-search.js';
+import { type Objective, valueOf } from '../search/segment-problem.js';
+import { type Move, moveBetween } from './moves.js';
+import type { NamedAssessment, SegmentNode, WaveOption } from './search-wave.js';
+
+export interface ChosenSegment {
+  readonly node: SegmentNode;
+  readonly assessment: NamedAssessment;
+  readonly move: Move;
+  /** Choices that lost, best first. */
+  readonly rejected: readonly NamedAssessment[];
+}
+
+export interface Chain {
+  readonly waves: readonly {
+    readonly option: WaveOption;
+    readonly lanes: readonly (readonly ChosenSegment[])[];
+  }[];
+}
+
+const still: Move = { bytes: 0, seconds: 0 };
+
+/** One link of the chain: a segment with its choices, or a wave of lanes with one. */
+interface Link {
+  readonly nodes: readonly SegmentNode[];
+  readonly choices: readonly (readonly NamedAssessment[])[];
+}
+
+export function chainSegments(options: readonly WaveOption[], objective: Objective, recut: boolean): Chain {
+  const links = options.flatMap(({ lanes }): Link[] =>
+    lanes.length === 1
+      ? lanes[0]!.map((node) => ({ nodes: [node], choices: node.found.map((one) => [one]) }))
+      : [{ nodes: lanes.map((lane) => lane[0]!), choices: [lanes.map((lane) => lane[0]!.found[0]!)] }],
+  );
+  const widened = links.map((link, index) => widen(link, links, index, recut));
+  const path = recut ? cheapestPath(widened, objective) : samePath(widened);
+  let at = 0;
+  return {
+    waves: options.map((option) => ({
+      option,
+      lanes:
+        option.lanes.length === 1
+          ? [option.lanes[0]!.map(() => chosen(widened, path, at++, 0))]
+          : (() => {
+              const index = at++;
+              return option.lanes.map((lane, laneIndex) =>
+                lane.map((node, position): ChosenSegment =>
+                  position === 0
+                    ? chosen(widened, path, index, laneIndex)
+                    : { node, assessment: node.found[0]!, move: still, rejected: [] },
+                ),
+              );
+            })(),
+    })),
+  };
+}
+
+/** Adds the best placements of other segments, assessed for this one. */
+function widen(link: Link, links: readonly Link[], index: number, recut: boolean): Link {
+  const node = link.nodes[0]!;
+  if (link.nodes.length > 1) return link;
+  const known = new Set(link.choices.map(([one]) => keyOf(one!.placement)));
+  const added: NamedAssessment[][] = [];
+  // Without re-cutting all segments must agree on one placement; with it the neighbours' are enough.
+  const others = recut ? [links[index - 1], links[index + 1]] : links;
+  for (const other of others) {
+    if (!other || other.nodes.length > 1) continue;
+    for (const [one] of other.choices.slice(0, 3)) {
+      const key = keyOf(one!.placement);
+      if (known.has(key)) continue;
+      known.add(key);
+      const placement = { ...one!.placement, tasks: node.problem.tasks };
+      const assessment = assessPlacement(node.problem, placement);
+      if (assessment) added.push([{ ...assessment, strategy: one!.strategy }]);
+    }
+  }
+  const choices = [...link.choices, ...added].sort((a, b) => a[0]!.value - b[0]!.value);
+  return { ...link, choices };
+}
+
+const moveOf = (links: readonly Link[], index: number, from: number, to: number): Move =>
+  moveBetween(
+    links[index - 1]!.nodes[0]!.problem,
+    links[index - 1]!.choices[from]!.map(({ placement }) => placement),
+    links[index]!.nodes[0]!.problem,
+    links[index]!.choices[to]!.map(({ placement }) => placement),
+  );
+
+function cheapestPath(links: readonly Link[], objective: Objective): number[] {
+  const costOf = (choice: readonly NamedAssessment[]) => Math.max(...choice.map(({ value }) => value));
+  const totals: number[][] = [];
+  const from: number[][] = [];
+  for (const [index, { choices }] of links.entries()) {
+    totals.push([]);
+    from.push([]);
+    for (const [to, choice] of choices.entries()) {
+      let best = index === 0 ? 0 : Infinity;
+      let via = 0;
+      for (const before of index === 0 ? [] : links[index - 1]!.choices.keys()) {
+        const move = moveOf(links, index, before, to);
+        const total = totals[index - 1]![before]! + valueOf(objective, move.seconds, 0);
+        if (total < best) [best, via] = [total, before];
+      }
+      totals[index]!.push(best + costOf(choice));
+      from[index]!.push(via);
+    }
+  }
+  const path: number[] = [];
+  let at = totals.at(-1)?.reduce((best, total, index, all) => (total < all[best]! ? index : best), 0) ?? 0;
+  for (let index = links.length - 1; index >= 0; index--) {
+    path.unshift(at);
+    at = from[index]![at]!;
+  }
+  return path;
+}
+
+/** The one placement that every segment can use and that costs least over all; the best of each where there is none. */
+function samePath(links: readonly Link[]): number[] {
+  const totals = new Map<string, { value: number; count: number }>();
+  for (const { choices } of links)
+    for (const [one] of choices) {
+      const key = keyOf(one!.placement);
+      const entry = totals.get(key) ?? { value: 0, count: 0 };
+      totals.set(key, { value: entry.value + one!.value, count: entry.count + 1 });
+    }
+  const shared = [...totals]
+    .filter(([, { count }]) => count === links.length)
+    .sort(([, a], [, b]) => a.value - b.value)[0]?.[0];
+  return links.map(({ choices }) =>
+    shared === undefined ? 0 : choices.findIndex(([one]) => keyOf(one!.placement) === shared),
+  );
+}
+
+function chosen(links: readonly Link[], path: readonly number[], index: number, lane: number): ChosenSegment {
+  const { nodes, choices } = links[index]!;
+  const assessment = choices[path[index]!]![lane]!;
+  return {
+    node: nodes[lane]!,
+    assessment,
+    move: index === 0 || lane > 0 ? still : moveOf(links, index, path[index - 1]!, path[index]!),
+    rejected: nodes.length > 1 ? [] : choices.flatMap(([one]) => (one === assessment ? [] : [one!])),
+  };
+}

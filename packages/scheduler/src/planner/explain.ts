@@ -1,0 +1,118 @@
+/** Why a plan is as it is: what binds it, what every device does with its time, why a device is not used, what else was considered. */
+import type { Cluster } from '../cluster.js';
+import type { Placement } from '../placement.js';
+import { assessPlacement } from '../search/assess-placement.js';
+import { type PeriodBound, periodBound } from '../search/period-bound.js';
+import { shareSamples } from '../search/share-samples.js';
+import type { IdleCause } from '../timeline.js';
+import type { Chain, ChosenSegment } from './chain-segments.js';
+
+export interface DeviceExplanation {
+  readonly device: string;
+  readonly idleFraction: number;
+  /** Where most of the idle time comes from; absent when there is none. */
+  readonly mainCause?: IdleCause;
+}
+
+export interface UnusedDevice {
+  readonly device: string;
+  readonly reason:
+    | 'memory' // it holds not even the lightest layer
+    | 'unreachable' // no link leads to the devices that are used
+    | 'slower'; // the best placement found with it takes longer
+  /** Of the best placement with it, against the chosen one's 1. */
+  readonly ratio?: number;
+}
+
+export interface SegmentExplanation {
+  readonly tasks: readonly string[];
+  /** What no schedule of this placement can go below, and how close the schedule comes to it (1 is reached). */
+  readonly binding: PeriodBound['binding'] & { readonly reached: number };
+  readonly devices: readonly DeviceExplanation[];
+  readonly unused: readonly UnusedDevice[];
+  /** Best rejected alternatives, and what they would cost against the chosen one's 1. */
+  readonly rejected: readonly { readonly description: string; readonly ratio: number }[];
+}
+
+export interface Explanation {
+  readonly segments: readonly SegmentExplanation[];
+}
+
+/** Unused devices that are asked about one by one; a larger cluster's are judged from the placements found. */
+const askedMost = 8;
+
+export function explainPlan(cluster: Cluster, chain: Chain): Explanation {
+  return {
+    segments: chain.waves.flatMap(({ option, lanes }) =>
+      lanes.flatMap((lane) =>
+        lane.map((segment): SegmentExplanation => {
+          const { problem } = segment.node;
+          const { placement, stepSeconds, value } = segment.assessment;
+          const bound = periodBound(problem, placement);
+          return {
+            tasks: problem.tasks,
+            binding: { ...bound.binding, reached: bound.seconds / stepSeconds },
+            devices: segment.assessment.devices.map(({ device, idleFraction, idleSeconds }) => {
+              const [cause, seconds] = Object.entries(idleSeconds).reduce((a, b) => (b[1] > a[1] ? b : a));
+              return { device, idleFraction, ...(seconds > 0 ? { mainCause: cause as IdleCause } : {}) };
+            }),
+            // Lanes divide the devices among themselves; none is missing in one of them alone.
+            unused: lanes.length > 1 ? [] : unusedOf(cluster, segment),
+            rejected: [
+              ...segment.rejected.slice(0, 3).map((one) => ({
+                description: describePlacement(one.placement),
+                ratio: one.value / value,
+              })),
+              ...option.rejected.map((one) => ({
+                description: `the wave ${one.kind}`,
+                ratio: one.value / option.value,
+              })),
+            ],
+          };
+        }),
+      ),
+    ),
+  };
+}
+
+/** As in `layers 0–7 on nano + tx2 | layers 8–23 on orin; 8 micro-batches`. */
+export function describePlacement({ stages, microbatches }: Placement): string {
+  const parts = stages.map(
+    ({ start, end, members }) =>
+      `layers ${start}–${end - 1} on ${members.map(({ device }) => device).join(' + ')}`,
+  );
+  return `${parts.join(' | ')}; ${microbatches} micro-batch${microbatches === 1 ? '' : 'es'}`;
+}
+
+function unusedOf(cluster: Cluster, { node, assessment, rejected }: ChosenSegment): UnusedDevice[] {
+  const { costs } = node.problem;
+  const { stages } = assessment.placement;
+  const used = stages.flatMap(({ members }) => members.map(({ device }) => device));
+  const unused = cluster.devices.filter(({ id }) => !used.includes(id));
+  return unused.map(({ id, memoryBytes }, position): UnusedDevice => {
+    const device = costs.deviceIndex(id);
+    const lightest = Math.min(
+      ...Array.from({ length: costs.layerCount }, (_, layer) =>
+        Math.max(
+          ...costs.tasks.map(({ sums }) => sums.parameterBytes[layer + 1]! - sums.parameterBytes[layer]!),
+        ),
+      ),
+    );
+    if (lightest > memoryBytes) return { device: id, reason: 'memory' };
+    if (!used.some((other) => costs.routes.route(device, costs.deviceIndex(other))))
+      return { device: id, reason: 'unreachable' };
+    const uses = (placement: Placement) =>
+      placement.stages.some(({ members }) => members.some((member) => member.device === id));
+    let best = Math.min(...rejected.filter((one) => uses(one.placement)).map(({ value }) => value), Infinity);
+    if (position < askedMost)
+      for (const [index, { start, end, members }] of stages.entries()) {
+        const group = [...members.map((member) => costs.deviceIndex(member.device)), device];
+        const shared = shareSamples(node.problem, { start, end }, group, assessment.placement.microbatches);
+        if (!shared) continue;
+        const widened = stages.map((stage, at) => (at === index ? { start, end, members: shared } : stage));
+        const found = assessPlacement(node.problem, { ...assessment.placement, stages: widened });
+        if (found) best = Math.min(best, found.value);
+      }
+    return { device: id, reason: 'slower', ...(best < Infinity ? { ratio: best / assessment.value } : {}) };
+  });
+}

@@ -1,0 +1,76 @@
+/**
+ * Divides a wave into segments, runs of equal steps: a new one begins where a task is done, or where its first epoch ends and its frozen
+ * prefix can come from the activation cache.
+ */
+import type { Cluster } from '../cluster.js';
+import { openCostModel } from '../cost-model.js';
+import type { SegmentProblem } from '../search/segment-problem.js';
+import { lowestTrainedLayer, withCachedPrefix, type Workload } from '../workload.js';
+
+export interface SegmentSettings extends Pick<
+  SegmentProblem,
+  'objective' | 'window' | 'groupLimit' | 'policies'
+> {
+  /** Numbers of micro-batches to consider; by default powers of two up to the samples of a step, 64 at most. */
+  readonly microbatches: readonly number[] | undefined;
+}
+
+/** One problem per segment, in order. `useCache`: whether to keep prefixes of tasks that see their samples more than once. */
+export function segmentsOf(
+  workloads: readonly Workload[],
+  cluster: Cluster,
+  settings: SegmentSettings,
+  useCache: boolean,
+): SegmentProblem[] {
+  const stepsOf = ({ steps = 1 }: Workload) => steps;
+  const firstEpoch = (workload: Workload) => Math.ceil(stepsOf(workload) / (workload.epochs ?? 1));
+  const caches = (workload: Workload) =>
+    useCache && (workload.epochs ?? 1) > 1 && firstEpoch(workload) < stepsOf(workload) && hasPrefix(workload);
+  const breaks = new Set(
+    workloads.flatMap((workload) =>
+      caches(workload) ? [firstEpoch(workload), stepsOf(workload)] : [stepsOf(workload)],
+    ),
+  );
+  const problems: SegmentProblem[] = [];
+  let from = 0;
+  for (const to of [...breaks].sort((a, b) => a - b)) {
+    const active = workloads.filter((workload) => stepsOf(workload) > from);
+    const cache: Record<string, 'write' | 'read'> = {};
+    const cacheBytes: Record<string, number> = {};
+    const costed = active.map((workload) => {
+      if (!caches(workload)) return workload;
+      const read = from >= firstEpoch(workload);
+      cache[workload.name] = read ? 'read' : 'write';
+      const { outputBytes } = workload.layers[lowestTrainedLayer(workload) - 1]!;
+      cacheBytes[workload.name] = outputBytes * workload.samples * firstEpoch(workload);
+      return read ? withCachedPrefix(workload) : workload;
+    });
+    problems.push({
+      ...settings,
+      costs: openCostModel(costed, cluster),
+      tasks: active.map(({ name }) => name),
+      rounds: to - from,
+      cache,
+      cacheBytes,
+      microbatches: settings.microbatches ?? divisionsOf(active),
+    });
+    from = to;
+  }
+  return problems;
+}
+
+/** Whether anything would be saved: a frozen layer that computes. */
+function hasPrefix(workload: Workload): boolean {
+  const lowest = lowestTrainedLayer(workload);
+  return (
+    lowest < workload.layers.length &&
+    workload.layers.slice(0, lowest).some(({ forwardFlops }) => forwardFlops > 0)
+  );
+}
+
+function divisionsOf(workloads: readonly Workload[]): number[] {
+  const most = Math.min(64, ...workloads.map(({ samples }) => samples));
+  const divisions = [];
+  for (let count = 1; count < most; count *= 2) divisions.push(count);
+  return [...divisions, most];
+}

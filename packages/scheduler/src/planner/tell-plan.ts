@@ -1,0 +1,81 @@
+/** A plan in words, for people. */
+import { formatBytes, formatJoules, formatSeconds } from '../format.js';
+import { describePlacement } from './explain.js';
+
+import type { Plan } from './plan.js';
+
+/** Several lines: what runs where, what it costs, what binds it, what was not used and why, what was rejected. */
+export function tellPlan(plan: Plan): string {
+  const lines = [
+    `${formatSeconds(plan.totalSeconds)} in all, ${formatBytes(plan.totalBytes)} sent` +
+      (plan.totalJoules === undefined ? '' : `, ${formatJoules(plan.totalJoules)}`) +
+      `; no plan takes less than ${formatSeconds(plan.lowerBoundSeconds)} (gap ${percent(plan.gap)}, ${plan.search} search)`,
+  ];
+  let index = 0;
+  for (const [number, wave] of plan.waves.entries()) {
+    lines.push(`wave ${number + 1}: ${wave.tasks.join(', ')}; ${formatSeconds(wave.seconds)}`);
+    for (const { segments } of wave.lanes)
+      for (const segment of segments) {
+        const why = plan.explanation.segments[index++]!;
+        const cached = Object.entries(segment.cache).map(([task, mode]) => `${mode}s the cache of ${task}`);
+        lines.push(
+          `  ${segment.tasks.join(' + ')}, ${segment.rounds} step${segment.rounds === 1 ? '' : 's'} of ${formatSeconds(segment.stepSeconds)}` +
+            (cached.length > 0 ? `, ${cached.join(', ')}` : ''),
+          `    ${describePlacement(segment.placement)} (${segment.strategy === 'ContextGear' ? segment.policy : segment.strategy})`,
+        );
+        if (segment.moveBytes > 0)
+          lines.push(
+            `    moved before it: ${formatBytes(segment.moveBytes)} in ${formatSeconds(segment.moveSeconds)}`,
+          );
+        lines.push(`    bound by ${bindingText(why.binding)}, reached to ${percent(why.binding.reached)}`);
+        lines.push(
+          `    idle: ${why.devices
+            .map(
+              ({ device, idleFraction, mainCause }) =>
+                `${device} ${percent(idleFraction)}${mainCause && idleFraction >= 0.005 ? ` (${causeText[mainCause]})` : ''}`,
+            )
+            .join(', ')}`,
+        );
+        for (const { device, reason, ratio } of why.unused)
+          lines.push(
+            `    ${device} is not used: ` +
+              (reason === 'memory'
+                ? 'it cannot hold a single layer'
+                : reason === 'unreachable'
+                  ? 'no link leads to it'
+                  : ratio === undefined
+                    ? 'no placement with it was better'
+                    : `the best placement with it takes ${percent(ratio - 1)} longer`),
+          );
+        for (const { description, ratio } of why.rejected)
+          lines.push(`    rejected, ${percent(ratio - 1)} more: ${description}`);
+      }
+  }
+  return lines.join('\n');
+}
+
+const causeText = {
+  activation: 'waits for activations',
+  gradient: 'waits for gradients',
+  backpressure: 'waits for the link',
+  collective: 'waits for its group',
+  finished: 'done before the others',
+  lost: 'lost',
+} as const;
+
+function bindingText({ kind, name }: Plan['explanation']['segments'][number]['binding']): string {
+  switch (kind) {
+    case 'device':
+      return `the computing of ${name}`;
+    case 'medium':
+      return `the air of ${name}`;
+    case 'link':
+      return `the link ${name}`;
+    case 'flush':
+      return `filling and draining the pipeline for every step of ${name}`;
+    default:
+      return kind satisfies never;
+  }
+}
+
+const percent = (fraction: number): string => `${(100 * fraction).toFixed(fraction < 0.0995 ? 1 : 0)} %`;

@@ -1,0 +1,37 @@
+/** Which tasks may train at the same time: a wave holds siblings, and waves follow each other in the order of the dependencies. */
+import type { Workload } from '../workload.js';
+
+/** Waves by depth: a task stands one wave after the latest of those it waits for. Names in the order of the input. */
+export function wavesOf(workloads: readonly Workload[]): string[][] {
+  const depths = new Map<string, number>();
+  const byName = new Map(workloads.map((workload) => [workload.name, workload]));
+  const depthOf = (name: string): number => {
+    const known = depths.get(name);
+    if (known !== undefined) return known;
+    const parents = byName.get(name)!.dependsOn ?? [];
+    const depth = 1 + Math.max(-1, ...parents.map(depthOf));
+    depths.set(name, depth);
+    return depth;
+  };
+  const waves: string[][] = [];
+  for (const { name } of workloads) (waves[depthOf(name)] ??= []).push(name);
+  return waves;
+}
+
+/** The longest chain of `seconds` through the dependencies. */
+export function criticalPath(
+  workloads: readonly Workload[],
+  seconds: (workload: Workload) => number,
+): number {
+  const ends = new Map<string, number>();
+  const byName = new Map(workloads.map((workload) => [workload.name, workload]));
+  const endOf = (name: string): number => {
+    const known = ends.get(name);
+    if (known !== undefined) return known;
+    const workload = byName.get(name)!;
+    const end = seconds(workload) + Math.max(0, ...(workload.dependsOn ?? []).map(endOf));
+    ends.set(name, end);
+    return end;
+  };
+  return Math.max(0, ...workloads.map(({ name }) => endOf(name)));
+}

@@ -1,0 +1,125 @@
+/** Asks the simulator what a placement is worth. */
+import { buildSchedule, type Pass } from '../build-schedule.js';
+import { activationBytes, residentBytes } from '../memory.js';
+import { dealPlacement, type Placement } from '../placement.js';
+import { simulateWith } from '../simulate.js';
+import type { DeviceUse } from '../timeline.js';
+import { periodBound } from './period-bound.js';
+import { type Assessment, type SegmentProblem, valueOf } from './segment-problem.js';
+
+/** Steps that are simulated where steps overlap; the rest follows from the last two. */
+const simulatedSteps = 4;
+
+/**
+ * The best policy for a placement, or undefined when it does not fit into memory or its stages cannot reach each other.
+ *
+ * With one task and no frozen stage every step drains the pipeline, so one step tells all. Elsewhere steps overlap, and the total is
+ * that of the first steps and, for the rest, the period of the last two, which no round can be shorter than `periodBound`.
+ */
+export function assessPlacement(
+  problem: SegmentProblem,
+  placement: Placement,
+  passes: readonly Pass[] = [],
+): Assessment | undefined {
+  const { costs, rounds, window, cache, policies, objective } = problem;
+  if (!fitsMemory(problem, placement)) return undefined;
+  const bound = periodBound(problem, placement);
+  if (bound.seconds === Infinity) return undefined;
+  const drains =
+    placement.tasks.length === 1 &&
+    costs.tasks[costs.taskIndex(placement.tasks[0]!)]!.lowestTrained < placement.stages[0]!.end;
+  const steps = drains ? 1 : Math.min(rounds, simulatedSteps);
+  let best: Assessment | undefined;
+  // Alone on one device there is nothing to order.
+  const worthTrying = placement.stages.length === 1 ? policies.slice(0, 1) : policies;
+  for (const policy of worthTrying) {
+    const schedule = buildSchedule(costs, [placement], { policy, steps, window, cache, passes });
+    const timeline = simulateWith(costs, schedule, { spans: false });
+    if (!timeline.devices.every((use) => fitsDevice(problem, placement, use))) continue;
+    const ends = timeline.stepEndSeconds[0]!;
+    const last = timeline.makespanSeconds;
+    const stepSeconds =
+      steps < simulatedSteps ? last / steps : Math.max((last - ends[steps - 3]!) / 2, bound.seconds);
+    const totalSeconds = last + (rounds - steps) * stepSeconds;
+    const totalJoules = joulesOf(problem, timeline.devices, steps, totalSeconds);
+    const value = valueOf(objective, totalSeconds, totalJoules ?? 0);
+    if (best && best.value <= value) continue;
+    best = {
+      placement,
+      policy,
+      value,
+      totalSeconds,
+      stepSeconds,
+      totalJoules,
+      bytesPerStep: timeline.bytes / steps,
+      peakMemoryBytes: Object.fromEntries(
+        timeline.devices.map(({ device, peakMemoryBytes }) => [device, peakMemoryBytes]),
+      ),
+      devices: timeline.devices,
+      simulatedSteps: steps,
+    };
+  }
+  return best;
+}
+
+/** Whether a device's memory holds its peak, and its storage, or else what memory is left, its part of the activation caches. */
+function fitsDevice(
+  { costs, cacheBytes }: SegmentProblem,
+  { stages, tasks }: Placement,
+  { device, peakMemoryBytes }: DeviceUse,
+): boolean {
+  const { memoryBytes, storageBytes } = costs.cluster.devices[costs.deviceIndex(device)]!;
+  let cached = 0;
+  for (const { start, end, members } of stages)
+    for (const name of tasks) {
+      const { lowestTrained } = costs.tasks[costs.taskIndex(name)]!;
+      const share = members.find((member) => member.device === device)?.share ?? 0;
+      if (lowestTrained >= start && lowestTrained < end) cached += share * (cacheBytes[name] ?? 0);
+    }
+  return storageBytes === undefined
+    ? peakMemoryBytes + cached <= memoryBytes
+    : peakMemoryBytes <= memoryBytes && cached <= storageBytes;
+}
+
+/** Busy time grows with the rounds; power when idle is paid for the rest of the time. Unused devices are taken to be off. */
+function joulesOf(
+  { costs, rounds }: SegmentProblem,
+  devices: readonly { readonly device: string; readonly busySeconds: number }[],
+  steps: number,
+  totalSeconds: number,
+): number | undefined {
+  let joules: number | undefined;
+  for (const { device, busySeconds } of devices) {
+    const { watts, idleWatts = 0 } = costs.cluster.devices[costs.deviceIndex(device)]!;
+    if (watts === undefined) continue;
+    const busy = (busySeconds / steps) * rounds;
+    joules = (joules ?? 0) + watts * busy + idleWatts * (totalSeconds - busy);
+  }
+  return joules;
+}
+
+/** Whether every member holds its layers and one micro-batch; the policies keep to what is left above that. */
+export function fitsMemory({ costs, window }: SegmentProblem, placement: Placement): boolean {
+  const deal = dealPlacement(placement, costs.samplesOf);
+  return placement.stages.every((stage, stageIndex) =>
+    stage.members.every((member, memberIndex) => {
+      const most = placement.tasks.map((_, task) =>
+        Math.max(...deal[task]![stageIndex]!.map((row) => row[memberIndex]!)),
+      );
+      const { parameterBytes, optimizerBytes, bufferBytes } = residentBytes(
+        costs,
+        placement,
+        stageIndex,
+        member,
+        { window, mostSamples: (task) => most[placement.tasks.indexOf(costs.tasks[task]!.name)]! },
+      );
+      const activations = Math.max(
+        ...placement.tasks.map((name, task) =>
+          activationBytes(costs, costs.taskIndex(name), stage, member, most[task]!),
+        ),
+      );
+      const needed = parameterBytes + optimizerBytes + bufferBytes + activations;
+      return needed <= costs.devices[costs.deviceIndex(member.device)]!.memoryBytes;
+    }),
+  );
+}

@@ -1,0 +1,153 @@
+/**
+ * Placements with a short slowest stage, for any number of devices: for a given order of the devices and a number of stages, the least
+ * time T such that consecutive groups can take all layers, each within T.
+ *
+ * For a given T the furthest layer that the first i devices can reach with k stages follows from k − 1 by dynamic programming
+ *   reach[k][i] = max(reach[k][i − 1], max_j furthest(reach[k − 1][j], devices j … i − 1, T))
+ * and T is found by bisection. Group members share samples by speed; memory counts with the micro-batches a stage has in flight.
+ */
+import type { Placement, Stage } from '../placement.js';
+import type { DeviceWork } from './device-work.js';
+import type { SegmentProblem } from './segment-problem.js';
+import { shareSamples } from './share-samples.js';
+
+export interface BottleneckOptions {
+  readonly microbatches: number;
+  readonly groupLimit: number;
+  readonly stageLimit: number;
+  /** Micro-batches in flight to leave memory for, by a stage's distance to the last. */
+  readonly inFlight: (distance: number) => number;
+  /** Lowest layer at which a cut may lie. */
+  readonly firstCut: number;
+}
+
+/** At most one placement per number of stages, where there is one. */
+export function bottleneckPlacements(
+  problem: SegmentProblem,
+  { flops, average }: DeviceWork,
+  order: readonly number[],
+  { microbatches, groupLimit, stageLimit, inFlight, firstCut }: BottleneckOptions,
+): Placement[] {
+  const { costs, tasks } = problem;
+  const { layerCount } = costs;
+  const count = order.length;
+  const stageMost = Math.min(stageLimit, count, layerCount);
+  const all = tasks.map((name) => costs.tasks[costs.taskIndex(name)]!);
+  const memory = sumMemory(all, layerCount);
+
+  /** Last layer (exclusive) that every member still holds. */
+  const fits = (start: number, from: number, to: number, distance: number, rate: number): number => {
+    let end = layerCount;
+    for (let i = from; i < to; i++) {
+      const device = order[i]!;
+      const share = to - from === 1 ? 1 : average[device]! / rate;
+      const inFlightSamples = share * inFlight(distance);
+      const need = (at: number) =>
+        memory.resident[at]! -
+        memory.resident[start]! +
+        ((memory.activations[at]! - memory.activations[start]!) / microbatches) * inFlightSamples;
+      const limit = costs.devices[device]!.memoryBytes;
+      if (need(end) > limit) end = furthest(start, end, (at) => need(at) <= limit);
+    }
+    return end;
+  };
+
+  const reach = Array.from({ length: stageMost + 1 }, () => new Int32Array(count + 1));
+  const groupStart = Array.from({ length: stageMost + 1 }, () => new Int32Array(count + 1));
+  /** Whether exactly `stages` stages reach the end within T. Fills `reach` and `groupStart`. */
+  const attempt = (stages: number, T: number): boolean => {
+    reach[0]!.fill(0);
+    for (let k = 1; k <= stages; k++) {
+      const now = reach[k]!;
+      const before = reach[k - 1]!;
+      now.fill(-1);
+      for (let i = k; i <= count; i++) {
+        let best = now[i - 1]!;
+        let from = -1;
+        let rate = 0;
+        for (let j = i - 1; j >= k - 1 && i - j <= groupLimit; j--) {
+          rate += average[order[j]!]!;
+          const start = before[j]!;
+          if (start < 0 || start >= layerCount || (k > 1 && start < firstCut)) continue;
+          let end = furthest(start, layerCount, (at) => flops[at]! - flops[start]! <= T * rate);
+          end = Math.min(end, fits(start, j, i, stages - k, rate));
+          // Every later stage needs a layer.
+          end = Math.min(end, layerCount - (stages - k));
+          if (end > start && end > best) [best, from] = [end, j];
+        }
+        now[i] = best;
+        groupStart[k]![i] = from;
+      }
+    }
+    return reach[stages]![count] === layerCount;
+  };
+
+  const placements: Placement[] = [];
+  const least = flops[layerCount]! / average.reduce((a, b) => a + b, 0);
+  const longest = flops[layerCount]! / Math.min(...order.map((device) => average[device]!));
+  let previous = longest;
+  for (let stages = 1; stages <= stageMost; stages++) {
+    // One stage more seldom needs more time.
+    let high = previous;
+    if (!attempt(stages, high)) {
+      high = longest;
+      if (previous === longest || !attempt(stages, high)) continue;
+    }
+    let low = least;
+    for (let round = 0; round < 24 && high - low > 2e-3 * low; round++) {
+      const middle = (low + high) / 2;
+      if (attempt(stages, middle)) high = middle;
+      else low = middle;
+    }
+    attempt(stages, high);
+    previous = high;
+    const found: Stage[] = [];
+    let i = count;
+    let end = layerCount;
+    for (let k = stages; k >= 1; k--) {
+      while (groupStart[k]![i]! < 0) i -= 1;
+      const j = groupStart[k]![i]!;
+      const start = reach[k - 1]![j]!;
+      const members = shareSamples(problem, { start, end }, order.slice(j, i), microbatches);
+      if (!members) break;
+      found.unshift({ start, end, members });
+      end = start;
+      i = j;
+    }
+    if (found.length === stages) placements.push({ tasks, microbatches, stages: found });
+  }
+  return placements;
+}
+
+function sumMemory(
+  all: readonly SegmentProblem['costs']['tasks'][number][],
+  layerCount: number,
+): { resident: Float64Array; activations: Float64Array } {
+  const resident = new Float64Array(layerCount + 1);
+  const activations = new Float64Array(layerCount + 1);
+  for (let layer = 0; layer < layerCount; layer++) {
+    let parameters = 0;
+    let optimizer = 0;
+    let kept = 0;
+    for (const { sums, samples } of all) {
+      parameters = Math.max(parameters, sums.parameterBytes[layer + 1]! - sums.parameterBytes[layer]!);
+      optimizer += sums.optimizerBytes[layer + 1]! - sums.optimizerBytes[layer]!;
+      kept = Math.max(kept, samples * (sums.activationBytes[layer + 1]! - sums.activationBytes[layer]!));
+    }
+    resident[layer + 1] = resident[layer]! + parameters + optimizer;
+    activations[layer + 1] = activations[layer]! + kept;
+  }
+  return { resident, activations };
+}
+
+/** The largest position in [start, end] at which `holds`, which is true at `start` and never becomes true again. */
+function furthest(start: number, end: number, holds: (at: number) => boolean): number {
+  let low = start;
+  let high = end;
+  while (low < high) {
+    const middle = (low + high + 1) >> 1;
+    if (holds(middle)) low = middle;
+    else high = middle - 1;
+  }
+  return low;
+}

@@ -1,0 +1,37 @@
+/** The least objective value a placement can have, so that the search need not simulate what cannot win. */
+import { computeSeconds, hasBackward } from '../cost-model.js';
+import { dealPlacement, type Placement } from '../placement.js';
+import { periodBound } from './period-bound.js';
+import { type SegmentProblem, valueOf } from './segment-problem.js';
+
+export function boundValue(problem: SegmentProblem, placement: Placement): number {
+  const { rounds, objective } = problem;
+  const seconds = rounds * periodBound(problem, placement).seconds;
+  if (seconds === Infinity) return Infinity;
+  return valueOf(objective, seconds, objective === 'time' ? 0 : leastJoules(problem, placement, seconds));
+}
+
+/** Computing costs what it costs; waiting lasts at least as long as the bound says. */
+function leastJoules({ costs, rounds }: SegmentProblem, placement: Placement, seconds: number): number {
+  const deal = dealPlacement(placement, costs.samplesOf);
+  let joules = 0;
+  for (const [s, { start, end, members }] of placement.stages.entries())
+    for (const [m, { device, work = 1 }] of members.entries()) {
+      const index = costs.deviceIndex(device);
+      const { watts, idleWatts = 0 } = costs.cluster.devices[index]!;
+      if (watts === undefined) continue;
+      const at = costs.devices[index]!;
+      let busy = 0;
+      for (const [t, name] of placement.tasks.entries()) {
+        const task = costs.tasks[costs.taskIndex(name)]!;
+        for (const row of deal[t]![s]!) {
+          busy += computeSeconds(at, task, 'forward', { start, end, work }, row[m]!);
+          if (!hasBackward(task, end)) continue;
+          busy += computeSeconds(at, task, 'backwardInput', { start, end, work }, row[m]!);
+          busy += computeSeconds(at, task, 'backwardWeight', { start, end, work }, row[m]!);
+        }
+      }
+      joules += watts * busy * rounds + idleWatts * Math.max(0, seconds - busy * rounds);
+    }
+  return joules;
+}

@@ -1,0 +1,160 @@
+/**
+ * Search for many devices, which says that it is one: placements of least bottleneck for a few orders of the devices, the most
+ * promising of them simulated, and the best improved by small changes until none helps or the budget is spent.
+ */
+import type { Placement } from '../placement.js';
+import { assessPlacement } from './assess-placement.js';
+import { bottleneckPlacements } from './bottleneck-search.js';
+import { boundValue } from './bound-value.js';
+import { deviceWork } from './device-work.js';
+import { neighboursOf } from './neighbours.js';
+import type { Assessment, SegmentProblem } from './segment-problem.js';
+
+export interface BoundedSearchResult {
+  /** Best first, all different. */
+  readonly found: readonly Assessment[];
+  readonly simulated: number;
+}
+
+export interface BoundedSearchOptions {
+  readonly firstCut?: number;
+  /** Instructions to simulate in all, about: what the search may cost. */
+  readonly budget?: number;
+  /** Placements to look at besides. */
+  readonly seeds?: readonly Placement[];
+}
+
+export function boundedSearch(
+  problem: SegmentProblem,
+  { firstCut = 1, budget = 600_000, seeds = [] }: BoundedSearchOptions = {},
+): BoundedSearchResult {
+  const ranked = rank(problem, [...seeds, ...candidates(problem, firstCut)]);
+  const found: Assessment[] = [];
+  let left = budget;
+  let simulated = 0;
+  const assess = (placement: Placement): Assessment | undefined => {
+    left -= instructionsOf(problem, placement);
+    simulated += 1;
+    const assessment = assessPlacement(problem, placement);
+    if (!assessment) return undefined;
+    found.push(assessment);
+    return assessment;
+  };
+  let best: Assessment | undefined;
+  for (const { placement, value } of ranked) {
+    if (best && (value >= best.value || left < budget / 2)) break;
+    const assessment = assess(placement);
+    if (assessment && (!best || assessment.value < best.value)) best = assessment;
+  }
+  const tried = new Set(ranked.map(({ placement }) => keyOf(placement)));
+  improving: while (best && left > 0) {
+    const from: Placement = best.placement;
+    for (const neighbour of neighboursOf(problem, from, firstCut)) {
+      if (left <= 0) break improving;
+      const key = keyOf(neighbour);
+      if (tried.has(key)) continue;
+      tried.add(key);
+      // Looking at a bound is not free either.
+      left -= instructionsOf(problem, neighbour) / 40;
+      if (boundValue(problem, neighbour) >= best.value) continue;
+      const assessment = assess(neighbour);
+      if (assessment && assessment.value < best.value) {
+        best = assessment;
+        continue improving;
+      }
+    }
+    break;
+  }
+  found.sort((a, b) => a.value - b.value);
+  return { found, simulated };
+}
+
+/** Candidates with a bound below infinity, most promising first. */
+function rank(
+  problem: SegmentProblem,
+  placements: readonly Placement[],
+): { placement: Placement; value: number }[] {
+  const seen = new Set<string>();
+  return placements
+    .filter((placement) => {
+      const key = keyOf(placement);
+      if (seen.has(key)) return false;
+      seen.add(key);
+      return true;
+    })
+    .map((placement) => ({ placement, value: boundValue(problem, placement) }))
+    .filter(({ value }) => value < Infinity)
+    .sort((a, b) => a.value - b.value);
+}
+
+function candidates(problem: SegmentProblem, firstCut: number): Placement[] {
+  const { costs } = problem;
+  const work = deviceWork(problem);
+  const count = costs.devices.length;
+  const indices = costs.devices.map((_, index) => index);
+  const by = (of: (device: number) => number) => [...indices].sort((a, b) => of(b) - of(a) || a - b);
+  const memory = (device: number) => costs.devices[device]!.memoryBytes;
+  const speed = (device: number) => work.average[device]!;
+  const orders = [by(speed), by((device) => -speed(device)), by(memory)];
+  if (count <= 64)
+    orders.push(
+      by((device) => memory(device) / speed(device)),
+      by((device) => speed(device) / memory(device)),
+      nearestFirst(problem),
+    );
+  const most = Math.min(problem.groupLimit, count);
+  const few = count > 64;
+  const groupLimits = few ? [Math.min(8, most)] : [...new Set([1, Math.min(3, most), most])];
+  const finest = Math.max(...problem.microbatches);
+  const placements: Placement[] = [];
+  for (const device of indices)
+    placements.push({
+      tasks: problem.tasks,
+      microbatches: finest,
+      stages: [
+        { start: 0, end: costs.layerCount, members: [{ device: costs.devices[device]!.id, share: 1 }] },
+      ],
+    });
+  for (const order of few ? orders.slice(0, 1) : orders)
+    for (const groupLimit of groupLimits)
+      placements.push(
+        ...bottleneckPlacements(problem, work, order, {
+          microbatches: finest,
+          groupLimit,
+          stageLimit: few ? 16 : 24,
+          inFlight: (distance) => Math.min(finest, distance + 1),
+          firstCut,
+        }),
+      );
+  // The cut hardly depends on the number of micro-batches, which the bound then chooses.
+  return placements.flatMap((placement) =>
+    problem.microbatches.map((microbatches) => ({ ...placement, microbatches })),
+  );
+}
+
+/** Each device followed by the one it reaches fastest, from the fastest device on. */
+function nearestFirst({ costs }: SegmentProblem): number[] {
+  const left = new Set(costs.devices.keys());
+  let at = [...left].reduce((a, b) =>
+    costs.devices[b]!.forwardRate > costs.devices[a]!.forwardRate ? b : a,
+  );
+  const order = [at];
+  left.delete(at);
+  while (left.size > 0) {
+    const rate = (to: number) => costs.routes.route(at, to)?.bytesPerSecond ?? 0;
+    at = [...left].reduce((a, b) => (rate(b) > rate(a) ? b : a));
+    order.push(at);
+    left.delete(at);
+  }
+  return order;
+}
+
+/** What simulating it costs, about. */
+const instructionsOf = (problem: SegmentProblem, { stages, microbatches, tasks }: Placement): number => {
+  const steps = tasks.length === 1 ? 1 : 4;
+  const members = stages.reduce((sum, stage) => sum + stage.members.length, 0);
+  return 8 * members * microbatches * tasks.length * steps * problem.policies.length;
+};
+
+export const keyOf = ({ microbatches, stages }: Placement): string =>
+  `${microbatches}|${stages.map(({ end, members }) => `${end}:${members.map(({ device }) => device).join('+')}`).join('|')}`;

@@ -1,0 +1,40 @@
+/** How fast each device is on the work of a segment, as one number, so that layers can be compared with devices. */
+import type { SegmentProblem } from './segment-problem.js';
+
+export interface DeviceWork {
+  /** Running sums over the layers of one round's FLOPs of all tasks: `sum[end] − sum[start]`. */
+  readonly flops: Float64Array;
+  /** FLOP/s of each device on any one layer of the segment, never less than it really reaches. */
+  readonly fastest: readonly number[];
+  /** FLOP/s of each device on the whole segment. */
+  readonly average: readonly number[];
+}
+
+export function deviceWork({ costs, tasks }: SegmentProblem): DeviceWork {
+  const flops = new Float64Array(costs.layerCount + 1);
+  const kinds = { forward: 0, input: 0, weight: 0 };
+  for (const name of tasks) {
+    const { sums, samples } = costs.tasks[costs.taskIndex(name)]!;
+    for (let layer = 0; layer <= costs.layerCount; layer++)
+      flops[layer]! +=
+        samples * (sums.forwardFlops[layer]! + sums.inputFlops[layer]! + sums.weightFlops[layer]!);
+    kinds.forward += samples * sums.forwardFlops[costs.layerCount]!;
+    kinds.input += samples * sums.inputFlops[costs.layerCount]!;
+    kinds.weight += samples * sums.weightFlops[costs.layerCount]!;
+  }
+  const total = kinds.forward + kinds.input + kinds.weight;
+  return {
+    flops,
+    fastest: costs.devices.map(({ forwardRate, inputRate, weightRate }) =>
+      Math.max(
+        kinds.forward > 0 ? forwardRate : 0,
+        kinds.input > 0 ? inputRate : 0,
+        kinds.weight > 0 ? weightRate : 0,
+      ),
+    ),
+    average: costs.devices.map(
+      ({ forwardRate, inputRate, weightRate }) =>
+        total / (kinds.forward / forwardRate + kinds.input / inputRate + kinds.weight / weightRate),
+    ),
+  };
+}

@@ -1,0 +1,102 @@
+/**
+ * Exact search for few devices: every ordered set of disjoint groups, every cut and every number of micro-batches, by branch and bound.
+ *
+ * A branch is left when the stages placed so far, or the remaining layers spread over the remaining devices, already take longer than
+ * the best placement found. Devices that differ in nothing but their name are tried in one order only.
+ */
+import type { Stage } from '../placement.js';
+import { assessPlacement } from './assess-placement.js';
+import { boundValue } from './bound-value.js';
+import { deviceWork } from './device-work.js';
+import { type Assessment, type SegmentProblem, valueOf } from './segment-problem.js';
+import { shareSamples } from './share-samples.js';
+
+export interface ExactSearchResult {
+  readonly best: Assessment | undefined;
+  /** Placements whose bound left them a chance, and which were simulated. */
+  readonly simulated: number;
+}
+
+/** @param incumbent a placement found otherwise; good ones make the search short */
+export function exactSearch(
+  problem: SegmentProblem,
+  { incumbent, firstCut = 1 }: { incumbent?: Assessment | undefined; firstCut?: number } = {},
+): ExactSearchResult {
+  const { costs, groupLimit, objective, rounds } = problem;
+  const { layerCount } = costs;
+  const { flops, fastest } = deviceWork(problem);
+  const twins = twinsOf(problem);
+  const deviceCount = costs.devices.length;
+  const rateOf = (mask: number) => {
+    let rate = 0;
+    for (let device = 0; device < deviceCount; device++) if (mask & (1 << device)) rate += fastest[device]!;
+    return rate;
+  };
+  const timeAlone = objective === 'time' ? 1 : objective === 'energy' ? 0 : objective.secondsWeight;
+  let best = incumbent;
+  let simulated = 0;
+  const hopeless = (seconds: number) =>
+    best !== undefined && valueOf('time', seconds * rounds, 0) * timeAlone >= best.value;
+
+  for (const microbatches of problem.microbatches) {
+    const visit = (stages: readonly Stage[], start: number, unused: number): void => {
+      for (let group = unused; group > 0; group = (group - 1) & unused) {
+        if (countBits(group) > groupLimit || skipsTwin(group, unused, twins)) continue;
+        const devices = bitsOf(group);
+        const rate = rateOf(group);
+        const left = rateOf(unused & ~group);
+        for (
+          let end = stages.length === 0 ? Math.max(start + 1, firstCut) : start + 1;
+          end <= layerCount;
+          end++
+        ) {
+          if (hopeless((flops[end]! - flops[start]!) / rate)) break;
+          if (end < layerCount && hopeless((flops[layerCount]! - flops[end]!) / left)) continue;
+          const members = shareSamples(problem, { start, end }, devices, microbatches);
+          if (!members) continue;
+          const next = [...stages, { start, end, members }];
+          if (end < layerCount) visit(next, end, unused & ~group);
+          else tryPlacement(next);
+        }
+      }
+    };
+    const tryPlacement = (stages: readonly Stage[]) => {
+      const placement = { tasks: problem.tasks, microbatches, stages };
+      if (best && boundValue(problem, placement) >= best.value) return;
+      simulated += 1;
+      const assessment = assessPlacement(problem, placement);
+      if (assessment && (!best || assessment.value < best.value)) best = assessment;
+    };
+    visit([], 0, 2 ** deviceCount - 1);
+  }
+  return { best, simulated };
+}
+
+/** For each device the next one that differs in nothing but its name, or -1. A device that a link names is like no other. */
+function twinsOf({ costs }: SegmentProblem): number[] {
+  const { devices, links } = costs.cluster;
+  const named = new Set(links.flatMap(({ from, to }) => [from, to]));
+  const looks = devices.map((device) =>
+    named.has(device.id) ? device.id : JSON.stringify({ ...device, id: '' }),
+  );
+  return looks.map((look, index) => looks.indexOf(look, index + 1));
+}
+
+/** Of twins the first ones unused are taken first. */
+function skipsTwin(group: number, unused: number, twins: readonly number[]): boolean {
+  for (const [device, twin] of twins.entries())
+    if (twin >= 0 && unused & (1 << device) && !(group & (1 << device)) && group & (1 << twin)) return true;
+  return false;
+}
+
+function countBits(mask: number): number {
+  let count = 0;
+  for (let rest = mask; rest > 0; rest &= rest - 1) count += 1;
+  return count;
+}
+
+function bitsOf(mask: number): number[] {
+  const bits: number[] = [];
+  for (let bit = 0; 2 ** bit <= mask; bit++) if (mask & (1 << bit)) bits.push(bit);
+  return bits;
+}

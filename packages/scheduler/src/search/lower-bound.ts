@@ -1,0 +1,164 @@
+/**
+ * What no placement can beat, over all of them: the lower bound that comes with every plan.
+ *
+ *   work     all FLOPs of a round / all devices' speeds; when few devices must do it (see network), the fastest few
+ *   layer    the dearest layer's one sample on the fastest device
+ *   network  k devices on one shared medium exchange at least k − 1 boundaries or gradients, so
+ *            min over k of max(FLOPs / speed of the k fastest, (k − 1) · least exchange / best rate)
+ *   memory   no fewer devices than hold the model
+ *   drain    when one task trains alone, a round empties the pipeline. A device whose stage starts at layer a idles at least
+ *            h(a) = forward and backward of one sample through the trained layers below a, on the fastest device. It holds layer l only if
+ *            its stage starts at or after first(l), the lowest start from which the largest memory reaches l. With speeds c and FLOPs w
+ *            of a round:   Σ_d c_d (T − h_d) ≥ Σ_l w_l   implies   Σ_l w_l / (T − h(first(l))) ≤ Σ_d c_d
+ *
+ * It does not count that layers and samples are whole: the gap to it is an upper bound of the true one.
+ */
+import { boundaryBytes, gradientCrosses } from '../cost-model.js';
+import { deviceWork } from './device-work.js';
+import { type SegmentProblem, valueOf } from './segment-problem.js';
+
+export interface LowerBound {
+  /** Of one round. */
+  readonly stepSeconds: number;
+  readonly binding: 'work' | 'layer' | 'network' | 'memory' | 'drain';
+  /** In the objective's unit, of all rounds. */
+  readonly value: number;
+}
+
+export function lowerBound(problem: SegmentProblem): LowerBound {
+  const { costs, rounds, objective } = problem;
+  const { flops, fastest } = deviceWork(problem);
+  const total = flops[costs.layerCount]!;
+  const speeds = [...fastest].sort((a, b) => b - a);
+  const exchange = leastExchangeSeconds(problem);
+  const fewest = fewestDevices(problem);
+
+  let bySpeed = Infinity;
+  let speed = 0;
+  let best: LowerBound['binding'] = 'work';
+  for (const [index, one] of speeds.entries()) {
+    speed += one;
+    if (index + 1 < fewest) continue;
+    const work = total / speed;
+    const network = index * exchange;
+    if (Math.max(work, network) < bySpeed) {
+      bySpeed = Math.max(work, network);
+      best = index + 1 < speeds.length ? (index + 1 === fewest ? 'memory' : 'network') : 'work';
+    }
+  }
+  let dearest = 0;
+  const samples = Math.max(...problem.tasks.map((name) => costs.tasks[costs.taskIndex(name)]!.samples));
+  for (let layer = 0; layer < costs.layerCount; layer++)
+    dearest = Math.max(dearest, (flops[layer + 1]! - flops[layer]!) / samples);
+  const byLayer = dearest / speeds[0]!;
+  const byDrain = drainSeconds(problem, flops, speeds);
+  const stepSeconds = Math.max(bySpeed, byLayer, byDrain);
+  const seconds = rounds * stepSeconds;
+  return {
+    stepSeconds,
+    binding: byDrain === stepSeconds ? 'drain' : byLayer === stepSeconds ? 'layer' : best,
+    value: valueOf(objective, seconds, objective === 'time' ? 0 : leastJoules(problem, total)),
+  };
+}
+
+function drainSeconds(
+  { costs, tasks }: SegmentProblem,
+  flops: Float64Array,
+  speeds: readonly number[],
+): number {
+  if (tasks.length !== 1) return 0;
+  const { sums, lowestTrained } = costs.tasks[costs.taskIndex(tasks[0]!)]!;
+  const memory = Math.max(...costs.devices.map(({ memoryBytes }) => memoryBytes));
+  const latency = Math.min(...costs.cluster.links.map(({ latencySeconds }) => latencySeconds));
+  const held = (start: number, end: number) =>
+    sums.parameterBytes[end]! -
+    sums.parameterBytes[start]! +
+    sums.optimizerBytes[end]! -
+    sums.optimizerBytes[start]!;
+  // One sample through layers [lowestTrained, a): the lowest trained layer itself may share its stage with frozen ones.
+  const idle = new Float64Array(costs.layerCount);
+  let first = 0;
+  for (let layer = 0; layer < costs.layerCount; layer++) {
+    while (first < layer && held(first, layer + 1) > memory) first += 1;
+    if (first <= lowestTrained) continue;
+    const through =
+      sums.forwardFlops[first]! -
+      sums.forwardFlops[lowestTrained]! +
+      sums.inputFlops[first]! -
+      sums.inputFlops[lowestTrained]!;
+    idle[layer] = through / speeds[0]! + 2 * latency;
+  }
+  const speed = speeds.reduce((a, b) => a + b, 0);
+  const needed = (T: number) => {
+    let sum = 0;
+    for (let layer = 0; layer < costs.layerCount; layer++)
+      sum += (flops[layer + 1]! - flops[layer]!) / (T - idle[layer]!);
+    return sum;
+  };
+  let low = Math.max(...idle);
+  let high = low + flops[costs.layerCount]! / speed;
+  for (let round = 0; round < 60; round++) {
+    const middle = (low + high) / 2;
+    if (needed(middle) <= speed) high = middle;
+    else low = middle;
+  }
+  return low;
+}
+
+/** All FLOPs on the device that needs least energy for them; idle power is left out, since its device may not be used. */
+function leastJoules({ costs, rounds }: SegmentProblem, flops: number): number {
+  const perFlop = costs.devices.map(({ forwardRate, inputRate, weightRate }, index) => {
+    const { watts = 0 } = costs.cluster.devices[index]!;
+    return watts / Math.max(forwardRate, inputRate, weightRate);
+  });
+  return rounds * flops * Math.min(...perFlop);
+}
+
+/** Seconds that every device beyond the first adds to the air of a medium that all links share; 0 where they do not. */
+function leastExchangeSeconds({ costs, tasks }: SegmentProblem): number {
+  const { links } = costs.cluster;
+  const medium = links[0]?.medium;
+  if (medium === undefined || links.some((link) => link.medium !== medium)) return 0;
+  const rate = Math.max(...links.map(({ bytesPerSecond, loss = 0 }) => bytesPerSecond * (1 - loss)));
+  const all = tasks.map((name) => costs.tasks[costs.taskIndex(name)]!);
+  let least = Infinity;
+  for (let cut = 1; cut < costs.layerCount; cut++)
+    least = Math.min(
+      least,
+      all.reduce(
+        (sum, task) => sum + boundaryBytes(task, cut) * task.samples * (gradientCrosses(task, cut) ? 2 : 1),
+        0,
+      ),
+    );
+  // A group exchanges the gradients of its stage, at least those of one layer, twice over; a frozen stage's group none.
+  for (let layer = 0; layer < costs.layerCount; layer++)
+    least = Math.min(
+      least,
+      all.reduce(
+        (sum, { sums }) => sum + 2 * (sums.gradientBytes[layer + 1]! - sums.gradientBytes[layer]!),
+        0,
+      ),
+    );
+  return least / rate;
+}
+
+/** No fewer devices can hold the parameters and the optimizer state. */
+function fewestDevices({ costs, tasks }: SegmentProblem): number {
+  let needed = 0;
+  for (let layer = 0; layer < costs.layerCount; layer++) {
+    let parameters = 0;
+    for (const name of tasks) {
+      const { sums } = costs.tasks[costs.taskIndex(name)]!;
+      parameters = Math.max(parameters, sums.parameterBytes[layer + 1]! - sums.parameterBytes[layer]!);
+      needed += sums.optimizerBytes[layer + 1]! - sums.optimizerBytes[layer]!;
+    }
+    needed += parameters;
+  }
+  const memories = costs.devices.map(({ memoryBytes }) => memoryBytes).sort((a, b) => b - a);
+  let held = 0;
+  for (const [index, memory] of memories.entries()) {
+    held += memory;
+    if (held >= needed) return index + 1;
+  }
+  return memories.length;
+}

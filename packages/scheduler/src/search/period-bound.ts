@@ -1,0 +1,129 @@
+/**
+ * What no schedule of a placement can beat: the least time of one round, from what must be done whatever the order.
+ *
+ *   device   all its computing
+ *   medium   all bytes of pipeline and gradient exchange that cross its air; likewise each link of its own
+ *   flush    for a task, from its lowest trained stage q:   Σ_{q ≤ i < s} (f_i + b_i + 2 transfer_i) + all computing of stage s,
+ *            because a step's first forward on stage s follows those below, and the next step follows the gradients back down
+ */
+import {
+  airSeconds,
+  boundaryBytes,
+  collectiveCost,
+  computeSeconds,
+  gradientCrosses,
+  hasBackward,
+} from '../cost-model.js';
+import { dealPlacement, type Placement } from '../placement.js';
+import type { SegmentProblem } from './segment-problem.js';
+
+export interface PeriodBound {
+  readonly seconds: number;
+  /** What binds: a device id, a medium's name, or the task whose steps follow each other. */
+  readonly binding: { readonly kind: 'device' | 'medium' | 'link' | 'flush'; readonly name: string };
+}
+
+/** Infinity when two neighbouring stages cannot reach each other. */
+export function periodBound({ costs }: SegmentProblem, placement: Placement): PeriodBound {
+  const { stages, microbatches } = placement;
+  const deal = dealPlacement(placement, costs.samplesOf);
+  let bound: PeriodBound = { seconds: 0, binding: { kind: 'device', name: '' } };
+  const raise = (seconds: number, kind: PeriodBound['binding']['kind'], name: string) => {
+    if (seconds > bound.seconds) bound = { seconds, binding: { kind, name } };
+  };
+  const tasks = placement.tasks.map((name) => costs.tasks[costs.taskIndex(name)]!);
+  const airOf = new Float64Array(costs.routes.media.length);
+  // Per task and stage: the least time of one micro-batch forward and backward, and all computing of the slowest member.
+  const forward = tasks.map(() => new Float64Array(stages.length));
+  const backward = tasks.map(() => new Float64Array(stages.length));
+  const work = tasks.map(() => new Float64Array(stages.length));
+  const transfer = tasks.map(() => new Float64Array(stages.length));
+
+  for (const [s, { start, end, members }] of stages.entries()) {
+    const load = new Float64Array(members.length);
+    for (const [t, task] of tasks.entries()) {
+      let leastForward = Infinity;
+      let leastBackward = Infinity;
+      const own = new Float64Array(members.length);
+      for (const row of deal[t]![s]!) {
+        let slowestForward = 0;
+        let slowestBackward = 0;
+        for (const [m, { device, work: fraction = 1 }] of members.entries()) {
+          const at = costs.devices[costs.deviceIndex(device)]!;
+          const range = { start, end, work: fraction };
+          const f = computeSeconds(at, task, 'forward', range, row[m]!);
+          const owes = hasBackward(task, end);
+          const b = owes ? computeSeconds(at, task, 'backwardInput', range, row[m]!) : 0;
+          const w = owes ? computeSeconds(at, task, 'backwardWeight', range, row[m]!) : 0;
+          own[m]! += f + b + w;
+          slowestForward = Math.max(slowestForward, f);
+          slowestBackward = Math.max(slowestBackward, b);
+        }
+        leastForward = Math.min(leastForward, slowestForward);
+        leastBackward = Math.min(leastBackward, slowestBackward);
+      }
+      forward[t]![s] = leastForward;
+      backward[t]![s] = leastBackward;
+      for (const [m, seconds] of own.entries()) {
+        load[m]! += seconds;
+        work[t]![s] = Math.max(work[t]![s]!, seconds);
+      }
+      const bytes = task.sums.gradientBytes[end]! - task.sums.gradientBytes[start]!;
+      const trains = task.sums.weightFlops[end]! > task.sums.weightFlops[start]!;
+      if (members.length > 1 && trains && bytes > 0 && !members.some((one) => (one.work ?? 1) < 1)) {
+        const ids = members.map(({ device }) => costs.deviceIndex(device));
+        const cost = collectiveCost(costs, { operation: 'allReduce', bytes, messages: 1 }, ids);
+        if (cost.medium >= 0) airOf[cost.medium]! += cost.seconds;
+        else if (cost.seconds === Infinity) raise(Infinity, 'link', members[0]!.device);
+      }
+    }
+    for (const [m, seconds] of load.entries()) raise(seconds, 'device', members[m]!.device);
+    if (s === 0) continue;
+    const below = stages[s - 1]!.members;
+    for (const [t, task] of tasks.entries()) {
+      const bytes = boundaryBytes(task, start) * task.samples;
+      const directions = gradientCrosses(task, start) ? 2 : 1;
+      let quickest = Infinity;
+      let medium: number | undefined;
+      for (const from of below)
+        for (const to of members) {
+          const route = costs.routes.route(costs.deviceIndex(from.device), costs.deviceIndex(to.device));
+          if (!route) {
+            raise(Infinity, 'link', `${from.device} → ${to.device}`);
+            continue;
+          }
+          // A message of a group carries at least one sample.
+          const least = below.length * members.length === 1 ? Math.floor(task.samples / microbatches) : 1;
+          quickest = Math.min(
+            quickest,
+            airSeconds(route, (least * bytes) / task.samples) + route.latencySeconds,
+          );
+          medium = medium === undefined || medium === route.medium ? route.medium : -1;
+          if (below.length * members.length === 1 && route.medium < 0)
+            raise(airSeconds(route, bytes), 'link', `${from.device} → ${to.device}`);
+        }
+      transfer[t]![s] = quickest;
+      if (medium !== undefined && medium >= 0) {
+        let fastest = 0;
+        for (const from of below)
+          for (const to of members) {
+            const route = costs.routes.route(costs.deviceIndex(from.device), costs.deviceIndex(to.device));
+            fastest = Math.max(fastest, route?.bytesPerSecond ?? 0);
+          }
+        airOf[medium]! += (bytes * directions) / fastest;
+      }
+    }
+  }
+  for (const [medium, seconds] of airOf.entries()) raise(seconds, 'medium', costs.routes.media[medium]!);
+  for (const [t, task] of tasks.entries()) {
+    const first = stages.findIndex(({ end }) => hasBackward(task, end));
+    if (first < 0) continue;
+    let climb = 0;
+    for (let s = first; s < stages.length; s++) {
+      if (s > first) climb += 2 * transfer[t]![s]!;
+      raise(climb + work[t]![s]!, 'flush', task.name);
+      climb += forward[t]![s]! + backward[t]![s]!;
+    }
+  }
+  return bound;
+}

@@ -1,0 +1,39 @@
+/** The best placement of a segment: exactly for few devices, else by bounded search; which it was is part of the answer. */
+import type { Placement } from '../placement.js';
+import { boundedSearch } from './bounded-search.js';
+import { exactSearch } from './exact-search.js';
+import type { Assessment, SegmentProblem } from './segment-problem.js';
+
+export interface SegmentSearch {
+  /** Best first, all different; empty when nothing fits. */
+  readonly found: readonly Assessment[];
+  readonly search: 'exact' | 'bounded';
+  readonly simulated: number;
+}
+
+export interface SearchSegmentOptions {
+  /** Most devices and layers for the exact search. */
+  readonly exactDevices?: number;
+  readonly exactLayers?: number;
+  readonly budget?: number;
+  readonly seeds?: readonly Placement[];
+}
+
+export function searchSegment(
+  problem: SegmentProblem,
+  { exactDevices = 6, exactLayers = 12, budget = 600_000, seeds = [] }: SearchSegmentOptions = {},
+): SegmentSearch {
+  const { costs, cache, tasks } = problem;
+  // Layers whose outputs come from a cache are not run anywhere, so no cut may lie among them.
+  const cached = tasks.filter((name) => cache[name] === 'read');
+  const firstCut =
+    cached.length === tasks.length
+      ? 1 + Math.min(...cached.map((name) => costs.tasks[costs.taskIndex(name)]!.lowestTrained))
+      : 1;
+  const exact = costs.devices.length <= exactDevices && costs.layerCount <= exactLayers;
+  const bounded = boundedSearch(problem, { firstCut, budget: exact ? budget / 6 : budget, seeds });
+  if (!exact) return { ...bounded, search: 'bounded' };
+  const { best, simulated } = exactSearch(problem, { incumbent: bounded.found[0], firstCut });
+  const found = best && best !== bounded.found[0] ? [best, ...bounded.found] : bounded.found;
+  return { found, search: 'exact', simulated: bounded.simulated + simulated };
+}

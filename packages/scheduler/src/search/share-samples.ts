@@ -1,0 +1,64 @@
+/** Divides a step's samples among the members of a group: whole samples, by speed, as far as each one's memory reaches. */
+import { computeSeconds, hasBackward } from '../cost-model.js';
+import type { Member, Stage } from '../placement.js';
+import type { SegmentProblem } from './segment-problem.js';
+
+/**
+ * Members with their shares, such that the slowest takes least; undefined when the samples do not fit or someone would get none.
+ *
+ * Samples are dealt one by one to whoever would be done first, which is optimal for equal samples.
+ */
+export function shareSamples(
+  { costs, tasks }: SegmentProblem,
+  { start, end }: Pick<Stage, 'start' | 'end'>,
+  devices: readonly number[],
+  microbatches: number,
+): Member[] | undefined {
+  if (devices.length === 1) return [{ device: costs.devices[devices[0]!]!.id, share: 1 }];
+  const all = tasks.map((name) => costs.tasks[costs.taskIndex(name)]!);
+  const samples = Math.max(...all.map((task) => task.samples));
+  if (samples < devices.length) return undefined;
+  const range = { start, end };
+  const perSample = devices.map((index) => {
+    const at = { ...costs.devices[index]!, overheadSeconds: 0 };
+    return all.reduce(
+      (sum, task) =>
+        sum +
+        (task.samples / samples) *
+          (computeSeconds(at, task, 'forward', range, 1) +
+            (hasBackward(task, end)
+              ? computeSeconds(at, task, 'backwardInput', range, 1) +
+                computeSeconds(at, task, 'backwardWeight', range, 1)
+              : 0)),
+      0,
+    );
+  });
+  const most = devices.map((index) => {
+    let resident = 0;
+    let activations = 0;
+    for (const { sums } of all) {
+      resident = Math.max(resident, sums.parameterBytes[end]! - sums.parameterBytes[start]!);
+      activations = Math.max(activations, sums.activationBytes[end]! - sums.activationBytes[start]!);
+    }
+    for (const { sums } of all) resident += sums.optimizerBytes[end]! - sums.optimizerBytes[start]!;
+    const left = costs.devices[index]!.memoryBytes - resident;
+    if (left < 0) return 0;
+    return activations === 0 ? samples : Math.floor(left / activations) * microbatches;
+  });
+  const given = new Array<number>(devices.length).fill(0);
+  for (let sample = 0; sample < samples; sample++) {
+    let best = -1;
+    let soonest = Infinity;
+    for (let member = 0; member < devices.length; member++) {
+      const done = (given[member]! + 1) * perSample[member]!;
+      if (given[member]! < most[member]! && done < soonest) [best, soonest] = [member, done];
+    }
+    if (best < 0) return undefined;
+    given[best]! += 1;
+  }
+  if (given.includes(0)) return undefined;
+  return devices.map((index, member) => ({
+    device: costs.devices[index]!.id,
+    share: given[member]! / samples,
+  }));
+}

@@ -1,0 +1,121 @@
+/** What all charts have in common: the devices in pipeline order, each with its spans sorted by what they are to the reader. */
+import type { Schedule } from '../build-schedule.js';
+import type { DeviceUse, IdleCause, Span, Timeline } from '../timeline.js';
+
+/** What a box in a chart stands for: a span's type, told apart further where the reader wants to know. */
+export type SpanKind =
+  | Exclude<Span['type'], 'waiting'>
+  /** a forward pass below everything its task trains, so that no backward pass follows */
+  | 'frozenForward'
+  | `waiting-${IdleCause}`;
+
+export interface DrawnSpan extends Span {
+  readonly kind: SpanKind;
+}
+
+export interface ChartRow {
+  readonly device: string;
+  readonly placement: number;
+  readonly stage: number;
+  /** First layer, and one past the last. */
+  readonly start: number;
+  readonly end: number;
+  /** Whether no task has a backward pass here. */
+  readonly frozen: boolean;
+  readonly use: DeviceUse;
+  /** Work and waiting, which take turns, by their start. */
+  readonly work: readonly DrawnSpan[];
+  /** In lanes of transfers that follow each other. */
+  readonly transfers: readonly (readonly DrawnSpan[])[];
+}
+
+export interface Chart {
+  readonly rows: readonly ChartRow[];
+  /** All tasks' names, in the order of the placements. */
+  readonly tasks: readonly string[];
+  /** Mean over the devices. */
+  readonly idleFraction: number;
+}
+
+/** @throws Error when the timeline is of another schedule or has no spans. */
+export function chartOf(timeline: Timeline, schedule: Schedule, caller: string): Chart {
+  const { devices, makespanSeconds, spans } = timeline;
+  if (spans.length === 0 && makespanSeconds > 0)
+    throw new Error(`scheduler/${caller}: the timeline has no spans; simulate with { spans: true }`);
+  const uses = new Map(devices.map((use) => [use.device, use]));
+  const spansOf = new Map<string, Span[]>(devices.map(({ device }) => [device, []]));
+  for (const span of spans) spansOf.get(span.device)?.push(span);
+  const backward = stagesWithBackward(schedule);
+  const { placements, programs } = schedule;
+  const rows = programs
+    .toSorted((a, b) => a.placement - b.placement || a.stage - b.stage)
+    .map(({ device, placement, stage }): ChartRow => {
+      const use = uses.get(device);
+      if (!use)
+        throw new Error(
+          `scheduler/${caller}: the timeline knows no device "${device}"; pass the schedule it was simulated from`,
+        );
+      const { tasks, stages } = placements[placement]!;
+      const { start, end } = stages[stage]!;
+      const hasBackward = (task: string) => backward.has(stageKey(placement, stage, task));
+      const drawn = [...spansOf.get(device)!, ...ending(use, makespanSeconds)]
+        .map((span): DrawnSpan => ({ ...span, kind: kindOf(span, hasBackward) }))
+        .sort((a, b) => a.startSeconds - b.startSeconds || a.endSeconds - b.endSeconds);
+      return {
+        device,
+        placement,
+        stage,
+        start,
+        end,
+        frozen: !tasks.some(hasBackward),
+        use,
+        work: drawn.filter((span) => !isTransfer(span)),
+        transfers: lanesOf(drawn.filter(isTransfer)),
+      };
+    });
+  return {
+    rows,
+    tasks: [...new Set(placements.flatMap(({ tasks }) => tasks))],
+    idleFraction: rows.reduce((sum, { use }) => sum + use.idleFraction, 0) / Math.max(1, rows.length),
+  };
+}
+
+const isTransfer = ({ type }: Span): boolean =>
+  type === 'sendActivation' || type === 'sendGradient' || type === 'collective';
+
+const stageKey = (placement: number, stage: number, task: string) => `${placement} ${stage} ${task}`;
+
+function stagesWithBackward({ programs }: Schedule): Set<string> {
+  const found = new Set<string>();
+  for (const { placement, stage, instructions } of programs)
+    for (const { type, task } of instructions)
+      if (type === 'backwardInput' || type === 'backwardWeight') found.add(stageKey(placement, stage, task));
+  return found;
+}
+
+function kindOf({ type, task, cause }: Span, hasBackward: (task: string) => boolean): SpanKind {
+  if (type === 'waiting') return `waiting-${cause ?? 'activation'}`;
+  return type === 'forward' && task !== undefined && !hasBackward(task) ? 'frozenForward' : type;
+}
+
+/** The simulator counts the time after a device's last instruction, but keeps no span of it. */
+/** The time after a device's last instruction has no span of its own. */
+function ending({ device, idleSeconds }: DeviceUse, makespanSeconds: number): Span[] {
+  const lostSeconds = makespanSeconds - idleSeconds.lost;
+  const span = (cause: 'finished' | 'lost', startSeconds: number, endSeconds: number): Span[] =>
+    endSeconds > startSeconds ? [{ device, type: 'waiting', cause, startSeconds, endSeconds }] : [];
+  return [
+    ...span('finished', lostSeconds - idleSeconds.finished, lostSeconds),
+    ...span('lost', lostSeconds, makespanSeconds),
+  ];
+}
+
+function lanesOf(spans: readonly DrawnSpan[]): DrawnSpan[][] {
+  const lanes: DrawnSpan[][] = [];
+  for (const span of spans) {
+    const free = lanes.find((lane) => lane.at(-1)!.endSeconds <= span.startSeconds);
+    if (free) free.push(span);
+    else lanes.push([span]);
+  }
+  return lanes;
+}
