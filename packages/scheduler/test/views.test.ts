@@ -115,11 +115,11 @@ function everything(): [Timeline, Schedule] {
     ...transferTypes.map((type) => ({ type, ...of, peer: 'd0' })).map(place('d1')),
     place('d0')({ type: 'forward', ...of }, 0),
   ];
-  const makespanSeconds = work.length + 1;
+  const makespanSeconds = work.length + 2;
   const use = (device: string, busySeconds: number, finished: number) => ({
     device,
     busySeconds,
-    idleSeconds: { activation: 1, gradient: 1, backpressure: 1, collective: 1, finished, lost: 0 },
+    idleSeconds: { activation: 1, gradient: 1, backpressure: 1, collective: 1, finished, lost: 1 },
     idleFraction: 1 - busySeconds / makespanSeconds,
     peakMemoryBytes: 1,
     sentBytes: 1,
@@ -129,7 +129,7 @@ function everything(): [Timeline, Schedule] {
     {
       makespanSeconds,
       stepEndSeconds: [[makespanSeconds]],
-      devices: [use('d0', 1, makespanSeconds - 1), use('d1', workTypes.length, 1)],
+      devices: [use('d0', 1, makespanSeconds - 2), use('d1', workTypes.length, 1)],
       links: [],
       bytes: 1,
       unfinished: 0,

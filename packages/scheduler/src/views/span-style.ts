@@ -98,7 +98,7 @@ export const spanStyles: Readonly<Record<SpanKind, SpanStyle>> = {
   'waiting-backpressure': waiting('room for the next message', 'M0 0L8 8'),
   'waiting-collective': waiting('its group', 'M0 4h5'),
   'waiting-finished': { ...waiting('others, itself done', ''), colour: '#fafafa' },
-  'waiting-lost': { ...waiting('nothing, it is lost', 'M0 0L8 8M0 8L8 0'), label: 'lost' },
+  'waiting-lost': { ...waiting('nothing, it is lost', 'M4 0v8M0 4h8M0 0L8 8'), label: 'lost' },
 };
 
 /** In the order in which a legend lists them. */
