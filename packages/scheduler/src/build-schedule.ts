@@ -6,7 +6,7 @@ import type { Instruction } from './instruction.js';
 import { addCache } from './passes/add-cache.js';
 import { addTransfers } from './passes/add-transfers.js';
 import { addUpdates } from './passes/add-updates.js';
-import { dealPlacement, type Placement, type SampleDeal } from './placement.js';
+import type { Placement, SampleDeal } from './placement.js';
 import { contextGear } from './policies/context-gear.js';
 import type { ComputeStep, Policy } from './policies/policy.js';
 
@@ -59,7 +59,7 @@ export function buildSchedule(
   { policy = contextGear, steps = 1, window = 2, cache = {}, passes = [] }: BuildScheduleOptions = {},
 ): Schedule {
   const programs = placements.flatMap((placement, placementIndex) => {
-    const deal = dealPlacement(placement, costs.samplesOf);
+    const deal = costs.dealOf(placement);
     const orders = policy.order({ costs, placement, deal, steps, window });
     const context: PassContext = {
       costs,

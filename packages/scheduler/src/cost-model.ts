@@ -10,7 +10,7 @@
  */
 import { type Cluster, resolveRoutes, type Route, type Routes } from './cluster.js';
 import type { CollectiveInstruction, Instruction } from './instruction.js';
-import type { Member } from './placement.js';
+import { dealPlacement, type Member, type Placement, type SampleDeal } from './placement.js';
 import { lowestTrainedLayer, type Workload } from './workload.js';
 
 /** Running sums over the layers, so that a stage's cost is one subtraction: `sum[end] − sum[start]`. */
@@ -43,7 +43,7 @@ export interface DeviceCosts {
   readonly storageBytesPerSecond: number;
 }
 
-/** Workloads and cluster, resolved once for many questions. Holds no state that changes. */
+/** Workloads and cluster, resolved once for many questions; what it remembers changes no answer. */
 export interface CostModel {
   readonly cluster: Cluster;
   readonly layerCount: number;
@@ -54,6 +54,8 @@ export interface CostModel {
   /** Of one optimizer step. */
   readonly samplesOf: (task: string) => number;
   readonly deviceIndex: (id: string) => number;
+  /** How a placement's samples fall on its members; remembered as long as the placement is. */
+  readonly dealOf: (placement: Placement) => SampleDeal;
 }
 
 /** What `durationOf` must know of the device's stage. */
@@ -68,9 +70,16 @@ export function openCostModel(workloads: readonly Workload[], cluster: Cluster):
     return index;
   };
   const taskIndex = lookUp(taskIndices, 'workload');
+  const samplesOf = (task: string) => workloads[taskIndex(task)]!.samples;
+  const deals = new WeakMap<Placement, SampleDeal>();
   return {
     cluster,
-    samplesOf: (task) => workloads[taskIndex(task)]!.samples,
+    samplesOf,
+    dealOf(placement) {
+      let deal = deals.get(placement);
+      if (!deal) deals.set(placement, (deal = dealPlacement(placement, samplesOf)));
+      return deal;
+    },
     layerCount: workloads[0]?.layers.length ?? 0,
     tasks: workloads.map((workload) => ({
       name: workload.name,

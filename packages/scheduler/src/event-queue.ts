@@ -9,49 +9,54 @@ export interface EventQueue {
 }
 
 export function createEventQueue(): EventQueue {
+  // Three arrays instead of objects: a simulation makes millions of events.
   const times: number[] = [];
   const ranks: number[] = [];
   const payloads: number[] = [];
   let size = 0;
   let counter = 0;
-  const before = (a: number, b: number) =>
-    times[a]! < times[b]! || (!(times[b]! < times[a]!) && ranks[a]! < ranks[b]!);
-  const swap = (a: number, b: number) => {
-    [times[a], times[b]] = [times[b]!, times[a]!];
-    [ranks[a], ranks[b]] = [ranks[b]!, ranks[a]!];
-    [payloads[a], payloads[b]] = [payloads[b]!, payloads[a]!];
+  const put = (at: number, time: number, rank: number, payload: number) => {
+    times[at] = time;
+    ranks[at] = rank;
+    payloads[at] = payload;
   };
   return {
     get size() {
       return size;
     },
     push(time, payload) {
+      const rank = counter++;
       let at = size++;
-      times[at] = time;
-      ranks[at] = counter++;
-      payloads[at] = payload;
+      // Equal times keep their order, because this event is the youngest.
       while (at > 0) {
         const parent = (at - 1) >> 1;
-        if (!before(at, parent)) break;
-        swap(at, parent);
+        if (times[parent]! <= time) break;
+        put(at, times[parent]!, ranks[parent]!, payloads[parent]!);
         at = parent;
       }
+      put(at, time, rank, payload);
     },
     nextTime: () => times[0]!,
     pop() {
-      const payload = payloads[0]!;
+      const first = payloads[0]!;
       size -= 1;
-      swap(0, size);
+      const time = times[size]!;
+      const rank = ranks[size]!;
+      const payload = payloads[size]!;
       let at = 0;
-      for (;;) {
-        let least = at;
-        const left = 2 * at + 1;
-        if (left < size && before(left, least)) least = left;
-        if (left + 1 < size && before(left + 1, least)) least = left + 1;
-        if (least === at) return payload;
-        swap(at, least);
-        at = least;
+      for (let child = 1; child < size; child = 2 * at + 1) {
+        const other = child + 1;
+        if (
+          other < size &&
+          (times[other]! < times[child]! || (times[other]! <= times[child]! && ranks[other]! < ranks[child]!))
+        )
+          child = other;
+        if (times[child]! > time || (times[child]! >= time && ranks[child]! > rank)) break;
+        put(at, times[child]!, ranks[child]!, payloads[child]!);
+        at = child;
       }
+      put(at, time, rank, payload);
+      return first;
     },
   };
 }

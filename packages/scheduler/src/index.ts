@@ -30,7 +30,12 @@ export {
   mLora,
 } from './peers/pipelines.js';
 export { computeWeighted, equalSplit, memoryWeighted, singleDevice } from './peers/simple-splits.js';
-export { type Strategy, type StrategyCandidate, tuneStrategy } from './peers/strategy.js';
+export {
+  type Strategy,
+  type StrategyCandidate,
+  tuneStrategy,
+  type TuneStrategyOptions,
+} from './peers/strategy.js';
 export type { Member, Placement, SampleDeal, Stage } from './placement.js';
 export {
   describePlacement,

@@ -278,7 +278,7 @@ export function simulateWith(
         return;
       }
       resume(runner, now);
-      const computes = !('peer' in instruction || instruction.type === 'collective');
+      const computes = isCompute(instruction);
       const seconds = computes ? vary(durationOf(costs, instruction, runner.owner, runner.stage)) : 0;
       const end = now + seconds;
       if (end > runner.lostAt) return;
@@ -344,6 +344,19 @@ export function simulateWith(
     unfinished: runners.reduce((sum, { at, instructions }) => sum + instructions.length - at, 0),
     spans,
   };
+}
+
+function isCompute({ type }: Instruction): boolean {
+  switch (type) {
+    case 'sendActivation':
+    case 'receiveActivation':
+    case 'sendGradient':
+    case 'receiveGradient':
+    case 'collective':
+      return false;
+    default:
+      return true;
+  }
 }
 
 function spanOf(device: string, instruction: Instruction, startSeconds: number, endSeconds: number): Span {

@@ -20,6 +20,7 @@ export function addTransfers(
       return fusedBackward && trains(task, { start, end }) ? 'backwardWeight' : 'backwardInput';
     });
   });
+  const taskIndices = new Map(tasks.map((name, index) => [name, index]));
   const crosses = (task: number, stage: number) => gradientAfter[task]![stage] !== undefined;
   return programs.map((members, stage) =>
     members.map((program, member) => {
@@ -33,9 +34,14 @@ export function addTransfers(
       };
       const result: Instruction[] = [];
       for (const instruction of program) {
-        if (!('microbatch' in instruction)) continue;
+        if (
+          instruction.type !== 'forward' &&
+          instruction.type !== 'backwardInput' &&
+          instruction.type !== 'backwardWeight'
+        )
+          continue;
         const { type, step, microbatch } = instruction;
-        const task = tasks.indexOf(instruction.task);
+        const task = taskIndices.get(instruction.task)!;
         const exchange = (
           kind: 'sendActivation' | 'receiveActivation' | 'sendGradient' | 'receiveGradient',
           other: number,
@@ -48,7 +54,10 @@ export function addTransfers(
         };
         if (type === 'forward') {
           if (stage > 0) exchange('receiveActivation', stage - 1);
-          else result.push({ ...instruction, type: 'load' });
+          else {
+            const { samples } = instruction;
+            result.push({ type: 'load', task: instruction.task, step, microbatch, samples });
+          }
           result.push(instruction);
           if (stage + 1 < stages.length) exchange('sendActivation', stage + 1);
         } else {

@@ -29,9 +29,10 @@ export function addUpdates(
       ]),
     );
     return members.map((program) => {
-      const lastOf = new Map<string, number>();
+      // Index of each task's last backward pass, by step.
+      const lastOf = new Map<string, number[]>(placement.tasks.map((name) => [name, []]));
       for (const [index, { type, task, step }] of program.entries())
-        if (type === 'backwardWeight') lastOf.set(`${task}\n${step}`, index);
+        if (type === 'backwardWeight') lastOf.get(task)![step] = index;
       const waiting = new Map<string, Instruction>();
       const result: Instruction[] = [];
       const flush = (task: string) => {
@@ -45,7 +46,7 @@ export function addUpdates(
         if (type === 'load' || type === 'receiveActivation' || type === 'forward') flush(task);
         result.push(instruction);
         const bytes = trained.get(task);
-        if (lastOf.get(`${task}\n${step}`) !== index || bytes === undefined) continue;
+        if (bytes === undefined || lastOf.get(task)![step] !== index) continue;
         const exchanging = contributors.get(task)!;
         if (!splits && exchanging.length > 1 && bytes > 0)
           result.push({

@@ -3,7 +3,7 @@ import type { DeviceProgram, Schedule } from '../build-schedule.js';
 import { type CostModel, gradientCrosses, hasBackward } from '../cost-model.js';
 import type { Instruction } from '../instruction.js';
 import { memoryOf } from '../memory-of.js';
-import { dealPlacement, splitsWork } from '../placement.js';
+import { splitsWork } from '../placement.js';
 
 /** Every rule the schedule breaks, as sentences; empty when it breaks none. */
 export function validateSchedule(costs: CostModel, schedule: Schedule): string[] {
@@ -53,7 +53,7 @@ function checkProgram(
   const placement = placements[placementIndex]!;
   const { start, end, members } = placement.stages[stageIndex]!;
   const member = members.findIndex((candidate) => candidate.device === device);
-  const deal = dealPlacement(placement, costs.samplesOf);
+  const deal = costs.dealOf(placement);
   const positions = new Map<string, number>();
   const say = (text: string) => problems.push(`"${device}", stage ${stageIndex}: ${text}`);
   for (const [index, instruction] of instructions.entries()) {

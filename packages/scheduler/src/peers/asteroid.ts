@@ -16,11 +16,12 @@ export const asteroid: Strategy = {
     const order = costs.devices
       .map((_, index) => index)
       .sort((a, b) => costs.devices[b]!.memoryBytes - costs.devices[a]!.memoryBytes || a - b);
-    for (const microbatches of divisions)
+    // A large cluster's planner would take minutes over all of them.
+    for (const microbatches of order.length > 10 ? divisions.slice(-2) : divisions)
       for (const placement of bottleneckPlacements(problem, deviceWork(problem), order, {
         microbatches,
-        groupLimit,
-        stageLimit: order.length,
+        groupLimit: order.length > 32 ? Math.min(8, groupLimit) : groupLimit,
+        stageLimit: order.length > 32 ? 16 : order.length,
         inFlight: (distance) => Math.min(microbatches, 2 * distance + 1),
         firstCut: 1,
       }))

@@ -11,7 +11,7 @@ import type { CollectiveInstruction, Instruction } from '../instruction.js';
 import type { Placement } from '../placement.js';
 import { oneForwardOneBackward } from '../policies/one-forward-one-backward.js';
 import type { SegmentProblem } from '../search/segment-problem.js';
-import { deviceOrders, pipelineOf } from './splits.js';
+import { countsUpTo, deviceOrders, pipelineOf } from './splits.js';
 import type { Strategy } from './strategy.js';
 
 const zero = (
@@ -26,7 +26,7 @@ const zero = (
   *candidates(problem) {
     const { layerCount } = problem.costs;
     for (const order of deviceOrders(problem))
-      for (let count = 2; count <= order.length; count++)
+      for (const count of countsUpTo(order.length).filter((size) => size > 1))
         for (const microbatches of problem.microbatches) {
           // Every rank has the same number of micro-batches, none of them empty.
           if (problem.tasks.some((name) => problem.costs.samplesOf(name) < count * microbatches)) continue;

@@ -6,7 +6,7 @@
 import type { Pass } from '../build-schedule.js';
 import type { CollectiveInstruction, Instruction } from '../instruction.js';
 import { oneForwardOneBackward } from '../policies/one-forward-one-backward.js';
-import { deviceOrders } from './splits.js';
+import { countsUpTo, deviceOrders } from './splits.js';
 import type { Strategy } from './strategy.js';
 
 export const jora: Strategy = {
@@ -16,7 +16,7 @@ export const jora: Strategy = {
   *candidates(problem) {
     const { costs, tasks } = problem;
     for (const order of deviceOrders(problem))
-      for (let count = 2; count <= order.length; count++)
+      for (const count of countsUpTo(order.length).filter((size) => size > 1))
         for (const microbatches of problem.microbatches) {
           const fraction = 1 / count;
           const members = order.slice(0, count).map((device) => ({

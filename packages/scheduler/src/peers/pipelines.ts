@@ -4,7 +4,15 @@ import { lorapp } from '../policies/lorapp.js';
 import { oneForwardOneBackward } from '../policies/one-forward-one-backward.js';
 import type { Policy } from '../policies/policy.js';
 import type { SegmentProblem } from '../search/segment-problem.js';
-import { balancedCuts, deviceOrders, layerFlops, pipelineOf, trainedBytes, uniformCuts } from './splits.js';
+import {
+  balancedCuts,
+  countsUpTo,
+  deviceOrders,
+  layerFlops,
+  pipelineOf,
+  trainedBytes,
+  uniformCuts,
+} from './splits.js';
 import type { Strategy, StrategyCandidate } from './strategy.js';
 
 /** Every grid of p stages × d replicas, on the first p · d devices of every order a user would try. */
@@ -16,7 +24,9 @@ function* grids(
 ): Generator<StrategyCandidate> {
   for (const order of deviceOrders(problem))
     for (let replicas = 1; replicas <= Math.min(replicasMost, order.length); replicas++)
-      for (let stages = 1; stages * replicas <= order.length; stages++)
+      for (const stages of countsUpTo(
+        Math.min(Math.floor(order.length / replicas), problem.costs.layerCount),
+      ))
         for (const cuts of cutsOf(stages)) {
           if (!cuts) continue;
           // Replicas of a stage follow each other in the order, so that like stands beside like.

@@ -2,7 +2,7 @@
 import { oneForwardOneBackward } from '../policies/one-forward-one-backward.js';
 import { deviceWork } from '../search/device-work.js';
 import type { SegmentProblem } from '../search/segment-problem.js';
-import { deviceOrders, pipelineOf, uniformCuts, weightedCuts } from './splits.js';
+import { countsUpTo, deviceOrders, pipelineOf, uniformCuts, weightedCuts } from './splits.js';
 import type { Strategy, StrategyCandidate } from './strategy.js';
 
 export const singleDevice: Strategy = {
@@ -29,7 +29,7 @@ const weighted = (
   interleavesTasks: false,
   *candidates(problem): Generator<StrategyCandidate> {
     for (const order of deviceOrders(problem))
-      for (let count = order.length; count >= 1; count--) {
+      for (const count of countsUpTo(Math.min(order.length, problem.costs.layerCount))) {
         const used = order.slice(0, count);
         const cuts = cutsOf(problem, used);
         if (!cuts) continue;

@@ -69,9 +69,10 @@ export function deviceOrders(problem: SegmentProblem): number[][] {
   const listed = costs.devices.map((_, index) => index);
   const by = (of: (device: number) => number) => [...listed].sort((a, b) => of(b) - of(a) || a - b);
   const orders = [
-    listed,
     by((device) => average[device]!),
     by((device) => costs.devices[device]!.memoryBytes),
+    // Nobody lists many devices in an order that means something.
+    ...(listed.length > 16 ? [] : [listed]),
   ];
   const seen = new Set<string>();
   return orders.filter((order) => !seen.has(order.join()) && seen.add(order.join()));
@@ -93,3 +94,15 @@ export const trainedBytes = ({ costs, tasks }: SegmentProblem): number[] =>
   );
 
 export const taskOf = (costs: CostModel, name: string) => costs.tasks[costs.taskIndex(name)]!;
+
+/** Group sizes to try: all up to 8, then about a quarter apart, and the largest. */
+export function countsUpTo(most: number): number[] {
+  const counts: number[] = [];
+  for (
+    let count = 1;
+    count < most;
+    count = Math.max(count + 1, Math.floor(count * (count < 16 ? 1.25 : 1.6)))
+  )
+    counts.push(count);
+  return [...counts, most];
+}

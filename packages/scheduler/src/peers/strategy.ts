@@ -21,18 +21,32 @@ export interface Strategy {
   candidates(problem: SegmentProblem): Iterable<StrategyCandidate>;
 }
 
+export interface TuneStrategyOptions {
+  /** Only a better one is wanted. */
+  readonly incumbent?: number;
+  /** Candidates to simulate at most, most promising first. */
+  readonly most?: number;
+}
+
 /** The best of a strategy's candidates that is better than `incumbent`; without one the best of all. Undefined when none is. */
 export function tuneStrategy(
   strategy: Strategy,
   problem: SegmentProblem,
-  incumbent = Infinity,
+  { incumbent = Infinity, most = Infinity }: TuneStrategyOptions = {},
 ): Assessment | undefined {
+  const promising = [...strategy.candidates(problem)]
+    .map((candidate) => ({ ...candidate, bound: boundValue(problem, candidate.placement) }))
+    .filter(({ bound }) => bound < incumbent)
+    .sort((a, b) => a.bound - b.bound);
   let best: Assessment | undefined;
-  for (const { placement, policies, passes = [] } of strategy.candidates(problem)) {
+  let simulated = 0;
+  for (const { placement, policies, passes = [], bound } of promising) {
     const mark = best?.value ?? incumbent;
-    if (boundValue(problem, placement) >= mark) continue;
+    if (bound >= mark || simulated >= most) break;
     const assessment = assessPlacement({ ...problem, policies }, placement, passes);
-    if (assessment && assessment.value < mark) best = assessment;
+    if (!assessment) continue;
+    simulated += 1;
+    if (assessment.value < mark) best = assessment;
   }
   return best;
 }

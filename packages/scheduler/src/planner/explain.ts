@@ -38,8 +38,10 @@ export interface Explanation {
   readonly segments: readonly SegmentExplanation[];
 }
 
-/** Unused devices that are asked about one by one; a larger cluster's are judged from the placements found. */
-const askedMost = 8;
+/** Unused devices that are asked about one by one, each in the busiest stages; the others are judged from the placements found. */
+const askedMost = 4;
+const stagesAsked = 2;
+const clusterMost = 32;
 
 export function explainPlan(cluster: Cluster, chain: Chain): Explanation {
   return {
@@ -88,6 +90,13 @@ function unusedOf(cluster: Cluster, { node, assessment, rejected }: ChosenSegmen
   const { costs } = node.problem;
   const { stages } = assessment.placement;
   const used = stages.flatMap(({ members }) => members.map(({ device }) => device));
+  const idleOf = (index: number) =>
+    Math.min(
+      ...assessment.devices
+        .filter(({ device }) => stages[index]!.members.some((member) => member.device === device))
+        .map(({ idleFraction }) => idleFraction),
+    );
+  const busiest = [...stages.keys()].sort((a, b) => idleOf(a) - idleOf(b)).slice(0, stagesAsked);
   const unused = cluster.devices.filter(({ id }) => !used.includes(id));
   return unused.map(({ id, memoryBytes }, position): UnusedDevice => {
     const device = costs.deviceIndex(id);
@@ -104,8 +113,9 @@ function unusedOf(cluster: Cluster, { node, assessment, rejected }: ChosenSegmen
     const uses = (placement: Placement) =>
       placement.stages.some(({ members }) => members.some((member) => member.device === id));
     let best = Math.min(...rejected.filter((one) => uses(one.placement)).map(({ value }) => value), Infinity);
-    if (position < askedMost)
-      for (const [index, { start, end, members }] of stages.entries()) {
+    if (position < askedMost && cluster.devices.length <= clusterMost)
+      for (const index of busiest) {
+        const { start, end, members } = stages[index]!;
         const group = [...members.map((member) => costs.deviceIndex(member.device)), device];
         const shared = shareSamples(node.problem, { start, end }, group, assessment.placement.microbatches);
         if (!shared) continue;

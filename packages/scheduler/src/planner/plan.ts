@@ -19,7 +19,7 @@ import { wavesOf } from './waves.js';
 
 export interface PlanOptions {
   readonly objective?: Objective;
-  /** Numbers of micro-batches to consider; by default powers of two up to the samples of a step, 64 at most. */
+  /** Numbers of micro-batches to consider; by default powers of two up to the samples of a step, 64 at most (16 for more than 64 devices). */
   readonly microbatches?: readonly number[];
   /** Devices of one stage at most. */
   readonly groupLimit?: number;
@@ -121,7 +121,8 @@ export function plan(workloads: readonly Workload[], cluster: Cluster, options: 
       microbatches,
       window,
       groupLimit,
-      policies: [contextGear, contextGearDeep],
+      // Two orders of every candidate are twice the work; the deep one is seldom the worse.
+      policies: cluster.devices.length > 64 ? [contextGearDeep] : [contextGear, contextGearDeep],
     },
     options: { budget, exactDevices, exactLayers },
     peers,

@@ -46,6 +46,8 @@ export interface WaveOption {
 }
 
 const kept = 6;
+/** With more, only the most promising settings of every peer are simulated. */
+const fewDevices = 10;
 
 /** The wave, or the waves into which it falls when its tasks are better trained one after the other. */
 export function searchWave(search: WaveSearch, workloads: readonly Workload[]): WaveOption[] {
@@ -100,9 +102,14 @@ export function searchNode(search: WaveSearch, problem: SegmentProblem): Segment
     };
   const { found, search: kind } = searchSegment(problem, search.options);
   const named = found.slice(0, kept).map((one): NamedAssessment => ({ ...one, strategy: 'ContextGear' }));
+  const large = problem.costs.devices.length > fewDevices;
+  const asked = large ? { ...problem, microbatches: problem.microbatches.slice(-2) } : problem;
   for (const strategy of search.peers) {
     if (problem.tasks.length > 1 && !strategy.interleavesTasks) continue;
-    const better = tuneStrategy(strategy, problem, named[0]?.value ?? Infinity);
+    const better = tuneStrategy(strategy, asked, {
+      incumbent: named[0]?.value ?? Infinity,
+      most: large ? 2 : Infinity,
+    });
     if (better) named.unshift({ ...better, strategy: strategy.name });
   }
   const node: SegmentNode = { problem, found: named, search: kind, bound: lowerBound(problem) };

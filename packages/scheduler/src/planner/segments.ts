@@ -11,7 +11,7 @@ export interface SegmentSettings extends Pick<
   SegmentProblem,
   'objective' | 'window' | 'groupLimit' | 'policies'
 > {
-  /** Numbers of micro-batches to consider; by default powers of two up to the samples of a step, 64 at most. */
+  /** Numbers of micro-batches to consider; by default powers of two up to the samples of a step, 64 at most (16 for more than 64 devices). */
   readonly microbatches: readonly number[] | undefined;
 }
 
@@ -52,7 +52,7 @@ export function segmentsOf(
       rounds: to - from,
       cache,
       cacheBytes,
-      microbatches: settings.microbatches ?? divisionsOf(active),
+      microbatches: settings.microbatches ?? divisionsOf(active, cluster.devices.length),
     });
     from = to;
   }
@@ -68,8 +68,9 @@ function hasPrefix(workload: Workload): boolean {
   );
 }
 
-function divisionsOf(workloads: readonly Workload[]): number[] {
-  const most = Math.min(64, ...workloads.map(({ samples }) => samples));
+function divisionsOf(workloads: readonly Workload[], deviceCount: number): number[] {
+  // What a simulation costs grows with devices times micro-batches.
+  const most = Math.min(deviceCount > 64 ? 16 : 64, ...workloads.map(({ samples }) => samples));
   const divisions = [];
   for (let count = 1; count < most; count *= 2) divisions.push(count);
   return [...divisions, most];

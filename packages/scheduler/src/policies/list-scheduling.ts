@@ -51,6 +51,8 @@ interface Worker {
   /** Per task: the first step whose parameters are not ready. */
   readonly readySteps: Int32Array;
   readonly backwardsLeft: Int32Array;
+  /** Of each (task, micro-batch). */
+  readonly samples: Int32Array;
   /** The oldest op not yet run forward, and backward. */
   forwardsLeft: number;
   nextForward: number;
@@ -102,6 +104,10 @@ export function listSchedule(
           steps * tasks.reduce((n, _, t) => n + deal[t]![s]!.filter((row) => row[m]! > 0).length, 0),
         nextForward: -1,
         nextBackward: -1,
+        samples: Int32Array.from(
+          { length: perStep },
+          (_, op) => deal[taskOf(op)]![s]![op % microbatches]![m]!,
+        ),
         order: [],
       };
     }),
@@ -120,8 +126,7 @@ export function listSchedule(
       partners.set(key, (found = partnersOf(deal, taskOf(op), op % microbatches, { stage, member, other })));
     return found;
   };
-  const samplesOf = ({ stage, member }: Worker, op: number) =>
-    deal[taskOf(op)]![stage]![op % microbatches]![member]!;
+  const samplesOf = ({ samples }: Worker, op: number) => samples[op % perStep]!;
 
   const queue = createEventQueue();
   const post = (time: number, kind: (typeof kinds)[number], index: number) => {

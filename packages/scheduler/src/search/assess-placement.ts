@@ -1,20 +1,17 @@
 /** Asks the simulator what a placement is worth. */
 import { buildSchedule, type Pass } from '../build-schedule.js';
 import { activationBytes, residentBytes } from '../memory.js';
-import { dealPlacement, type Placement } from '../placement.js';
+import type { Placement } from '../placement.js';
 import { simulateWith } from '../simulate.js';
 import type { DeviceUse } from '../timeline.js';
 import { periodBound } from './period-bound.js';
 import { type Assessment, type SegmentProblem, valueOf } from './segment-problem.js';
 
-/** Steps that are simulated where steps overlap; the rest follows from the last two. */
-const simulatedSteps = 4;
-
 /**
  * The best policy for a placement, or undefined when it does not fit into memory or its stages cannot reach each other.
  *
- * With one task and no frozen stage every step drains the pipeline, so one step tells all. Elsewhere steps overlap, and the total is
- * that of the first steps and, for the rest, the period of the last two, which no round can be shorter than `periodBound`.
+ * With one task and no frozen stage every step drains the pipeline, so one step tells all. Elsewhere steps overlap: a few are simulated,
+ * and every further one takes the mean of the last two, but no less than `periodBound`.
  */
 export function assessPlacement(
   problem: SegmentProblem,
@@ -28,7 +25,9 @@ export function assessPlacement(
   const drains =
     placement.tasks.length === 1 &&
     costs.tasks[costs.taskIndex(placement.tasks[0]!)]!.lowestTrained < placement.stages[0]!.end;
-  const steps = drains ? 1 : Math.min(rounds, simulatedSteps);
+  // Several tasks fill the pipeline within their first step.
+  const enough = placement.tasks.length > 1 ? 3 : 4;
+  const steps = drains ? 1 : Math.min(rounds, enough);
   let best: Assessment | undefined;
   // Alone on one device there is nothing to order.
   const worthTrying = placement.stages.length === 1 ? policies.slice(0, 1) : policies;
@@ -39,7 +38,7 @@ export function assessPlacement(
     const ends = timeline.stepEndSeconds[0]!;
     const last = timeline.makespanSeconds;
     const stepSeconds =
-      steps < simulatedSteps ? last / steps : Math.max((last - ends[steps - 3]!) / 2, bound.seconds);
+      steps < enough ? last / steps : Math.max((last - ends[steps - 3]!) / 2, bound.seconds);
     const totalSeconds = last + (rounds - steps) * stepSeconds;
     const totalJoules = joulesOf(problem, timeline.devices, steps, totalSeconds);
     const value = valueOf(objective, totalSeconds, totalJoules ?? 0);
@@ -100,7 +99,7 @@ function joulesOf(
 
 /** Whether every member holds its layers and one micro-batch; the policies keep to what is left above that. */
 export function fitsMemory({ costs, window }: SegmentProblem, placement: Placement): boolean {
-  const deal = dealPlacement(placement, costs.samplesOf);
+  const deal = costs.dealOf(placement);
   return placement.stages.every((stage, stageIndex) =>
     stage.members.every((member, memberIndex) => {
       const most = placement.tasks.map((_, task) =>

@@ -74,6 +74,8 @@ export function bottleneckPlacements(
           // Every later stage needs a layer.
           end = Math.min(end, layerCount - (stages - k));
           if (end > start && end > best) [best, from] = [end, j];
+          // More devices than reach the end are of no use.
+          if (best === layerCount - (stages - k)) break;
         }
         now[i] = best;
         groupStart[k]![i] = from;
@@ -86,7 +88,7 @@ export function bottleneckPlacements(
   const least = flops[layerCount]! / average.reduce((a, b) => a + b, 0);
   const longest = flops[layerCount]! / Math.min(...order.map((device) => average[device]!));
   let previous = longest;
-  for (let stages = 1; stages <= stageMost; stages++) {
+  for (const stages of stageCounts(stageMost)) {
     // One stage more seldom needs more time.
     let high = previous;
     if (!attempt(stages, high)) {
@@ -94,7 +96,7 @@ export function bottleneckPlacements(
       if (previous === longest || !attempt(stages, high)) continue;
     }
     let low = least;
-    for (let round = 0; round < 24 && high - low > 2e-3 * low; round++) {
+    for (let round = 0; round < 24 && high - low > (count > 32 ? 2e-2 : 5e-3) * low; round++) {
       const middle = (low + high) / 2;
       if (attempt(stages, middle)) high = middle;
       else low = middle;
@@ -117,6 +119,13 @@ export function bottleneckPlacements(
     if (found.length === stages) placements.push({ tasks, microbatches, stages: found });
   }
   return placements;
+}
+
+/** All up to 8, then fewer: what a stage more brings shrinks. */
+function stageCounts(most: number): number[] {
+  const counts: number[] = [];
+  for (let count = 1; count <= most; count += Math.max(1, count >> 3)) counts.push(count);
+  return counts;
 }
 
 function sumMemory(

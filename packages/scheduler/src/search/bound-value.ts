@@ -1,6 +1,6 @@
 /** The least objective value a placement can have, so that the search need not simulate what cannot win. */
 import { computeSeconds, hasBackward } from '../cost-model.js';
-import { dealPlacement, type Placement } from '../placement.js';
+import type { Placement } from '../placement.js';
 import { periodBound } from './period-bound.js';
 import { type SegmentProblem, valueOf } from './segment-problem.js';
 
@@ -13,7 +13,7 @@ export function boundValue(problem: SegmentProblem, placement: Placement): numbe
 
 /** Computing costs what it costs; waiting lasts at least as long as the bound says. */
 function leastJoules({ costs, rounds }: SegmentProblem, placement: Placement, seconds: number): number {
-  const deal = dealPlacement(placement, costs.samplesOf);
+  const deal = costs.dealOf(placement);
   let joules = 0;
   for (const [s, { start, end, members }] of placement.stages.entries())
     for (const [m, { device, work = 1 }] of members.entries()) {

@@ -96,15 +96,17 @@ function candidates(problem: SegmentProblem, firstCut: number): Placement[] {
   const memory = (device: number) => costs.devices[device]!.memoryBytes;
   const speed = (device: number) => work.average[device]!;
   const orders = [by(speed), by((device) => -speed(device)), by(memory)];
-  if (count <= 64)
+  if (count <= 64) orders.push(nearestFirst(problem));
+  if (count <= 12)
     orders.push(
       by((device) => memory(device) / speed(device)),
       by((device) => speed(device) / memory(device)),
-      nearestFirst(problem),
     );
   const most = Math.min(problem.groupLimit, count);
   const few = count > 64;
-  const groupLimits = few ? [Math.min(8, most)] : [...new Set([1, Math.min(3, most), most])];
+  const groupLimits = few
+    ? [Math.min(8, most)]
+    : [...new Set(count <= 12 ? [1, Math.min(3, most), most] : [1, most])];
   const finest = Math.max(...problem.microbatches);
   const placements: Placement[] = [];
   for (const device of indices)
@@ -121,7 +123,8 @@ function candidates(problem: SegmentProblem, firstCut: number): Placement[] {
         ...bottleneckPlacements(problem, work, order, {
           microbatches: finest,
           groupLimit,
-          stageLimit: few ? 16 : 24,
+          // A stage for each device pays where sibling tasks leave no bubble.
+          stageLimit: groupLimit === 1 ? count : few ? 16 : 24,
           inFlight: (distance) => Math.min(finest, distance + 1),
           firstCut,
         }),

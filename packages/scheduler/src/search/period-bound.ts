@@ -14,7 +14,7 @@ import {
   gradientCrosses,
   hasBackward,
 } from '../cost-model.js';
-import { dealPlacement, type Placement } from '../placement.js';
+import type { Placement } from '../placement.js';
 import type { SegmentProblem } from './segment-problem.js';
 
 export interface PeriodBound {
@@ -26,7 +26,7 @@ export interface PeriodBound {
 /** Infinity when two neighbouring stages cannot reach each other. */
 export function periodBound({ costs }: SegmentProblem, placement: Placement): PeriodBound {
   const { stages, microbatches } = placement;
-  const deal = dealPlacement(placement, costs.samplesOf);
+  const deal = costs.dealOf(placement);
   let bound: PeriodBound = { seconds: 0, binding: { kind: 'device', name: '' } };
   const raise = (seconds: number, kind: PeriodBound['binding']['kind'], name: string) => {
     if (seconds > bound.seconds) bound = { seconds, binding: { kind, name } };

@@ -1,0 +1,329 @@
+import { describe, expect, test } from '@jest/globals';
+import {
+  type Assessment,
+  assessPlacement,
+  buildSchedule,
+  contextGear,
+  contextGearDeep,
+  exactSearch,
+  lowerBound,
+  memoryOf,
+  type Objective,
+  openCostModel,
+  periodBound,
+  type Placement,
+  searchSegment,
+  type SegmentProblem,
+  shareSamples,
+  type Stage,
+  validateSchedule,
+} from '@contextlora/scheduler';
+import fc from 'fast-check';
+import { arbitraryCluster, arbitraryProblem, arbitraryTask, cluster, device, equalLayers, layer, open, segment, task } from './problems.js';
+
+const smallCases = 150; // up to 3 devices × 5 layers, one or two tasks
+const largeCases = 12; // 4 devices × 6 layers
+const boundCases = 400;
+
+/** Every ordered set of disjoint groups, every cut and every number of micro-batches, each assessed; nothing is left out. */
+function* everyPlacement(problem: SegmentProblem): Generator<Placement> {
+  const { costs, tasks, groupLimit } = problem;
+  const groupings = function* (unused: readonly number[]): Generator<number[][]> {
+    yield [];
+    for (let mask = 1; mask < 2 ** unused.length; mask++) {
+      const group = unused.filter((_, bit) => mask & (1 << bit));
+      if (group.length > groupLimit) continue;
+      for (const rest of groupings(unused.filter((one) => !group.includes(one)))) yield [group, ...rest];
+    }
+  };
+  const cutsOf = function* (stages: number, from: number): Generator<number[]> {
+    if (stages === 1) yield [costs.layerCount];
+    else
+      for (let end = from + 1; end <= costs.layerCount - (stages - 1); end++)
+        for (const rest of cutsOf(stages - 1, end)) yield [end, ...rest];
+  };
+  for (const groups of groupings(costs.devices.map((_, index) => index)))
+    if (groups.length > 0 && groups.length <= costs.layerCount)
+      for (const ends of cutsOf(groups.length, 0))
+        for (const microbatches of problem.microbatches) {
+          const stages = groups.map((group, index): Stage | undefined => {
+            const range = { start: index === 0 ? 0 : ends[index - 1]!, end: ends[index]! };
+            const members = shareSamples(problem, range, group, microbatches);
+            return members && { ...range, members };
+          });
+          if (stages.every((stage) => stage !== undefined)) yield { tasks, microbatches, stages };
+        }
+}
+
+function bruteForce(problem: SegmentProblem): Assessment | undefined {
+  let best: Assessment | undefined;
+  for (const placement of everyPlacement(problem)) {
+    const found = assessPlacement(problem, placement);
+    if (found && (!best || found.value < best.value)) best = found;
+  }
+  return best;
+}
+
+interface Sizes {
+  readonly devices: readonly [number, number];
+  readonly layers: readonly [number, number];
+  readonly tasks: number;
+  readonly policies?: SegmentProblem['policies'];
+}
+
+const arbitrarySegment = ({ devices, layers, tasks, policies = [contextGear, contextGearDeep] }: Sizes): fc.Arbitrary<SegmentProblem> =>
+  fc
+    .record({
+      devices: fc.integer({ min: devices[0], max: devices[1] }),
+      layers: fc.integer({ min: layers[0], max: layers[1] }),
+      tasks: fc.integer({ min: 1, max: tasks }),
+    })
+    .chain((size) =>
+      fc
+        .record({
+          workloads: fc.tuple(...Array.from({ length: size.tasks }, (_, i) => arbitraryTask(`t${i}`, size.layers, 6))),
+          on: arbitraryCluster(size.devices, { memoryBytes: 24 * size.layers, power: true }),
+          objective: fc.constantFrom<Objective>('time', 'time', 'energy', { secondsWeight: 1, joulesWeight: 0.1 }),
+          rounds: fc.integer({ min: 1, max: 9 }),
+          groupLimit: fc.constantFrom(1, 2, 64),
+          window: fc.integer({ min: 1, max: 2 }),
+        })
+        .map(({ workloads, on, ...rest }) => {
+          const least = Math.min(...workloads.map(({ samples }) => samples));
+          return segment(openCostModel(workloads, on), {
+            ...rest,
+            policies,
+            microbatches: [1, 2, 4].filter((count) => count <= least),
+          });
+        }),
+    );
+
+const small = arbitrarySegment({ devices: [1, 3], layers: [1, 5], tasks: 2 });
+const large = arbitrarySegment({ devices: [4, 4], layers: [6, 6], tasks: 1, policies: [contextGear] });
+
+/** A placement keeps every rule and every memory, and is worth what it says. */
+function expectSound(problem: SegmentProblem, found: Assessment) {
+  const { placement, policy, simulatedSteps } = found;
+  const { costs, window } = problem;
+  let next = 0;
+  for (const { start, end, members } of placement.stages) {
+    expect(start).toBe(next);
+    expect(end).toBeGreaterThan(start);
+    expect(members.length).toBeGreaterThan(0);
+    expect(members.length).toBeLessThanOrEqual(problem.groupLimit);
+    expect(members.reduce((sum, { share }) => sum + share, 0)).toBeCloseTo(1, 9);
+    next = end;
+  }
+  expect(next).toBe(costs.layerCount);
+  expect(problem.microbatches).toContain(placement.microbatches);
+  const schedule = buildSchedule(costs, [placement], { policy, window, steps: simulatedSteps });
+  expect(validateSchedule(costs, schedule)).toEqual([]);
+  for (const [index, { device: id }] of schedule.programs.entries()) {
+    const { totalBytes } = memoryOf(costs, schedule, index);
+    expect(totalBytes).toBe(found.peakMemoryBytes[id]);
+    expect(totalBytes).toBeLessThanOrEqual(costs.devices[costs.deviceIndex(id)]!.memoryBytes);
+  }
+  expect(assessPlacement(problem, placement)).toEqual(found);
+}
+
+describe('the exact search', () => {
+  test.each([
+    ['1 to 3 devices and 1 to 5 layers', small, smallCases],
+    ['4 devices and 6 layers', large, largeCases],
+  ] as const)('finds what trying everything finds, on %s', (_, problems, numRuns) => {
+    fc.assert(
+      fc.property(problems, (problem) => {
+        const best = bruteForce(problem);
+        const { best: exact } = exactSearch(problem);
+        expect(exact?.value).toBe(best?.value);
+        const segmentSearch = searchSegment(problem);
+        expect(segmentSearch.search).toBe('exact');
+        expect(segmentSearch.found[0]?.value).toBe(best?.value);
+        if (exact) expectSound(problem, exact);
+      }),
+      { numRuns },
+    );
+  });
+
+  test('tries devices that differ only in name in one order, and loses nothing by it', () => {
+    const devices = ['a', 'b', 'c'].map((id) => device(id, { memoryBytes: 40, watts: 5 }));
+    fc.assert(
+      fc.property(
+        arbitraryTask('t', 4, 4),
+        fc.constantFrom({}, { medium: 'air', bytesPerSecond: 4 }),
+        fc.constantFrom({ from: '*', to: '*' }, { from: 'b', to: '*' }, { from: 'b', to: 'c' }),
+        (workload, air, named) => {
+          const on = cluster(devices, { ...named, bytesPerSecond: 10, ...air }, { bytesPerSecond: 2, ...air });
+          const problem = segment(openCostModel([workload], on), { microbatches: [1, workload.samples] });
+          expect(exactSearch(problem).best?.value).toBe(bruteForce(problem)?.value);
+        },
+      ),
+      { numRuns: 40 },
+    );
+  });
+
+  test('does not take a bound for a placement’s worth where weight gradients are long', () => {
+    // The last layer's weight gradient is hidden behind the way back of the input gradient.
+    const layers = [
+      layer({ inputFlops: 0, weightFlops: 1 }),
+      layer({ inputFlops: 6 }),
+      layer({ inputFlops: 1, weightFlops: 6 }),
+    ];
+    const problem = segment(openCostModel([task(layers, 1)], cluster(2)));
+    expect(exactSearch(problem).best?.value).toBe(bruteForce(problem)?.value);
+  });
+
+  test('answers that nothing fits when nothing does', () => {
+    const problem = segment(openCostModel([task(equalLayers(2, 1, 2), 1)], cluster([device('d0', { memoryBytes: 1 })])));
+    expect(exactSearch(problem).best).toBeUndefined();
+    expect(searchSegment(problem).found).toEqual([]);
+  });
+});
+
+describe('the bounded search', () => {
+  test('is never better than the exact one, keeps every rule, and says that it is bounded', () => {
+    fc.assert(
+      fc.property(small, (problem) => {
+        const exact = searchSegment(problem);
+        const bounded = searchSegment(problem, { exactDevices: 0 });
+        expect(bounded.search).toBe('bounded');
+        if (exact.found.length === 0) expect(bounded.found).toEqual([]);
+        for (const found of bounded.found) expectSound(problem, found);
+        if (bounded.found.length > 0) expect(bounded.found[0]!.value).toBeGreaterThanOrEqual(exact.found[0]!.value);
+        const values = bounded.found.map(({ value }) => value);
+        expect(values).toEqual([...values].sort((a, b) => a - b));
+      }),
+      { numRuns: smallCases },
+    );
+  });
+
+  test('takes placements that are offered to it into account', () => {
+    fc.assert(
+      fc.property(small, (problem) => {
+        const best = exactSearch(problem).best;
+        if (!best) return;
+        const { found } = searchSegment(problem, { exactDevices: 0, seeds: [best.placement] });
+        expect(found[0]!.value).toBe(best.value);
+      }),
+      { numRuns: smallCases },
+    );
+  });
+
+  test('answers for a cluster of 40 devices within its budget, and answers the same again', () => {
+    const devices = Array.from({ length: 40 }, (_, i) => device(`d${i}`, { flopsPerSecond: 1 + (i % 5), memoryBytes: 30 }));
+    const layers = equalLayers(24, 1, 2).map((one) => ({ ...one, parameterBytes: 6, outputBytes: 1, gradientBytes: 1 }));
+    const problem = segment(openCostModel([task(layers, 8)], cluster(devices, { bytesPerSecond: 50 })), { microbatches: [4, 8] });
+    const first = searchSegment(problem, { budget: 60_000 });
+    expect(first.search).toBe('bounded');
+    expectSound(problem, first.found[0]!);
+    expect(JSON.stringify(searchSegment(problem, { budget: 60_000 }))).toBe(JSON.stringify(first));
+  });
+});
+
+test('a search answers the same question the same way, whatever has been asked before', () => {
+  fc.assert(
+    fc.property(small, (problem) => {
+      expect(JSON.stringify(searchSegment(problem))).toBe(JSON.stringify(searchSegment(problem)));
+    }),
+    { numRuns: 30 },
+  );
+});
+
+describe('the lower bound', () => {
+  test('is not above any placement’s value, nor the period bound above its time', () => {
+    fc.assert(
+      fc.property(small, (problem) => {
+        const { value, stepSeconds } = lowerBound(problem);
+        for (const placement of everyPlacement(problem)) {
+          const found = assessPlacement(problem, placement);
+          if (!found) continue;
+          const slack = 1 + 1e-9;
+          expect(value).toBeLessThanOrEqual(found.value * slack);
+          expect(stepSeconds * problem.rounds).toBeLessThanOrEqual(found.totalSeconds * slack);
+          expect(periodBound(problem, placement).seconds * problem.rounds).toBeLessThanOrEqual(found.totalSeconds * slack);
+        }
+      }),
+      { numRuns: smallCases },
+    );
+  });
+
+  test('holds for random shares too, and over many rounds', () => {
+    fc.assert(
+      fc.property(arbitraryProblem({ tasks: 2 }), fc.integer({ min: 1, max: 50 }), (problem, rounds) => {
+        const asked = segment(open(problem), { rounds, window: problem.window, microbatches: [problem.placement.microbatches] });
+        const found = assessPlacement(asked, problem.placement);
+        if (!found) return;
+        const seconds = found.totalSeconds * (1 + 1e-9);
+        expect(lowerBound(asked).value).toBeLessThanOrEqual(seconds);
+        expect(periodBound(asked, problem.placement).seconds * rounds).toBeLessThanOrEqual(seconds);
+      }),
+      { numRuns: boundCases },
+    );
+  });
+
+  test('is the work over all speeds for one layer that devices share, and names what binds', () => {
+    const one = segment(openCostModel([task([layer({ inputFlops: 0, weightFlops: 2 })], 4)], cluster(2)));
+    expect(lowerBound(one)).toEqual({ stepSeconds: 6, binding: 'work', value: 6 });
+    expect(exactSearch(one).best!.value).toBe(6);
+    // A sample cannot be divided.
+    const single = segment(openCostModel([task([layer({ inputFlops: 0, weightFlops: 2 })], 1)], cluster(2)), { rounds: 5 });
+    expect(lowerBound(single)).toEqual({ stepSeconds: 3, binding: 'layer', value: 15 });
+    // Seven bytes of gradient, twice over, take longer than the other device saves.
+    const slow = segment(
+      openCostModel(
+        [task([layer({ inputFlops: 0, weightFlops: 2, gradientBytes: 7 })], 4)],
+        cluster(2, { medium: 'air', bytesPerSecond: 1 }),
+      ),
+    );
+    expect(lowerBound(slow)).toEqual({ stepSeconds: 12, binding: 'network', value: 12 });
+    expect(exactSearch(slow).best!.value).toBe(12);
+  });
+
+  test('of energy is the work on the most frugal device', () => {
+    const on = cluster([device('d0', { watts: 10 }), device('d1', { watts: 3, flopsPerSecond: 0.5 })]);
+    const problem = segment(openCostModel([task(equalLayers(2, 1, 2), 2)], on), { objective: 'energy', rounds: 2 });
+    expect(lowerBound(problem).value).toBe(2 * 12 * 6);
+    expect(exactSearch(problem).best).toMatchObject({ value: 144, totalJoules: 144 });
+  });
+});
+
+describe('shares of a group', () => {
+  const problem = (speeds: readonly number[], samples: number, memoryBytes: readonly number[] = []) =>
+    segment(
+      openCostModel(
+        [task(equalLayers(1, 1, 2), samples)],
+        cluster(speeds.map((flopsPerSecond, i) => device(`d${i}`, { flopsPerSecond, memoryBytes: memoryBytes[i] ?? 1e9 }))),
+      ),
+    );
+  const sharesOf = (asked: SegmentProblem, microbatches = 1) =>
+    shareSamples(asked, { start: 0, end: 1 }, [...asked.costs.devices.keys()], microbatches)?.map(({ share }) => share);
+
+  test('are whole samples in proportion to speed', () => {
+    expect(sharesOf(problem([1, 3], 8))).toEqual([0.25, 0.75]);
+    expect(sharesOf(problem([1, 1, 2], 8))).toEqual([0.25, 0.25, 0.5]);
+    expect(sharesOf(problem([1], 8))).toEqual([1]);
+  });
+
+  test('make the slowest member take as little time as whole samples allow', () => {
+    fc.assert(
+      fc.property(fc.array(fc.integer({ min: 1, max: 5 }), { minLength: 2, maxLength: 3 }), fc.integer({ min: 1, max: 12 }), (speeds, samples) => {
+        const shares = sharesOf(problem(speeds, samples));
+        const slowest = (counts: readonly number[]) => Math.max(...counts.map((count, i) => count / speeds[i]!));
+        const best = (left: number, at: number): number =>
+          at === speeds.length - 1
+            ? left / speeds[at]!
+            : Math.min(...Array.from({ length: left + 1 }, (_, n) => Math.max(n / speeds[at]!, best(left - n, at + 1))));
+        if (!shares) return;
+        expect(slowest(shares.map((share) => share * samples))).toBeCloseTo(best(samples, 0), 9);
+      }),
+    );
+  });
+
+  test('leave no member without a sample, and go as far as each one’s memory reaches', () => {
+    expect(sharesOf(problem([1, 1], 1))).toBeUndefined();
+    expect(sharesOf(problem([1, 100], 4))).toBeUndefined();
+    // Parameters take a byte and so does a sample: d1 has room for two.
+    expect(sharesOf(problem([1, 3], 8, [100, 3]))).toEqual([0.75, 0.25]);
+    expect(sharesOf(problem([1, 3], 8, [100, 1]))).toBeUndefined();
+  });
+});
