@@ -35,6 +35,8 @@ interface Channel {
   read: number;
   readonly waiting: number[];
   head: number;
+  /** A channel is one stream: its messages leave one after the other, so none overtakes another. */
+  busy: boolean;
   /** -1 on a shared medium. */
   readonly link: number;
 }
@@ -87,6 +89,7 @@ export function createNetwork<M extends Message>(
       read: 0,
       waiting: [],
       head: 0,
+      busy: false,
       link: ownLink ? openLink(from, to) : -1,
     };
     channelOf.set(key, channels.length);
@@ -105,28 +108,31 @@ export function createNetwork<M extends Message>(
     // A forecast is only good as long as nothing else begins or ends; its version tells.
     if (at < Infinity) post(at, 'airDone', medium + air.length * (air[medium]!.version % 0x3fffffff));
   };
-  const startWaiting = (index: number, now: number) => {
+  const startNext = (index: number, now: number) => {
     const channel = channels[index]!;
-    while (channel.head < channel.waiting.length && channel.started - channel.read < window) {
-      if (channel.link >= 0 && linkBusy[channel.link]!) {
-        if (!linkQueue[channel.link]!.includes(index)) linkQueue[channel.link]!.push(index);
-        return;
-      }
-      const id = channel.waiting[channel.head++]!;
-      const transfer = transfers[id]!;
-      channel.started += 1;
-      transfer.startSeconds = now;
-      if (transfer.medium >= 0) {
-        air[transfer.medium]!.begin(now, vary(transfer.seconds), id);
-        forecast(transfer.medium);
-      } else {
-        linkBusy[channel.link] = true;
-        post(now + vary(transfer.seconds), 'linkDone', id);
-      }
+    if (channel.busy || channel.head === channel.waiting.length || channel.started - channel.read >= window)
+      return;
+    if (channel.link >= 0 && linkBusy[channel.link]!) {
+      if (!linkQueue[channel.link]!.includes(index)) linkQueue[channel.link]!.push(index);
+      return;
+    }
+    const id = channel.waiting[channel.head++]!;
+    const transfer = transfers[id]!;
+    channel.started += 1;
+    channel.busy = true;
+    transfer.startSeconds = now;
+    if (transfer.medium >= 0) {
+      air[transfer.medium]!.begin(now, vary(transfer.seconds), id);
+      forecast(transfer.medium);
+    } else {
+      linkBusy[channel.link] = true;
+      post(now + vary(transfer.seconds), 'linkDone', id);
     }
   };
   const leave = (id: number, now: number) => {
     const transfer = transfers[id]!;
+    channels[transfer.channel]!.busy = false;
+    startNext(transfer.channel, now);
     onSent?.(transfer, now);
     if (transfer.latencySeconds > 0) post(now + transfer.latencySeconds, 'arrives', id);
     else arrive(id, now);
@@ -157,12 +163,12 @@ export function createNetwork<M extends Message>(
       };
       channel.sent += 1;
       channel.waiting.push(transfers.push(transfer) - 1);
-      startWaiting(index, now);
+      startNext(index, now);
       return transfer;
     },
     read(index, now) {
       channels[index]!.read += 1;
-      startWaiting(index, now);
+      startNext(index, now);
     },
     occupy(medium, seconds, id, now) {
       air[medium]!.begin(now, vary(seconds), -1 - id);
@@ -174,8 +180,7 @@ export function createNetwork<M extends Message>(
         const { link } = channels[transfers[index]!.channel]!;
         linkBusy[link] = false;
         // Who waited for the link goes before the channel that just used it.
-        for (const waiting of linkQueue[link]!.splice(0)) startWaiting(waiting, now);
-        startWaiting(transfers[index]!.channel, now);
+        for (const waiting of linkQueue[link]!.splice(0)) startNext(waiting, now);
         leave(index, now);
       } else {
         const medium = index % air.length;

@@ -20,7 +20,7 @@ export interface UnusedDevice {
     | 'memory' // it holds not even the lightest layer
     | 'unreachable' // no link leads to the devices that are used
     | 'slower'; // the best placement found with it takes longer
-  /** Of the best placement with it, against the chosen one's 1. */
+  /** Of the best placement with it, against the chosen one's 1; below 1 where moving to it costs more than it saves. */
   readonly ratio?: number;
 }
 
@@ -30,7 +30,7 @@ export interface SegmentExplanation {
   readonly binding: PeriodBound['binding'] & { readonly reached: number };
   readonly devices: readonly DeviceExplanation[];
   readonly unused: readonly UnusedDevice[];
-  /** Best rejected alternatives, and what they would cost against the chosen one's 1. */
+  /** Best rejected alternatives, and what they would cost against the chosen one's 1; below 1 where moving to them costs more than they save. */
   readonly rejected: readonly { readonly description: string; readonly ratio: number }[];
 }
 
@@ -46,8 +46,8 @@ const clusterMost = 32;
 export function explainPlan(cluster: Cluster, chain: Chain): Explanation {
   return {
     segments: chain.waves.flatMap(({ option, lanes }) =>
-      lanes.flatMap((lane) =>
-        lane.map((segment): SegmentExplanation => {
+      lanes.flatMap((lane, laneIndex) =>
+        lane.map((segment, position): SegmentExplanation => {
           const { problem } = segment.node;
           const { placement, stepSeconds, value } = segment.assessment;
           const bound = periodBound(problem, placement);
@@ -65,9 +65,10 @@ export function explainPlan(cluster: Cluster, chain: Chain): Explanation {
                 description: describePlacement(one.placement),
                 ratio: one.value / value,
               })),
-              ...option.rejected.map((one) => ({
+              // Other ways for the whole wave are told once.
+              ...(laneIndex + position > 0 ? [] : option.rejected).map((one) => ({
                 description: `the wave ${one.kind}`,
-                ratio: one.value / option.value,
+                ratio: one.ratio,
               })),
             ],
           };

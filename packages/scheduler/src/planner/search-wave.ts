@@ -41,8 +41,8 @@ export interface WaveOption {
   /** Each lane a sequence of segments. */
   readonly lanes: readonly (readonly SegmentNode[])[];
   readonly value: number;
-  /** Ways that lost, and their values. */
-  readonly rejected: readonly { readonly kind: string; readonly value: number }[];
+  /** Ways that lost, against the chosen one's 1. */
+  readonly rejected: readonly { readonly kind: string; readonly ratio: number }[];
 }
 
 const kept = 6;
@@ -61,7 +61,7 @@ export function searchWave(search: WaveSearch, workloads: readonly Workload[]): 
     ...(apart ? [{ kind: 'apart, on devices of their own', value: apart.value, waves: [apart] }] : []),
   ].sort((a, b) => a.value - b.value);
   const [best, ...rest] = options;
-  const rejected = rest.map(({ kind, value }) => ({ kind, value }));
+  const rejected = rest.map(({ kind, value }) => ({ kind, ratio: value / best!.value }));
   return best!.waves.map((wave, index) => (index === 0 ? { ...wave, rejected } : wave));
 }
 

@@ -45,10 +45,10 @@ export function tellPlan(plan: Plan): string {
                   ? 'no link leads to it'
                   : ratio === undefined
                     ? 'no placement with it was better'
-                    : `the best placement with it takes ${percent(ratio - 1)} longer`),
+                    : `the best placement with it takes ${against(ratio)}`),
           );
         for (const { description, ratio } of why.rejected)
-          lines.push(`    rejected, ${percent(ratio - 1)} more: ${description}`);
+          lines.push(`    rejected, ${against(ratio)}: ${description}`);
       }
   }
   return lines.join('\n');
@@ -77,5 +77,10 @@ function bindingText({ kind, name }: Plan['explanation']['segments'][number]['bi
       return kind satisfies never;
   }
 }
+
+const against = (ratio: number): string =>
+  ratio < 0.9995
+    ? `${percent(1 - ratio)} less by itself, but the move to it outweighs that`
+    : `${percent(ratio - 1)} more`;
 
 const percent = (fraction: number): string => `${(100 * fraction).toFixed(fraction < 0.0995 ? 1 : 0)} %`;

@@ -320,7 +320,6 @@ export function listSchedule(
     return op;
   };
   for (const worker of workers.flat()) {
-    worker.forwardsLeft -= 1;
     worker.nextForward = nextOp(worker, 0);
     worker.nextBackward = nextOp(worker, 0, owesBackward(worker));
   }

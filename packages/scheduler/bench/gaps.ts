@@ -1,0 +1,219 @@
+/**
+ * How good the plans are: the exact search against brute force (every group, cut and division simulated, nothing pruned), the bounded
+ * search against the exact one, and larger plans against their lower bound.
+ */
+import {
+  type Assessment,
+  assessPlacement,
+  contextGear,
+  contextGearDeep,
+  openCostModel,
+  plan,
+  searchSegment,
+  type SegmentProblem,
+  shareSamples,
+  type Stage,
+} from '@contextlora/scheduler';
+
+import { randomProblem, type RandomProblemOptions, seededRandom } from './random-problems.js';
+import { formatTable } from './table.js';
+
+export interface ExactnessResult {
+  readonly cases: number;
+  readonly infeasible: number;
+  readonly placements: number;
+  /** Cases in which the exact search found something worse than brute force, and by how much at most. */
+  readonly missed: number;
+  readonly worstGap: number;
+  /** The same for the bounded search. */
+  readonly boundedMissed: number;
+  readonly boundedMeanGap: number;
+  readonly boundedWorstGap: number;
+}
+
+export function compareWithBruteForce(cases: number, seed: number): ExactnessResult {
+  const random = seededRandom(seed);
+  const whole = (low: number, high: number) => low + Math.floor(random() * (high - low + 1));
+  let infeasible = 0;
+  let placements = 0;
+  const gaps: number[] = [];
+  const boundedGaps: number[] = [];
+  for (let index = 0; index < cases; index++) {
+    const layers = whole(1, 7);
+    const { workload, cluster } = randomProblem(random, {
+      devices: whole(1, 4),
+      layers,
+      samples: whole(1, 6),
+      memoryShare: 0.2 + random(),
+      megabitsPerSecond: [20, 200, 2000][whole(0, 2)]!,
+      shared: random() < 0.5,
+      lowest: whole(0, layers - 1),
+    });
+    const problem: SegmentProblem = {
+      costs: openCostModel([workload], cluster),
+      tasks: [workload.name],
+      rounds: 20,
+      cache: {},
+      cacheBytes: {},
+      objective: 'time',
+      microbatches: [...new Set([1, Math.ceil(workload.samples / 2), workload.samples])],
+      window: 2,
+      groupLimit: 4,
+      policies: [contextGear, contextGearDeep],
+    };
+    const brute = bruteForce(problem);
+    placements += brute.placements;
+    const exact = searchSegment(problem).found[0];
+    const bounded = searchSegment(problem, { exactDevices: 0 }).found[0];
+    if (!brute.best) {
+      infeasible += 1;
+      if (exact || bounded) throw new Error('a search found a placement where brute force found none');
+      continue;
+    }
+    gaps.push(exact ? exact.value / brute.best.value - 1 : Infinity);
+    boundedGaps.push(bounded ? bounded.value / brute.best.value - 1 : Infinity);
+  }
+  const missed = (all: readonly number[]) => all.filter((gap) => gap > 1e-9).length;
+  return {
+    cases,
+    infeasible,
+    placements,
+    missed: missed(gaps),
+    worstGap: Math.max(0, ...gaps),
+    boundedMissed: missed(boundedGaps),
+    boundedMeanGap: boundedGaps.reduce((a, b) => a + b, 0) / boundedGaps.length,
+    boundedWorstGap: Math.max(0, ...boundedGaps),
+  };
+}
+
+/** Written apart from the search: plain recursion over ordered groups and cuts. */
+function bruteForce(problem: SegmentProblem): { best: Assessment | undefined; placements: number } {
+  const { costs, tasks } = problem;
+  let best: Assessment | undefined;
+  let placements = 0;
+  const subsets = (items: readonly number[]): number[][] =>
+    items.length === 0 ? [[]] : subsets(items.slice(1)).flatMap((rest) => [rest, [items[0]!, ...rest]]);
+  for (const microbatches of problem.microbatches) {
+    const extend = (stages: readonly Stage[], start: number, left: readonly number[]): void => {
+      if (start === costs.layerCount) {
+        placements += 1;
+        const found = assessPlacement(problem, { tasks, microbatches, stages });
+        if (found && (!best || found.value < best.value)) best = found;
+        return;
+      }
+      for (const group of subsets(left)) {
+        if (group.length === 0) continue;
+        for (let end = start + 1; end <= costs.layerCount; end++) {
+          const members = shareSamples(problem, { start, end }, group, microbatches);
+          if (!members) continue;
+          extend(
+            [...stages, { start, end, members }],
+            end,
+            left.filter((device) => !group.includes(device)),
+          );
+        }
+      }
+    };
+    extend([], 0, [...costs.devices.keys()]);
+  }
+  return { best, placements };
+}
+
+export interface LargeGap {
+  readonly description: string;
+  readonly gap: number;
+  readonly planSeconds: number;
+}
+
+const large: readonly { readonly description: string; readonly options: RandomProblemOptions }[] = [
+  {
+    description: '16 devices × 48 layers, model fits each, own links of 1 Gbit/s, 256 samples',
+    options: {
+      devices: 16,
+      layers: 48,
+      samples: 256,
+      memoryShare: 1.2,
+      megabitsPerSecond: 1000,
+      shared: false,
+    },
+  },
+  {
+    description: '… 64 samples',
+    options: {
+      devices: 16,
+      layers: 48,
+      samples: 64,
+      memoryShare: 1.2,
+      megabitsPerSecond: 1000,
+      shared: false,
+    },
+  },
+  {
+    description: '… a device holds a third to two thirds of the model, 256 samples',
+    options: {
+      devices: 16,
+      layers: 48,
+      samples: 256,
+      memoryShare: 0.35,
+      megabitsPerSecond: 1000,
+      shared: false,
+    },
+  },
+  {
+    description: '… and 24 layers are frozen',
+    options: {
+      devices: 16,
+      layers: 48,
+      samples: 256,
+      memoryShare: 0.35,
+      megabitsPerSecond: 1000,
+      shared: false,
+      lowest: 24,
+    },
+  },
+  {
+    description: '… one Wi-Fi channel of 300 Mbit/s',
+    options: {
+      devices: 16,
+      layers: 48,
+      samples: 256,
+      memoryShare: 0.35,
+      megabitsPerSecond: 300,
+      shared: true,
+    },
+  },
+];
+
+/** Three random instances of each kind. */
+export function* largeGaps(clock: () => number): Generator<LargeGap> {
+  for (const { description, options } of large)
+    for (const seed of [1, 2, 3]) {
+      const { workload, cluster } = randomProblem(seededRandom(seed), options);
+      const start = clock();
+      const { gap } = plan([workload], cluster, { peers: [] });
+      yield { description, gap, planSeconds: clock() - start };
+    }
+}
+
+export function tellExactness(result: ExactnessResult): string {
+  const percent = (value: number) => `${(100 * value).toFixed(2)} %`;
+  return [
+    `${result.cases} random problems up to 4 devices × 7 layers (${result.infeasible} without any solution), ` +
+      `${result.placements} placements simulated by brute force`,
+    `exact search:   worse than brute force in ${result.missed}, worst gap ${percent(result.worstGap)}`,
+    `bounded search: worse in ${result.boundedMissed}, mean gap ${percent(result.boundedMeanGap)}, worst ${percent(result.boundedWorstGap)}`,
+  ].join('\n');
+}
+
+export const tellLargeGaps = (gaps: readonly LargeGap[]): string =>
+  formatTable(
+    ['gap to the lower bound', 'three instances', 'planning'],
+    [...new Set(gaps.map(({ description }) => description))].map((description) => {
+      const own = gaps.filter((gap) => gap.description === description);
+      return [
+        description,
+        own.map(({ gap }) => `${(100 * gap).toFixed(1)} %`).join('  '),
+        `${Math.max(...own.map(({ planSeconds }) => planSeconds)).toFixed(1)} s`,
+      ];
+    }),
+  );

@@ -1,0 +1,81 @@
+/** `npm run bench:scheduler`: the comparison, the gaps, the growth of planning time and the charts. */
+import { mkdir, rename, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+
+import { drawCharts } from './charts.js';
+import { compareAll, type Comparison, tellComparison, tellRatios } from './compare.js';
+import { compareWithBruteForce, type LargeGap, largeGaps, tellExactness, tellLargeGaps } from './gaps.js';
+import { type GrowthPoint, measureGrowth, plotGrowth, tellGrowth } from './growth.js';
+import { assumptions } from './jetson-cluster.js';
+import { trainingSettings } from './twelve-tasks.js';
+
+const parts = ['compare', 'gaps', 'growth', 'charts'] as const;
+const { values } = parseArgs({
+  options: {
+    json: { type: 'string' },
+    /** Where drawings go. */
+    out: { type: 'string', default: 'scheduler-charts' },
+    only: { type: 'string', multiple: true },
+    cases: { type: 'string', default: '1000' },
+    seed: { type: 'string', default: '1' },
+  },
+});
+const wrong = (values.only ?? []).find((part) => !(parts as readonly string[]).includes(part));
+if (wrong !== undefined) {
+  console.error(`bench:scheduler: --only ${wrong} is not one of ${parts.join(', ')}`);
+  process.exit(2);
+}
+const wants = (part: (typeof parts)[number]) => (values.only ?? parts).includes(part);
+const clock = () => performance.now() / 1000;
+const results: Record<string, unknown> = { assumptions, trainingSettings };
+
+if (wants('compare')) {
+  console.log('# Twelve tasks on five boards: simulated from published figures and these assumptions');
+  console.log(JSON.stringify(assumptions), JSON.stringify(trainingSettings), '\n');
+  const comparisons: Comparison[] = [];
+  for (const comparison of compareAll()) {
+    comparisons.push(comparison);
+    console.log(`${tellComparison(comparison)}\n`);
+  }
+  console.log(`${tellRatios(comparisons)}\n`);
+  results['comparisons'] = comparisons;
+}
+if (wants('gaps')) {
+  console.log('# How good the plans are');
+  const exactness = compareWithBruteForce(Number(values.cases), Number(values.seed));
+  console.log(`${tellExactness(exactness)}\n`);
+  const gaps: LargeGap[] = [...largeGaps(clock)];
+  console.log(`${tellLargeGaps(gaps)}\n`);
+  results['exactness'] = exactness;
+  results['largeGaps'] = gaps;
+}
+if (wants('growth')) {
+  console.log('# Planning and simulation times on this machine');
+  const points: GrowthPoint[] = [...measureGrowth(clock)];
+  console.log(`${tellGrowth(points)}\n`);
+  results['growth'] = points;
+  await write('growth.svg', await plotGrowth(points));
+}
+if (wants('charts')) {
+  console.log('# One step of two sibling tasks on three boards (simulated)');
+  for (const { name, svg, text, stepSeconds } of drawCharts()) {
+    console.log(
+      `${text}\n${name}: ${(1000 * stepSeconds).toFixed(0)} ms per step of both tasks, once the pipeline is full\n`,
+    );
+    await write(`${name.toLowerCase()}.svg`, svg);
+    results[`chart ${name}`] = { stepSeconds };
+  }
+}
+if (values.json !== undefined) await writeWhole(values.json, `${JSON.stringify(results, null, 2)}\n`);
+
+async function write(name: string, content: string): Promise<void> {
+  await mkdir(values.out, { recursive: true });
+  await writeWhole(join(values.out, name), content);
+  console.log(`wrote ${join(values.out, name)}`);
+}
+
+async function writeWhole(path: string, content: string): Promise<void> {
+  await writeFile(`${path}.part`, content, { flush: true });
+  await rename(`${path}.part`, path);
+}

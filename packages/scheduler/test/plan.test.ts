@@ -1,0 +1,479 @@
+import { describe, expect, test } from '@jest/globals';
+import {
+  type Cluster,
+  describePlacement,
+  type LayerCost,
+  openCostModel,
+  peers,
+  plan,
+  type Plan,
+  type PlannedSegment,
+  scheduleOf,
+  simulate,
+  tellPlan,
+  tuneStrategy,
+  validateSchedule,
+  wavesOf,
+  type Workload,
+} from '@contextlora/scheduler';
+import fc from 'fast-check';
+import { arbitraryCluster, arbitraryTask, cluster, device, equalLayers, layer, segment, task } from './problems.js';
+
+const sweeps = 25;
+
+const segmentsOf = ({ waves }: Plan): PlannedSegment[] => waves.flatMap(({ lanes }) => lanes.flatMap(({ segments }) => segments));
+
+/** Layers of which those below `lowest` are frozen; every byte count is set, so that everything costs something. */
+const layersFrom = (lowest: number, count = 6, more: Partial<LayerCost> = {}): LayerCost[] =>
+  Array.from({ length: count }, (_, i) =>
+    layer({
+      inputFlops: i > lowest ? 1 : 0,
+      weightFlops: i >= lowest ? 0.25 : 0,
+      parameterBytes: 4,
+      gradientBytes: i >= lowest ? 0.5 : 0,
+      optimizerBytes: i >= lowest ? 1 : 0,
+      outputBytes: 0.25,
+      ...more,
+    }),
+  );
+
+/** Tasks in a random order of dependence, over unequal devices. */
+const arbitraryPlan = (most: number, free = false): fc.Arbitrary<{ workloads: Workload[]; on: Cluster }> =>
+  fc
+    .record({ tasks: fc.integer({ min: 1, max: most }), layers: fc.integer({ min: 1, max: 4 }), devices: fc.integer({ min: 1, max: 3 }) })
+    .chain(({ tasks, layers, devices }) =>
+      fc.record({
+        workloads: fc
+          .tuple(
+            fc.tuple(...Array.from({ length: tasks }, (_, i) => arbitraryTask(`t${i}`, layers, 4))),
+            fc.array(fc.record({ steps: fc.integer({ min: 1, max: 8 }), epochs: fc.integer({ min: 1, max: 3 }), parents: fc.nat(7) }), {
+              minLength: tasks,
+              maxLength: tasks,
+            }),
+          )
+          .map(([all, times]) =>
+            all.map((one, i): Workload => ({
+              ...one,
+              layers: free ? one.layers.map((each) => ({ ...each, parameterBytes: 0, optimizerBytes: 0 })) : one.layers,
+              steps: times[i]!.steps,
+              epochs: times[i]!.epochs,
+              dependsOn: all.slice(0, i).flatMap(({ name }, bit) => (times[i]!.parents & (1 << bit) ? [name] : [])),
+            })),
+          ),
+        on: arbitraryCluster(devices),
+      }),
+    );
+
+describe('waves', () => {
+  test('hold siblings, one wave after the latest task they wait for, in the order of the input', () => {
+    const one = (name: string, ...dependsOn: string[]) => task(equalLayers(1, 1, 1), 1, { name, dependsOn });
+    expect(
+      wavesOf([one('strategy', 'vehicle', 'road'), one('vehicle'), one('weather'), one('road', 'weather'), one('last', 'strategy')]),
+    ).toEqual([['vehicle', 'weather'], ['road'], ['strategy'], ['last']]);
+  });
+
+  test('of a plan keep every dependency, and every task has its steps', () => {
+    fc.assert(
+      fc.property(arbitraryPlan(4), ({ workloads, on }) => {
+        const found = plan(workloads, on, { peers: [], exactDevices: 0 });
+        const waveOf = new Map(found.waves.flatMap(({ tasks }, index) => tasks.map((name) => [name, index] as const)));
+        expect([...waveOf.keys()].sort()).toEqual(workloads.map(({ name }) => name).sort());
+        for (const { name, steps, dependsOn } of workloads) {
+          for (const parent of dependsOn!) expect(waveOf.get(parent)!).toBeLessThan(waveOf.get(name)!);
+          const rounds = segmentsOf(found).reduce((sum, one) => sum + (one.tasks.includes(name) ? one.rounds : 0), 0);
+          expect(rounds).toBe(steps);
+        }
+      }),
+      { numRuns: sweeps },
+    );
+  });
+
+  test('train siblings together where that fills bubbles, and apart or in turn when they may not', () => {
+    // One pipeline over two devices, because neither holds the model alone; a step of one micro-batch drains it.
+    const devices = [0, 1].map((i) => device(`d${i}`, { memoryBytes: 26 }));
+    const siblings = ['a', 'b'].map((name) => task(layersFrom(0, 6), 1, { name, steps: 20 }));
+    const together = plan(siblings, cluster(devices));
+    expect(together.waves.map(({ tasks }) => tasks)).toEqual([['a', 'b']]);
+    expect(segmentsOf(together).map(({ tasks }) => tasks)).toEqual([['a', 'b']]);
+    const inTurn = plan(siblings, cluster(devices), { siblings: false });
+    expect(segmentsOf(inTurn).map(({ tasks }) => tasks)).toEqual([['a'], ['b']]);
+    expect(together.totalSeconds).toBeLessThan(inTurn.totalSeconds);
+    expect(together.explanation.segments[0]!.rejected.map(({ description }) => description).join()).toMatch(/one after the other/);
+  });
+
+  test('train siblings apart, each on a device of its own, where that is best', () => {
+    // The network is so slow that devices had better not talk.
+    const siblings = ['a', 'b'].map((name) => task(layersFrom(0, 2), 4, { name, steps: 20 }));
+    const found = plan(siblings, cluster(2, { bytesPerSecond: 0.01 }));
+    expect(found.waves).toHaveLength(1);
+    expect(found.waves[0]!.lanes).toHaveLength(2);
+    expect(new Set(segmentsOf(found).map(({ placement }) => placement.stages[0]!.members[0]!.device))).toEqual(new Set(['d0', 'd1']));
+    expect(found.totalSeconds).toBeCloseTo(20 * 4 * (2 + 1 + 0.5), 6);
+  });
+
+  test('are no slower with siblings than without', () => {
+    fc.assert(
+      fc.property(arbitraryPlan(3, true), ({ workloads, on }) => {
+        const options = { cache: false, peers: [] };
+        const apart = plan(workloads, on, { ...options, siblings: false }).totalSeconds;
+        expect(plan(workloads, on, options).totalSeconds).toBeLessThanOrEqual(apart * (1 + 1e-9));
+      }),
+      { numRuns: sweeps },
+    );
+  });
+});
+
+describe('a plan is never worse', () => {
+  /** What a strategy takes for all tasks, one after the other, each tuned alone. */
+  const peerSeconds = (workloads: readonly Workload[], on: Cluster, strategy: (typeof peers)[number]) =>
+    workloads.reduce((sum, workload) => {
+      const { samples, steps = 1 } = workload;
+      const microbatches = [1, 2, 4, 8, 16, 32].filter((count) => count < samples);
+      const problem = segment(openCostModel([workload], on), { rounds: steps, microbatches: [...microbatches, samples] });
+      return sum + (tuneStrategy(strategy, problem)?.totalSeconds ?? Infinity);
+    }, 0);
+
+  test.each(peers)('than $name tuned alone', (strategy) => {
+    fc.assert(
+      fc.property(fc.oneof(arbitraryPlan(1), arbitraryPlan(3, true)), ({ workloads, on }) => {
+        const found = plan(workloads, on);
+        expect(found.totalSeconds).toBeLessThanOrEqual(peerSeconds(workloads, on, strategy) * (1 + 1e-9));
+      }),
+      { numRuns: Math.ceil(sweeps / 3) },
+    );
+  });
+
+  test('than the peers on a cluster too large for the exact search', () => {
+    const devices = Array.from({ length: 9 }, (_, i) => device(`d${i}`, { flopsPerSecond: 1 + (i % 4), memoryBytes: 40 }));
+    const on = cluster(devices, { bytesPerSecond: 4, medium: 'air', latencySeconds: 0.01 });
+    const workloads = [task(layersFrom(4, 14), 8, { steps: 10 })];
+    const found = plan(workloads, on);
+    expect(found.search).toBe('bounded');
+    for (const strategy of peers) expect(found.totalSeconds).toBeLessThanOrEqual(peerSeconds(workloads, on, strategy) * (1 + 1e-9));
+  });
+
+  test('with re-cutting than without, whatever moving costs', () => {
+    fc.assert(
+      fc.property(arbitraryPlan(4), ({ workloads, on }) => {
+        // One task after the other, so that the cut may follow the tasks.
+        const inTurn = workloads.map((one, i) => ({ ...one, dependsOn: i > 0 ? [workloads[i - 1]!.name] : [] }));
+        const options = { peers: [], cache: false };
+        const fixed = plan(inTurn, on, { ...options, recut: false });
+        expect(plan(inTurn, on, { ...options, recut: true }).totalSeconds).toBeLessThanOrEqual(fixed.totalSeconds * (1 + 1e-9));
+      }),
+      { numRuns: 3 * sweeps },
+    );
+  });
+
+  test('with the activation cache than without', () => {
+    fc.assert(
+      fc.property(arbitraryPlan(2), ({ workloads, on }) => {
+        const options = { peers: [] };
+        const without = plan(workloads, on, { ...options, cache: false });
+        expect(plan(workloads, on, options).totalSeconds).toBeLessThanOrEqual(without.totalSeconds * (1 + 1e-9));
+      }),
+      { numRuns: 3 * sweeps },
+    );
+  });
+
+  test('than its lower bound allows, with a gap that says how close it is', () => {
+    fc.assert(
+      fc.property(arbitraryPlan(3), ({ workloads, on }) => {
+        const found = plan(workloads, on);
+        expect(found.lowerBoundSeconds).toBeLessThanOrEqual(found.totalSeconds * (1 + 1e-9));
+        expect(found.gap).toBeCloseTo(found.totalSeconds / found.lowerBoundSeconds - 1, 9);
+        for (const one of segmentsOf(found)) expect(one.lowerBoundSeconds).toBeLessThanOrEqual(one.totalSeconds * (1 + 1e-9));
+      }),
+      { numRuns: sweeps },
+    );
+  });
+
+  test('than its lower bound when a peer splits single layers or their parameters', () => {
+    // One sample, one layer, a network that costs nothing: tensor parallelism halves what no pipeline can.
+    const found = plan([task([layer({ inputFlops: 0, weightFlops: 1, gradientBytes: 1, outputBytes: 1 })], 1)], cluster(2));
+    expect(found.lowerBoundSeconds).toBeLessThanOrEqual(found.totalSeconds * (1 + 1e-9));
+    expect(found.gap).toBeGreaterThanOrEqual(-1e-9);
+  });
+});
+
+describe('moves', () => {
+  // The first task trains everything, the second only the uppermost layers: their best cuts differ.
+  const workloads = (steps: number, parameterBytes = 4) => [
+    task(layersFrom(0, 12, { parameterBytes, outputBytes: 0 }), 8, { name: 'a', steps }),
+    task(layersFrom(9, 12, { parameterBytes, outputBytes: 0 }), 8, { name: 'b', steps, dependsOn: ['a'] }),
+  ];
+  const on = cluster(
+    Array.from({ length: 3 }, (_, i) => device(`d${i}`, { memoryBytes: 50 })),
+    { bytesPerSecond: 1 },
+  );
+  const options = { peers: [], groupLimit: 1, exactLayers: 12 };
+
+  test('are paid: the total is all segments and all moves', () => {
+    fc.assert(
+      fc.property(arbitraryPlan(4), ({ workloads: drawn, on: drawnOn }) => {
+        const found = plan(drawn, drawnOn, { peers: [] });
+        let seconds = 0;
+        for (const { lanes, seconds: wave } of found.waves) {
+          const slowest = Math.max(
+            ...lanes.map(({ segments }) => segments.reduce((sum, one) => sum + one.totalSeconds + one.moveSeconds, 0)),
+          );
+          expect(wave).toBeCloseTo(slowest, 9);
+          seconds += wave;
+        }
+        expect(found.totalSeconds).toBeCloseTo(seconds, 6);
+        const bytes = segmentsOf(found).reduce((sum, one) => sum + one.bytesPerStep * one.rounds + one.moveBytes, 0);
+        expect(found.totalBytes).toBeCloseTo(bytes, 6);
+        expect(segmentsOf(found)[0]!.moveBytes).toBe(0);
+      }),
+      { numRuns: sweeps },
+    );
+  });
+
+  test('are of the layers that a device did not hold before, by the byte', () => {
+    const [first, second] = segmentsOf(plan(workloads(100), on, options));
+    const held = new Map(first!.placement.stages.map(({ start, end, members }) => [members[0]!.device, [start, end]]));
+    let layers = 0;
+    let slowest = 0;
+    for (const { start, end, members } of second!.placement.stages) {
+      const [from, to] = held.get(members[0]!.device) ?? [0, 0];
+      let own = 0;
+      for (let at = start; at < end; at++) if (at < from! || at >= to!) own += 1;
+      layers += own;
+      slowest = Math.max(slowest, own);
+    }
+    expect(layers).toBeGreaterThan(0);
+    expect(second!.moveBytes).toBe(4 * layers);
+    expect(second!.moveSeconds).toBe(4 * slowest);
+  });
+
+  test('are made only where they pay', () => {
+    const cuts = (found: Plan) => segmentsOf(found).map(({ placement }) => describePlacement(placement).replace(/;.*/, ''));
+    const many = cuts(plan(workloads(100), on, options));
+    expect(many[0]).not.toBe(many[1]);
+    // The outputs have no bytes, so that the network matters to moves alone.
+    const slow = { ...on, links: on.links.map((link) => ({ ...link, bytesPerSecond: 1e-3 })) };
+    const [once, then] = cuts(plan(workloads(1), slow, options));
+    expect(then).toBe(once);
+    const fixed = plan(workloads(100), on, { ...options, recut: false });
+    expect(new Set(cuts(fixed)).size).toBe(1);
+    expect(segmentsOf(fixed).every(({ moveBytes }) => moveBytes === 0)).toBe(true);
+  });
+});
+
+describe('the activation cache', () => {
+  const workload = (epochs: number, steps = 30) => task(layersFrom(4, 6), 4, { epochs, steps });
+
+  test('takes the frozen prefix’s work away from the second epoch on', () => {
+    const found = plan([workload(3)], cluster(1));
+    const [write, read] = segmentsOf(found);
+    expect([write!.rounds, read!.rounds]).toEqual([10, 20]);
+    expect([write!.cache, read!.cache]).toEqual([{ t: 'write' }, { t: 'read' }]);
+    // Six forwards, one input gradient and two weight gradients of a quarter; then two forwards.
+    expect(write!.stepSeconds).toBeCloseTo(4 * (6 + 1 + 0.5), 9);
+    expect(read!.stepSeconds).toBeCloseTo(4 * (2 + 1 + 0.5), 9);
+    expect(found.totalSeconds).toBeCloseTo(10 * 30 + 20 * 14, 6);
+  });
+
+  test('is left out in a single epoch, when it is not wanted, where nothing is frozen and where it does not fit', () => {
+    const caches = (found: Plan) => segmentsOf(found).flatMap(({ cache }) => Object.values(cache));
+    expect(caches(plan([workload(1)], cluster(1)))).toEqual([]);
+    expect(caches(plan([workload(3)], cluster(1), { cache: false }))).toEqual([]);
+    expect(caches(plan([task(layersFrom(0, 6), 4, { epochs: 3, steps: 30 })], cluster(1)))).toEqual([]);
+    // 10 steps of 4 samples of a quarter byte.
+    expect(caches(plan([workload(3)], cluster([device('d0', { storageBytes: 10 })])))).toEqual(['write', 'read']);
+    expect(caches(plan([workload(3)], cluster([device('d0', { storageBytes: 9.99 })])))).toEqual([]);
+    // Storage so slow that computing again is quicker.
+    expect(caches(plan([workload(3)], cluster([device('d0', { storageBytesPerSecond: 0.01 })])))).toEqual([]);
+  });
+
+  test('lets no device but those from the lowest trained layer on work for a prefix that is read', () => {
+    fc.assert(
+      fc.property(arbitraryPlan(1), ({ workloads, on }) => {
+        const found = plan(workloads, on, { peers: [] });
+        const lowest = workloads[0]!.layers.findIndex(({ inputFlops, weightFlops }) => inputFlops + weightFlops > 0);
+        for (const { cache, placement } of segmentsOf(found))
+          if (cache['t0'] === 'read') expect(placement.stages[0]!.end).toBeGreaterThan(lowest);
+      }),
+      { numRuns: 3 * sweeps },
+    );
+  });
+});
+
+describe('a plan', () => {
+  test('is deterministic and plain JSON', () => {
+    fc.assert(
+      fc.property(arbitraryPlan(3), ({ workloads, on }) => {
+        const found = plan(workloads, on);
+        expect(JSON.parse(JSON.stringify(found))).toEqual(found);
+        expect(JSON.stringify(plan(structuredClone(workloads), structuredClone(on)))).toBe(JSON.stringify(found));
+        expect(tellPlan(JSON.parse(JSON.stringify(found)) as Plan)).toBe(tellPlan(found));
+      }),
+      { numRuns: sweeps },
+    );
+  });
+
+  test('does not change what it is given', () => {
+    const workloads = [task(layersFrom(2), 4, { steps: 4, epochs: 2 })];
+    const on = cluster(2);
+    const before = JSON.stringify([workloads, on]);
+    plan(workloads, on);
+    expect(JSON.stringify([workloads, on])).toBe(before);
+  });
+
+  const agrees = (found: Plan, workloads: readonly Workload[], on: Cluster) => {
+    for (const [index, one] of segmentsOf(found).entries()) {
+      const { schedule, workloads: active } = scheduleOf(found, workloads, on, { segment: index, steps: 4 });
+      expect(schedule.steps).toBe(Math.min(4, one.rounds));
+      expect(validateSchedule(openCostModel(active, on), schedule)).toEqual([]);
+      const timeline = simulate(schedule, active, on);
+      for (const { device: id, peakMemoryBytes } of timeline.devices) expect(peakMemoryBytes).toBe(one.peakMemoryBytes[id]);
+      const lowest = active[0]!.layers.findIndex(({ inputFlops, weightFlops }) => inputFlops + weightFlops > 0);
+      if (active.length > 1 || lowest < 0 || lowest >= one.placement.stages[0]!.end) continue;
+      const single = simulate(scheduleOf(found, workloads, on, { segment: index }).schedule, active, on);
+      expect(single.makespanSeconds).toBeCloseTo(one.stepSeconds, 9);
+      expect(single.bytes).toBeCloseTo(one.bytesPerStep, 9);
+      expect(timeline.makespanSeconds).toBeLessThanOrEqual(schedule.steps * one.stepSeconds * (1 + 1e-9));
+    }
+  };
+
+  test('is what the simulator plays, segment by segment', () => {
+    fc.assert(
+      fc.property(arbitraryPlan(3), ({ workloads, on }) => {
+        agrees(plan(workloads, on, { peers: [] }), workloads, on);
+      }),
+      { numRuns: 2 * sweeps },
+    );
+  });
+
+  test('counts a step as what one more step takes, not as the whole of a first one', () => {
+    // d1 computes its long weight gradient while d0 is already at the next step.
+    const layers = [
+      layer({ inputFlops: 0, weightFlops: 1, parameterBytes: 10 }),
+      layer({ parameterBytes: 10 }),
+      layer({ weightFlops: 3, parameterBytes: 10 }),
+    ];
+    const workloads = [task(layers, 1, { steps: 100 })];
+    const on = cluster([device('d0', { memoryBytes: 25 }), device('d1', { memoryBytes: 25 })]);
+    const found = plan(workloads, on, { peers: [], groupLimit: 1 });
+    const { schedule, workloads: active } = scheduleOf(found, workloads, on, { steps: 100 });
+    expect(found.totalSeconds / simulate(schedule, active, on).makespanSeconds).toBeCloseTo(1, 2);
+  });
+
+  test('is what the simulator plays when a peer’s placement was taken over, its exchanges included', () => {
+    const workloads = [task([layer({ inputFlops: 0, weightFlops: 1, gradientBytes: 1, outputBytes: 1 })], 1)];
+    const on = cluster(2, { bytesPerSecond: 8 });
+    const found = plan(workloads, on);
+    expect(segmentsOf(found)[0]!.strategy).toMatch(/JORA/);
+    agrees(found, workloads, on);
+  });
+
+  test('is what the simulator plays when memory is kept in reserve', () => {
+    const layers = layersFrom(0, 4, { activationBytes: 3 });
+    const on = cluster([device('d0', { memoryBytes: 30 }), device('d1', { memoryBytes: 30 })]);
+    const workloads = [task(layers, 8)];
+    const found = plan(workloads, on, { memoryReserve: 0.3, peers: [], groupLimit: 1, microbatches: [8] });
+    for (const { peakMemoryBytes } of segmentsOf(found)) for (const bytes of Object.values(peakMemoryBytes)) expect(bytes).toBeLessThanOrEqual(21);
+    agrees(found, workloads, on);
+  });
+
+  test('has only the segments it has', () => {
+    const workloads = [task(layersFrom(0), 2)];
+    const found = plan(workloads, cluster(1));
+    expect(() => scheduleOf(found, workloads, cluster(1), { segment: 1 })).toThrow(/the plan has 1 segments, got 1/);
+  });
+
+  test('minimises energy when it is asked to', () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 3 }).chain((devices) => fc.tuple(arbitraryTask('t', 3, 4), arbitraryCluster(devices, { power: true }))),
+        ([workload, on]) => {
+          const energy = plan([workload], on, { objective: 'energy', peers: [] });
+          const time = plan([workload], on, { peers: [] });
+          expect(energy.totalJoules!).toBeLessThanOrEqual(time.totalJoules! * (1 + 1e-9));
+          expect(time.totalSeconds).toBeLessThanOrEqual(energy.totalSeconds * (1 + 1e-9));
+        },
+      ),
+      { numRuns: sweeps },
+    );
+  });
+});
+
+describe('the explanation', () => {
+  test('names each unused device and why', () => {
+    const on = {
+      devices: [
+        device('main', { memoryBytes: 1000 }),
+        device('tiny', { memoryBytes: 3 }),
+        device('island', { memoryBytes: 1000, flopsPerSecond: 0.5 }),
+        device('slow', { memoryBytes: 1000, flopsPerSecond: 0.01 }),
+      ],
+      links: [{ from: 'main', to: 'slow', bytesPerSecond: 1, latencySeconds: 0 }, { from: 'main', to: 'tiny', bytesPerSecond: 1, latencySeconds: 0 }],
+    };
+    const found = plan([task(layersFrom(0), 4)], on);
+    const { unused, devices, binding } = found.explanation.segments[0]!;
+    expect(devices.map(({ device: id }) => id)).toEqual(['main']);
+    expect(unused.map(({ device: id, reason }) => [id, reason])).toEqual([
+      ['tiny', 'memory'],
+      ['island', 'unreachable'],
+      ['slow', 'slower'],
+    ]);
+    const slower = unused.find(({ reason }) => reason === 'slower')!;
+    if (slower.ratio !== undefined) expect(slower.ratio).toBeGreaterThanOrEqual(1);
+    expect(binding).toMatchObject({ kind: 'device', name: 'main' });
+    expect(binding.reached).toBeCloseTo(1, 9);
+    const told = tellPlan(found);
+    expect(told).toMatch(/tiny is not used: it cannot hold a single layer/);
+    expect(told).toMatch(/island is not used: no link leads to it/);
+    expect(told).toMatch(/slow is not used: (the best placement with it takes|no placement with it)/);
+    expect(told).toMatch(/bound by the computing of main, reached to 100 %/);
+  });
+
+  test('accounts for every device of every segment, and rejects nothing better than what it chose', () => {
+    fc.assert(
+      fc.property(arbitraryPlan(1), ({ workloads, on }) => {
+        const found = plan(workloads, on);
+        const all = segmentsOf(found);
+        expect(found.explanation.segments).toHaveLength(all.length);
+        for (const [index, { devices, unused, binding }] of found.explanation.segments.entries()) {
+          const used = all[index]!.placement.stages.flatMap(({ members }) => members.map((member) => member.device));
+          expect(devices.map(({ device: id }) => id).sort()).toEqual([...used].sort());
+          expect([...used, ...unused.map(({ device: id }) => id)].sort()).toEqual(on.devices.map(({ id }) => id).sort());
+          for (const { idleFraction } of devices) {
+            expect(idleFraction).toBeGreaterThanOrEqual(-1e-12);
+            expect(idleFraction).toBeLessThanOrEqual(1);
+          }
+          expect(binding.reached).toBeLessThanOrEqual(1 + 1e-9);
+          const told = tellPlan(found);
+          for (const { device: id } of unused) expect(told).toContain(`${id} is not used`);
+        }
+      }),
+      { numRuns: sweeps },
+    );
+  });
+
+  test('gives ratios of 1 or more for what was rejected, where the cut is chosen for its own sake', () => {
+    fc.assert(
+      fc.property(arbitraryPlan(1), ({ workloads, on }) => {
+        const single = workloads.map((one) => ({ ...one, epochs: 1 }));
+        for (const { rejected, unused } of plan(single, on).explanation.segments) {
+          for (const { ratio } of rejected) expect(ratio).toBeGreaterThanOrEqual(1 - 1e-9);
+          for (const { ratio } of unused) if (ratio !== undefined) expect(ratio).toBeGreaterThanOrEqual(1 - 1e-9);
+        }
+      }),
+      { numRuns: sweeps },
+    );
+  });
+
+  test('describes a placement in words', () => {
+    expect(
+      describePlacement({
+        tasks: ['t'],
+        microbatches: 1,
+        stages: [
+          { start: 0, end: 8, members: [{ device: 'nano', share: 0.5 }, { device: 'tx2', share: 0.5 }] },
+          { start: 8, end: 9, members: [{ device: 'orin', share: 1 }] },
+        ],
+      }),
+    ).toMatch(/layers? 0–7 on nano \+ tx2 \| layers? 8.* on orin; 1 micro-batch$/);
+  });
+});
