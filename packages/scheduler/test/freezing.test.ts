@@ -33,7 +33,8 @@ describe('a frozen prefix', () => {
               instructions.filter((one) => one.task === name && one.type === type).length;
             const owes = lowest >= 0 && lowest < end;
             expect(counts('backwardInput')).toBe(owes ? counts('forward') : 0);
-            if (!owes) expect(counts('backwardWeight') + counts('update') + counts('receiveGradient')).toBe(0);
+            if (!owes)
+              expect(counts('backwardWeight') + counts('update') + counts('receiveGradient')).toBe(0);
           }
         }
       }),
@@ -53,7 +54,11 @@ describe('a frozen prefix', () => {
               schedule.programs
                 .filter((program) => program.stage === at)
                 .flatMap(({ instructions }) => instructions)
-                .reduce((sum, one) => (one.task === name && one.type === type && 'samples' in one ? sum + one.samples : sum), 0);
+                .reduce(
+                  (sum, one) =>
+                    one.task === name && one.type === type && 'samples' in one ? sum + one.samples : sum,
+                  0,
+                );
             const all = problem.workloads.find((one) => one.name === name)!.samples;
             const crosses = lowest >= 0 && lowest < start;
             expect(samples('sendActivation', stage - 1)).toBe(all);
@@ -126,14 +131,17 @@ describe('a frozen stage above the lowest trained one', () => {
     const costs = openCostModel([task(layers, 3)], cluster(3));
     const schedule = buildSchedule(costs, [chain([1, 2, 3], 3)], { policy, steps: 3 });
     const forwardsOf = (program: number) =>
-      schedule.programs[program]!.instructions.filter(({ type }) => type === 'forward').map(({ step }) => step);
+      schedule.programs[program]!.instructions.filter(({ type }) => type === 'forward').map(
+        ({ step }) => step,
+      );
     for (const program of [0, 1, 2]) expect(forwardsOf(program)).toEqual([0, 0, 0, 1, 1, 1, 2, 2, 2]);
   });
 });
 
 describe('the re-cut table', () => {
   const cuts: number[][] = [];
-  for (let a = 1; a < 10; a++) for (let b = a + 1; b < 11; b++) for (let c = b + 1; c < 12; c++) cuts.push([a, b, c, 12]);
+  for (let a = 1; a < 10; a++)
+    for (let b = a + 1; b < 11; b++) for (let c = b + 1; c < 12; c++) cuts.push([a, b, c, 12]);
 
   const secondsOf = (k: number, m: number, ends: readonly number[], weightFlops = 0) => {
     const layers = frozenBelow(12, k).map((one) => ({ ...one, weightFlops }));
@@ -180,18 +188,30 @@ describe('a frozen first stage in ContextGear', () => {
     [2, 2], // the frozen stage is the busiest, at 2 seconds a micro-batch
     [3, 3],
     [1, 2], // the trained one is, at forward + weight gradient
-  ])('of %i seconds a micro-batch runs ahead, so a step takes as long as the busiest stage: %i each', (forward, period) => {
-    const two = [layer({ inputFlops: 0, forwardFlops: forward }), layer({ inputFlops: 0, weightFlops: 1 })];
-    const costs = openCostModel([task(two, 4)], cluster(2));
-    const steps = 6;
-    const schedule = buildSchedule(costs, [chain([1, 2], 4)], { policy: contextGear, steps });
-    expect(validateSchedule(costs, schedule)).toEqual([]);
-    const ends = simulateWith(costs, schedule).stepEndSeconds[0]!;
-    for (let step = 1; step < steps; step++) expect(ends[step]! - ends[step - 1]!).toBeCloseTo(4 * period, 9);
-  });
+  ])(
+    'of %i seconds a micro-batch runs ahead, so a step takes as long as the busiest stage: %i each',
+    (forward, period) => {
+      const two = [layer({ inputFlops: 0, forwardFlops: forward }), layer({ inputFlops: 0, weightFlops: 1 })];
+      const costs = openCostModel([task(two, 4)], cluster(2));
+      const steps = 6;
+      const schedule = buildSchedule(costs, [chain([1, 2], 4)], { policy: contextGear, steps });
+      expect(validateSchedule(costs, schedule)).toEqual([]);
+      const ends = simulateWith(costs, schedule).stepEndSeconds[0]!;
+      for (let step = 1; step < steps; step++)
+        expect(ends[step]! - ends[step - 1]!).toBeCloseTo(4 * period, 9);
+    },
+  );
 
   test('starts the next step while the trained stage still works on this one, and waits only for its buffers', () => {
-    const costs = openCostModel([task(layers.slice(0, 2).map((one, i) => (i === 0 ? { ...one, forwardFlops: 0.5 } : one)), 4)], cluster(2));
+    const costs = openCostModel(
+      [
+        task(
+          layers.slice(0, 2).map((one, i) => (i === 0 ? { ...one, forwardFlops: 0.5 } : one)),
+          4,
+        ),
+      ],
+      cluster(2),
+    );
     const run = (window: number) => {
       const schedule = buildSchedule(costs, [chain([1, 2], 4)], { policy: contextGear, steps: 2, window });
       const { spans } = simulateWith(costs, schedule);

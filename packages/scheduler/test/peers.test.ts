@@ -28,7 +28,16 @@ import {
   zero3,
 } from '@contextlora/scheduler';
 import fc from 'fast-check';
-import { arbitraryCluster, arbitraryTask, cluster, device, equalLayers, layer, segment, task } from './problems.js';
+import {
+  arbitraryCluster,
+  arbitraryTask,
+  cluster,
+  device,
+  equalLayers,
+  layer,
+  segment,
+  task,
+} from './problems.js';
 
 const sweeps = 60;
 
@@ -45,18 +54,27 @@ const layersOf = (frozen: number, count = 8): LayerCost[] =>
       outputBytes: 3,
     }),
   );
-const problemOf = (layers: readonly LayerCost[], samples: number, devices = 4, more: Partial<SegmentProblem> = {}) =>
-  segment(openCostModel([task(layers, samples)], cluster(devices, { bytesPerSecond: 100 })), more);
-const scheduleOf = ({ costs, window }: SegmentProblem, { placement, policies, passes = [] }: StrategyCandidate) =>
+const problemOf = (
+  layers: readonly LayerCost[],
+  samples: number,
+  devices = 4,
+  more: Partial<SegmentProblem> = {},
+) => segment(openCostModel([task(layers, samples)], cluster(devices, { bytesPerSecond: 100 })), more);
+type Candidate = StrategyCandidate & { readonly passes: NonNullable<Strategy['passes']> };
+const scheduleOf = ({ costs, window }: SegmentProblem, { placement, policies, passes }: Candidate) =>
   buildSchedule(costs, [placement], { policy: policies[0]!, window, passes });
-const candidates = (strategy: Strategy, problem: SegmentProblem) => [...strategy.candidates(problem)];
-const collectivesOf = (problem: SegmentProblem, candidate: StrategyCandidate) =>
+/** With what the strategy sends beyond activations and gradients. */
+const candidates = (strategy: Strategy, problem: SegmentProblem): Candidate[] =>
+  [...strategy.candidates(problem)].map((one) => ({ ...one, passes: strategy.passes ?? [] }));
+const collectivesOf = (problem: SegmentProblem, candidate: Candidate) =>
   scheduleOf(problem, candidate).programs.map(({ instructions }) =>
     instructions.filter((one): one is CollectiveInstruction => one.type === 'collective'),
   );
-const withDevices = (all: readonly StrategyCandidate[], count: number) =>
-  all.filter(({ placement }) => placement.stages.reduce((sum, { members }) => sum + members.length, 0) === count);
-const cutsOf = ({ placement }: StrategyCandidate) => placement.stages.map(({ start, end }) => end - start);
+const withDevices = (all: readonly Candidate[], count: number) =>
+  all.filter(
+    ({ placement }) => placement.stages.reduce((sum, { members }) => sum + members.length, 0) === count,
+  );
+const cutsOf = ({ placement }: Candidate) => placement.stages.map(({ start, end }) => end - start);
 /** Bytes a member sends for an exchange in a ring. */
 const sentOf = ({ operation, bytes, members }: CollectiveInstruction) =>
   ((operation === 'allReduce' ? 2 : 1) * (members.length - 1) * bytes) / members.length;
@@ -71,9 +89,16 @@ describe.each([zero1, zero2])('$name', (strategy) => {
       const schedule = scheduleOf(problem, candidate);
       expect(validateSchedule(problem.costs, schedule)).toEqual([]);
       for (const collectives of collectivesOf(problem, candidate)) {
-        expect(collectives.reduce((sum, one) => sum + sentOf(one), 0)).toBeCloseTo((2 * (count - 1) * 8 * 4) / count, 9);
+        expect(collectives.reduce((sum, one) => sum + sentOf(one), 0)).toBeCloseTo(
+          (2 * (count - 1) * 8 * 4) / count,
+          9,
+        );
       }
-      const found = assessPlacement({ ...problem, policies: candidate.policies }, candidate.placement, candidate.passes)!;
+      const found = assessPlacement(
+        { ...problem, policies: candidate.policies },
+        candidate.placement,
+        candidate.passes,
+      )!;
       expect(found.bytesPerStep).toBeCloseTo(2 * (count - 1) * 8 * 4, 9);
     }
   });
@@ -96,28 +121,33 @@ describe.each([zero1, zero2])('$name', (strategy) => {
 });
 
 describe('ZeRO-3', () => {
-  test.each([0, 3, 7])('gathers the base for each forward, and above %i frozen layers for each backward again', (frozen) => {
-    const problem = problemOf(layersOf(frozen), 16, 4, { microbatches: [1, 2, 4] });
-    for (const candidate of candidates(zero3, problem)) {
-      const count = candidate.placement.stages[0]!.members.length;
-      const { microbatches } = candidate.placement;
-      const all = collectivesOf(problem, candidate);
-      for (const collectives of all) {
-        const gathers = collectives.filter(({ operation }) => operation === 'allGather');
-        const reduces = collectives.filter(({ operation }) => operation === 'allReduce');
-        expect(gathers).toHaveLength(2 * microbatches);
-        expect(gathers.reduce((sum, { bytes }) => sum + bytes, 0)).toBe(microbatches * (800 + 100 * (8 - frozen)));
-        expect(gathers.reduce((sum, one) => sum + sentOf(one), 0)).toBeCloseTo(
-          (microbatches * (800 + 100 * (8 - frozen)) * (count - 1)) / count,
-          9,
-        );
-        expect(reduces.reduce((sum, { bytes }) => sum + bytes, 0)).toBe(4 * (8 - frozen));
+  test.each([0, 3, 7])(
+    'gathers the base for each forward, and above %i frozen layers for each backward again',
+    (frozen) => {
+      const problem = problemOf(layersOf(frozen), 16, 4, { microbatches: [1, 2, 4] });
+      for (const candidate of candidates(zero3, problem)) {
+        const count = candidate.placement.stages[0]!.members.length;
+        const { microbatches } = candidate.placement;
+        const all = collectivesOf(problem, candidate);
+        for (const collectives of all) {
+          const gathers = collectives.filter(({ operation }) => operation === 'allGather');
+          const reduces = collectives.filter(({ operation }) => operation === 'allReduce');
+          expect(gathers).toHaveLength(2 * microbatches);
+          expect(gathers.reduce((sum, { bytes }) => sum + bytes, 0)).toBe(
+            microbatches * (800 + 100 * (8 - frozen)),
+          );
+          expect(gathers.reduce((sum, one) => sum + sentOf(one), 0)).toBeCloseTo(
+            (microbatches * (800 + 100 * (8 - frozen)) * (count - 1)) / count,
+            9,
+          );
+          expect(reduces.reduce((sum, { bytes }) => sum + bytes, 0)).toBe(4 * (8 - frozen));
+        }
+        // Every member joins every exchange.
+        const ids = all.map((collectives) => collectives.map(({ id }) => id).sort());
+        for (const one of ids) expect(one).toEqual(ids[0]);
       }
-      // Every member joins every exchange.
-      const ids = all.map((collectives) => collectives.map(({ id }) => id).sort());
-      for (const one of ids) expect(one).toEqual(ids[0]);
-    }
-  });
+    },
+  );
 
   test('gathers once per micro-batch where nothing trains', () => {
     const problem = problemOf(layersOf(8), 8, 2, { microbatches: [2] });
@@ -140,25 +170,36 @@ describe('ZeRO-3', () => {
 });
 
 describe('JORA', () => {
-  test.each([0, 3])('all-reduces four times per layer and micro-batch, twice where no input gradient is owed: %i frozen', (frozen) => {
-    const problem = problemOf(layersOf(frozen), 8, 4, { microbatches: [1, 2, 4] });
-    const all = candidates(jora, problem);
-    expect(all.length).toBeGreaterThan(0);
-    for (const candidate of all) {
-      const { microbatches, stages } = candidate.placement;
-      const count = stages[0]!.members.length;
-      const schedule = scheduleOf(problem, candidate);
-      expect(validateSchedule(problem.costs, schedule)).toEqual([]);
-      for (const collectives of collectivesOf(problem, candidate)) {
-        expect(collectives.every(({ operation }) => operation === 'allReduce')).toBe(true);
-        // Forward everywhere; backward above the lowest trained layer, which itself owes no input gradient.
-        expect(collectives.reduce((sum, { messages }) => sum + messages, 0)).toBe(microbatches * (2 * 8 + 2 * (7 - frozen)));
-        expect(collectives.reduce((sum, { bytes }) => sum + bytes, 0)).toBe(8 * 3 * (2 * 8 + 2 * (7 - frozen)));
+  test.each([0, 3])(
+    'all-reduces four times per layer and micro-batch, twice where no input gradient is owed: %i frozen',
+    (frozen) => {
+      const problem = problemOf(layersOf(frozen), 8, 4, { microbatches: [1, 2, 4] });
+      const all = candidates(jora, problem);
+      expect(all.length).toBeGreaterThan(0);
+      for (const candidate of all) {
+        const { microbatches, stages } = candidate.placement;
+        const count = stages[0]!.members.length;
+        const schedule = scheduleOf(problem, candidate);
+        expect(validateSchedule(problem.costs, schedule)).toEqual([]);
+        for (const collectives of collectivesOf(problem, candidate)) {
+          expect(collectives.every(({ operation }) => operation === 'allReduce')).toBe(true);
+          // Forward everywhere; backward above the lowest trained layer, which itself owes no input gradient.
+          expect(collectives.reduce((sum, { messages }) => sum + messages, 0)).toBe(
+            microbatches * (2 * 8 + 2 * (7 - frozen)),
+          );
+          expect(collectives.reduce((sum, { bytes }) => sum + bytes, 0)).toBe(
+            8 * 3 * (2 * 8 + 2 * (7 - frozen)),
+          );
+        }
+        const found = assessPlacement(
+          { ...problem, policies: candidate.policies },
+          candidate.placement,
+          candidate.passes,
+        )!;
+        expect(found.bytesPerStep).toBeCloseTo(2 * (count - 1) * 8 * 3 * (16 + 2 * (7 - frozen)), 6);
       }
-      const found = assessPlacement({ ...problem, policies: candidate.policies }, candidate.placement, candidate.passes)!;
-      expect(found.bytesPerStep).toBeCloseTo(2 * (count - 1) * 8 * 3 * (16 + 2 * (7 - frozen)), 6);
-    }
-  });
+    },
+  );
 
   test('divides parameters, optimizer, activations and work by the devices', () => {
     const problem = problemOf(layersOf(0), 8, 4, { microbatches: [2] });
@@ -173,8 +214,13 @@ describe('JORA', () => {
           activationBytes: expect.closeTo((8 * 10 * 4) / count, 9),
           totalBytes: expect.closeTo((800 + 96 + 320) / count, 9),
         });
-      const found = assessPlacement({ ...problem, policies: candidate.policies }, candidate.placement, candidate.passes)!;
-      for (const { busySeconds } of found.devices) expect(busySeconds).toBeCloseTo((8 * (8 + 7 + 4)) / count, 9);
+      const found = assessPlacement(
+        { ...problem, policies: candidate.policies },
+        candidate.placement,
+        candidate.passes,
+      )!;
+      for (const { busySeconds } of found.devices)
+        expect(busySeconds).toBeCloseTo((8 * (8 + 7 + 4)) / count, 9);
     }
   });
 
@@ -182,7 +228,11 @@ describe('JORA', () => {
     const on = cluster([device('d0'), device('d1', { flopsPerSecond: 0.25 })]);
     const problem = segment(openCostModel([task(layersOf(0), 4)], on));
     const [candidate] = candidates(jora, problem);
-    const found = assessPlacement({ ...problem, policies: candidate!.policies }, candidate!.placement, candidate!.passes)!;
+    const found = assessPlacement(
+      { ...problem, policies: candidate!.policies },
+      candidate!.placement,
+      candidate!.passes,
+    )!;
     expect(found.totalSeconds).toBeCloseTo((4 * 19) / 2 / 0.25, 6);
   });
 });
@@ -221,17 +271,28 @@ describe('the DeepSpeed pipeline', () => {
         ? weights.reduce((a, b) => a + b, 0)
         : Math.min(
             ...Array.from({ length: weights.length - parts + 1 }, (_, i) =>
-              Math.max(weights.slice(0, i + 1).reduce((a, b) => a + b, 0), lightest(weights.slice(i + 1), parts - 1)),
+              Math.max(
+                weights.slice(0, i + 1).reduce((a, b) => a + b, 0),
+                lightest(weights.slice(i + 1), parts - 1),
+              ),
             ),
           );
     fc.assert(
-      fc.property(fc.array(fc.integer({ min: 0, max: 9 }), { minLength: 1, maxLength: 7 }), fc.integer({ min: 1, max: 4 }), (weights, devices) => {
-        const layers = weights.map((gradientBytes, i) => layer({ inputFlops: i > 0 ? 1 : 0, weightFlops: 1, gradientBytes }));
-        for (const candidate of candidates(deepSpeedPipelineParameters, problemOf(layers, 4, devices))) {
-          const parts = candidate.placement.stages.map(({ start, end }) => weights.slice(start, end).reduce((a, b) => a + b, 0));
-          expect(Math.max(...parts)).toBe(lightest(weights, parts.length));
-        }
-      }),
+      fc.property(
+        fc.array(fc.integer({ min: 0, max: 9 }), { minLength: 1, maxLength: 7 }),
+        fc.integer({ min: 1, max: 4 }),
+        (weights, devices) => {
+          const layers = weights.map((gradientBytes, i) =>
+            layer({ inputFlops: i > 0 ? 1 : 0, weightFlops: 1, gradientBytes }),
+          );
+          for (const candidate of candidates(deepSpeedPipelineParameters, problemOf(layers, 4, devices))) {
+            const parts = candidate.placement.stages.map(({ start, end }) =>
+              weights.slice(start, end).reduce((a, b) => a + b, 0),
+            );
+            expect(Math.max(...parts)).toBe(lightest(weights, parts.length));
+          }
+        },
+      ),
       { numRuns: sweeps },
     );
   });
@@ -247,7 +308,11 @@ describe('a split by weight', () => {
   const layersOn = (strategy: Strategy) =>
     candidates(strategy, problem)
       .filter(({ placement }) => placement.stages.length === 3)
-      .map(({ placement }) => Object.fromEntries(placement.stages.map(({ start, end, members }) => [members[0]!.device, end - start])));
+      .map(({ placement }) =>
+        Object.fromEntries(
+          placement.stages.map(({ start, end, members }) => [members[0]!.device, end - start]),
+        ),
+      );
 
   test('gives exo’s devices layers in proportion to memory, one at least', () => {
     for (const sizes of layersOn(memoryWeighted)) expect(sizes).toEqual({ d0: 5, d1: 2, d2: 4 });
@@ -273,7 +338,9 @@ describe('a split by weight', () => {
 
 test('a single device is every device once', () => {
   const all = candidates(singleDevice, problemOf(layersOf(0), 4, 3, { microbatches: [1, 4] }));
-  expect(all.map(({ placement }) => [placement.stages[0]!.members[0]!.device, placement.microbatches])).toEqual([
+  expect(
+    all.map(({ placement }) => [placement.stages[0]!.members[0]!.device, placement.microbatches]),
+  ).toEqual([
     ['d0', 1],
     ['d0', 4],
     ['d1', 1],
@@ -290,7 +357,9 @@ test('the Asteroid-like planner groups devices in the order of their memory and 
   expect(all.length).toBeGreaterThan(0);
   const place = ['d1', 'd2', 'd0'];
   for (const { placement, policies } of all) {
-    const used = placement.stages.flatMap(({ members }) => members.map((member) => place.indexOf(member.device)));
+    const used = placement.stages.flatMap(({ members }) =>
+      members.map((member) => place.indexOf(member.device)),
+    );
     expect(used).toEqual([...used].sort());
     expect(policies.map(({ name }) => name)).toEqual(['1F1B, deep']);
   }
@@ -309,7 +378,10 @@ describe.each(peers)('$name', (strategy) => {
       fc.property(
         fc.integer({ min: 1, max: 4 }).chain((devices) =>
           fc.integer({ min: 1, max: 6 }).chain((layers) =>
-            fc.record({ workload: arbitraryTask('t', layers, 8), on: arbitraryCluster(devices, { memoryBytes: 40 * layers }) }),
+            fc.record({
+              workload: arbitraryTask('t', layers, 8),
+              on: arbitraryCluster(devices, { memoryBytes: 40 * layers }),
+            }),
           ),
         ),
         ({ workload, on }) => {
@@ -318,8 +390,8 @@ describe.each(peers)('$name', (strategy) => {
           });
           const tuned = tuneStrategy(strategy, problem);
           let best: Assessment | undefined;
-          for (const candidate of strategy.candidates(problem)) {
-            const { placement, policies, passes = [] } = candidate;
+          for (const candidate of candidates(strategy, problem)) {
+            const { placement, policies, passes } = candidate;
             const found = assessPlacement({ ...problem, policies }, placement, passes);
             if (!found) continue;
             expect(validateSchedule(problem.costs, scheduleOf(problem, candidate))).toEqual([]);
@@ -328,7 +400,8 @@ describe.each(peers)('$name', (strategy) => {
           if (!best) expect(tuned).toBeUndefined();
           else expect(tuned!.value / best.value).toBeCloseTo(1, 9);
           // An incumbent that is as good leaves nothing to report.
-          if (best) expect(tuneStrategy(strategy, problem, { incumbent: best.value * (1 - 1e-9) })).toBeUndefined();
+          if (best)
+            expect(tuneStrategy(strategy, problem, { incumbent: best.value * (1 - 1e-9) })).toBeUndefined();
         },
       ),
       { numRuns: sweeps },
@@ -338,8 +411,16 @@ describe.each(peers)('$name', (strategy) => {
 
 test('equal stages on equal devices cost every pipeline peer the closed form', () => {
   const problem = problemOf(equalLayers(4, 1, 2), 8, 4, { microbatches: [8] });
-  for (const strategy of [equalSplit, memoryWeighted, computeWeighted, deepSpeedPipelineUniform, gpipePipeline]) {
+  for (const strategy of [
+    equalSplit,
+    memoryWeighted,
+    computeWeighted,
+    deepSpeedPipelineUniform,
+    gpipePipeline,
+  ]) {
     const four = candidates(strategy, problem).find(({ placement }) => placement.stages.length === 4)!;
-    expect(assessPlacement({ ...problem, policies: four.policies }, four.placement)!.totalSeconds).toBe((8 + 4 - 1) * 3);
+    expect(assessPlacement({ ...problem, policies: four.policies }, four.placement)!.totalSeconds).toBe(
+      (8 + 4 - 1) * 3,
+    );
   }
 });

@@ -17,11 +17,21 @@ import {
   type Workload,
 } from '@contextlora/scheduler';
 import fc from 'fast-check';
-import { arbitraryCluster, arbitraryTask, cluster, device, equalLayers, layer, segment, task } from './problems.js';
+import {
+  arbitraryCluster,
+  arbitraryTask,
+  cluster,
+  device,
+  equalLayers,
+  layer,
+  segment,
+  task,
+} from './problems.js';
 
-const sweeps = 25;
+const sweeps = 15;
 
-const segmentsOf = ({ waves }: Plan): PlannedSegment[] => waves.flatMap(({ lanes }) => lanes.flatMap(({ segments }) => segments));
+const segmentsOf = ({ waves }: Plan): PlannedSegment[] =>
+  waves.flatMap(({ lanes }) => lanes.flatMap(({ segments }) => segments));
 
 /** Layers of which those below `lowest` are frozen; every byte count is set, so that everything costs something. */
 const layersFrom = (lowest: number, count = 6, more: Partial<LayerCost> = {}): LayerCost[] =>
@@ -40,24 +50,39 @@ const layersFrom = (lowest: number, count = 6, more: Partial<LayerCost> = {}): L
 /** Tasks in a random order of dependence, over unequal devices. */
 const arbitraryPlan = (most: number, free = false): fc.Arbitrary<{ workloads: Workload[]; on: Cluster }> =>
   fc
-    .record({ tasks: fc.integer({ min: 1, max: most }), layers: fc.integer({ min: 1, max: 4 }), devices: fc.integer({ min: 1, max: 3 }) })
+    .record({
+      tasks: fc.integer({ min: 1, max: most }),
+      layers: fc.integer({ min: 1, max: 4 }),
+      devices: fc.integer({ min: 1, max: 3 }),
+    })
     .chain(({ tasks, layers, devices }) =>
       fc.record({
         workloads: fc
           .tuple(
             fc.tuple(...Array.from({ length: tasks }, (_, i) => arbitraryTask(`t${i}`, layers, 4))),
-            fc.array(fc.record({ steps: fc.integer({ min: 1, max: 8 }), epochs: fc.integer({ min: 1, max: 3 }), parents: fc.nat(7) }), {
-              minLength: tasks,
-              maxLength: tasks,
-            }),
+            fc.array(
+              fc.record({
+                steps: fc.integer({ min: 1, max: 8 }),
+                epochs: fc.integer({ min: 1, max: 3 }),
+                parents: fc.nat(7),
+              }),
+              {
+                minLength: tasks,
+                maxLength: tasks,
+              },
+            ),
           )
           .map(([all, times]) =>
             all.map((one, i): Workload => ({
               ...one,
-              layers: free ? one.layers.map((each) => ({ ...each, parameterBytes: 0, optimizerBytes: 0 })) : one.layers,
+              layers: free
+                ? one.layers.map((each) => ({ ...each, parameterBytes: 0, optimizerBytes: 0 }))
+                : one.layers,
               steps: times[i]!.steps,
               epochs: times[i]!.epochs,
-              dependsOn: all.slice(0, i).flatMap(({ name }, bit) => (times[i]!.parents & (1 << bit) ? [name] : [])),
+              dependsOn: all
+                .slice(0, i)
+                .flatMap(({ name }, bit) => (times[i]!.parents & (1 << bit) ? [name] : [])),
             })),
           ),
         on: arbitraryCluster(devices),
@@ -68,7 +93,13 @@ describe('waves', () => {
   test('hold siblings, one wave after the latest task they wait for, in the order of the input', () => {
     const one = (name: string, ...dependsOn: string[]) => task(equalLayers(1, 1, 1), 1, { name, dependsOn });
     expect(
-      wavesOf([one('strategy', 'vehicle', 'road'), one('vehicle'), one('weather'), one('road', 'weather'), one('last', 'strategy')]),
+      wavesOf([
+        one('strategy', 'vehicle', 'road'),
+        one('vehicle'),
+        one('weather'),
+        one('road', 'weather'),
+        one('last', 'strategy'),
+      ]),
     ).toEqual([['vehicle', 'weather'], ['road'], ['strategy'], ['last']]);
   });
 
@@ -76,11 +107,16 @@ describe('waves', () => {
     fc.assert(
       fc.property(arbitraryPlan(4), ({ workloads, on }) => {
         const found = plan(workloads, on, { peers: [], exactDevices: 0 });
-        const waveOf = new Map(found.waves.flatMap(({ tasks }, index) => tasks.map((name) => [name, index] as const)));
+        const waveOf = new Map(
+          found.waves.flatMap(({ tasks }, index) => tasks.map((name) => [name, index] as const)),
+        );
         expect([...waveOf.keys()].sort()).toEqual(workloads.map(({ name }) => name).sort());
         for (const { name, steps, dependsOn } of workloads) {
           for (const parent of dependsOn!) expect(waveOf.get(parent)!).toBeLessThan(waveOf.get(name)!);
-          const rounds = segmentsOf(found).reduce((sum, one) => sum + (one.tasks.includes(name) ? one.rounds : 0), 0);
+          const rounds = segmentsOf(found).reduce(
+            (sum, one) => sum + (one.tasks.includes(name) ? one.rounds : 0),
+            0,
+          );
           expect(rounds).toBe(steps);
         }
       }),
@@ -92,13 +128,15 @@ describe('waves', () => {
     // One pipeline over two devices, because neither holds the model alone; a step of one micro-batch drains it.
     const devices = [0, 1].map((i) => device(`d${i}`, { memoryBytes: 26 }));
     const siblings = ['a', 'b'].map((name) => task(layersFrom(0, 6), 1, { name, steps: 20 }));
-    const together = plan(siblings, cluster(devices));
+    const together = plan(siblings, cluster(devices), { peers: [] });
     expect(together.waves.map(({ tasks }) => tasks)).toEqual([['a', 'b']]);
     expect(segmentsOf(together).map(({ tasks }) => tasks)).toEqual([['a', 'b']]);
-    const inTurn = plan(siblings, cluster(devices), { siblings: false });
+    const inTurn = plan(siblings, cluster(devices), { peers: [], siblings: false });
     expect(segmentsOf(inTurn).map(({ tasks }) => tasks)).toEqual([['a'], ['b']]);
     expect(together.totalSeconds).toBeLessThan(inTurn.totalSeconds);
-    expect(together.explanation.segments[0]!.rejected.map(({ description }) => description).join()).toMatch(/one after the other/);
+    expect(together.explanation.segments[0]!.rejected.map(({ description }) => description).join()).toMatch(
+      /one after the other/,
+    );
   });
 
   test('train siblings apart, each on a device of its own, where that is best', () => {
@@ -107,7 +145,9 @@ describe('waves', () => {
     const found = plan(siblings, cluster(2, { bytesPerSecond: 0.01 }));
     expect(found.waves).toHaveLength(1);
     expect(found.waves[0]!.lanes).toHaveLength(2);
-    expect(new Set(segmentsOf(found).map(({ placement }) => placement.stages[0]!.members[0]!.device))).toEqual(new Set(['d0', 'd1']));
+    expect(
+      new Set(segmentsOf(found).map(({ placement }) => placement.stages[0]!.members[0]!.device)),
+    ).toEqual(new Set(['d0', 'd1']));
     expect(found.totalSeconds).toBeCloseTo(20 * 4 * (2 + 1 + 0.5), 6);
   });
 
@@ -129,7 +169,10 @@ describe('a plan is never worse', () => {
     workloads.reduce((sum, workload) => {
       const { samples, steps = 1 } = workload;
       const microbatches = [1, 2, 4, 8, 16, 32].filter((count) => count < samples);
-      const problem = segment(openCostModel([workload], on), { rounds: steps, microbatches: [...microbatches, samples] });
+      const problem = segment(openCostModel([workload], on), {
+        rounds: steps,
+        microbatches: [...microbatches, samples],
+      });
       return sum + (tuneStrategy(strategy, problem)?.totalSeconds ?? Infinity);
     }, 0);
 
@@ -144,25 +187,70 @@ describe('a plan is never worse', () => {
   });
 
   test('than the peers on a cluster too large for the exact search', () => {
-    const devices = Array.from({ length: 9 }, (_, i) => device(`d${i}`, { flopsPerSecond: 1 + (i % 4), memoryBytes: 40 }));
+    const devices = Array.from({ length: 9 }, (_, i) =>
+      device(`d${i}`, { flopsPerSecond: 1 + (i % 4), memoryBytes: 40 }),
+    );
     const on = cluster(devices, { bytesPerSecond: 4, medium: 'air', latencySeconds: 0.01 });
     const workloads = [task(layersFrom(4, 14), 8, { steps: 10 })];
     const found = plan(workloads, on);
     expect(found.search).toBe('bounded');
-    for (const strategy of peers) expect(found.totalSeconds).toBeLessThanOrEqual(peerSeconds(workloads, on, strategy) * (1 + 1e-9));
+    for (const strategy of peers)
+      expect(found.totalSeconds).toBeLessThanOrEqual(peerSeconds(workloads, on, strategy) * (1 + 1e-9));
   });
 
   test('with re-cutting than without, whatever moving costs', () => {
     fc.assert(
       fc.property(arbitraryPlan(4), ({ workloads, on }) => {
         // One task after the other, so that the cut may follow the tasks.
-        const inTurn = workloads.map((one, i) => ({ ...one, dependsOn: i > 0 ? [workloads[i - 1]!.name] : [] }));
+        const inTurn = workloads.map((one, i) => ({
+          ...one,
+          dependsOn: i > 0 ? [workloads[i - 1]!.name] : [],
+        }));
         const options = { peers: [], cache: false };
         const fixed = plan(inTurn, on, { ...options, recut: false });
-        expect(plan(inTurn, on, { ...options, recut: true }).totalSeconds).toBeLessThanOrEqual(fixed.totalSeconds * (1 + 1e-9));
+        expect(plan(inTurn, on, { ...options, recut: true }).totalSeconds).toBeLessThanOrEqual(
+          fixed.totalSeconds * (1 + 1e-9),
+        );
       }),
       { numRuns: 3 * sweeps },
     );
+  });
+
+  test('with re-cutting where the third task had better stay where the first one was', () => {
+    const rates = (forward: number) => ({ forward, input: 1, weight: 1 });
+    const on = cluster(
+      [
+        device('d0', { flopsPerSecond: rates(1) }),
+        device('d1', { flopsPerSecond: 3 }),
+        device('d2', { flopsPerSecond: rates(2) }),
+      ],
+      { bytesPerSecond: 0.5 },
+    );
+    const trained = layer({ inputFlops: 0, weightFlops: 1, gradientBytes: 1, optimizerBytes: 2 });
+    const workloads = [
+      task([trained], 1, { name: 'a' }),
+      task([trained], 1, { name: 'b', dependsOn: ['a'] }),
+      task([layer({ inputFlops: 0 })], 2, { name: 'c', dependsOn: ['b'] }),
+    ];
+    const options = { peers: [], cache: false };
+    const fixed = plan(workloads, on, { ...options, recut: false }).totalSeconds;
+    expect(plan(workloads, on, options).totalSeconds).toBeLessThanOrEqual(fixed * (1 + 1e-9));
+  });
+
+  test('with the activation cache where moving between its two segments eats what it saves', () => {
+    // Written with two stages in 5.0000015 seconds a step, but then read by one device for a second of latency more.
+    const on = cluster([device('d0', { flopsPerSecond: 2 }), device('d1', { flopsPerSecond: 2 })], {
+      bytesPerSecond: 1e6,
+      latencySeconds: 1,
+      medium: 'air',
+    });
+    const layers = [
+      layer({ inputFlops: 0, forwardFlops: 2, parameterBytes: 0, outputBytes: 5 }),
+      layer({ inputFlops: 0, forwardFlops: 3, weightFlops: 1, parameterBytes: 0, gradientBytes: 1 }),
+    ];
+    const workloads = [task(layers, 2, { steps: 3, epochs: 2 })];
+    const without = plan(workloads, on, { peers: [], cache: false }).totalSeconds;
+    expect(plan(workloads, on, { peers: [] }).totalSeconds).toBeLessThanOrEqual(without * (1 + 1e-9));
   });
 
   test('with the activation cache than without', () => {
@@ -170,7 +258,9 @@ describe('a plan is never worse', () => {
       fc.property(arbitraryPlan(2), ({ workloads, on }) => {
         const options = { peers: [] };
         const without = plan(workloads, on, { ...options, cache: false });
-        expect(plan(workloads, on, options).totalSeconds).toBeLessThanOrEqual(without.totalSeconds * (1 + 1e-9));
+        expect(plan(workloads, on, options).totalSeconds).toBeLessThanOrEqual(
+          without.totalSeconds * (1 + 1e-9),
+        );
       }),
       { numRuns: 3 * sweeps },
     );
@@ -182,7 +272,8 @@ describe('a plan is never worse', () => {
         const found = plan(workloads, on);
         expect(found.lowerBoundSeconds).toBeLessThanOrEqual(found.totalSeconds * (1 + 1e-9));
         expect(found.gap).toBeCloseTo(found.totalSeconds / found.lowerBoundSeconds - 1, 9);
-        for (const one of segmentsOf(found)) expect(one.lowerBoundSeconds).toBeLessThanOrEqual(one.totalSeconds * (1 + 1e-9));
+        for (const one of segmentsOf(found))
+          expect(one.lowerBoundSeconds).toBeLessThanOrEqual(one.totalSeconds * (1 + 1e-9));
       }),
       { numRuns: sweeps },
     );
@@ -190,7 +281,10 @@ describe('a plan is never worse', () => {
 
   test('than its lower bound when a peer splits single layers or their parameters', () => {
     // One sample, one layer, a network that costs nothing: tensor parallelism halves what no pipeline can.
-    const found = plan([task([layer({ inputFlops: 0, weightFlops: 1, gradientBytes: 1, outputBytes: 1 })], 1)], cluster(2));
+    const found = plan(
+      [task([layer({ inputFlops: 0, weightFlops: 1, gradientBytes: 1, outputBytes: 1 })], 1)],
+      cluster(2),
+    );
     expect(found.lowerBoundSeconds).toBeLessThanOrEqual(found.totalSeconds * (1 + 1e-9));
     expect(found.gap).toBeGreaterThanOrEqual(-1e-9);
   });
@@ -215,13 +309,18 @@ describe('moves', () => {
         let seconds = 0;
         for (const { lanes, seconds: wave } of found.waves) {
           const slowest = Math.max(
-            ...lanes.map(({ segments }) => segments.reduce((sum, one) => sum + one.totalSeconds + one.moveSeconds, 0)),
+            ...lanes.map(({ segments }) =>
+              segments.reduce((sum, one) => sum + one.totalSeconds + one.moveSeconds, 0),
+            ),
           );
           expect(wave).toBeCloseTo(slowest, 9);
           seconds += wave;
         }
         expect(found.totalSeconds).toBeCloseTo(seconds, 6);
-        const bytes = segmentsOf(found).reduce((sum, one) => sum + one.bytesPerStep * one.rounds + one.moveBytes, 0);
+        const bytes = segmentsOf(found).reduce(
+          (sum, one) => sum + one.bytesPerStep * one.rounds + one.moveBytes,
+          0,
+        );
         expect(found.totalBytes).toBeCloseTo(bytes, 6);
         expect(segmentsOf(found)[0]!.moveBytes).toBe(0);
       }),
@@ -231,7 +330,9 @@ describe('moves', () => {
 
   test('are of the layers that a device did not hold before, by the byte', () => {
     const [first, second] = segmentsOf(plan(workloads(100), on, options));
-    const held = new Map(first!.placement.stages.map(({ start, end, members }) => [members[0]!.device, [start, end]]));
+    const held = new Map(
+      first!.placement.stages.map(({ start, end, members }) => [members[0]!.device, [start, end]]),
+    );
     let layers = 0;
     let slowest = 0;
     for (const { start, end, members } of second!.placement.stages) {
@@ -242,12 +343,15 @@ describe('moves', () => {
       slowest = Math.max(slowest, own);
     }
     expect(layers).toBeGreaterThan(0);
+    // Some layers stay where they were, or the count would prove nothing.
+    expect(layers).toBeLessThan(12);
     expect(second!.moveBytes).toBe(4 * layers);
     expect(second!.moveSeconds).toBe(4 * slowest);
   });
 
   test('are made only where they pay', () => {
-    const cuts = (found: Plan) => segmentsOf(found).map(({ placement }) => describePlacement(placement).replace(/;.*/, ''));
+    const cuts = (found: Plan) =>
+      segmentsOf(found).map(({ placement }) => describePlacement(placement).replace(/;.*/, ''));
     const many = cuts(plan(workloads(100), on, options));
     expect(many[0]).not.toBe(many[1]);
     // The outputs have no bytes, so that the network matters to moves alone.
@@ -280,7 +384,10 @@ describe('the activation cache', () => {
     expect(caches(plan([workload(3)], cluster(1), { cache: false }))).toEqual([]);
     expect(caches(plan([task(layersFrom(0, 6), 4, { epochs: 3, steps: 30 })], cluster(1)))).toEqual([]);
     // 10 steps of 4 samples of a quarter byte.
-    expect(caches(plan([workload(3)], cluster([device('d0', { storageBytes: 10 })])))).toEqual(['write', 'read']);
+    expect(caches(plan([workload(3)], cluster([device('d0', { storageBytes: 10 })])))).toEqual([
+      'write',
+      'read',
+    ]);
     expect(caches(plan([workload(3)], cluster([device('d0', { storageBytes: 9.99 })])))).toEqual([]);
     // Storage so slow that computing again is quicker.
     expect(caches(plan([workload(3)], cluster([device('d0', { storageBytesPerSecond: 0.01 })])))).toEqual([]);
@@ -290,7 +397,9 @@ describe('the activation cache', () => {
     fc.assert(
       fc.property(arbitraryPlan(1), ({ workloads, on }) => {
         const found = plan(workloads, on, { peers: [] });
-        const lowest = workloads[0]!.layers.findIndex(({ inputFlops, weightFlops }) => inputFlops + weightFlops > 0);
+        const lowest = workloads[0]!.layers.findIndex(
+          ({ inputFlops, weightFlops }) => inputFlops + weightFlops > 0,
+        );
         for (const { cache, placement } of segmentsOf(found))
           if (cache['t0'] === 'read') expect(placement.stages[0]!.end).toBeGreaterThan(lowest);
       }),
@@ -305,7 +414,9 @@ describe('a plan', () => {
       fc.property(arbitraryPlan(3), ({ workloads, on }) => {
         const found = plan(workloads, on);
         expect(JSON.parse(JSON.stringify(found))).toEqual(found);
-        expect(JSON.stringify(plan(structuredClone(workloads), structuredClone(on)))).toBe(JSON.stringify(found));
+        expect(JSON.stringify(plan(structuredClone(workloads), structuredClone(on)))).toBe(
+          JSON.stringify(found),
+        );
         expect(tellPlan(JSON.parse(JSON.stringify(found)) as Plan)).toBe(tellPlan(found));
       }),
       { numRuns: sweeps },
@@ -326,8 +437,11 @@ describe('a plan', () => {
       expect(schedule.steps).toBe(Math.min(4, one.rounds));
       expect(validateSchedule(openCostModel(active, on), schedule)).toEqual([]);
       const timeline = simulate(schedule, active, on);
-      for (const { device: id, peakMemoryBytes } of timeline.devices) expect(peakMemoryBytes).toBe(one.peakMemoryBytes[id]);
-      const lowest = active[0]!.layers.findIndex(({ inputFlops, weightFlops }) => inputFlops + weightFlops > 0);
+      for (const { device: id, peakMemoryBytes } of timeline.devices)
+        expect(peakMemoryBytes).toBe(one.peakMemoryBytes[id]);
+      const lowest = active[0]!.layers.findIndex(
+        ({ inputFlops, weightFlops }) => inputFlops + weightFlops > 0,
+      );
       if (active.length > 1 || lowest < 0 || lowest >= one.placement.stages[0]!.end) continue;
       const single = simulate(scheduleOf(found, workloads, on, { segment: index }).schedule, active, on);
       expect(single.makespanSeconds).toBeCloseTo(one.stepSeconds, 9);
@@ -372,20 +486,25 @@ describe('a plan', () => {
     const on = cluster([device('d0', { memoryBytes: 30 }), device('d1', { memoryBytes: 30 })]);
     const workloads = [task(layers, 8)];
     const found = plan(workloads, on, { memoryReserve: 0.3, peers: [], groupLimit: 1, microbatches: [8] });
-    for (const { peakMemoryBytes } of segmentsOf(found)) for (const bytes of Object.values(peakMemoryBytes)) expect(bytes).toBeLessThanOrEqual(21);
+    for (const { peakMemoryBytes } of segmentsOf(found))
+      for (const bytes of Object.values(peakMemoryBytes)) expect(bytes).toBeLessThanOrEqual(21);
     agrees(found, workloads, on);
   });
 
   test('has only the segments it has', () => {
     const workloads = [task(layersFrom(0), 2)];
     const found = plan(workloads, cluster(1));
-    expect(() => scheduleOf(found, workloads, cluster(1), { segment: 1 })).toThrow(/the plan has 1 segments, got 1/);
+    expect(() => scheduleOf(found, workloads, cluster(1), { segment: 1 })).toThrow(
+      /the plan has 1 segments, got 1/,
+    );
   });
 
   test('minimises energy when it is asked to', () => {
     fc.assert(
       fc.property(
-        fc.integer({ min: 1, max: 3 }).chain((devices) => fc.tuple(arbitraryTask('t', 3, 4), arbitraryCluster(devices, { power: true }))),
+        fc
+          .integer({ min: 1, max: 3 })
+          .chain((devices) => fc.tuple(arbitraryTask('t', 3, 4), arbitraryCluster(devices, { power: true }))),
         ([workload, on]) => {
           const energy = plan([workload], on, { objective: 'energy', peers: [] });
           const time = plan([workload], on, { peers: [] });
@@ -407,7 +526,10 @@ describe('the explanation', () => {
         device('island', { memoryBytes: 1000, flopsPerSecond: 0.5 }),
         device('slow', { memoryBytes: 1000, flopsPerSecond: 0.01 }),
       ],
-      links: [{ from: 'main', to: 'slow', bytesPerSecond: 1, latencySeconds: 0 }, { from: 'main', to: 'tiny', bytesPerSecond: 1, latencySeconds: 0 }],
+      links: [
+        { from: 'main', to: 'slow', bytesPerSecond: 1, latencySeconds: 0 },
+        { from: 'main', to: 'tiny', bytesPerSecond: 1, latencySeconds: 0 },
+      ],
     };
     const found = plan([task(layersFrom(0), 4)], on);
     const { unused, devices, binding } = found.explanation.segments[0]!;
@@ -435,9 +557,13 @@ describe('the explanation', () => {
         const all = segmentsOf(found);
         expect(found.explanation.segments).toHaveLength(all.length);
         for (const [index, { devices, unused, binding }] of found.explanation.segments.entries()) {
-          const used = all[index]!.placement.stages.flatMap(({ members }) => members.map((member) => member.device));
+          const used = all[index]!.placement.stages.flatMap(({ members }) =>
+            members.map((member) => member.device),
+          );
           expect(devices.map(({ device: id }) => id).sort()).toEqual([...used].sort());
-          expect([...used, ...unused.map(({ device: id }) => id)].sort()).toEqual(on.devices.map(({ id }) => id).sort());
+          expect([...used, ...unused.map(({ device: id }) => id)].sort()).toEqual(
+            on.devices.map(({ id }) => id).sort(),
+          );
           for (const { idleFraction } of devices) {
             expect(idleFraction).toBeGreaterThanOrEqual(-1e-12);
             expect(idleFraction).toBeLessThanOrEqual(1);
@@ -457,7 +583,8 @@ describe('the explanation', () => {
         const single = workloads.map((one) => ({ ...one, epochs: 1 }));
         for (const { rejected, unused } of plan(single, on).explanation.segments) {
           for (const { ratio } of rejected) expect(ratio).toBeGreaterThanOrEqual(1 - 1e-9);
-          for (const { ratio } of unused) if (ratio !== undefined) expect(ratio).toBeGreaterThanOrEqual(1 - 1e-9);
+          for (const { ratio } of unused)
+            if (ratio !== undefined) expect(ratio).toBeGreaterThanOrEqual(1 - 1e-9);
         }
       }),
       { numRuns: sweeps },
@@ -470,7 +597,14 @@ describe('the explanation', () => {
         tasks: ['t'],
         microbatches: 1,
         stages: [
-          { start: 0, end: 8, members: [{ device: 'nano', share: 0.5 }, { device: 'tx2', share: 0.5 }] },
+          {
+            start: 0,
+            end: 8,
+            members: [
+              { device: 'nano', share: 0.5 },
+              { device: 'tx2', share: 0.5 },
+            ],
+          },
           { start: 8, end: 9, members: [{ device: 'orin', share: 1 }] },
         ],
       }),

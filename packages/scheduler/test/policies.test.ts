@@ -14,16 +14,29 @@ import {
   validateSchedule,
 } from '@contextlora/scheduler';
 import fc from 'fast-check';
-import { arbitraryProblem, chain, cluster, equalLayers, mostInFlight, open, orderOf, policies, task } from './problems.js';
+import {
+  arbitraryProblem,
+  chain,
+  cluster,
+  equalLayers,
+  mostInFlight,
+  open,
+  orderOf,
+  policies,
+  task,
+} from './problems.js';
 
 const stagesMost = 8;
 const microbatchesMost = 19;
-const sweeps = 300;
+const sweeps = 150;
 
 /** Every pipeline of p stages of one layer and m micro-batches of one sample. */
 const grid = Array.from({ length: stagesMost }, (_, p) =>
   Array.from({ length: microbatchesMost }, (_, m) => [p + 1, m + 1] as const),
 ).flat();
+
+/** A few of them, where a schedule costs more. */
+const someOfGrid = grid.filter(([, m]) => [1, 2, 3, 5, 8, 19].includes(m));
 
 const equalPipeline = (p: number, m: number, policy: Policy, steps = 1, forward = 1, backward = 2) => {
   const costs = openCostModel([task(equalLayers(p, forward, backward), m)], cluster(p));
@@ -135,28 +148,31 @@ describe('on equal stages and a network that costs nothing', () => {
     );
   });
 
-  test.each(policies)('$name repeated for k steps takes k times as long, because every step drains', (policy) => {
-    for (const [p, m] of [
-      [1, 3],
-      [2, 1],
-      [3, 4],
-      [4, 8],
-      [5, 3],
-    ] as const) {
-      const once = equalPipeline(p, m, policy);
-      const seconds = simulateWith(once.costs, once.schedule).makespanSeconds;
-      for (const steps of [2, 3, 5]) {
-        const { costs, schedule } = equalPipeline(p, m, policy, steps);
-        const { makespanSeconds, stepEndSeconds } = simulateWith(costs, schedule);
-        expect(makespanSeconds).toBeCloseTo(steps * seconds, 9);
-        expect(stepEndSeconds[0]).toHaveLength(steps);
-        expect(stepEndSeconds[0]!.at(-1)).toBeCloseTo(makespanSeconds, 9);
+  test.each(policies)(
+    '$name repeated for k steps takes k times as long, because every step drains',
+    (policy) => {
+      for (const [p, m] of [
+        [1, 3],
+        [2, 1],
+        [3, 4],
+        [4, 8],
+        [5, 3],
+      ] as const) {
+        const once = equalPipeline(p, m, policy);
+        const seconds = simulateWith(once.costs, once.schedule).makespanSeconds;
+        for (const steps of [2, 3, 5]) {
+          const { costs, schedule } = equalPipeline(p, m, policy, steps);
+          const { makespanSeconds, stepEndSeconds } = simulateWith(costs, schedule);
+          expect(makespanSeconds).toBeCloseTo(steps * seconds, 9);
+          expect(stepEndSeconds[0]).toHaveLength(steps);
+          expect(stepEndSeconds[0]!.at(-1)).toBeCloseTo(makespanSeconds, 9);
+        }
       }
-    }
-  });
+    },
+  );
 
   test.each([contextGear, contextGearDeep, lorapp])('$name is never slower than 1F1B', (policy) => {
-    for (const [p, m] of grid) {
+    for (const [p, m] of someOfGrid) {
       const { costs, schedule } = equalPipeline(p, m, policy);
       expect(simulateWith(costs, schedule).makespanSeconds).toBeLessThanOrEqual((m + p - 1) * 3);
       expect(validateSchedule(costs, schedule)).toEqual([]);
@@ -164,7 +180,7 @@ describe('on equal stages and a network that costs nothing', () => {
   });
 
   test('ContextGear keeps no more micro-batches in flight than 1F1B', () => {
-    for (const [p, m] of grid) {
+    for (const [p, m] of someOfGrid) {
       const { schedule } = equalPipeline(p, m, contextGear);
       for (let s = 0; s < p; s++) expect(mostInFlight(schedule, s)).toBeLessThanOrEqual(Math.min(p - s, m));
     }
@@ -172,7 +188,9 @@ describe('on equal stages and a network that costs nothing', () => {
 
   test('ContextGear sends a gradient before it computes the weight gradient, which 1F1B does not', () => {
     const after = (policy: Policy) =>
-      equalPipeline(2, 1, policy).schedule.programs[1]!.instructions.map(({ type }) => type).join(' ');
+      equalPipeline(2, 1, policy)
+        .schedule.programs[1]!.instructions.map(({ type }) => type)
+        .join(' ');
     expect(after(contextGear)).toContain('backwardInput sendGradient backwardWeight');
     expect(after(oneForwardOneBackward)).toContain('backwardInput backwardWeight sendGradient');
   });
@@ -195,16 +213,20 @@ describe('sibling tasks', () => {
   };
 
   test('in LoRAPP leave at least the bubble max((D − 1 + N − L N) / (D + N − 1), 0) of the paper, and 0.14 more at most', () => {
-    for (let stages = 1; stages <= 6; stages++)
-      for (let siblings = 1; siblings <= stages + 2; siblings++)
+    for (let stages = 1; stages <= 5; stages++)
+      for (let siblings = 1; siblings <= stages + 1; siblings++)
         for (const microbatches of [2, 4]) {
           const alone = stages + microbatches - 1;
           const bubble = Math.max((alone - siblings * microbatches) / alone, 0);
           const found = 1 - (siblings * microbatches * 3) / periodOf(stages, siblings, microbatches, lorapp);
           // The ends of the window cut a round apart, which moves the mean by a second or two of a hundred and more.
-          expect({ stages, siblings, microbatches, above: found - bubble >= -0.02 }).toMatchObject({ above: true });
+          expect({ stages, siblings, microbatches, above: found - bubble >= -0.02 }).toMatchObject({
+            above: true,
+          });
           // The formula assumes gaps that fit together; a greedy order misses that where L N is about D + N − 1.
-          expect({ stages, siblings, microbatches, near: found - bubble <= 0.14 }).toMatchObject({ near: true });
+          expect({ stages, siblings, microbatches, near: found - bubble <= 0.14 }).toMatchObject({
+            near: true,
+          });
         }
   });
 
@@ -238,7 +260,11 @@ describe('every policy', () => {
     fc.assert(
       fc.property(arbitraryProblem(), fc.constantFrom(...policies), (problem, policy) => {
         const costs = open(problem);
-        const schedule = buildSchedule(costs, [problem.placement], { policy, steps: 3, window: problem.window });
+        const schedule = buildSchedule(costs, [problem.placement], {
+          policy,
+          steps: 3,
+          window: problem.window,
+        });
         for (const { instructions, stage } of schedule.programs) {
           const { start, end } = problem.placement.stages[stage]!;
           for (const { name, layers } of problem.workloads) {
@@ -260,7 +286,11 @@ describe('every policy', () => {
     fc.assert(
       fc.property(arbitraryProblem(), fc.constantFrom(...policies), (problem, policy) => {
         const costs = open(problem);
-        const schedule = buildSchedule(costs, [problem.placement], { policy, steps: 2, window: problem.window });
+        const schedule = buildSchedule(costs, [problem.placement], {
+          policy,
+          steps: 2,
+          window: problem.window,
+        });
         for (const { name, layers, samples } of problem.workloads) {
           const lowest = layers.findIndex(({ weightFlops, inputFlops }) => weightFlops + inputFlops > 0);
           for (const [stage, { start, end }] of problem.placement.stages.entries()) {

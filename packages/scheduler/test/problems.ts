@@ -71,8 +71,7 @@ export const cluster = (
   devices: number | readonly DeviceProfile[],
   ...links: readonly Partial<LinkProfile>[]
 ): Cluster => ({
-  devices:
-    typeof devices === 'number' ? Array.from({ length: devices }, (_, i) => device(`d${i}`)) : devices,
+  devices: typeof devices === 'number' ? Array.from({ length: devices }, (_, i) => device(`d${i}`)) : devices,
   links: (links.length === 0 ? [{}] : links).map((link) => ({
     from: '*',
     to: '*',
@@ -118,7 +117,11 @@ export const isCompute = (one: Instruction): one is Compute =>
 /** A program's forwards and backwards as `F0 B0 …`, the two halves of a backward pass as one. */
 export const orderOf = (schedule: Schedule, program: number): string[] =>
   schedule.programs[program]!.instructions.flatMap((one) =>
-    one.type === 'forward' ? [`F${one.microbatch}`] : one.type === 'backwardInput' ? [`B${one.microbatch}`] : [],
+    one.type === 'forward'
+      ? [`F${one.microbatch}`]
+      : one.type === 'backwardInput'
+        ? [`B${one.microbatch}`]
+        : [],
   );
 
 /** Forwards in flight at the fullest moment of a program. */
@@ -149,7 +152,10 @@ export const arbitraryTask = (name: string, layers: number, samples: number): fc
     .record({
       samples: fc.integer({ min: 1, max: samples }),
       lowest: fc.integer({ min: 0, max: layers }),
-      costs: fc.array(fc.tuple(flops, flops, flops, fc.boolean(), flops), { minLength: layers, maxLength: layers }),
+      costs: fc.array(fc.tuple(flops, flops, flops, fc.boolean(), flops), {
+        minLength: layers,
+        maxLength: layers,
+      }),
     })
     .map(({ samples: count, lowest, costs }) => ({
       name,
@@ -191,7 +197,9 @@ export const arbitraryCluster = (
           flopsPerSecond: rates,
           overheadSeconds: fc.constantFrom(0, 0, 0.25),
           memoryBytes:
-            memoryBytes === Infinity ? fc.constant(1e9) : fc.integer({ min: memoryBytes >> 3, max: memoryBytes }),
+            memoryBytes === Infinity
+              ? fc.constant(1e9)
+              : fc.integer({ min: memoryBytes >> 3, max: memoryBytes }),
           watts: fc.integer({ min: 1, max: 20 }),
           idleWatts: fc.integer({ min: 0, max: 3 }),
         }),
@@ -239,7 +247,10 @@ export const arbitraryStages = (devices: number, layers: number): fc.Arbitrary<S
           .record({
             cuts: breaks(layers, count - 1),
             groups: breaks(used.length, count - 1),
-            weights: fc.array(fc.integer({ min: 1, max: 3 }), { minLength: used.length, maxLength: used.length }),
+            weights: fc.array(fc.integer({ min: 1, max: 3 }), {
+              minLength: used.length,
+              maxLength: used.length,
+            }),
           })
           .map(({ cuts, groups, weights }) =>
             Array.from({ length: count }, (_, stage): Stage => {

@@ -91,7 +91,8 @@ describe.each(policies)('any placement under $name', (policy) => {
         for (const left of open.values()) expect(left).toBe(0);
         for (const { name, samples: all } of problem.workloads)
           for (const stage of problem.placement.stages.keys())
-            for (let step = 0; step < problem.steps; step++) expect(samples.get(`${stage}/${name}/${step}`)).toBe(all);
+            for (let step = 0; step < problem.steps; step++)
+              expect(samples.get(`${stage}/${name}/${step}`)).toBe(all);
       }),
       { numRuns: sweeps / 2 },
     );
@@ -185,7 +186,11 @@ describe('the period bound', () => {
       { device: 'd0', share: 0.5 },
       { device: 'd1', share: 0.5 },
     ];
-    const { bound, seconds } = one(costs, { tasks: ['t'], microbatches: 1, stages: [{ start: 0, end: 1, members }] }, gpipe);
+    const { bound, seconds } = one(
+      costs,
+      { tasks: ['t'], microbatches: 1, stages: [{ start: 0, end: 1, members }] },
+      gpipe,
+    );
     expect({ bound, seconds }).toEqual({ bound: 2, seconds: 2 });
   });
 
@@ -209,23 +214,30 @@ describe('the period bound', () => {
     expect(bound).toBeLessThanOrEqual(seconds);
   });
 
-  test.each([gpipe, oneForwardOneBackward])('is the makespan of $name where every stage is alike', (policy) => {
-    for (const [p, m] of [
-      [1, 1],
-      [2, 3],
-      [4, 8],
-      [5, 2],
-    ] as const) {
-      const layers = equalLayers(p, 1, 2).map((each, i) => ({ ...each, inputFlops: i === 0 ? 0 : 2, weightFlops: i === 0 ? 2 : 0 }));
-      const costs = openCostModel([task(layers, m)], cluster(p));
-      const ends = Array.from({ length: p }, (_, stage) => stage + 1);
-      const { bound, seconds } = one(costs, chain(ends, m), policy);
-      // The gradient's way back through the lowest stage is its own work, which the flush of the last stage leaves out.
-      expect(seconds).toBe((m + p - 1) * 3);
-      expect(bound).toBeLessThanOrEqual(seconds);
-      expect(bound).toBeGreaterThanOrEqual(seconds - 2);
-    }
-  });
+  test.each([gpipe, oneForwardOneBackward])(
+    'is the makespan of $name where every stage is alike',
+    (policy) => {
+      for (const [p, m] of [
+        [1, 1],
+        [2, 3],
+        [4, 8],
+        [5, 2],
+      ] as const) {
+        const layers = equalLayers(p, 1, 2).map((each, i) => ({
+          ...each,
+          inputFlops: i === 0 ? 0 : 2,
+          weightFlops: i === 0 ? 2 : 0,
+        }));
+        const costs = openCostModel([task(layers, m)], cluster(p));
+        const ends = Array.from({ length: p }, (_, stage) => stage + 1);
+        const { bound, seconds } = one(costs, chain(ends, m), policy);
+        // The gradient's way back through the lowest stage is its own work, which the flush of the last stage leaves out.
+        expect(seconds).toBe((m + p - 1) * 3);
+        expect(bound).toBeLessThanOrEqual(seconds);
+        expect(bound).toBeGreaterThanOrEqual(seconds - 2);
+      }
+    },
+  );
 });
 
 describe('memory', () => {
@@ -238,13 +250,25 @@ describe('memory', () => {
       outputBytes: 7,
     }));
     const costs = openCostModel([task(layers, 8)], cluster(3));
-    const schedule = buildSchedule(costs, [chain([1, 2, 3], 4)], { policy: oneForwardOneBackward, window: 2 });
+    const schedule = buildSchedule(costs, [chain([1, 2, 3], 4)], {
+      policy: oneForwardOneBackward,
+      window: 2,
+    });
     // Two samples a micro-batch; min(p − s, m) micro-batches in flight; 2 messages of 2 · 7 bytes per direction and boundary.
     expect([0, 1, 2].map((program) => memoryOf(costs, schedule, program))).toEqual([
       { parameterBytes: 100, optimizerBytes: 10, bufferBytes: 56, activationBytes: 6000, totalBytes: 6166 },
       { parameterBytes: 100, optimizerBytes: 10, bufferBytes: 112, activationBytes: 4000, totalBytes: 4222 },
       { parameterBytes: 100, optimizerBytes: 10, bufferBytes: 56, activationBytes: 2000, totalBytes: 2166 },
     ]);
+  });
+
+  test('has no buffers for gradients where none crosses', () => {
+    const layers = [0, 0, 1].map((above, i) =>
+      layer({ inputFlops: 0, weightFlops: above, outputBytes: i === 2 ? 0 : 7 }),
+    );
+    const costs = openCostModel([task(layers, 8)], cluster(3));
+    const schedule = buildSchedule(costs, [chain([1, 2, 3], 4)], { policy: gpipe, window: 2 });
+    expect([0, 1, 2].map((program) => memoryOf(costs, schedule, program).bufferBytes)).toEqual([28, 56, 28]);
   });
 
   test('holds one base for sibling tasks, and an optimizer for each', () => {
@@ -256,14 +280,23 @@ describe('memory', () => {
 
   test('limits how far list scheduling runs ahead', () => {
     fc.assert(
-      fc.property(fc.integer({ min: 2, max: 5 }), fc.integer({ min: 1, max: 12 }), fc.integer({ min: 0, max: 6 }), (p, m, extra) => {
-        const layers = equalLayers(p, 1, 2).map((one) => ({ ...one, activationBytes: 10 }));
-        const devices = Array.from({ length: p }, (_, i) => device(`d${i}`, { memoryBytes: 1 + 10 * (1 + extra) }));
-        const costs = openCostModel([task(layers, m)], cluster(devices));
-        const ends = Array.from({ length: p }, (_, stage) => stage + 1);
-        for (const policy of policies.slice(3))
-          expect(validateSchedule(costs, buildSchedule(costs, [chain(ends, m)], { policy, steps: 2 }))).toEqual([]);
-      }),
+      fc.property(
+        fc.integer({ min: 2, max: 5 }),
+        fc.integer({ min: 1, max: 12 }),
+        fc.integer({ min: 0, max: 6 }),
+        (p, m, extra) => {
+          const layers = equalLayers(p, 1, 2).map((one) => ({ ...one, activationBytes: 10 }));
+          const devices = Array.from({ length: p }, (_, i) =>
+            device(`d${i}`, { memoryBytes: 1 + 10 * (1 + extra) }),
+          );
+          const costs = openCostModel([task(layers, m)], cluster(devices));
+          const ends = Array.from({ length: p }, (_, stage) => stage + 1);
+          for (const policy of policies.slice(3))
+            expect(
+              validateSchedule(costs, buildSchedule(costs, [chain(ends, m)], { policy, steps: 2 })),
+            ).toEqual([]);
+        },
+      ),
     );
   });
 });
@@ -276,7 +309,10 @@ describe('validateSchedule finds', () => {
   const sound = (memoryBytes = 1e9) => {
     const devices = [device('d0', { memoryBytes }), device('d1', { memoryBytes })];
     const costs = openCostModel([workload], cluster(devices));
-    return { costs, schedule: buildSchedule(costs, [chain([1, 2], 4)], { policy: gpipe, steps: 2, window: 4 }) };
+    return {
+      costs,
+      schedule: buildSchedule(costs, [chain([1, 2], 4)], { policy: gpipe, steps: 2, window: 4 }),
+    };
   };
   const change = (
     { costs, schedule }: { costs: CostModel; schedule: Schedule },
@@ -298,12 +334,16 @@ describe('validateSchedule finds', () => {
     expect(validateSchedule(costs, schedule)).toEqual([]);
   });
 
-  test.each(['sendActivation', 'receiveGradient', 'forward', 'backwardInput', 'backwardWeight', 'update'] as const)(
-    'a missing %s',
-    (type) => {
-      expect(change(sound(), 0, without(firstOf(0, type)))).not.toEqual([]);
-    },
-  );
+  test.each([
+    'sendActivation',
+    'receiveGradient',
+    'forward',
+    'backwardInput',
+    'backwardWeight',
+    'update',
+  ] as const)('a missing %s', (type) => {
+    expect(change(sound(), 0, without(firstOf(0, type)))).not.toEqual([]);
+  });
 
   test.each(['receiveActivation', 'sendGradient'] as const)('a missing %s', (type) => {
     expect(change(sound(), 1, without(firstOf(1, type)))).not.toEqual([]);
@@ -327,7 +367,9 @@ describe('validateSchedule finds', () => {
 
   test('a message of other samples than its receiver expects', () => {
     const index = firstOf(0, 'sendActivation');
-    const faults = change(sound(), 0, (all) => all.map((one, at) => (at === index ? { ...one, samples: 2 } : one)) as Instruction[]);
+    const faults = change(sound(), 0, (all) =>
+      all.map((one, at) => (at === index ? { ...one, samples: 2 } : one)),
+    );
     expect(faults.join()).toMatch(/samples/);
   });
 
@@ -352,9 +394,13 @@ describe('validateSchedule finds', () => {
         if (index === 0) return one;
         const at = (type: string, microbatch: number) =>
           one.instructions.findIndex(
-            (each) => each.type === type && 'microbatch' in each && each.microbatch === microbatch && each.step === 0,
+            (each) =>
+              each.type === type && 'microbatch' in each && each.microbatch === microbatch && each.step === 0,
           );
-        const order = [3, 0, 1, 2].flatMap((microbatch) => [at('receiveActivation', microbatch), at('forward', microbatch)]);
+        const order = [3, 0, 1, 2].flatMap((microbatch) => [
+          at('receiveActivation', microbatch),
+          at('forward', microbatch),
+        ]);
         return {
           ...one,
           instructions: [
@@ -391,19 +437,26 @@ describe('validateSchedule finds', () => {
     expect(late.join()).toMatch(/before the update/);
   });
 
-  test.each([0, 1, 2, 3])('a step whose micro-batch %i starts before the update, whichever it is', (microbatch) => {
-    // All work of step 1's micro-batch forward moves before step 0's update; nothing else changes.
-    const faults = change(sound(), 0, (all) => {
-      const update = firstOf(0, 'update');
-      const early = all.filter(
-        (one) => one.step === 1 && 'microbatch' in one && one.microbatch === microbatch && /load|forward|sendActivation/.test(one.type),
-      );
-      const rest = all.filter((one) => !early.includes(one));
-      const at = rest.indexOf(all[update]!);
-      return [...rest.slice(0, at), ...early, ...rest.slice(at)];
-    });
-    expect(faults.join()).toMatch(/before the update/);
-  });
+  test.each([0, 1, 2, 3])(
+    'a step whose micro-batch %i starts before the update, whichever it is',
+    (microbatch) => {
+      // All work of step 1's micro-batch forward moves before step 0's update; nothing else changes.
+      const faults = change(sound(), 0, (all) => {
+        const update = firstOf(0, 'update');
+        const early = all.filter(
+          (one) =>
+            one.step === 1 &&
+            'microbatch' in one &&
+            one.microbatch === microbatch &&
+            /load|forward|sendActivation/.test(one.type),
+        );
+        const rest = all.filter((one) => !early.includes(one));
+        const at = rest.indexOf(all[update]!);
+        return [...rest.slice(0, at), ...early, ...rest.slice(at)];
+      });
+      expect(faults.join()).toMatch(/before the update/);
+    },
+  );
 
   test('memory that is exceeded, by any byte', () => {
     const { costs, schedule } = sound();
@@ -420,7 +473,11 @@ describe('validateSchedule finds', () => {
         placements: [
           {
             ...schedule.placements[0]!,
-            stages: bounds.map(([start, end], index) => ({ start, end, members: [{ device: `d${index}`, share: 1 }] })),
+            stages: bounds.map(([start, end], index) => ({
+              start,
+              end,
+              members: [{ device: `d${index}`, share: 1 }],
+            })),
           },
         ],
       }).join();
@@ -464,7 +521,8 @@ describe('validateSchedule finds', () => {
         { start: 1, end: 2, members: [{ device: 'd', share: 1 }] },
       ],
     };
-    for (const policy of policies) expect(validateSchedule(costs, buildSchedule(costs, [placement], { policy }))).toEqual([]);
+    for (const policy of policies)
+      expect(validateSchedule(costs, buildSchedule(costs, [placement], { policy }))).toEqual([]);
   });
 
   test('every fault that would keep the simulator from ending, and no other order', () => {

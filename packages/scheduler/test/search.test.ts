@@ -19,7 +19,18 @@ import {
   validateSchedule,
 } from '@contextlora/scheduler';
 import fc from 'fast-check';
-import { arbitraryCluster, arbitraryProblem, arbitraryTask, cluster, device, equalLayers, layer, open, segment, task } from './problems.js';
+import {
+  arbitraryCluster,
+  arbitraryProblem,
+  arbitraryTask,
+  cluster,
+  device,
+  equalLayers,
+  layer,
+  open,
+  segment,
+  task,
+} from './problems.js';
 
 const smallCases = 80; // up to 3 devices × 5 layers, one or two tasks
 const largeCases = 5; // 4 devices × 6 layers
@@ -71,7 +82,12 @@ interface Sizes {
   readonly policies?: SegmentProblem['policies'];
 }
 
-const arbitrarySegment = ({ devices, layers, tasks, policies = [contextGear, contextGearDeep] }: Sizes): fc.Arbitrary<SegmentProblem> =>
+const arbitrarySegment = ({
+  devices,
+  layers,
+  tasks,
+  policies = [contextGear, contextGearDeep],
+}: Sizes): fc.Arbitrary<SegmentProblem> =>
   fc
     .record({
       devices: fc.integer({ min: devices[0], max: devices[1] }),
@@ -81,9 +97,14 @@ const arbitrarySegment = ({ devices, layers, tasks, policies = [contextGear, con
     .chain((size) =>
       fc
         .record({
-          workloads: fc.tuple(...Array.from({ length: size.tasks }, (_, i) => arbitraryTask(`t${i}`, size.layers, 6))),
+          workloads: fc.tuple(
+            ...Array.from({ length: size.tasks }, (_, i) => arbitraryTask(`t${i}`, size.layers, 6)),
+          ),
           on: arbitraryCluster(size.devices, { memoryBytes: 24 * size.layers, power: true }),
-          objective: fc.constantFrom<Objective>('time', 'time', 'energy', { secondsWeight: 1, joulesWeight: 0.1 }),
+          objective: fc.constantFrom<Objective>('time', 'time', 'energy', {
+            secondsWeight: 1,
+            joulesWeight: 0.1,
+          }),
           rounds: fc.integer({ min: 1, max: 9 }),
           groupLimit: fc.constantFrom(1, 2, 64),
           window: fc.integer({ min: 1, max: 2 }),
@@ -161,7 +182,11 @@ describe('the exact search', () => {
         fc.constantFrom({}, { medium: 'air', bytesPerSecond: 4 }),
         fc.constantFrom({ from: '*', to: '*' }, { from: 'b', to: '*' }, { from: 'b', to: 'c' }),
         (workload, air, named) => {
-          const on = cluster(devices, { ...named, bytesPerSecond: 10, ...air }, { bytesPerSecond: 2, ...air });
+          const on = cluster(
+            devices,
+            { ...named, bytesPerSecond: 10, ...air },
+            { bytesPerSecond: 2, ...air },
+          );
           const problem = segment(openCostModel([workload], on), { microbatches: [1, workload.samples] });
           expectClose(exactSearch(problem).best?.value, bruteForce(problem)?.value);
         },
@@ -182,7 +207,9 @@ describe('the exact search', () => {
   });
 
   test('answers that nothing fits when nothing does', () => {
-    const problem = segment(openCostModel([task(equalLayers(2, 1, 2), 1)], cluster([device('d0', { memoryBytes: 1 })])));
+    const problem = segment(
+      openCostModel([task(equalLayers(2, 1, 2), 1)], cluster([device('d0', { memoryBytes: 1 })])),
+    );
     expect(exactSearch(problem).best).toBeUndefined();
     expect(searchSegment(problem).found).toEqual([]);
   });
@@ -197,7 +224,8 @@ describe('the bounded search', () => {
         expect(bounded.search).toBe('bounded');
         if (exact.found.length === 0) expect(bounded.found).toEqual([]);
         for (const found of bounded.found) expectSound(problem, found);
-        if (bounded.found.length > 0) expect(bounded.found[0]!.value).toBeGreaterThanOrEqual(exact.found[0]!.value);
+        if (bounded.found.length > 0)
+          expect(bounded.found[0]!.value).toBeGreaterThanOrEqual(exact.found[0]!.value);
         const values = bounded.found.map(({ value }) => value);
         expect(values).toEqual([...values].sort((a, b) => a - b));
       }),
@@ -229,9 +257,18 @@ describe('the bounded search', () => {
   });
 
   test('answers for a cluster of 20 devices within its budget, and answers the same again', () => {
-    const devices = Array.from({ length: 20 }, (_, i) => device(`d${i}`, { flopsPerSecond: 1 + (i % 5), memoryBytes: 30 }));
-    const layers = equalLayers(16, 1, 2).map((one) => ({ ...one, parameterBytes: 6, outputBytes: 1, gradientBytes: 1 }));
-    const problem = segment(openCostModel([task(layers, 8)], cluster(devices, { bytesPerSecond: 50 })), { microbatches: [4, 8] });
+    const devices = Array.from({ length: 20 }, (_, i) =>
+      device(`d${i}`, { flopsPerSecond: 1 + (i % 5), memoryBytes: 30 }),
+    );
+    const layers = equalLayers(16, 1, 2).map((one) => ({
+      ...one,
+      parameterBytes: 6,
+      outputBytes: 1,
+      gradientBytes: 1,
+    }));
+    const problem = segment(openCostModel([task(layers, 8)], cluster(devices, { bytesPerSecond: 50 })), {
+      microbatches: [4, 8],
+    });
     const first = searchSegment(problem, { budget: 15_000 });
     expect(first.search).toBe('bounded');
     expectSound(problem, first.found[0]!);
@@ -259,7 +296,9 @@ describe('the lower bound', () => {
           const slack = 1 + 1e-9;
           expect(value).toBeLessThanOrEqual(found.value * slack);
           expect(stepSeconds * problem.rounds).toBeLessThanOrEqual(found.totalSeconds * slack);
-          expect(periodBound(problem, placement).seconds * problem.rounds).toBeLessThanOrEqual(found.totalSeconds * slack);
+          expect(periodBound(problem, placement).seconds * problem.rounds).toBeLessThanOrEqual(
+            found.totalSeconds * slack,
+          );
         }
       }),
       { numRuns: smallCases },
@@ -269,7 +308,11 @@ describe('the lower bound', () => {
   test('holds for random shares too, and over many rounds', () => {
     fc.assert(
       fc.property(arbitraryProblem({ tasks: 2 }), fc.integer({ min: 1, max: 50 }), (problem, rounds) => {
-        const asked = segment(open(problem), { rounds, window: problem.window, microbatches: [problem.placement.microbatches] });
+        const asked = segment(open(problem), {
+          rounds,
+          window: problem.window,
+          microbatches: [problem.placement.microbatches],
+        });
         const found = assessPlacement(asked, problem.placement);
         if (!found) return;
         const seconds = found.totalSeconds * (1 + 1e-9);
@@ -285,7 +328,9 @@ describe('the lower bound', () => {
     expect(lowerBound(one)).toEqual({ stepSeconds: 6, binding: 'work', value: 6 });
     expect(exactSearch(one).best!.value).toBe(6);
     // A sample cannot be divided.
-    const single = segment(openCostModel([task([layer({ inputFlops: 0, weightFlops: 2 })], 1)], cluster(2)), { rounds: 5 });
+    const single = segment(openCostModel([task([layer({ inputFlops: 0, weightFlops: 2 })], 1)], cluster(2)), {
+      rounds: 5,
+    });
     expect(lowerBound(single)).toEqual({ stepSeconds: 3, binding: 'layer', value: 15 });
     // Seven bytes of gradient, twice over, take longer than the other device saves.
     const slow = segment(
@@ -300,7 +345,10 @@ describe('the lower bound', () => {
 
   test('of energy is the work on the most frugal device', () => {
     const on = cluster([device('d0', { watts: 10 }), device('d1', { watts: 3, flopsPerSecond: 0.5 })]);
-    const problem = segment(openCostModel([task(equalLayers(2, 1, 2), 2)], on), { objective: 'energy', rounds: 2 });
+    const problem = segment(openCostModel([task(equalLayers(2, 1, 2), 2)], on), {
+      objective: 'energy',
+      rounds: 2,
+    });
     expect(lowerBound(problem).value).toBe(2 * 12 * 6);
     expect(exactSearch(problem).best).toMatchObject({ value: 144, totalJoules: 144 });
   });
@@ -311,11 +359,17 @@ describe('shares of a group', () => {
     segment(
       openCostModel(
         [task(equalLayers(1, 1, 2), samples)],
-        cluster(speeds.map((flopsPerSecond, i) => device(`d${i}`, { flopsPerSecond, memoryBytes: memoryBytes[i] ?? 1e9 }))),
+        cluster(
+          speeds.map((flopsPerSecond, i) =>
+            device(`d${i}`, { flopsPerSecond, memoryBytes: memoryBytes[i] ?? 1e9 }),
+          ),
+        ),
       ),
     );
   const sharesOf = (asked: SegmentProblem, microbatches = 1) =>
-    shareSamples(asked, { start: 0, end: 1 }, [...asked.costs.devices.keys()], microbatches)?.map(({ share }) => share);
+    shareSamples(asked, { start: 0, end: 1 }, [...asked.costs.devices.keys()], microbatches)?.map(
+      ({ share }) => share,
+    );
 
   test('are whole samples in proportion to speed', () => {
     expect(sharesOf(problem([1, 3], 8))).toEqual([0.25, 0.75]);
@@ -325,16 +379,25 @@ describe('shares of a group', () => {
 
   test('make the slowest member take as little time as whole samples allow', () => {
     fc.assert(
-      fc.property(fc.array(fc.integer({ min: 1, max: 5 }), { minLength: 2, maxLength: 3 }), fc.integer({ min: 1, max: 12 }), (speeds, samples) => {
-        const shares = sharesOf(problem(speeds, samples));
-        const slowest = (counts: readonly number[]) => Math.max(...counts.map((count, i) => count / speeds[i]!));
-        const best = (left: number, at: number): number =>
-          at === speeds.length - 1
-            ? left / speeds[at]!
-            : Math.min(...Array.from({ length: left + 1 }, (_, n) => Math.max(n / speeds[at]!, best(left - n, at + 1))));
-        if (!shares) return;
-        expect(slowest(shares.map((share) => share * samples))).toBeCloseTo(best(samples, 0), 9);
-      }),
+      fc.property(
+        fc.array(fc.integer({ min: 1, max: 5 }), { minLength: 2, maxLength: 3 }),
+        fc.integer({ min: 1, max: 12 }),
+        (speeds, samples) => {
+          const shares = sharesOf(problem(speeds, samples));
+          const slowest = (counts: readonly number[]) =>
+            Math.max(...counts.map((count, i) => count / speeds[i]!));
+          const best = (left: number, at: number): number =>
+            at === speeds.length - 1
+              ? left / speeds[at]!
+              : Math.min(
+                  ...Array.from({ length: left + 1 }, (_, n) =>
+                    Math.max(n / speeds[at]!, best(left - n, at + 1)),
+                  ),
+                );
+          if (!shares) return;
+          expect(slowest(shares.map((share) => share * samples))).toBeCloseTo(best(samples, 0), 9);
+        },
+      ),
     );
   });
 

@@ -55,11 +55,14 @@ function checkProgram(
   const member = members.findIndex((candidate) => candidate.device === device);
   const deal = costs.dealOf(placement);
   const positions = new Map<string, number>();
+  const gradientSent = new Map<string, number>();
   const say = (text: string) => problems.push(`"${device}", stage ${stageIndex}: ${text}`);
   for (const [index, instruction] of instructions.entries()) {
     const key = keyOf(instruction);
     if (positions.has(key)) say(`${key} comes twice`);
     positions.set(key, index);
+    if (instruction.type === 'sendGradient')
+      gradientSent.set(`${instruction.task} ${instruction.step} ${instruction.microbatch}`, index);
   }
   for (const [taskIndex, name] of placement.tasks.entries()) {
     const task = costs.tasks[costs.taskIndex(name)]!;
@@ -84,13 +87,9 @@ function checkProgram(
           say(`backwardWeight of ${name} ${step}/${microbatch} before backwardInput`);
         last = Math.max(last, at(trains ? 'backwardWeight' : 'backwardInput')!);
         const after = fusedBackward && trains ? 'backwardWeight' : 'backwardInput';
-        const sent = instructions.findIndex(
-          (one, index) =>
-            index > at(after)! &&
-            one.type === 'sendGradient' &&
-            keyOf(one).includes(` ${name} ${step} ${microbatch} `),
-        );
-        if (sends !== sent >= 0) say(`gradient of ${name} ${step}/${microbatch}: crosses ${sends}`);
+        const sent = gradientSent.get(`${name} ${step} ${microbatch}`);
+        if (sends !== (sent !== undefined && sent > at(after)!))
+          say(`gradient of ${name} ${step}/${microbatch}: crosses ${sends}`);
       }
       const update = positions.get(`update ${name} ${step}`);
       const dealt = deal[taskIndex]![stageIndex]!.some((row) => row[member]! > 0);
@@ -130,33 +129,41 @@ function checkMessages({ programs }: Schedule): string[] {
 /** Plays the programs without a clock: whoever can go on goes on, until all have ended or nobody can. */
 function findDeadlock({ programs, window }: Schedule): string[] {
   const at = new Array<number>(programs.length).fill(0);
-  const sent = new Map<string, string[]>();
-  const consumed = new Map<string, Set<string>>();
+  // Per channel: how many messages were sent, which of them where in the queue, and how many were read.
+  const channels = new Map<string, { sent: number; read: number; positions: Map<string, number> }>();
   const joined = new Map<string, number>();
   const waitsIn = new Set<string>();
-  const channelOf = (kind: string, from: string, to: string) => `${kind} ${from} ${to}`;
-  const messageOf = (one: Extract<Instruction, { peer: string }>) =>
-    `${one.task} ${one.step} ${one.microbatch}`;
+  const exchanges = programs.map(({ instructions }) => {
+    const found = new Map<string, Extract<Instruction, { type: 'collective' }>>();
+    for (const one of instructions)
+      if (one.type === 'collective' && one.awaitedBy === 'update') found.set(`${one.task} ${one.step}`, one);
+    return found;
+  });
+  const channelOf = (kind: string, from: string, to: string) => {
+    const key = `${kind}\n${from}\n${to}`;
+    let channel = channels.get(key);
+    if (!channel) channels.set(key, (channel = { sent: 0, read: 0, positions: new Map() }));
+    return channel;
+  };
+  const messageOf = ({ task, step, microbatch }: Extract<Instruction, { peer: string }>) =>
+    `${task} ${step} ${microbatch}`;
   const mayGoOn = (program: number, instruction: Instruction): boolean => {
     const { device } = programs[program]!;
     switch (instruction.type) {
       case 'sendActivation':
       case 'sendGradient': {
         const channel = channelOf(instruction.type.slice(4), device, instruction.peer);
-        const list = sent.get(channel) ?? [];
-        // Of n messages the receiver has room for `window` unread ones, and as many wait on the way.
-        const under = list.length - (consumed.get(channel)?.size ?? 0);
-        if (instruction.type === 'sendActivation' && under >= 2 * window) return false;
-        sent.set(channel, [...list, messageOf(instruction)]);
+        // The receiver has room for `window` unread messages, and as many may be on the way; gradients always are.
+        if (instruction.type === 'sendActivation' && channel.sent - channel.read >= 2 * window) return false;
+        channel.positions.set(messageOf(instruction), channel.sent++);
         return true;
       }
       case 'receiveActivation':
       case 'receiveGradient': {
         const channel = channelOf(instruction.type.slice(7), instruction.peer, device);
-        const taken = consumed.get(channel) ?? new Set<string>();
-        const position = (sent.get(channel) ?? []).indexOf(messageOf(instruction));
-        if (position < 0 || position >= taken.size + window) return false;
-        consumed.set(channel, taken.add(messageOf(instruction)));
+        const position = channel.positions.get(messageOf(instruction));
+        if (position === undefined || position >= channel.read + window) return false;
+        channel.read += 1;
         return true;
       }
       case 'collective': {
@@ -168,14 +175,8 @@ function findDeadlock({ programs, window }: Schedule): string[] {
         return instruction.awaitedBy !== 'next' || joined.get(instruction.id) === instruction.members.length;
       }
       case 'update': {
-        const exchange = programs[program]!.instructions.find(
-          (one) =>
-            one.type === 'collective' &&
-            one.awaitedBy === 'update' &&
-            one.task === instruction.task &&
-            one.step === instruction.step,
-        );
-        if (exchange?.type !== 'collective') return true;
+        const exchange = exchanges[program]!.get(`${instruction.task} ${instruction.step}`);
+        if (!exchange) return true;
         return joined.get(exchange.id) === exchange.members.length;
       }
       default:

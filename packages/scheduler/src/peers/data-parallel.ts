@@ -23,6 +23,7 @@ const zero = (
   name: `DeepSpeed ZeRO-${stage}`,
   source,
   interleavesTasks: false,
+  passes,
   *candidates(problem) {
     const { layerCount } = problem.costs;
     for (const order of deviceOrders(problem))
@@ -31,7 +32,7 @@ const zero = (
           // Every rank has the same number of micro-batches, none of them empty.
           if (problem.tasks.some((name) => problem.costs.samplesOf(name) < count * microbatches)) continue;
           const placement = pipelineOf(problem, [layerCount], [order.slice(0, count)], microbatches);
-          yield { placement: shard(placement, problem), policies: [oneForwardOneBackward], passes };
+          yield { placement: shard(placement, problem), policies: [oneForwardOneBackward] };
         }
   },
 });

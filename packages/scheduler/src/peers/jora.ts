@@ -13,6 +13,7 @@ export const jora: Strategy = {
   name: 'JORA tensor parallelism',
   source: 'JORA jora/common.py and jora/lib/model/attention.py; Megatron-like volumes',
   interleavesTasks: false,
+  passes: [reduceOutputs],
   *candidates(problem) {
     const { costs, tasks } = problem;
     for (const order of deviceOrders(problem))
@@ -29,7 +30,6 @@ export const jora: Strategy = {
           yield {
             placement: { tasks, microbatches, stages: [{ start: 0, end: costs.layerCount, members }] },
             policies: [oneForwardOneBackward],
-            passes: [reduceOutputs],
           };
         }
   },

@@ -9,7 +9,6 @@ import type { Assessment, SegmentProblem } from '../search/segment-problem.js';
 export interface StrategyCandidate {
   readonly placement: Placement;
   readonly policies: readonly Policy[];
-  readonly passes?: readonly Pass[];
 }
 
 export interface Strategy {
@@ -18,6 +17,8 @@ export interface Strategy {
   readonly source: string;
   /** Whether it trains sibling tasks in one pipeline; otherwise one task after the other. */
   readonly interleavesTasks: boolean;
+  /** What it sends beyond activations and gradients. */
+  readonly passes?: readonly Pass[];
   candidates(problem: SegmentProblem): Iterable<StrategyCandidate>;
 }
 
@@ -40,10 +41,10 @@ export function tuneStrategy(
     .sort((a, b) => a.bound - b.bound);
   let best: Assessment | undefined;
   let simulated = 0;
-  for (const { placement, policies, passes = [], bound } of promising) {
+  for (const { placement, policies, bound } of promising) {
     const mark = best?.value ?? incumbent;
     if (bound >= mark || simulated >= most) break;
-    const assessment = assessPlacement({ ...problem, policies }, placement, passes);
+    const assessment = assessPlacement({ ...problem, policies }, placement, strategy.passes);
     if (!assessment) continue;
     simulated += 1;
     if (assessment.value < mark) best = assessment;

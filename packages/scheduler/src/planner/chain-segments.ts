@@ -17,6 +17,8 @@ export interface ChosenSegment {
 }
 
 export interface Chain {
+  /** Of all segments and moves. */
+  readonly value: number;
   readonly waves: readonly {
     readonly option: WaveOption;
     readonly lanes: readonly (readonly ChosenSegment[])[];
@@ -28,19 +30,28 @@ const still: Move = { bytes: 0, seconds: 0 };
 /** One link of the chain: a segment with its choices, or a wave of lanes with one. */
 interface Link {
   readonly nodes: readonly SegmentNode[];
+  /** Of a wave of lanes; a segment's value is its choice's. */
+  readonly value?: number;
   readonly choices: readonly (readonly NamedAssessment[])[];
 }
 
 export function chainSegments(options: readonly WaveOption[], objective: Objective, recut: boolean): Chain {
-  const links = options.flatMap(({ lanes }): Link[] =>
+  const links = options.flatMap(({ lanes, value }): Link[] =>
     lanes.length === 1
       ? lanes[0]!.map((node) => ({ nodes: [node], choices: node.found.map((one) => [one]) }))
-      : [{ nodes: lanes.map((lane) => lane[0]!), choices: [lanes.map((lane) => lane[0]!.found[0]!)] }],
+      : [{ value, nodes: lanes.map((lane) => lane[0]!), choices: [lanes.map((lane) => lane[0]!.found[0]!)] }],
   );
   const widened = links.map((link, index) => widen(link, links, index, recut));
   const path = recut ? cheapestPath(widened, objective) : samePath(widened);
   let at = 0;
   return {
+    value: path.reduce(
+      (sum, choice, index) =>
+        sum +
+        costOf(widened[index]!, choice, objective) +
+        (index === 0 ? 0 : valueOf(objective, moveOf(widened, index, path[index - 1]!, choice).seconds, 0)),
+      0,
+    ),
     waves: options.map((option) => ({
       option,
       lanes:
@@ -75,7 +86,7 @@ function widen(link: Link, links: readonly Link[], index: number, recut: boolean
       if (known.has(key)) continue;
       known.add(key);
       const placement = { ...one!.placement, tasks: node.problem.tasks };
-      const assessment = assessPlacement(node.problem, placement);
+      const assessment = assessPlacement(node.problem, placement, one!.passes);
       if (assessment) added.push([{ ...assessment, strategy: one!.strategy }]);
     }
   }
@@ -91,14 +102,18 @@ const moveOf = (links: readonly Link[], index: number, from: number, to: number)
     links[index]!.choices[to]!.map(({ placement }) => placement),
   );
 
+const costOf = ({ value, choices }: Link, choice: number, objective: Objective): number => {
+  const one = choices[choice]![0]!;
+  return value ?? valueOf(objective, one.totalSeconds, one.totalJoules ?? 0);
+};
+
 function cheapestPath(links: readonly Link[], objective: Objective): number[] {
-  const costOf = (choice: readonly NamedAssessment[]) => Math.max(...choice.map(({ value }) => value));
   const totals: number[][] = [];
   const from: number[][] = [];
   for (const [index, { choices }] of links.entries()) {
     totals.push([]);
     from.push([]);
-    for (const [to, choice] of choices.entries()) {
+    for (const to of choices.keys()) {
       let best = index === 0 ? 0 : Infinity;
       let via = 0;
       for (const before of index === 0 ? [] : links[index - 1]!.choices.keys()) {
@@ -106,7 +121,7 @@ function cheapestPath(links: readonly Link[], objective: Objective): number[] {
         const total = totals[index - 1]![before]! + valueOf(objective, move.seconds, 0);
         if (total < best) [best, via] = [total, before];
       }
-      totals[index]!.push(best + costOf(choice));
+      totals[index]!.push(best + costOf(links[index]!, to, objective));
       from[index]!.push(via);
     }
   }

@@ -6,6 +6,7 @@ import { type PeriodBound, periodBound } from '../search/period-bound.js';
 import { shareSamples } from '../search/share-samples.js';
 import type { IdleCause } from '../timeline.js';
 import type { Chain, ChosenSegment } from './chain-segments.js';
+import type { ChosenWaves } from './choose-waves.js';
 
 export interface DeviceExplanation {
   readonly device: string;
@@ -35,6 +36,8 @@ export interface SegmentExplanation {
 }
 
 export interface Explanation {
+  /** For every step of the task graph, the other ways its tasks could share the devices, and what the whole plan would cost then. */
+  readonly waves: readonly (readonly { readonly description: string; readonly ratio: number }[])[];
   readonly segments: readonly SegmentExplanation[];
 }
 
@@ -43,11 +46,16 @@ const askedMost = 4;
 const stagesAsked = 2;
 const clusterMost = 32;
 
-export function explainPlan(cluster: Cluster, chain: Chain): Explanation {
+export function explainPlan(
+  cluster: Cluster,
+  chain: Chain,
+  rejectedWays: ChosenWaves['rejected'],
+): Explanation {
   return {
-    segments: chain.waves.flatMap(({ option, lanes }) =>
-      lanes.flatMap((lane, laneIndex) =>
-        lane.map((segment, position): SegmentExplanation => {
+    waves: rejectedWays.map((ways) => ways.map(({ kind, ratio }) => ({ description: kind, ratio }))),
+    segments: chain.waves.flatMap(({ lanes }) =>
+      lanes.flatMap((lane) =>
+        lane.map((segment): SegmentExplanation => {
           const { problem } = segment.node;
           const { placement, stepSeconds, value } = segment.assessment;
           const bound = periodBound(problem, placement);
@@ -64,11 +72,6 @@ export function explainPlan(cluster: Cluster, chain: Chain): Explanation {
               ...segment.rejected.slice(0, 3).map((one) => ({
                 description: describePlacement(one.placement),
                 ratio: one.value / value,
-              })),
-              // Other ways for the whole wave are told once.
-              ...(laneIndex + position > 0 ? [] : option.rejected).map((one) => ({
-                description: `the wave ${one.kind}`,
-                ratio: one.ratio,
               })),
             ],
           };

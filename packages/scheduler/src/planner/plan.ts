@@ -2,19 +2,22 @@
  * The planner: from workloads and a cluster to waves of tasks, each with placements, policies and a prediction, a lower bound beside it
  * and an explanation.
  */
+import { buildSchedule } from '../build-schedule.js';
 import { checkInput } from '../check-input.js';
 import type { Cluster } from '../cluster.js';
+import { validateSchedule } from '../passes/validate-schedule.js';
 import type { Placement } from '../placement.js';
 import { contextGear, contextGearDeep } from '../policies/context-gear.js';
 import { peers as allPeers } from '../peers/peers.js';
 import type { Strategy } from '../peers/strategy.js';
 import type { Objective } from '../search/segment-problem.js';
 import type { Workload } from '../workload.js';
-import { chainSegments, type Chain } from './chain-segments.js';
+import type { ChosenSegment } from './chain-segments.js';
+import { type ChosenWaves, chooseWaves } from './choose-waves.js';
 import { explainPlan, type Explanation } from './explain.js';
 import { requireFeasible } from './feasibility.js';
 import { planBound } from './plan-bound.js';
-import { searchWave, type WaveOption, type WaveSearch } from './search-wave.js';
+import { searchWave, type WaveSearch } from './search-wave.js';
 import { wavesOf } from './waves.js';
 
 export interface PlanOptions {
@@ -102,7 +105,7 @@ export function plan(workloads: readonly Workload[], cluster: Cluster, options: 
     recut = true,
     cache = true,
     peers = allPeers,
-    budget = 400_000,
+    budget = 200_000,
     exactDevices = 6,
     exactLayers = 10,
   } = options;
@@ -130,22 +133,24 @@ export function plan(workloads: readonly Workload[], cluster: Cluster, options: 
     memory: new Map(),
   };
   const byName = new Map(workloads.map((workload) => [workload.name, workload]));
-  const chosen = wavesOf(workloads).flatMap((names): WaveOption[] => {
+  const ways = wavesOf(workloads).flatMap((names) => {
     const members = names.map((name) => byName.get(name)!);
     return siblings
-      ? searchWave(search, members)
-      : members.flatMap((workload) => searchWave(search, [workload]));
+      ? [searchWave(search, members)]
+      : members.map((workload) => searchWave(search, [workload]));
   });
-  const chain = chainSegments(chosen, objective, recut);
-  return describe(workloads, usable, chain, { window, search });
+  const chosen = chooseWaves(ways, objective, recut);
+  return describe(workloads, usable, chosen, { window, search });
 }
 
 function describe(
   workloads: readonly Workload[],
   cluster: Cluster,
-  chain: Chain,
+  { chain, rejected }: ChosenWaves,
   { window, search }: { window: number; search: WaveSearch },
 ): Plan {
+  for (const { lanes } of chain.waves)
+    for (const lane of lanes) for (const segment of lane) requireValid(segment, window);
   const waves = chain.waves.map(({ option, lanes }): PlannedWave => {
     const planned = lanes.map((segments) => ({
       segments: segments.map(({ node, assessment, move }): PlannedSegment => ({
@@ -189,6 +194,23 @@ function describe(
     gap: lowerBoundSeconds > 0 ? totalSeconds / lowerBoundSeconds - 1 : 0,
     search: segments.every((segment) => segment.search === 'exact') ? 'exact' : 'bounded',
     window,
-    explanation: explainPlan(cluster, chain),
+    explanation: explainPlan(cluster, chain, rejected),
   };
+}
+
+/** A plan's schedules are checked as finished wholes; a problem here is a bug of a policy, a pass or the search. */
+function requireValid({ node: { problem }, assessment }: ChosenSegment, window: number): void {
+  const { policy, placement, passes } = assessment;
+  const schedule = buildSchedule(problem.costs, [placement], {
+    policy,
+    passes,
+    window,
+    steps: Math.min(2, problem.rounds),
+    cache: problem.cache,
+  });
+  const problems = validateSchedule(problem.costs, schedule);
+  if (problems.length > 0)
+    throw new Error(
+      `internal: scheduler/plan: ${assessment.strategy} made a schedule in which ${problems.join('; ')}`,
+    );
 }

@@ -2,6 +2,8 @@
 import { buildSchedule, type Schedule } from '../build-schedule.js';
 import type { Cluster } from '../cluster.js';
 import { openCostModel } from '../cost-model.js';
+import { peers as allPeers } from '../peers/peers.js';
+import type { Strategy } from '../peers/strategy.js';
 import { contextGear, contextGearDeep } from '../policies/context-gear.js';
 import { gpipe } from '../policies/gpipe.js';
 import { lorapp } from '../policies/lorapp.js';
@@ -23,6 +25,8 @@ export interface ScheduleOfOptions {
   readonly segment?: number;
   /** Optimizer steps to lay out; at most the segment's. */
   readonly steps?: number;
+  /** The strategies the plan was made with. */
+  readonly peers?: readonly Strategy[];
 }
 
 /**
@@ -34,7 +38,7 @@ export function scheduleOf(
   { waves, window }: Plan,
   workloads: readonly Workload[],
   cluster: Cluster,
-  { segment: index = 0, steps = 1 }: ScheduleOfOptions = {},
+  { segment: index = 0, steps = 1, peers = allPeers }: ScheduleOfOptions = {},
 ): { schedule: Schedule; workloads: Workload[] } {
   const segments = waves.flatMap(({ lanes }) => lanes.flatMap((lane) => lane.segments));
   const segment = segments[index];
@@ -48,6 +52,7 @@ export function scheduleOf(
     steps: Math.min(steps, segment.rounds),
     window,
     cache: segment.cache,
+    passes: peers.find(({ name }) => name === segment.strategy)?.passes ?? [],
   });
   return { schedule, workloads: active };
 }

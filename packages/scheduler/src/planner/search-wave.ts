@@ -41,28 +41,33 @@ export interface WaveOption {
   /** Each lane a sequence of segments. */
   readonly lanes: readonly (readonly SegmentNode[])[];
   readonly value: number;
-  /** Ways that lost, against the chosen one's 1. */
-  readonly rejected: readonly { readonly kind: string; readonly ratio: number }[];
 }
 
 const kept = 6;
 /** With more, only the most promising settings of every peer are simulated. */
 const fewDevices = 10;
 
-/** The wave, or the waves into which it falls when its tasks are better trained one after the other. */
-export function searchWave(search: WaveSearch, workloads: readonly Workload[]): WaveOption[] {
+/** A way to train a wave's tasks: one wave, or one for each task. */
+export interface WaveWay {
+  readonly kind: string;
+  readonly value: number;
+  readonly waves: readonly WaveOption[];
+}
+
+/** All ways, best first by themselves; moving between waves is not counted yet. */
+export function searchWave(search: WaveSearch, workloads: readonly Workload[]): WaveWay[] {
   const alone = workloads.map((workload) => laneOption(search, [workload], 'alone'));
-  if (workloads.length === 1) return alone;
-  const together = laneOption(search, workloads, 'together');
-  const apart = apartOption(search, workloads);
-  const options = [
+  const ways: WaveWay[] = [
     { kind: 'one after the other', value: alone.reduce((sum, { value }) => sum + value, 0), waves: alone },
-    { kind: 'together in one pipeline', value: together.value, waves: [together] },
-    ...(apart ? [{ kind: 'apart, on devices of their own', value: apart.value, waves: [apart] }] : []),
-  ].sort((a, b) => a.value - b.value);
-  const [best, ...rest] = options;
-  const rejected = rest.map(({ kind, value }) => ({ kind, ratio: value / best!.value }));
-  return best!.waves.map((wave, index) => (index === 0 ? { ...wave, rejected } : wave));
+  ];
+  // One task may be best off on one device too, when another wave leaves the model there.
+  const apart = apartOption(search, workloads);
+  if (apart) ways.push({ kind: 'apart, on devices of their own', value: apart.value, waves: [apart] });
+  if (workloads.length > 1) {
+    const together = laneOption(search, workloads, 'together');
+    ways.push({ kind: 'together in one pipeline', value: together.value, waves: [together] });
+  }
+  return ways.filter(({ value }) => value < Infinity).sort((a, b) => a.value - b.value);
 }
 
 /** One lane with all devices, with or without the activation cache, whichever is better. */
@@ -76,7 +81,6 @@ function laneOption(
     kind,
     lanes: [nodes],
     value: nodes.reduce((sum, { found }) => sum + (found[0]?.value ?? Infinity), 0),
-    rejected: [],
   });
   const solve = (useCache: boolean) =>
     option(
@@ -200,7 +204,6 @@ function apartOption(search: WaveSearch, workloads: readonly Workload[]): WaveOp
     lanes: lanes.filter((lane) => lane.length > 0),
     // Time passes in all lanes at once, energy adds up.
     value: seconds ? Math.max(...ends) : ends.reduce((a, b) => a + b, 0),
-    rejected: [],
   };
 }
 

@@ -51,6 +51,9 @@ export function tellPlan(plan: Plan): string {
           lines.push(`    rejected, ${against(ratio)}: ${description}`);
       }
   }
+  for (const [number, ways] of plan.explanation.waves.entries())
+    for (const { description, ratio } of ways)
+      lines.push(`depth ${number + 1} ${description} instead: the whole plan takes ${against(ratio)}`);
   return lines.join('\n');
 }
 
@@ -80,7 +83,7 @@ function bindingText({ kind, name }: Plan['explanation']['segments'][number]['bi
 
 const against = (ratio: number): string =>
   ratio < 0.9995
-    ? `${percent(1 - ratio)} less by itself, but the move to it outweighs that`
+    ? `${percent(1 - ratio)} less time by itself, but the move to it outweighs that`
     : `${percent(ratio - 1)} more`;
 
 const percent = (fraction: number): string => `${(100 * fraction).toFixed(fraction < 0.0995 ? 1 : 0)} %`;

@@ -18,16 +18,11 @@ export function assessPlacement(
   placement: Placement,
   passes: readonly Pass[] = [],
 ): Assessment | undefined {
-  const { costs, rounds, window, cache, policies, objective } = problem;
+  const { costs, window, cache, policies, objective } = problem;
   if (!fitsMemory(problem, placement)) return undefined;
   const bound = periodBound(problem, placement);
   if (bound.seconds === Infinity) return undefined;
-  const drains =
-    placement.tasks.length === 1 &&
-    costs.tasks[costs.taskIndex(placement.tasks[0]!)]!.lowestTrained < placement.stages[0]!.end;
-  // Several tasks fill the pipeline within their first step.
-  const enough = placement.tasks.length > 1 ? 3 : 4;
-  const steps = drains ? 1 : Math.min(rounds, enough);
+  const steps = stepsToSimulate(problem, placement);
   let best: Assessment | undefined;
   // Alone on one device there is nothing to order.
   const worthTrying = placement.stages.length === 1 ? policies.slice(0, 1) : policies;
@@ -35,17 +30,21 @@ export function assessPlacement(
     const schedule = buildSchedule(costs, [placement], { policy, steps, window, cache, passes });
     const timeline = simulateWith(costs, schedule, { spans: false });
     if (!timeline.devices.every((use) => fitsDevice(problem, placement, use))) continue;
-    const ends = timeline.stepEndSeconds[0]!;
-    const last = timeline.makespanSeconds;
-    const stepSeconds =
-      steps < enough ? last / steps : Math.max((last - ends[steps - 3]!) / 2, bound.seconds);
-    const totalSeconds = last + (rounds - steps) * stepSeconds;
+    const times = extrapolate(
+      problem,
+      placement,
+      timeline.makespanSeconds,
+      timeline.stepEndSeconds[0]!,
+      bound.seconds,
+    );
+    const { totalSeconds, stepSeconds } = times;
     const totalJoules = joulesOf(problem, timeline.devices, steps, totalSeconds);
     const value = valueOf(objective, totalSeconds, totalJoules ?? 0);
     if (best && best.value <= value) continue;
     best = {
       placement,
       policy,
+      passes,
       value,
       totalSeconds,
       stepSeconds,
@@ -59,6 +58,29 @@ export function assessPlacement(
     };
   }
   return best;
+}
+
+/** One where every step drains the pipeline, else enough to see the period; several tasks fill the pipeline within their first step. */
+export function stepsToSimulate({ costs, rounds }: SegmentProblem, { tasks, stages }: Placement): number {
+  const drains =
+    tasks.length === 1 && costs.tasks[costs.taskIndex(tasks[0]!)]!.lowestTrained < stages[0]!.end;
+  return drains ? 1 : Math.min(rounds, tasks.length > 1 ? 3 : 4);
+}
+
+/** From a few steps to all rounds: every further one takes the mean of the last two, but no less than the bound. */
+export function extrapolate(
+  { rounds }: SegmentProblem,
+  { tasks }: Placement,
+  makespanSeconds: number,
+  stepEndSeconds: readonly number[],
+  boundSeconds: number,
+): { stepSeconds: number; totalSeconds: number } {
+  const steps = stepEndSeconds.length;
+  const stepSeconds =
+    steps < (tasks.length > 1 ? 3 : 4)
+      ? makespanSeconds / steps
+      : Math.max((makespanSeconds - stepEndSeconds[steps - 3]!) / 2, boundSeconds);
+  return { stepSeconds, totalSeconds: makespanSeconds + (rounds - steps) * stepSeconds };
 }
 
 /** Whether a device's memory holds its peak, and its storage, or else what memory is left, its part of the activation caches. */

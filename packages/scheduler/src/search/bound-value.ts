@@ -8,11 +8,11 @@ export function boundValue(problem: SegmentProblem, placement: Placement): numbe
   const { rounds, objective } = problem;
   const seconds = rounds * periodBound(problem, placement).seconds;
   if (seconds === Infinity) return Infinity;
-  return valueOf(objective, seconds, objective === 'time' ? 0 : leastJoules(problem, placement, seconds));
+  return valueOf(objective, seconds, objective === 'time' ? 0 : joulesOf(problem, placement, seconds));
 }
 
-/** Computing costs what it costs; waiting lasts at least as long as the bound says. */
-function leastJoules({ costs, rounds }: SegmentProblem, placement: Placement, seconds: number): number {
+/** Of all rounds if they take so many seconds; devices of unknown power count as 0. */
+export function joulesOf({ costs, rounds }: SegmentProblem, placement: Placement, seconds: number): number {
   const deal = costs.dealOf(placement);
   let joules = 0;
   for (const [s, { start, end, members }] of placement.stages.entries())

@@ -7,6 +7,7 @@ import { assessPlacement } from './assess-placement.js';
 import { bottleneckPlacements } from './bottleneck-search.js';
 import { boundValue } from './bound-value.js';
 import { deviceWork } from './device-work.js';
+import { estimatePlacement } from './estimate-placement.js';
 import { neighboursOf } from './neighbours.js';
 import type { Assessment, SegmentProblem } from './segment-problem.js';
 
@@ -26,30 +27,26 @@ export interface BoundedSearchOptions {
 
 export function boundedSearch(
   problem: SegmentProblem,
-  { firstCut = 1, budget = 600_000, seeds = [] }: BoundedSearchOptions = {},
+  { firstCut = 1, budget = 200_000, seeds = [] }: BoundedSearchOptions = {},
 ): BoundedSearchResult {
   const ranked = rank(problem, [...seeds, ...candidates(problem, firstCut)]);
-  const found: Assessment[] = [];
+  const estimates: { placement: Placement; value: number }[] = [];
   let left = budget;
-  let simulated = 0;
-  const assess = (placement: Placement): Assessment | undefined => {
+  const estimate = (placement: Placement): number => {
     left -= instructionsOf(problem, placement);
-    simulated += 1;
-    const assessment = assessPlacement(problem, placement);
-    if (!assessment) return undefined;
-    found.push(assessment);
-    return assessment;
+    const value = estimatePlacement(problem, placement) ?? Infinity;
+    if (value < Infinity) estimates.push({ placement, value });
+    return value;
   };
-  let best: Assessment | undefined;
-  for (const { placement, value } of ranked) {
-    if (best && (value >= best.value || left < budget / 2)) break;
-    const assessment = assess(placement);
-    if (assessment && (!best || assessment.value < best.value)) best = assessment;
+  let best: { placement: Placement; value: number } | undefined;
+  for (const { placement, value: bound } of ranked) {
+    if (best && (bound >= best.value || left < budget / 2)) break;
+    const value = estimate(placement);
+    if (value < (best?.value ?? Infinity)) best = { placement, value };
   }
   const tried = new Set(ranked.map(({ placement }) => keyOf(placement)));
   improving: while (best && left > 0) {
-    const from: Placement = best.placement;
-    for (const neighbour of neighboursOf(problem, from, firstCut)) {
+    for (const neighbour of neighboursOf(problem, best.placement, firstCut)) {
       if (left <= 0) break improving;
       const key = keyOf(neighbour);
       if (tried.has(key)) continue;
@@ -57,16 +54,26 @@ export function boundedSearch(
       // Looking at a bound is not free either.
       left -= instructionsOf(problem, neighbour) / 40;
       if (boundValue(problem, neighbour) >= best.value) continue;
-      const assessment = assess(neighbour);
-      if (assessment && assessment.value < best.value) {
-        best = assessment;
+      const value = estimate(neighbour);
+      if (value < best.value) {
+        best = { placement: neighbour, value };
         continue improving;
       }
     }
     break;
   }
+  // What the simulator says of the best few is what counts.
+  estimates.sort((a, b) => a.value - b.value);
+  const found: Assessment[] = [];
+  let assessing = budget / 4;
+  for (const { placement } of estimates) {
+    if (found.length > 1 && assessing < 0) break;
+    assessing -= 2 * problem.policies.length * instructionsOf(problem, placement);
+    const assessment = assessPlacement(problem, placement);
+    if (assessment) found.push(assessment);
+  }
   found.sort((a, b) => a.value - b.value);
-  return { found, simulated };
+  return { found, simulated: estimates.length + found.length };
 }
 
 /** Candidates with a bound below infinity, most promising first. */
@@ -156,7 +163,7 @@ function nearestFirst({ costs }: SegmentProblem): number[] {
 const instructionsOf = (problem: SegmentProblem, { stages, microbatches, tasks }: Placement): number => {
   const steps = tasks.length === 1 ? 1 : 4;
   const members = stages.reduce((sum, stage) => sum + stage.members.length, 0);
-  return 8 * members * microbatches * tasks.length * steps * problem.policies.length;
+  return 8 * members * microbatches * tasks.length * steps;
 };
 
 export const keyOf = ({ microbatches, stages }: Placement): string =>

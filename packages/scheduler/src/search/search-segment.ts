@@ -21,7 +21,7 @@ export interface SearchSegmentOptions {
 
 export function searchSegment(
   problem: SegmentProblem,
-  { exactDevices = 6, exactLayers = 12, budget = 600_000, seeds = [] }: SearchSegmentOptions = {},
+  { exactDevices = 6, exactLayers = 12, budget = 200_000, seeds = [] }: SearchSegmentOptions = {},
 ): SegmentSearch {
   const { costs, cache, tasks } = problem;
   // Layers whose outputs come from a cache are not run anywhere, so no cut may lie among them.

@@ -1,4 +1,5 @@
 /** A segment is a run of equal optimizer steps: the same tasks, the same costs, hence one placement. This file says what is asked of it. */
+import type { Pass } from '../build-schedule.js';
 import type { CostModel } from '../cost-model.js';
 import type { Placement } from '../placement.js';
 import type { Policy } from '../policies/policy.js';
@@ -29,6 +30,8 @@ export interface SegmentProblem {
 export interface Assessment {
   readonly placement: Placement;
   readonly policy: Policy;
+  /** What the strategy adds to the standard passes. */
+  readonly passes: readonly Pass[];
   /** What the search minimises. */
   readonly value: number;
   /** Of all rounds. */
