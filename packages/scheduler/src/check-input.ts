@@ -233,7 +233,24 @@ const few = (names: readonly string[]): string =>
 
 /** NaN and Infinity as they are, strings in quotes, nothing endless. */
 function show(value: unknown): string {
-  if (typeof value === 'number' || value === undefined) return String(value);
-  const text = JSON.stringify(value);
+  switch (typeof value) {
+    case 'object':
+    case 'string':
+      break;
+    case 'number':
+    case 'boolean':
+    case 'bigint':
+    case 'symbol':
+    case 'undefined':
+      return String(value);
+    default:
+      return 'a function';
+  }
+  let text: string;
+  try {
+    text = JSON.stringify(value);
+  } catch {
+    return 'something that is no plain value';
+  }
   return text.length > 60 ? `${text.slice(0, 57)}…` : text;
 }

@@ -45,6 +45,15 @@ export interface Cluster {
   readonly links: readonly LinkProfile[];
 }
 
+/** The cluster with a share of every device's memory left free. */
+export const usableCluster = (cluster: Cluster, memoryReserve: number): Cluster => ({
+  ...cluster,
+  devices: cluster.devices.map((device) => ({
+    ...device,
+    memoryBytes: device.memoryBytes * (1 - memoryReserve),
+  })),
+});
+
 /** A resolved link. `medium` is the index of a shared medium, -1 for none. */
 export interface Route {
   /** After losses. */

@@ -316,7 +316,12 @@ export function simulateWith(
     const lost = Math.min(runner.lostAt, makespan);
     resume(runner, lost);
     runner.idleSeconds.finished += lost - Math.min(lost, runner.finishedSeconds ?? lost);
-    runner.idleSeconds.lost += makespan - lost;
+    if (runner.lostAt < Infinity) {
+      // What it had begun when it was lost counts as lost too.
+      const { activation, gradient, backpressure, collective, finished } = runner.idleSeconds;
+      const known = runner.busySeconds + activation + gradient + backpressure + collective + finished;
+      runner.idleSeconds.lost = Math.max(0, makespan - known);
+    }
     const idleSeconds = makespan - runner.busySeconds;
     const { watts, idleWatts = 0 } = costs.cluster.devices[runner.owner]!;
     return {

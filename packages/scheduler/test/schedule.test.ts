@@ -421,7 +421,7 @@ describe('validateSchedule finds', () => {
       const backward = rest.findIndex((one) => one.type === 'backwardInput' && one.microbatch === 0);
       return [...rest.slice(0, backward + 1), all[forward]!, ...rest.slice(backward + 1)];
     });
-    expect(faults.join()).toMatch(/before its forward/);
+    expect(faults.join()).toMatch(/comes before forward/);
   });
 
   test('an update before the last backward, and a step that starts before the last update', () => {

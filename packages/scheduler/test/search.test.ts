@@ -327,11 +327,11 @@ describe('the lower bound', () => {
     const one = segment(openCostModel([task([layer({ inputFlops: 0, weightFlops: 2 })], 4)], cluster(2)));
     expect(lowerBound(one)).toEqual({ stepSeconds: 6, binding: 'work', value: 6 });
     expect(exactSearch(one).best!.value).toBe(6);
-    // A sample cannot be divided.
+    // A sample cannot be divided among devices that keep layers whole; the bound does not count that.
     const single = segment(openCostModel([task([layer({ inputFlops: 0, weightFlops: 2 })], 1)], cluster(2)), {
       rounds: 5,
     });
-    expect(lowerBound(single)).toEqual({ stepSeconds: 3, binding: 'layer', value: 15 });
+    expect(lowerBound(single)).toEqual({ stepSeconds: 1.5, binding: 'work', value: 7.5 });
     // Seven bytes of gradient, twice over, take longer than the other device saves.
     const slow = segment(
       openCostModel(

@@ -384,7 +384,8 @@ describe('a lost device', () => {
     expect(whole.unfinished).toBe(0);
     expect(broken.unfinished).toBeGreaterThan(0);
     expect(broken.makespanSeconds).toBeLessThan(whole.makespanSeconds);
-    expect(broken.devices[1]!.idleSeconds.lost).toBe(broken.makespanSeconds - 3.5);
+    // It had begun something at 3 s that it never finished.
+    expect(broken.devices[1]!.idleSeconds.lost).toBeCloseTo(broken.makespanSeconds - 3, 9);
     expect(broken.devices[0]!.idleSeconds.lost).toBe(0);
     expect(
       broken.spans.every(

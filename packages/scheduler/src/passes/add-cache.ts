@@ -3,6 +3,7 @@
  * holds the lowest trained layer.
  */
 import type { Pass } from '../build-schedule.js';
+import { ownValue } from '../own-value.js';
 import type { Instruction } from '../instruction.js';
 
 export const addCache =
@@ -16,7 +17,7 @@ export const addCache =
       };
       return members.map((program) =>
         program.flatMap((instruction): Instruction[] => {
-          const mode = modes[instruction.task];
+          const mode = ownValue(modes, instruction.task);
           if (instruction.type !== 'forward' || mode === undefined || !holds(instruction.task))
             return [instruction];
           return mode === 'read'

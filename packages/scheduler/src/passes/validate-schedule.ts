@@ -1,15 +1,16 @@
 /** Checks a finished schedule as a whole; what it finds is a bug of a policy or a pass, or a placement that does not fit. */
-import type { DeviceProgram, Schedule } from '../build-schedule.js';
-import { type CostModel, gradientCrosses, hasBackward } from '../cost-model.js';
+import type { Schedule } from '../build-schedule.js';
+import type { CostModel } from '../cost-model.js';
 import type { Instruction } from '../instruction.js';
 import { memoryOf } from '../memory-of.js';
 import { splitsWork } from '../placement.js';
+import { describe, validateProgram } from './validate-program.js';
 
 /** Every rule the schedule breaks, as sentences; empty when it breaks none. */
 export function validateSchedule(costs: CostModel, schedule: Schedule): string[] {
   const problems = [...checkStages(costs, schedule)];
   for (const [index, program] of schedule.programs.entries()) {
-    problems.push(...checkProgram(costs, schedule, program));
+    problems.push(...validateProgram(costs, schedule, program));
     const { totalBytes } = memoryOf(costs, schedule, index);
     const { memoryBytes } = costs.devices[costs.deviceIndex(program.device)]!;
     if (totalBytes > memoryBytes * (1 + 1e-12))
@@ -39,66 +40,6 @@ function checkStages(costs: CostModel, { placements }: Schedule): string[] {
       }
     }
     if (next !== costs.layerCount) problems.push(`the stages end at layer ${next} of ${costs.layerCount}`);
-  }
-  return problems;
-}
-
-/** Each micro-batch forward once; backward exactly where it is owed, once, after its forward; updates after all of a step's backwards. */
-function checkProgram(
-  costs: CostModel,
-  { placements, steps, fusedBackward }: Schedule,
-  { device, placement: placementIndex, stage: stageIndex, instructions }: DeviceProgram,
-): string[] {
-  const problems: string[] = [];
-  const placement = placements[placementIndex]!;
-  const { start, end, members } = placement.stages[stageIndex]!;
-  const member = members.findIndex((candidate) => candidate.device === device);
-  const deal = costs.dealOf(placement);
-  const positions = new Map<string, number>();
-  const gradientSent = new Map<string, number>();
-  const say = (text: string) => problems.push(`"${device}", stage ${stageIndex}: ${text}`);
-  for (const [index, instruction] of instructions.entries()) {
-    const key = keyOf(instruction);
-    if (positions.has(key)) say(`${key} comes twice`);
-    positions.set(key, index);
-    if (instruction.type === 'sendGradient')
-      gradientSent.set(`${instruction.task} ${instruction.step} ${instruction.microbatch}`, index);
-  }
-  for (const [taskIndex, name] of placement.tasks.entries()) {
-    const task = costs.tasks[costs.taskIndex(name)]!;
-    const backward = hasBackward(task, end);
-    const trains = task.sums.weightFlops[end]! > task.sums.weightFlops[start]!;
-    const sends = gradientCrosses(task, start);
-    for (let step = 0; step < steps; step++) {
-      let last = -1;
-      for (let microbatch = 0; microbatch < placement.microbatches; microbatch++) {
-        const at = (type: string) => positions.get(`${type} ${name} ${step} ${microbatch}`);
-        const owed = deal[taskIndex]![stageIndex]![microbatch]![member]! > 0;
-        const forward = at('forward');
-        if ((forward !== undefined) !== owed) say(`forward of ${name} ${step}/${microbatch}: owed ${owed}`);
-        if ((at('backwardInput') !== undefined) !== (owed && backward))
-          say(`backwardInput of ${name} ${step}/${microbatch}: owed ${owed && backward}`);
-        if ((at('backwardWeight') !== undefined) !== (owed && trains))
-          say(`backwardWeight of ${name} ${step}/${microbatch}: owed ${owed && trains}`);
-        if (forward === undefined || !backward) continue;
-        if (at('backwardInput')! < forward)
-          say(`backward of ${name} ${step}/${microbatch} before its forward`);
-        if (trains && at('backwardWeight')! < at('backwardInput')!)
-          say(`backwardWeight of ${name} ${step}/${microbatch} before backwardInput`);
-        last = Math.max(last, at(trains ? 'backwardWeight' : 'backwardInput')!);
-        const after = fusedBackward && trains ? 'backwardWeight' : 'backwardInput';
-        const sent = gradientSent.get(`${name} ${step} ${microbatch}`);
-        if (sends !== (sent !== undefined && sent > at(after)!))
-          say(`gradient of ${name} ${step}/${microbatch}: crosses ${sends}`);
-      }
-      const update = positions.get(`update ${name} ${step}`);
-      const dealt = deal[taskIndex]![stageIndex]!.some((row) => row[member]! > 0);
-      if ((update !== undefined) !== (trains && dealt)) say(`update of ${name} ${step}: owed ${trains}`);
-      if (update !== undefined && update < last) say(`update of ${name} ${step} before its last backward`);
-      const next = positions.get(`forward ${name} ${step + 1} 0`);
-      if (update !== undefined && next !== undefined && next < update)
-        say(`step ${step + 1} of ${name} starts before the update of step ${step}`);
-    }
   }
   return problems;
 }
@@ -136,7 +77,7 @@ function findDeadlock({ programs, window }: Schedule): string[] {
   const exchanges = programs.map(({ instructions }) => {
     const found = new Map<string, Extract<Instruction, { type: 'collective' }>>();
     for (const one of instructions)
-      if (one.type === 'collective' && one.awaitedBy === 'update') found.set(`${one.task} ${one.step}`, one);
+      if (one.type === 'collective' && one.awaitedBy === 'update') found.set(`${one.task}\n${one.step}`, one);
     return found;
   });
   const channelOf = (kind: string, from: string, to: string) => {
@@ -146,7 +87,7 @@ function findDeadlock({ programs, window }: Schedule): string[] {
     return channel;
   };
   const messageOf = ({ task, step, microbatch }: Extract<Instruction, { peer: string }>) =>
-    `${task} ${step} ${microbatch}`;
+    `${task}\n${step}\n${microbatch}`;
   const mayGoOn = (program: number, instruction: Instruction): boolean => {
     const { device } = programs[program]!;
     switch (instruction.type) {
@@ -175,7 +116,7 @@ function findDeadlock({ programs, window }: Schedule): string[] {
         return instruction.awaitedBy !== 'next' || joined.get(instruction.id) === instruction.members.length;
       }
       case 'update': {
-        const exchange = exchanges[program]!.get(`${instruction.task} ${instruction.step}`);
+        const exchange = exchanges[program]!.get(`${instruction.task}\n${instruction.step}`);
         if (!exchange) return true;
         return joined.get(exchange.id) === exchange.members.length;
       }
@@ -193,15 +134,9 @@ function findDeadlock({ programs, window }: Schedule): string[] {
   }
   return programs.flatMap(({ device, instructions }, program) =>
     at[program]! < instructions.length
-      ? [`"${device}" waits for ever at instruction ${at[program]!}: ${keyOf(instructions[at[program]!]!)}`]
+      ? [
+          `"${device}" waits for ever at instruction ${at[program]!}: ${describe(instructions[at[program]!]!)}`,
+        ]
       : [],
   );
-}
-
-function keyOf(instruction: Instruction): string {
-  const { type, task, step } = instruction;
-  if (type === 'collective') return `${type} ${instruction.id}`;
-  const base = `${type} ${task} ${step}`;
-  if (!('microbatch' in instruction)) return base;
-  return `${base} ${instruction.microbatch}${'peer' in instruction ? ` ${instruction.peer}` : ''}`;
 }

@@ -4,6 +4,7 @@
  */
 import { assessPlacement } from '../search/assess-placement.js';
 import { keyOf } from '../search/bounded-search.js';
+import { firstCutOf } from '../search/search-segment.js';
 import { type Objective, valueOf } from '../search/segment-problem.js';
 import { type Move, moveBetween } from './moves.js';
 import type { NamedAssessment, SegmentNode, WaveOption } from './search-wave.js';
@@ -24,6 +25,9 @@ export interface Chain {
     readonly lanes: readonly (readonly ChosenSegment[])[];
   }[];
 }
+
+/** In a longer chain only neighbours look at each other's placements. */
+const shortChain = 12;
 
 const still: Move = { bytes: 0, seconds: 0 };
 
@@ -49,7 +53,7 @@ export function chainSegments(options: readonly WaveOption[], objective: Objecti
       (sum, choice, index) =>
         sum +
         costOf(widened[index]!, choice, objective) +
-        (index === 0 ? 0 : valueOf(objective, moveOf(widened, index, path[index - 1]!, choice).seconds, 0)),
+        (index === 0 ? 0 : valueOfMove(moveOf(widened, index, path[index - 1]!, choice), objective)),
       0,
     ),
     waves: options.map((option) => ({
@@ -77,13 +81,16 @@ function widen(link: Link, links: readonly Link[], index: number, recut: boolean
   if (link.nodes.length > 1) return link;
   const known = new Set(link.choices.map(([one]) => keyOf(one!.placement)));
   const added: NamedAssessment[][] = [];
-  // Without re-cutting all segments must agree on one placement; with it the neighbours' are enough.
-  const others = recut ? [links[index - 1], links[index + 1]] : links;
-  for (const other of others) {
-    if (!other || other.nodes.length > 1) continue;
-    for (const [one] of other.choices.slice(0, 3)) {
+  const firstCut = firstCutOf(node.problem);
+  for (const [at, other] of links.entries()) {
+    if (at === index || other.nodes.length > 1) continue;
+    // A neighbour's placements save a move; any other's may be what all can share.
+    const near = Math.abs(at - index) === 1;
+    if (!near && links.length > shortChain) continue;
+    for (const [one] of other.choices.slice(0, near || !recut ? 3 : 1)) {
       const key = keyOf(one!.placement);
-      if (known.has(key)) continue;
+      const cut = one!.placement.stages[1]?.start ?? firstCut;
+      if (known.has(key) || cut < firstCut) continue;
       known.add(key);
       const placement = { ...one!.placement, tasks: node.problem.tasks };
       const assessment = assessPlacement(node.problem, placement, one!.passes);
@@ -102,6 +109,10 @@ const moveOf = (links: readonly Link[], index: number, from: number, to: number)
     links[index]!.choices[to]!.map(({ placement }) => placement),
   );
 
+/** A move for which there is no link costs what nothing can outweigh. */
+const valueOfMove = ({ seconds }: Move, objective: Objective): number =>
+  seconds === Infinity ? Infinity : valueOf(objective, seconds, 0);
+
 const costOf = ({ value, choices }: Link, choice: number, objective: Objective): number => {
   const one = choices[choice]![0]!;
   return value ?? valueOf(objective, one.totalSeconds, one.totalJoules ?? 0);
@@ -118,7 +129,7 @@ function cheapestPath(links: readonly Link[], objective: Objective): number[] {
       let via = 0;
       for (const before of index === 0 ? [] : links[index - 1]!.choices.keys()) {
         const move = moveOf(links, index, before, to);
-        const total = totals[index - 1]![before]! + valueOf(objective, move.seconds, 0);
+        const total = totals[index - 1]![before]! + valueOfMove(move, objective);
         if (total < best) [best, via] = [total, before];
       }
       totals[index]!.push(best + costOf(links[index]!, to, objective));

@@ -6,6 +6,9 @@ import type { Objective } from '../search/segment-problem.js';
 import { type Chain, chainSegments } from './chain-segments.js';
 import type { WaveWay } from './search-wave.js';
 
+/** With more waves, changing them one at a time would take long; the starts alone are compared. */
+const fewWaves = 10;
+
 export interface ChosenWaves {
   readonly chain: Chain;
   /** For every wave, the ways that lost and what the whole plan would cost with them, against the chosen one's 1. */
@@ -44,7 +47,7 @@ export function chooseWaves(
     ),
   ];
   let best = starts.reduce((a, b) => (chainOf(b).value < chainOf(a).value ? b : a));
-  for (let improved = true; improved;) {
+  for (let improved = ways.length <= fewWaves; improved;) {
     improved = false;
     for (const wave of ways.keys())
       for (const way of ways[wave]!.keys()) {
@@ -56,19 +59,14 @@ export function chooseWaves(
       }
   }
   const chain = chainOf(best);
+  const ratioOf = (wave: number, way: number) =>
+    ways.length <= fewWaves
+      ? chainOf(best.map((one, at) => (at === wave ? way : one))).value / chain.value
+      : ways[wave]![way]!.value / ways[wave]![best[wave]!]!.value;
   return {
     chain,
     rejected: ways.map((wave, index) =>
-      wave.flatMap(({ kind }, way) =>
-        way === best[index]
-          ? []
-          : [
-              {
-                kind,
-                ratio: chainOf(best.map((one, at) => (at === index ? way : one))).value / chain.value,
-              },
-            ],
-      ),
+      wave.flatMap(({ kind }, way) => (way === best[index] ? [] : [{ kind, ratio: ratioOf(index, way) }])),
     ),
   };
 }

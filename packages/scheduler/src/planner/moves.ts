@@ -1,4 +1,5 @@
 /** What it costs to change from one segment's placement to the next: layers, optimizer states and cached activations that must move. */
+import { ownValue } from '../own-value.js';
 import type { Placement } from '../placement.js';
 import type { SegmentProblem } from '../search/segment-problem.js';
 
@@ -56,7 +57,7 @@ export function moveBetween(
     }
   }
   for (const [name, mode] of Object.entries(after.cache)) {
-    if (mode !== 'read' || !before.cache[name]) continue;
+    if (mode !== 'read' || !ownValue(before.cache, name)) continue;
     const { lowestTrained } = costs.tasks[costs.taskIndex(name)]!;
     const holds = ({ start, end }: Holding) => lowestTrained >= start && lowestTrained < end;
     const owners = held.filter(holds);
@@ -65,7 +66,7 @@ export function moveBetween(
       const missing = Math.max(0, reader.share - had);
       move(
         reader.device,
-        missing * after.cacheBytes[name]!,
+        missing * ownValue(after.cacheBytes, name)!,
         owners.map(({ device }) => device).filter((device) => device !== reader.device),
       );
     }

@@ -4,9 +4,10 @@
  */
 import { buildSchedule } from '../build-schedule.js';
 import { checkInput } from '../check-input.js';
-import type { Cluster } from '../cluster.js';
+import { checkOptions } from './check-options.js';
+import { type Cluster, usableCluster } from '../cluster.js';
 import { validateSchedule } from '../passes/validate-schedule.js';
-import type { Placement } from '../placement.js';
+import type { Member, Placement } from '../placement.js';
 import { contextGear, contextGearDeep } from '../policies/context-gear.js';
 import { peers as allPeers } from '../peers/peers.js';
 import type { Strategy } from '../peers/strategy.js';
@@ -15,7 +16,7 @@ import type { Workload } from '../workload.js';
 import type { ChosenSegment } from './chain-segments.js';
 import { type ChosenWaves, chooseWaves } from './choose-waves.js';
 import { explainPlan, type Explanation } from './explain.js';
-import { requireFeasible } from './feasibility.js';
+import { requireFeasible, requireFound } from './feasibility.js';
 import { planBound } from './plan-bound.js';
 import { searchWave, type WaveSearch } from './search-wave.js';
 import { wavesOf } from './waves.js';
@@ -79,12 +80,13 @@ export interface Plan {
   readonly totalSeconds: number;
   readonly totalJoules?: number;
   readonly totalBytes: number;
-  /** No plan is faster. */
+  /** No plan is faster; no plan of whole layers, where this one keeps them whole. */
   readonly lowerBoundSeconds: number;
   /** totalSeconds / lowerBoundSeconds − 1. */
   readonly gap: number;
   readonly search: 'exact' | 'bounded';
   readonly window: number;
+  readonly memoryReserve: number;
   readonly explanation: Explanation;
 }
 
@@ -95,6 +97,7 @@ export interface Plan {
  */
 export function plan(workloads: readonly Workload[], cluster: Cluster, options: PlanOptions = {}): Plan {
   checkInput(workloads, cluster);
+  checkOptions(options);
   const {
     objective = 'time',
     microbatches,
@@ -109,13 +112,7 @@ export function plan(workloads: readonly Workload[], cluster: Cluster, options: 
     exactDevices = 6,
     exactLayers = 10,
   } = options;
-  const usable: Cluster = {
-    ...cluster,
-    devices: cluster.devices.map((device) => ({
-      ...device,
-      memoryBytes: device.memoryBytes * (1 - memoryReserve),
-    })),
-  };
+  const usable = usableCluster(cluster, memoryReserve);
   requireFeasible(workloads, usable);
   const search: WaveSearch = {
     cluster: usable,
@@ -139,15 +136,16 @@ export function plan(workloads: readonly Workload[], cluster: Cluster, options: 
       ? [searchWave(search, members)]
       : members.map((workload) => searchWave(search, [workload]));
   });
+  requireFound(ways, workloads, usable, search);
   const chosen = chooseWaves(ways, objective, recut);
-  return describe(workloads, usable, chosen, { window, search });
+  return describe(workloads, usable, chosen, { window, memoryReserve, search });
 }
 
 function describe(
   workloads: readonly Workload[],
   cluster: Cluster,
   { chain, rejected }: ChosenWaves,
-  { window, search }: { window: number; search: WaveSearch },
+  { window, memoryReserve, search }: { window: number; memoryReserve: number; search: WaveSearch },
 ): Plan {
   for (const { lanes } of chain.waves)
     for (const lane of lanes) for (const segment of lane) requireValid(segment, window);
@@ -184,7 +182,12 @@ function describe(
   const segments = waves.flatMap(({ lanes }) => lanes.flatMap((lane) => lane.segments));
   const joules = segments.flatMap(({ totalJoules }) => (totalJoules === undefined ? [] : [totalJoules]));
   const totalSeconds = waves.reduce((sum, wave) => sum + wave.seconds, 0);
-  const lowerBoundSeconds = planBound(workloads, cluster, search);
+  const lowerBoundSeconds = planBound(
+    workloads,
+    cluster,
+    search,
+    segments.every(({ placement }) => placement.stages.every(({ members }) => members.every(isWhole))),
+  );
   return {
     waves,
     totalSeconds,
@@ -194,6 +197,7 @@ function describe(
     gap: lowerBoundSeconds > 0 ? totalSeconds / lowerBoundSeconds - 1 : 0,
     search: segments.every((segment) => segment.search === 'exact') ? 'exact' : 'bounded',
     window,
+    memoryReserve,
     explanation: explainPlan(cluster, chain, rejected),
   };
 }
@@ -214,3 +218,5 @@ function requireValid({ node: { problem }, assessment }: ChosenSegment, window: 
       `internal: scheduler/plan: ${assessment.strategy} made a schedule in which ${problems.join('; ')}`,
     );
 }
+
+const isWhole = ({ work = 1, parameters = 1 }: Member): boolean => work === 1 && parameters === 1;

@@ -1,7 +1,8 @@
 /** The schedule of a planned segment, to simulate, draw or execute. */
 import { buildSchedule, type Schedule } from '../build-schedule.js';
-import type { Cluster } from '../cluster.js';
+import { type Cluster, usableCluster } from '../cluster.js';
 import { openCostModel } from '../cost-model.js';
+import { ownValue } from '../own-value.js';
 import { peers as allPeers } from '../peers/peers.js';
 import type { Strategy } from '../peers/strategy.js';
 import { contextGear, contextGearDeep } from '../policies/context-gear.js';
@@ -35,7 +36,7 @@ export interface ScheduleOfOptions {
  * @throws RangeError when the plan has no such segment.
  */
 export function scheduleOf(
-  { waves, window }: Plan,
+  { waves, window, memoryReserve }: Plan,
   workloads: readonly Workload[],
   cluster: Cluster,
   { segment: index = 0, steps = 1, peers = allPeers }: ScheduleOfOptions = {},
@@ -46,13 +47,19 @@ export function scheduleOf(
     throw new RangeError(`scheduler/scheduleOf: the plan has ${segments.length} segments, got ${index}`);
   const active = workloads
     .filter(({ name }) => segment.tasks.includes(name))
-    .map((workload) => (segment.cache[workload.name] === 'read' ? withCachedPrefix(workload) : workload));
-  const schedule = buildSchedule(openCostModel(active, cluster), [segment.placement], {
-    policy: policies.find(({ name }) => name === segment.policy) ?? contextGear,
-    steps: Math.min(steps, segment.rounds),
-    window,
-    cache: segment.cache,
-    passes: peers.find(({ name }) => name === segment.strategy)?.passes ?? [],
-  });
+    .map((workload) =>
+      ownValue(segment.cache, workload.name) === 'read' ? withCachedPrefix(workload) : workload,
+    );
+  const schedule = buildSchedule(
+    openCostModel(active, usableCluster(cluster, memoryReserve)),
+    [segment.placement],
+    {
+      policy: policies.find(({ name }) => name === segment.policy) ?? contextGear,
+      steps: Math.min(steps, segment.rounds),
+      window,
+      cache: segment.cache,
+      passes: peers.find(({ name }) => name === segment.strategy)?.passes ?? [],
+    },
+  );
   return { schedule, workloads: active };
 }

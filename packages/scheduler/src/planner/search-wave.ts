@@ -4,11 +4,12 @@
  */
 import type { Cluster } from '../cluster.js';
 import { openCostModel } from '../cost-model.js';
+import { ownValue } from '../own-value.js';
 import { tuneStrategy, type Strategy } from '../peers/strategy.js';
 import { assessPlacement } from '../search/assess-placement.js';
 import { type LowerBound, lowerBound } from '../search/lower-bound.js';
 import { searchSegment, type SearchSegmentOptions } from '../search/search-segment.js';
-import type { Assessment, SegmentProblem } from '../search/segment-problem.js';
+import { type Assessment, type SegmentProblem, valueOf } from '../search/segment-problem.js';
 import type { Workload } from '../workload.js';
 import { segmentsOf, type SegmentSettings } from './segments.js';
 
@@ -56,69 +57,67 @@ export interface WaveWay {
 
 /** All ways, best first by themselves; moving between waves is not counted yet. */
 export function searchWave(search: WaveSearch, workloads: readonly Workload[]): WaveWay[] {
-  const alone = workloads.map((workload) => laneOption(search, [workload], 'alone'));
-  const ways: WaveWay[] = [
-    { kind: 'one after the other', value: alone.reduce((sum, { value }) => sum + value, 0), waves: alone },
-  ];
-  // One task may be best off on one device too, when another wave leaves the model there.
-  const apart = apartOption(search, workloads);
-  if (apart) ways.push({ kind: 'apart, on devices of their own', value: apart.value, waves: [apart] });
-  if (workloads.length > 1) {
-    const together = laneOption(search, workloads, 'together');
-    ways.push({ kind: 'together in one pipeline', value: together.value, waves: [together] });
-  }
+  // Whether a cache pays is only known when the moves before and after it are; so each way exists with and without.
+  const seesTwice = workloads.some(({ epochs = 1 }) => epochs > 1);
+  const caching = search.cache && seesTwice ? [true, false] : [false];
+  const ways = caching.flatMap((useCache): WaveWay[] => {
+    const suffix = seesTwice && search.cache && !useCache ? ', without the cache' : '';
+    const alone = workloads.map((workload) => laneOption(search, [workload], 'alone', useCache));
+    const apart = apartOption(search, workloads, useCache);
+    const together = workloads.length > 1 ? laneOption(search, workloads, 'together', useCache) : undefined;
+    return [
+      {
+        kind: `one after the other${suffix}`,
+        value: alone.reduce((sum, { value }) => sum + value, 0),
+        waves: alone,
+      },
+      // One task may be best off on one device too, when another wave leaves the model there.
+      ...(apart
+        ? [{ kind: `apart, on devices of their own${suffix}`, value: apart.value, waves: [apart] }]
+        : []),
+      ...(together
+        ? [{ kind: `together in one pipeline${suffix}`, value: together.value, waves: [together] }]
+        : []),
+    ];
+  });
   return ways.filter(({ value }) => value < Infinity).sort((a, b) => a.value - b.value);
 }
 
-/** One lane with all devices, with or without the activation cache, whichever is better. */
+/** One lane with all devices. */
 function laneOption(
   search: WaveSearch,
   workloads: readonly Workload[],
   kind: 'alone' | 'together',
+  useCache: boolean,
 ): WaveOption {
-  const option = (nodes: SegmentNode[]): WaveOption => ({
+  const nodes = segmentsOf(workloads, search.cluster, search.settings, useCache).map((problem) =>
+    searchNode(search, problem),
+  );
+  return {
     tasks: workloads.map(({ name }) => name),
     kind,
     lanes: [nodes],
     value: nodes.reduce((sum, { found }) => sum + (found[0]?.value ?? Infinity), 0),
-  });
-  const solve = (useCache: boolean) =>
-    option(
-      segmentsOf(workloads, search.cluster, search.settings, useCache).map((problem) =>
-        searchNode(search, problem),
-      ),
-    );
-  const plain = solve(false);
-  if (!search.cache || workloads.every(({ epochs = 1 }) => epochs === 1)) return plain;
-  const cached = solve(true);
-  return cached.value < plain.value ? cached : plain;
+  };
 }
 
 /** Searches a segment, or remembers the answer to an equal one. */
 export function searchNode(search: WaveSearch, problem: SegmentProblem): SegmentNode {
-  const key = signatureOf(problem);
-  const known = search.memory.get(key);
-  if (known)
-    return {
-      ...known,
-      problem,
-      found: known.found.map((one) => ({ ...one, placement: { ...one.placement, tasks: problem.tasks } })),
-    };
-  const { found, search: kind } = searchSegment(problem, search.options);
-  const named = found.slice(0, kept).map((one): NamedAssessment => ({ ...one, strategy: 'ContextGear' }));
-  const large = problem.costs.devices.length > fewDevices;
-  const asked = large ? { ...problem, microbatches: problem.microbatches.slice(-2) } : problem;
-  for (const strategy of search.peers) {
-    if (problem.tasks.length > 1 && !strategy.interleavesTasks) continue;
-    const better = tuneStrategy(strategy, asked, {
-      incumbent: named[0]?.value ?? Infinity,
-      most: large ? 2 : Infinity,
-    });
-    if (better) named.unshift({ ...better, strategy: strategy.name });
-  }
-  const node: SegmentNode = { problem, found: named, search: kind, bound: lowerBound(problem) };
-  search.memory.set(key, node);
-  return node;
+  return remember(search, signatureOf(problem), problem, () => {
+    const { found, search: kind } = searchSegment(problem, search.options);
+    const named = found.slice(0, kept).map((one): NamedAssessment => ({ ...one, strategy: 'ContextGear' }));
+    const large = problem.costs.devices.length > fewDevices;
+    const asked = large ? { ...problem, microbatches: problem.microbatches.slice(-2) } : problem;
+    for (const strategy of search.peers) {
+      if (problem.tasks.length > 1 && !strategy.interleavesTasks) continue;
+      const better = tuneStrategy(strategy, asked, {
+        incumbent: named[0]?.value ?? Infinity,
+        most: large ? 2 : Infinity,
+      });
+      if (better) named.unshift({ ...better, strategy: strategy.name });
+    }
+    return { found: named, search: kind, bound: lowerBound(problem) };
+  });
 }
 
 function signatureOf({ costs, tasks, rounds, cache }: SegmentProblem): string {
@@ -129,7 +128,7 @@ function signatureOf({ costs, tasks, rounds, cache }: SegmentProblem): string {
       const { samples, sums } = costs.tasks[costs.taskIndex(name)]!;
       return [
         samples,
-        cache[name] ?? '',
+        ownValue(cache, name) ?? '',
         sums.outputBytes,
         ...Object.values(sums).map((sum: Float64Array | readonly number[]) => [...sum]),
       ];
@@ -141,69 +140,91 @@ function signatureOf({ costs, tasks, rounds, cache }: SegmentProblem): string {
  * Every task on a device of its own, tasks that share a device one after the other: nothing is exchanged. Longest task first, each to
  * where it ends soonest.
  */
-function apartOption(search: WaveSearch, workloads: readonly Workload[]): WaveOption | undefined {
+function apartOption(
+  search: WaveSearch,
+  workloads: readonly Workload[],
+  useCache: boolean,
+): WaveOption | undefined {
   const { cluster, settings } = search;
-  // What each task takes on each device, alone.
+  interface Single {
+    readonly nodes: readonly SegmentNode[];
+    readonly seconds: number;
+    readonly joules: number;
+  }
   const single = workloads.map((workload) =>
-    cluster.devices.map((device): SegmentNode[] | undefined => {
-      const nodes = segmentsOf([workload], cluster, settings, search.cache).map((problem): SegmentNode => {
-        const key = `${signatureOf(problem)} on ${device.id}`;
-        const known = search.memory.get(key);
-        if (known)
-          return {
-            ...known,
-            problem,
-            found: known.found.map((one) => ({
-              ...one,
-              placement: { ...one.placement, tasks: problem.tasks },
-            })),
-          };
-        const found = problem.microbatches
-          .map((microbatches) =>
-            assessPlacement(problem, {
-              tasks: problem.tasks,
-              microbatches,
-              stages: [
-                { start: 0, end: problem.costs.layerCount, members: [{ device: device.id, share: 1 }] },
-              ],
-            }),
-          )
-          .filter((one) => one !== undefined)
-          .sort((a, b) => a.value - b.value)
-          .slice(0, 1)
-          .map((one): NamedAssessment => ({ ...one, strategy: 'ContextGear' }));
-        const node: SegmentNode = { problem, found, search: 'exact', bound: lowerBound(problem) };
-        search.memory.set(key, node);
-        return node;
-      });
-      return nodes.every(({ found }) => found.length > 0) ? nodes : undefined;
+    cluster.devices.map(({ id }): Single | undefined => {
+      const nodes = segmentsOf([workload], cluster, settings, useCache).map((problem) =>
+        onDevice(search, problem, id),
+      );
+      if (nodes.some(({ found }) => found.length === 0)) return undefined;
+      const total = (of: (one: NamedAssessment) => number) =>
+        nodes.reduce((sum, { found }) => sum + of(found[0]!), 0);
+      return {
+        nodes,
+        seconds: total(({ totalSeconds }) => totalSeconds),
+        joules: total(({ totalJoules }) => totalJoules ?? 0),
+      };
     }),
   );
-  const valueOf = (nodes: readonly SegmentNode[]) =>
-    nodes.reduce((sum, { found }) => sum + found[0]!.value, 0);
-  const best = (task: number) =>
-    Math.min(...single[task]!.map((nodes) => (nodes ? valueOf(nodes) : Infinity)));
-  const order = workloads.map((_, task) => task).sort((a, b) => best(b) - best(a) || a - b);
+  const quickest = (task: number) => Math.min(...single[task]!.map((one) => one?.seconds ?? Infinity));
+  const order = workloads.map((_, task) => task).sort((a, b) => quickest(b) - quickest(a) || a - b);
   const lanes: SegmentNode[][] = cluster.devices.map(() => []);
   const ends = cluster.devices.map(() => 0);
+  let joules = 0;
   for (const task of order) {
-    let soonest = -1;
-    for (const [device, nodes] of single[task]!.entries()) {
-      if (!nodes) continue;
-      const end = ends[device]! + valueOf(nodes);
-      if (soonest < 0 || end < ends[soonest]! + valueOf(single[task]![soonest]!)) soonest = device;
+    let best: { device: number; one: Single; value: number; end: number } | undefined;
+    for (const [device, one] of single[task]!.entries()) {
+      if (!one) continue;
+      const end = ends[device]! + one.seconds;
+      const value = valueOf(settings.objective, Math.max(end, ...ends), joules + one.joules);
+      if (!best || value < best.value || (value === best.value && end < best.end))
+        best = { device, one, value, end };
     }
-    if (soonest < 0) return undefined;
-    lanes[soonest]!.push(...single[task]![soonest]!);
-    ends[soonest]! += valueOf(single[task]![soonest]!);
+    if (!best) return undefined;
+    lanes[best.device]!.push(...best.one.nodes);
+    ends[best.device] = best.end;
+    joules += best.one.joules;
   }
-  const seconds = settings.objective === 'time';
   return {
     tasks: workloads.map(({ name }) => name),
     kind: 'apart',
     lanes: lanes.filter((lane) => lane.length > 0),
     // Time passes in all lanes at once, energy adds up.
-    value: seconds ? Math.max(...ends) : ends.reduce((a, b) => a + b, 0),
+    value: valueOf(settings.objective, Math.max(...ends), joules),
+  };
+}
+
+/** A segment on one device alone, with the best number of micro-batches. */
+function onDevice(search: WaveSearch, problem: SegmentProblem, device: string): SegmentNode {
+  return remember(search, `${signatureOf(problem)} on ${device}`, problem, () => {
+    const found = problem.microbatches
+      .map((microbatches) =>
+        assessPlacement(problem, {
+          tasks: problem.tasks,
+          microbatches,
+          stages: [{ start: 0, end: problem.costs.layerCount, members: [{ device, share: 1 }] }],
+        }),
+      )
+      .filter((one) => one !== undefined)
+      .sort((a, b) => a.value - b.value)
+      .slice(0, 1)
+      .map((one): NamedAssessment => ({ ...one, strategy: 'ContextGear' }));
+    return { found, search: 'exact', bound: lowerBound(problem) };
+  });
+}
+
+function remember(
+  { memory }: WaveSearch,
+  key: string,
+  problem: SegmentProblem,
+  find: () => Omit<SegmentNode, 'problem'>,
+): SegmentNode {
+  let known = memory.get(key);
+  if (!known) memory.set(key, (known = find()));
+  return {
+    ...known,
+    problem,
+    found: known.found.map((one) => ({ ...one, placement: { ...one.placement, tasks: problem.tasks } })),
   };
 }
 

@@ -35,14 +35,15 @@ export function segmentsOf(
   let from = 0;
   for (const to of [...breaks].sort((a, b) => a - b)) {
     const active = workloads.filter((workload) => stepsOf(workload) > from);
-    const cache: Record<string, 'write' | 'read'> = {};
-    const cacheBytes: Record<string, number> = {};
+    // Entries, not assignments: a task may be called `__proto__`.
+    const cache: [string, 'write' | 'read'][] = [];
+    const cacheBytes: [string, number][] = [];
     const costed = active.map((workload) => {
       if (!caches(workload)) return workload;
       const read = from >= firstEpoch(workload);
-      cache[workload.name] = read ? 'read' : 'write';
+      cache.push([workload.name, read ? 'read' : 'write']);
       const { outputBytes } = workload.layers[lowestTrainedLayer(workload) - 1]!;
-      cacheBytes[workload.name] = outputBytes * workload.samples * firstEpoch(workload);
+      cacheBytes.push([workload.name, outputBytes * workload.samples * firstEpoch(workload)]);
       return read ? withCachedPrefix(workload) : workload;
     });
     problems.push({
@@ -50,8 +51,8 @@ export function segmentsOf(
       costs: openCostModel(costed, cluster),
       tasks: active.map(({ name }) => name),
       rounds: to - from,
-      cache,
-      cacheBytes,
+      cache: Object.fromEntries(cache),
+      cacheBytes: Object.fromEntries(cacheBytes),
       microbatches: settings.microbatches ?? divisionsOf(active, cluster.devices.length),
     });
     from = to;
@@ -59,8 +60,8 @@ export function segmentsOf(
   return problems;
 }
 
-/** Whether anything would be saved: a frozen layer that computes. */
-function hasPrefix(workload: Workload): boolean {
+/** Whether a cache would save anything: a frozen layer that computes, below one that trains. */
+export function hasPrefix(workload: Workload): boolean {
   const lowest = lowestTrainedLayer(workload);
   return (
     lowest < workload.layers.length &&

@@ -2,6 +2,7 @@
 import { buildSchedule, type Pass } from '../build-schedule.js';
 import { activationBytes, residentBytes } from '../memory.js';
 import type { Placement } from '../placement.js';
+import { ownValue } from '../own-value.js';
 import { simulateWith } from '../simulate.js';
 import type { DeviceUse } from '../timeline.js';
 import { periodBound } from './period-bound.js';
@@ -10,8 +11,8 @@ import { type Assessment, type SegmentProblem, valueOf } from './segment-problem
 /**
  * The best policy for a placement, or undefined when it does not fit into memory or its stages cannot reach each other.
  *
- * With one task and no frozen stage every step drains the pipeline, so one step tells all. Elsewhere steps overlap: a few are simulated,
- * and every further one takes the mean of the last two, but no less than `periodBound`.
+ * A few steps are simulated, and every further one takes as long as the last did (the mean of the last two where steps overlap), but
+ * no less than `periodBound`.
  */
 export function assessPlacement(
   problem: SegmentProblem,
@@ -30,13 +31,7 @@ export function assessPlacement(
     const schedule = buildSchedule(costs, [placement], { policy, steps, window, cache, passes });
     const timeline = simulateWith(costs, schedule, { spans: false });
     if (!timeline.devices.every((use) => fitsDevice(problem, placement, use))) continue;
-    const times = extrapolate(
-      problem,
-      placement,
-      timeline.makespanSeconds,
-      timeline.stepEndSeconds[0]!,
-      bound.seconds,
-    );
+    const times = extrapolate(problem, timeline.makespanSeconds, timeline.stepEndSeconds[0]!, bound.seconds);
     const { totalSeconds, stepSeconds } = times;
     const totalJoules = joulesOf(problem, timeline.devices, steps, totalSeconds);
     const value = valueOf(objective, totalSeconds, totalJoules ?? 0);
@@ -60,26 +55,29 @@ export function assessPlacement(
   return best;
 }
 
-/** One where every step drains the pipeline, else enough to see the period; several tasks fill the pipeline within their first step. */
+/** Two where every step drains the pipeline, else enough to see the period; several tasks fill the pipeline within their first step. */
 export function stepsToSimulate({ costs, rounds }: SegmentProblem, { tasks, stages }: Placement): number {
   const drains =
     tasks.length === 1 && costs.tasks[costs.taskIndex(tasks[0]!)]!.lowestTrained < stages[0]!.end;
-  return drains ? 1 : Math.min(rounds, tasks.length > 1 ? 3 : 4);
+  return Math.min(rounds, drains ? 2 : tasks.length > 1 ? 3 : 4);
 }
 
-/** From a few steps to all rounds: every further one takes the mean of the last two, but no less than the bound. */
+/** From a few steps to all rounds. */
 export function extrapolate(
   { rounds }: SegmentProblem,
-  { tasks }: Placement,
   makespanSeconds: number,
   stepEndSeconds: readonly number[],
   boundSeconds: number,
 ): { stepSeconds: number; totalSeconds: number } {
   const steps = stepEndSeconds.length;
-  const stepSeconds =
-    steps < (tasks.length > 1 ? 3 : 4)
-      ? makespanSeconds / steps
-      : Math.max((makespanSeconds - stepEndSeconds[steps - 3]!) / 2, boundSeconds);
+  const last = stepEndSeconds[steps - 1]!;
+  const measured =
+    steps === 1
+      ? makespanSeconds
+      : steps === 2
+        ? last - stepEndSeconds[0]!
+        : (last - stepEndSeconds[steps - 3]!) / 2;
+  const stepSeconds = rounds > steps ? Math.max(measured, boundSeconds) : makespanSeconds / steps;
   return { stepSeconds, totalSeconds: makespanSeconds + (rounds - steps) * stepSeconds };
 }
 
@@ -95,7 +93,7 @@ function fitsDevice(
     for (const name of tasks) {
       const { lowestTrained } = costs.tasks[costs.taskIndex(name)]!;
       const share = members.find((member) => member.device === device)?.share ?? 0;
-      if (lowestTrained >= start && lowestTrained < end) cached += share * (cacheBytes[name] ?? 0);
+      if (lowestTrained >= start && lowestTrained < end) cached += share * (ownValue(cacheBytes, name) ?? 0);
     }
   return storageBytes === undefined
     ? peakMemoryBytes + cached <= memoryBytes

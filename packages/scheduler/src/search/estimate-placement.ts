@@ -16,13 +16,7 @@ export function estimatePlacement(problem: SegmentProblem, placement: Placement)
     { costs, placement, deal: costs.dealOf(placement), steps: stepsToSimulate(problem, placement), window },
     { inFlight: (distance) => 2 * distance + 1, fusedBackward: false },
   );
-  const { totalSeconds } = extrapolate(
-    problem,
-    placement,
-    played.makespanSeconds,
-    played.stepEndSeconds,
-    bound.seconds,
-  );
+  const { totalSeconds } = extrapolate(problem, played.makespanSeconds, played.stepEndSeconds, bound.seconds);
   return valueOf(
     objective,
     totalSeconds,

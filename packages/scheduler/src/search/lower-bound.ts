@@ -1,15 +1,15 @@
 /**
- * What no placement can beat, over all of them: the lower bound that comes with every plan.
+ * What no placement of whole layers can beat: the lower bound that comes with every plan. Strategies that split layers or shard
+ * parameters (JORA, ZeRO-3) are bound by the work alone.
  *
  *   work     all FLOPs of a round / all devices' speeds; when few devices must do it (see network), the fastest few
- *   layer    the dearest layer's one sample on the fastest device
  *   network  k devices on one shared medium exchange at least k − 1 boundaries or gradients, so
  *            min over k of max(FLOPs / speed of the k fastest, (k − 1) · least exchange / best rate)
  *   memory   no fewer devices than hold the model
  *   drain    when one task trains alone, a round empties the pipeline. A device whose stage starts at layer a idles at least
  *            h(a) = forward and backward of one sample through the trained layers below a, on the fastest device. It holds layer l only if
  *            its stage starts at or after first(l), the lowest start from which the largest memory reaches l. With speeds c and FLOPs w
- *            of a round:   Σ_d c_d (T − h_d) ≥ Σ_l w_l   implies   Σ_l w_l / (T − h(first(l))) ≤ Σ_d c_d
+ *            of a round, weight gradients left out:   Σ_d c_d (T − h_d) ≥ Σ_l w_l   implies   Σ_l w_l / (T − h(first(l))) ≤ Σ_d c_d
  *
  * It does not count that layers and samples are whole: the gap to it is an upper bound of the true one.
  */
@@ -20,7 +20,7 @@ import { type SegmentProblem, valueOf } from './segment-problem.js';
 export interface LowerBound {
   /** Of one round. */
   readonly stepSeconds: number;
-  readonly binding: 'work' | 'layer' | 'network' | 'memory' | 'drain';
+  readonly binding: 'work' | 'network' | 'memory' | 'drain';
   /** In the objective's unit, of all rounds. */
   readonly value: number;
 }
@@ -43,20 +43,15 @@ export function lowerBound(problem: SegmentProblem): LowerBound {
     const network = index * exchange;
     if (Math.max(work, network) < bySpeed) {
       bySpeed = Math.max(work, network);
-      best = index + 1 < speeds.length ? (index + 1 === fewest ? 'memory' : 'network') : 'work';
+      best = index + 1 === speeds.length ? 'work' : fewest > 1 && index + 1 === fewest ? 'memory' : 'network';
     }
   }
-  let dearest = 0;
-  const samples = Math.max(...problem.tasks.map((name) => costs.tasks[costs.taskIndex(name)]!.samples));
-  for (let layer = 0; layer < costs.layerCount; layer++)
-    dearest = Math.max(dearest, (flops[layer + 1]! - flops[layer]!) / samples);
-  const byLayer = dearest / speeds[0]!;
   const byDrain = drainSeconds(problem, flops, speeds);
-  const stepSeconds = Math.max(bySpeed, byLayer, byDrain);
+  const stepSeconds = Math.max(bySpeed, byDrain);
   const seconds = rounds * stepSeconds;
   return {
     stepSeconds,
-    binding: byDrain === stepSeconds ? 'drain' : byLayer === stepSeconds ? 'layer' : best,
+    binding: byDrain > bySpeed ? 'drain' : best,
     value: valueOf(objective, seconds, objective === 'time' ? 0 : leastJoules(problem, total)),
   };
 }
@@ -66,8 +61,8 @@ function drainSeconds(
   flops: Float64Array,
   speeds: readonly number[],
 ): number {
-  if (tasks.length !== 1) return 0;
-  const { sums, lowestTrained } = costs.tasks[costs.taskIndex(tasks[0]!)]!;
+  if (tasks.length !== 1 || flops[costs.layerCount] === 0) return 0;
+  const { sums, lowestTrained, samples } = costs.tasks[costs.taskIndex(tasks[0]!)]!;
   const memory = Math.max(...costs.devices.map(({ memoryBytes }) => memoryBytes));
   const latency = Math.min(...costs.cluster.links.map(({ latencySeconds }) => latencySeconds));
   const held = (start: number, end: number) =>
@@ -89,10 +84,12 @@ function drainSeconds(
     idle[layer] = through / speeds[0]! + 2 * latency;
   }
   const speed = speeds.reduce((a, b) => a + b, 0);
+  // The last weight gradient may be computed while the gradient goes down; what stands in the bound is what cannot.
+  const work = flops.map((_, layer) => samples * (sums.forwardFlops[layer]! + sums.inputFlops[layer]!));
   const needed = (T: number) => {
     let sum = 0;
     for (let layer = 0; layer < costs.layerCount; layer++)
-      sum += (flops[layer + 1]! - flops[layer]!) / (T - idle[layer]!);
+      sum += (work[layer + 1]! - work[layer]!) / (T - idle[layer]!);
     return sum;
   };
   let low = Math.max(...idle);

@@ -3,8 +3,9 @@
  *
  *   device   all its computing
  *   medium   all bytes of pipeline and gradient exchange that cross its air; likewise each link of its own
- *   flush    for a task, from its lowest trained stage q:   Σ_{q ≤ i < s} (f_i + b_i + 2 transfer_i) + all computing of stage s,
- *            because a step's first forward on stage s follows those below, and the next step follows the gradients back down
+ *   flush    for a task, from its lowest trained stage q:   Σ_{q ≤ i < s} (f_i + b_i + 2 transfer_i) + all computing of stage s but its
+ *            last weight gradient, because a step's first forward on stage s follows those below, and the next step follows the
+ *            gradients back down
  */
 import {
   airSeconds,
@@ -37,6 +38,7 @@ export function periodBound({ costs }: SegmentProblem, placement: Placement): Pe
   const forward = tasks.map(() => new Float64Array(stages.length));
   const backward = tasks.map(() => new Float64Array(stages.length));
   const work = tasks.map(() => new Float64Array(stages.length));
+  const beforeGradient = tasks.map(() => new Float64Array(stages.length));
   const transfer = tasks.map(() => new Float64Array(stages.length));
 
   for (const [s, { start, end, members }] of stages.entries()) {
@@ -45,9 +47,11 @@ export function periodBound({ costs }: SegmentProblem, placement: Placement): Pe
       let leastForward = Infinity;
       let leastBackward = Infinity;
       const own = new Float64Array(members.length);
+      const largestWeight = new Float64Array(members.length);
       for (const row of deal[t]![s]!) {
-        let slowestForward = 0;
-        let slowestBackward = 0;
+        // A partner of the group's fastest member need not wait for the others.
+        let quickestForward = Infinity;
+        let quickestBackward = Infinity;
         for (const [m, { device, work: fraction = 1 }] of members.entries()) {
           const at = costs.devices[costs.deviceIndex(device)]!;
           const range = { start, end, work: fraction };
@@ -56,28 +60,38 @@ export function periodBound({ costs }: SegmentProblem, placement: Placement): Pe
           const b = owes ? computeSeconds(at, task, 'backwardInput', range, row[m]!) : 0;
           const w = owes ? computeSeconds(at, task, 'backwardWeight', range, row[m]!) : 0;
           own[m]! += f + b + w;
-          slowestForward = Math.max(slowestForward, f);
-          slowestBackward = Math.max(slowestBackward, b);
+          largestWeight[m] = Math.max(largestWeight[m]!, w);
+          if (row[m] === 0) continue;
+          quickestForward = Math.min(quickestForward, f);
+          quickestBackward = Math.min(quickestBackward, b);
         }
-        leastForward = Math.min(leastForward, slowestForward);
-        leastBackward = Math.min(leastBackward, slowestBackward);
+        leastForward = Math.min(leastForward, quickestForward);
+        leastBackward = Math.min(leastBackward, quickestBackward);
       }
       forward[t]![s] = leastForward;
       backward[t]![s] = leastBackward;
       for (const [m, seconds] of own.entries()) {
         load[m]! += seconds;
         work[t]![s] = Math.max(work[t]![s]!, seconds);
+        beforeGradient[t]![s] = Math.max(beforeGradient[t]![s]!, seconds - largestWeight[m]!);
       }
       const bytes = task.sums.gradientBytes[end]! - task.sums.gradientBytes[start]!;
       const trains = task.sums.weightFlops[end]! > task.sums.weightFlops[start]!;
-      if (members.length > 1 && trains && bytes > 0 && !members.some((one) => (one.work ?? 1) < 1)) {
-        const ids = members.map(({ device }) => costs.deviceIndex(device));
+      const contributing = members.filter((_, m) => deal[t]![s]!.some((row) => row[m]! > 0));
+      if (contributing.length > 1 && trains && bytes > 0 && !members.some((one) => (one.work ?? 1) < 1)) {
+        const ids = contributing.map(({ device }) => costs.deviceIndex(device));
         const cost = collectiveCost(costs, { operation: 'allReduce', bytes, messages: 1 }, ids);
         if (cost.medium >= 0) airOf[cost.medium]! += cost.seconds;
         else if (cost.seconds === Infinity) raise(Infinity, 'link', members[0]!.device);
       }
     }
     for (const [m, seconds] of load.entries()) raise(seconds, 'device', members[m]!.device);
+    if (members.length > 1 && members.some(({ work = 1, parameters = 1 }) => work < 1 || parameters < 1)) {
+      // Devices that split layers or shard parameters must reach each other, whatever they exchange.
+      const ids = members.map(({ device }) => costs.deviceIndex(device));
+      const { seconds } = collectiveCost(costs, { operation: 'allGather', bytes: 1, messages: 1 }, ids);
+      if (seconds === Infinity) raise(Infinity, 'link', members[0]!.device);
+    }
     if (s === 0) continue;
     const below = stages[s - 1]!.members;
     for (const [t, task] of tasks.entries()) {
@@ -121,7 +135,7 @@ export function periodBound({ costs }: SegmentProblem, placement: Placement): Pe
     let climb = 0;
     for (let s = first; s < stages.length; s++) {
       if (s > first) climb += 2 * transfer[t]![s]!;
-      raise(climb + work[t]![s]!, 'flush', task.name);
+      raise(climb + (s > first ? beforeGradient[t]![s]! : work[t]![s]!), 'flush', task.name);
       climb += forward[t]![s]! + backward[t]![s]!;
     }
   }

@@ -1,4 +1,5 @@
 /** The best placement of a segment: exactly for few devices, else by bounded search; which it was is part of the answer. */
+import { ownValue } from '../own-value.js';
 import type { Placement } from '../placement.js';
 import { boundedSearch } from './bounded-search.js';
 import { exactSearch } from './exact-search.js';
@@ -23,17 +24,20 @@ export function searchSegment(
   problem: SegmentProblem,
   { exactDevices = 6, exactLayers = 12, budget = 200_000, seeds = [] }: SearchSegmentOptions = {},
 ): SegmentSearch {
-  const { costs, cache, tasks } = problem;
-  // Layers whose outputs come from a cache are not run anywhere, so no cut may lie among them.
-  const cached = tasks.filter((name) => cache[name] === 'read');
-  const firstCut =
-    cached.length === tasks.length
-      ? 1 + Math.min(...cached.map((name) => costs.tasks[costs.taskIndex(name)]!.lowestTrained))
-      : 1;
+  const { costs } = problem;
+  const firstCut = firstCutOf(problem);
   const exact = costs.devices.length <= exactDevices && costs.layerCount <= exactLayers;
   const bounded = boundedSearch(problem, { firstCut, budget: exact ? budget / 6 : budget, seeds });
   if (!exact) return { ...bounded, search: 'bounded' };
   const { best, simulated } = exactSearch(problem, { incumbent: bounded.found[0], firstCut });
   const found = best && best !== bounded.found[0] ? [best, ...bounded.found] : bounded.found;
   return { found, search: 'exact', simulated: bounded.simulated + simulated };
+}
+
+/** The lowest layer at which a cut may lie: layers whose outputs come from a cache are not run anywhere. */
+export function firstCutOf({ costs, cache, tasks }: SegmentProblem): number {
+  const cached = tasks.filter((name) => ownValue(cache, name) === 'read');
+  return cached.length === tasks.length
+    ? 1 + Math.min(...cached.map((name) => costs.tasks[costs.taskIndex(name)]!.lowestTrained))
+    : 1;
 }

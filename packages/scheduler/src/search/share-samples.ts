@@ -11,15 +11,15 @@ import type { SegmentProblem } from './segment-problem.js';
 export function shareSamples(
   { costs, tasks }: SegmentProblem,
   { start, end }: Pick<Stage, 'start' | 'end'>,
-  devices: readonly number[],
+  group: readonly number[],
   microbatches: number,
 ): Member[] | undefined {
-  if (devices.length === 1) return [{ device: costs.devices[devices[0]!]!.id, share: 1 }];
+  if (group.length === 1) return [{ device: costs.devices[group[0]!]!.id, share: 1 }];
   const all = tasks.map((name) => costs.tasks[costs.taskIndex(name)]!);
   const samples = Math.max(...all.map((task) => task.samples));
-  if (samples < devices.length) return undefined;
+  if (samples < group.length) return undefined;
   const range = { start, end };
-  const perSample = devices.map((index) => {
+  const secondsOf = (index: number) => {
     const at = { ...costs.devices[index]!, overheadSeconds: 0 };
     return all.reduce(
       (sum, task) =>
@@ -32,7 +32,13 @@ export function shareSamples(
               : 0)),
       0,
     );
-  });
+  };
+  // A group is a set: in whatever order it is named, its members stand by speed and memory, devices that are alike side by side.
+  const devices = [...group].sort(
+    (a, b) =>
+      secondsOf(a) - secondsOf(b) || costs.devices[b]!.memoryBytes - costs.devices[a]!.memoryBytes || a - b,
+  );
+  const perSample = devices.map(secondsOf);
   const most = devices.map((index) => {
     let resident = 0;
     let activations = 0;

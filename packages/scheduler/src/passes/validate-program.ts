@@ -1,0 +1,104 @@
+/** Checks one device's program: all that is owed is there once, in an order that makes sense, and nothing else. */
+import type { DeviceProgram, Schedule } from '../build-schedule.js';
+import { type CostModel, gradientCrosses, hasBackward } from '../cost-model.js';
+import type { Instruction } from '../instruction.js';
+import { trains } from '../policies/policy.js';
+
+/** Every rule the program breaks, as sentences. */
+export function validateProgram(
+  costs: CostModel,
+  { placements, steps, fusedBackward }: Schedule,
+  { device, placement: placementIndex, stage: stageIndex, instructions }: DeviceProgram,
+): string[] {
+  const problems: string[] = [];
+  const placement = placements[placementIndex]!;
+  const stage = placement.stages[stageIndex]!;
+  const member = stage.members.findIndex((candidate) => candidate.device === device);
+  const deal = costs.dealOf(placement);
+  const say = (text: string) => problems.push(`"${device}", stage ${stageIndex}: ${text}`);
+
+  const seen = new Set<string>();
+  // Of each kind of instruction on each micro-batch the first and the last position.
+  const positions = new Map<string, { first: number; last: number }>();
+  for (const [index, instruction] of instructions.entries()) {
+    const key = keyOf(instruction);
+    if (seen.has(key)) say(`${describe(instruction)} comes twice`);
+    seen.add(key);
+    const { type, task, step } = instruction;
+    const place = placeKey(type, task, step, 'microbatch' in instruction ? instruction.microbatch : -1);
+    const known = positions.get(place);
+    if (known) known.last = index;
+    else positions.set(place, { first: index, last: index });
+  }
+
+  for (const [taskIndex, name] of placement.tasks.entries()) {
+    const task = costs.tasks[costs.taskIndex(name)]!;
+    const rows = deal[taskIndex]![stageIndex]!;
+    const owes = {
+      backward: hasBackward(task, stage.end),
+      weight: trains(task, stage),
+      gradient: gradientCrosses(task, stage.start),
+    };
+    const sendsAfter = fusedBackward && owes.weight ? 'backwardWeight' : 'backwardInput';
+    let updated = -1;
+    for (let step = 0; step < steps; step++) {
+      let first = Infinity;
+      let last = -1;
+      for (let microbatch = 0; microbatch < placement.microbatches; microbatch++) {
+        const at = (type: Instruction['type']) => positions.get(placeKey(type, name, step, microbatch));
+        const of = `of ${name} ${step}/${microbatch}`;
+        const has = rows[microbatch]![member]! > 0;
+        const expect = (type: Instruction['type'], owed: boolean) => {
+          if ((at(type) !== undefined) !== owed) say(`${type} ${of} is ${owed ? 'missing' : 'not owed'}`);
+        };
+        const follows = (before: Instruction['type'], after: Instruction['type']) => {
+          const [a, b] = [at(before), at(after)];
+          if (a && b && a.last > b.first) say(`${after} ${of} comes before ${before}`);
+        };
+        expect('forward', has);
+        expect('backwardInput', has && owes.backward);
+        expect('backwardWeight', has && owes.weight);
+        expect('sendGradient', has && owes.gradient);
+        expect('receiveActivation', has && stageIndex > 0);
+        expect('sendActivation', has && stageIndex + 1 < placement.stages.length);
+        expect('receiveGradient', has && owes.backward && stageIndex + 1 < placement.stages.length);
+        follows('receiveActivation', 'forward');
+        follows('forward', 'sendActivation');
+        follows('forward', 'backwardInput');
+        follows('receiveGradient', 'backwardInput');
+        follows('backwardInput', 'backwardWeight');
+        follows(sendsAfter, 'sendGradient');
+        first = Math.min(first, at('forward')?.first ?? Infinity);
+        last = Math.max(last, at('backwardWeight')?.last ?? at('backwardInput')?.last ?? -1);
+      }
+      if (first < updated) say(`step ${step} of ${name} starts before the update of the step before`);
+      const update = positions.get(placeKey('update', name, step, -1));
+      const owed = owes.weight && rows.some((row) => row[member]! > 0);
+      if ((update !== undefined) !== owed)
+        say(`update of ${name} ${step} is ${owed ? 'missing' : 'not owed'}`);
+      if (update && update.first < last) say(`update of ${name} ${step} comes before its last backward`);
+      updated = update?.last ?? -1;
+    }
+  }
+  return problems;
+}
+
+// Names are the users'; a line break keeps their parts apart.
+const placeKey = (type: string, task: string, step: number, microbatch: number) =>
+  `${type}\n${task}\n${step}\n${microbatch}`;
+
+function keyOf(instruction: Instruction): string {
+  const { type, task, step } = instruction;
+  if (type === 'collective') return `${type}\n${instruction.id}`;
+  const microbatch = 'microbatch' in instruction ? instruction.microbatch : -1;
+  return placeKey(type, task, step, microbatch) + ('peer' in instruction ? `\n${instruction.peer}` : '');
+}
+
+/** An instruction in words. */
+export function describe(instruction: Instruction): string {
+  const { type, task, step } = instruction;
+  if (type === 'collective') return `${type} ${instruction.id}`;
+  if (!('microbatch' in instruction)) return `${type} of ${task} ${step}`;
+  const peer = 'peer' in instruction ? ` with "${instruction.peer}"` : '';
+  return `${type} of ${task} ${step}/${instruction.microbatch}${peer}`;
+}

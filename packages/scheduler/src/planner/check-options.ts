@@ -1,0 +1,37 @@
+/** Checks what a caller may ask of the planner. */
+import { type InputProblem, SchedulerInputError } from '../scheduler-input-error.js';
+import type { PlanOptions } from './plan.js';
+
+const objectives: readonly unknown[] = ['time', 'energy'];
+
+/** @throws SchedulerInputError with every option that makes no sense. */
+export function checkOptions(options: PlanOptions): void {
+  const problems: InputProblem[] = [];
+  const must = (holds: boolean, name: string, rule: string, got: unknown) => {
+    if (!holds) problems.push({ path: `options.${name}`, message: `must be ${rule}, got ${String(got)}` });
+  };
+  const { objective = 'time', microbatches, groupLimit, memoryReserve, window, budget } = options;
+  if (typeof objective === 'object') {
+    const { secondsWeight, joulesWeight } = objective;
+    for (const [name, weight] of Object.entries({ secondsWeight, joulesWeight }))
+      must(weight >= 0 && weight < Infinity, `objective.${name}`, 'a finite number, 0 or more', weight);
+    must(secondsWeight + joulesWeight > 0, 'objective', 'a weighted sum with a weight above 0', 'none');
+  } else must(objectives.includes(objective), 'objective', '"time", "energy" or weights', objective);
+  if (microbatches !== undefined) {
+    must(microbatches.length > 0, 'microbatches', 'a list with at least one number', 'none');
+    for (const [index, count] of microbatches.entries())
+      must(
+        Number.isSafeInteger(count) && count >= 1,
+        `microbatches[${index}]`,
+        'a whole number, 1 or more',
+        count,
+      );
+  }
+  for (const [name, value] of Object.entries({ groupLimit, window }))
+    if (value !== undefined)
+      must(Number.isSafeInteger(value) && value >= 1, name, 'a whole number, 1 or more', value);
+  if (memoryReserve !== undefined)
+    must(memoryReserve >= 0 && memoryReserve < 1, 'memoryReserve', 'at least 0 and below 1', memoryReserve);
+  if (budget !== undefined) must(budget > 0, 'budget', 'a number above 0', budget);
+  if (problems.length > 0) throw new SchedulerInputError('plan', problems);
+}
