@@ -367,9 +367,9 @@ describe('shares of a group', () => {
       ),
     );
   const sharesOf = (asked: SegmentProblem, microbatches = 1) =>
-    shareSamples(asked, { start: 0, end: 1 }, [...asked.costs.devices.keys()], microbatches)?.map(
-      ({ share }) => share,
-    );
+    shareSamples(asked, { start: 0, end: 1 }, [...asked.costs.devices.keys()], microbatches)
+      ?.toSorted((a, b) => asked.costs.deviceIndex(a.device) - asked.costs.deviceIndex(b.device))
+      .map(({ share }) => share);
 
   test('are whole samples in proportion to speed', () => {
     expect(sharesOf(problem([1, 3], 8))).toEqual([0.25, 0.75]);

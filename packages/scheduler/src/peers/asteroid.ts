@@ -21,7 +21,7 @@ export const asteroid: Strategy = {
       for (const placement of bottleneckPlacements(problem, deviceWork(problem), order, {
         microbatches,
         groupLimit: order.length > 32 ? Math.min(8, groupLimit) : groupLimit,
-        stageLimit: order.length > 32 ? 16 : order.length,
+        stageLimit: order.length > 64 ? 8 : order.length > 32 ? 16 : order.length,
         inFlight: (distance) => Math.min(microbatches, 2 * distance + 1),
         firstCut: 1,
       }))

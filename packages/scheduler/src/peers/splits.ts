@@ -101,7 +101,7 @@ export function countsUpTo(most: number): number[] {
   for (
     let count = 1;
     count < most;
-    count = Math.max(count + 1, Math.floor(count * (count < 16 ? 1.25 : 1.6)))
+    count = Math.max(count + 1, Math.floor(count * (count < 12 ? 1.25 : 1.7)))
   )
     counts.push(count);
   return [...counts, most];

@@ -28,6 +28,8 @@ export interface Chain {
 
 /** In a longer chain only neighbours look at each other's placements. */
 const shortChain = 12;
+/** With more devices than this segments keep to what was found for them: every look at another's placement is a long simulation. */
+const manyDevices = 64;
 
 const still: Move = { bytes: 0, seconds: 0 };
 
@@ -78,7 +80,7 @@ export function chainSegments(options: readonly WaveOption[], objective: Objecti
 /** Adds the best placements of other segments, assessed for this one. */
 function widen(link: Link, links: readonly Link[], index: number, recut: boolean): Link {
   const node = link.nodes[0]!;
-  if (link.nodes.length > 1) return link;
+  if (link.nodes.length > 1 || node.problem.costs.devices.length > manyDevices) return link;
   const known = new Set(link.choices.map(([one]) => keyOf(one!.placement)));
   const added: NamedAssessment[][] = [];
   const firstCut = firstCutOf(node.problem);

@@ -124,7 +124,8 @@ export function plan(workloads: readonly Workload[], cluster: Cluster, options: 
       // Two orders of every candidate are twice the work; the deep one is seldom the worse.
       policies: cluster.devices.length > 64 ? [contextGearDeep] : [contextGear, contextGearDeep],
     },
-    options: { budget, exactDevices, exactLayers },
+    // A placement of many devices costs more to play, and a plan has many segments to place.
+    options: { budget: usable.devices.length > 64 ? budget / 4 : budget, exactDevices, exactLayers },
     peers,
     cache,
     memory: new Map(),

@@ -47,6 +47,7 @@ export interface WaveOption {
 const kept = 6;
 /** With more, only the most promising settings of every peer are simulated. */
 const fewDevices = 10;
+const manyDevices = 64;
 
 /** A way to train a wave's tasks: one wave, or one for each task. */
 export interface WaveWay {
@@ -112,7 +113,7 @@ export function searchNode(search: WaveSearch, problem: SegmentProblem): Segment
       if (problem.tasks.length > 1 && !strategy.interleavesTasks) continue;
       const better = tuneStrategy(strategy, asked, {
         incumbent: named[0]?.value ?? Infinity,
-        most: large ? 2 : Infinity,
+        most: problem.costs.devices.length > manyDevices ? 1 : large ? 2 : Infinity,
       });
       if (better) named.unshift({ ...better, strategy: strategy.name });
     }

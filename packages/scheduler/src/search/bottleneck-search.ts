@@ -96,7 +96,11 @@ export function bottleneckPlacements(
       if (previous === longest || !attempt(stages, high)) continue;
     }
     let low = least;
-    for (let round = 0; round < 24 && high - low > (count > 32 ? 2e-2 : 5e-3) * low; round++) {
+    for (
+      let round = 0;
+      round < 24 && high - low > (count > 64 ? 5e-2 : count > 32 ? 2e-2 : 5e-3) * low;
+      round++
+    ) {
       const middle = (low + high) / 2;
       if (attempt(stages, middle)) high = middle;
       else low = middle;
@@ -124,7 +128,7 @@ export function bottleneckPlacements(
 /** All up to 8, then fewer: what a stage more brings shrinks. */
 function stageCounts(most: number): number[] {
   const counts: number[] = [];
-  for (let count = 1; count <= most; count += Math.max(1, count >> 3)) counts.push(count);
+  for (let count = 1; count <= most; count += Math.max(1, count >> (most > 32 ? 2 : 3))) counts.push(count);
   return counts;
 }
 

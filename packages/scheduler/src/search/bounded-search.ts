@@ -67,7 +67,7 @@ export function boundedSearch(
   const found: Assessment[] = [];
   let assessing = budget / 4;
   for (const { placement } of estimates) {
-    if (found.length > 1 && assessing < 0) break;
+    if (found.length >= (problem.costs.devices.length > 64 ? 1 : 2) && assessing < 0) break;
     assessing -= 2 * problem.policies.length * instructionsOf(problem, placement);
     const assessment = assessPlacement(problem, placement);
     if (assessment) found.push(assessment);
@@ -103,14 +103,14 @@ function candidates(problem: SegmentProblem, firstCut: number): Placement[] {
   const memory = (device: number) => costs.devices[device]!.memoryBytes;
   const speed = (device: number) => work.average[device]!;
   const orders = [by(speed), by((device) => -speed(device)), by(memory)];
-  if (count <= 64) orders.push(nearestFirst(problem));
+  if (count <= 32) orders.push(nearestFirst(problem));
   if (count <= 12)
     orders.push(
       by((device) => memory(device) / speed(device)),
       by((device) => speed(device) / memory(device)),
     );
   const most = Math.min(problem.groupLimit, count);
-  const few = count > 64;
+  const few = count > 32;
   const groupLimits = few
     ? [Math.min(8, most)]
     : [...new Set(count <= 12 ? [1, Math.min(3, most), most] : [1, most])];

@@ -44,29 +44,39 @@ export function periodBound({ costs }: SegmentProblem, placement: Placement): Pe
   for (const [s, { start, end, members }] of stages.entries()) {
     const load = new Float64Array(members.length);
     for (const [t, task] of tasks.entries()) {
+      const owes = hasBackward(task, end);
       let leastForward = Infinity;
       let leastBackward = Infinity;
       const own = new Float64Array(members.length);
       const largestWeight = new Float64Array(members.length);
-      for (const row of deal[t]![s]!) {
-        // A partner of the group's fastest member need not wait for the others.
-        let quickestForward = Infinity;
-        let quickestBackward = Infinity;
-        for (const [m, { device, work: fraction = 1 }] of members.entries()) {
-          const at = costs.devices[costs.deviceIndex(device)]!;
-          const range = { start, end, work: fraction };
-          const f = computeSeconds(at, task, 'forward', range, row[m]!);
-          const owes = hasBackward(task, end);
-          const b = owes ? computeSeconds(at, task, 'backwardInput', range, row[m]!) : 0;
-          const w = owes ? computeSeconds(at, task, 'backwardWeight', range, row[m]!) : 0;
-          own[m]! += f + b + w;
-          largestWeight[m] = Math.max(largestWeight[m]!, w);
-          if (row[m] === 0) continue;
-          quickestForward = Math.min(quickestForward, f);
-          quickestBackward = Math.min(quickestBackward, b);
+      for (const [m, { device, work: fraction = 1 }] of members.entries()) {
+        const at = costs.devices[costs.deviceIndex(device)]!;
+        const range = { start, end, work: fraction };
+        let total = 0;
+        let count = 0;
+        let least = Infinity;
+        let most = 0;
+        for (const row of deal[t]![s]!) {
+          const samples = row[m]!;
+          if (samples === 0) continue;
+          total += samples;
+          count += 1;
+          if (samples < least) least = samples;
+          if (samples > most) most = samples;
         }
-        leastForward = Math.min(leastForward, quickestForward);
-        leastBackward = Math.min(leastBackward, quickestBackward);
+        if (count === 0) continue;
+        // One launch is in what one micro-batch takes; the others' come on top.
+        const all = (kind: 'forward' | 'backwardInput' | 'backwardWeight') =>
+          computeSeconds(at, task, kind, range, total) +
+          (kind === 'backwardWeight' ? 0 : (count - 1) * at.overheadSeconds);
+        own[m] = all('forward') + (owes ? all('backwardInput') + all('backwardWeight') : 0);
+        largestWeight[m] = owes ? computeSeconds(at, task, 'backwardWeight', range, most) : 0;
+        // A partner of the group's fastest member need not wait for the others.
+        leastForward = Math.min(leastForward, computeSeconds(at, task, 'forward', range, least));
+        leastBackward = Math.min(
+          leastBackward,
+          owes ? computeSeconds(at, task, 'backwardInput', range, least) : 0,
+        );
       }
       forward[t]![s] = leastForward;
       backward[t]![s] = leastBackward;
