@@ -27,6 +27,8 @@ export interface ExactnessResult {
   readonly worstGap: number;
   /** The same for the bounded search. */
   readonly boundedMissed: number;
+  /** Solvable cases for which it found nothing. */
+  readonly boundedFoundNone: number;
   readonly boundedMeanGap: number;
   readonly boundedWorstGap: number;
 }
@@ -36,6 +38,7 @@ export function compareWithBruteForce(cases: number, seed: number): ExactnessRes
   const whole = (low: number, high: number) => low + Math.floor(random() * (high - low + 1));
   let infeasible = 0;
   let placements = 0;
+  let foundNone = 0;
   const gaps: number[] = [];
   const boundedGaps: number[] = [];
   for (let index = 0; index < cases; index++) {
@@ -71,7 +74,8 @@ export function compareWithBruteForce(cases: number, seed: number): ExactnessRes
       continue;
     }
     gaps.push(exact ? exact.value / brute.best.value - 1 : Infinity);
-    boundedGaps.push(bounded ? bounded.value / brute.best.value - 1 : Infinity);
+    if (bounded) boundedGaps.push(bounded.value / brute.best.value - 1);
+    else foundNone += 1;
   }
   const missed = (all: readonly number[]) => all.filter((gap) => gap > 1e-9).length;
   return {
@@ -81,6 +85,7 @@ export function compareWithBruteForce(cases: number, seed: number): ExactnessRes
     missed: missed(gaps),
     worstGap: Math.max(0, ...gaps),
     boundedMissed: missed(boundedGaps),
+    boundedFoundNone: foundNone,
     boundedMeanGap: boundedGaps.reduce((a, b) => a + b, 0) / boundedGaps.length,
     boundedWorstGap: Math.max(0, ...boundedGaps),
   };
@@ -201,7 +206,7 @@ export function tellExactness(result: ExactnessResult): string {
     `${result.cases} random problems up to 4 devices × 7 layers (${result.infeasible} without any solution), ` +
       `${result.placements} placements simulated by brute force`,
     `exact search:   worse than brute force in ${result.missed}, worst gap ${percent(result.worstGap)}`,
-    `bounded search: worse in ${result.boundedMissed}, mean gap ${percent(result.boundedMeanGap)}, worst ${percent(result.boundedWorstGap)}`,
+    `bounded search: found nothing in ${result.boundedFoundNone}, worse in ${result.boundedMissed}, mean gap ${percent(result.boundedMeanGap)}, worst ${percent(result.boundedWorstGap)}`,
   ].join('\n');
 }
 

@@ -44,6 +44,16 @@ export function boundedSearch(
     const value = estimate(placement);
     if (value < (best?.value ?? Infinity)) best = { placement, value };
   }
+  // Where memory is that tight, less in flight may still fit.
+  if (!best)
+    for (const { placement } of rank(
+      problem,
+      candidates(problem, firstCut, () => 1),
+    )) {
+      const value = estimate(placement);
+      if (value < (best?.value ?? Infinity)) best = { placement, value };
+      if (best && left < 0) break;
+    }
   const tried = new Set(ranked.map(({ placement }) => keyOf(placement)));
   improving: while (best && left > 0) {
     for (const neighbour of neighboursOf(problem, best.placement, firstCut)) {
@@ -94,7 +104,11 @@ function rank(
     .sort((a, b) => a.value - b.value);
 }
 
-function candidates(problem: SegmentProblem, firstCut: number): Placement[] {
+function candidates(
+  problem: SegmentProblem,
+  firstCut: number,
+  inFlight: (distance: number) => number = (distance) => distance + 1,
+): Placement[] {
   const { costs } = problem;
   const work = deviceWork(problem);
   const count = costs.devices.length;
@@ -132,7 +146,7 @@ function candidates(problem: SegmentProblem, firstCut: number): Placement[] {
           groupLimit,
           // A stage for each device pays where sibling tasks leave no bubble.
           stageLimit: groupLimit === 1 ? count : few ? 16 : 24,
-          inFlight: (distance) => Math.min(finest, distance + 1),
+          inFlight: (distance) => Math.min(finest, inFlight(distance)),
           firstCut,
         }),
       );
