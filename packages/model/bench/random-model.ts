@@ -1,0 +1,55 @@
+/** A model of given sizes with random weights, as `loadModel` would give it: time does not depend on the values. */
+import type { Kernels, LinearWeight } from '@contextlora/kernels';
+import {
+  layerLinears,
+  linearsOf,
+  rotaryTable,
+  type LayerLinear,
+  type LoadedModel,
+  type TextSpec,
+} from '@contextlora/model';
+
+/** Builds the model; its tokenizer reads text of numbers parted by spaces as those token ids. */
+export function randomModel(text: TextSpec, kernels: Kernels): LoadedModel {
+  const { hiddenSize, vocabularySize, layerCount, headDim, ropeTheta, maximumPositions } = text;
+  const spec = { architecture: text.attentionBias ? 'qwen2' : 'llama', text };
+  let state = 1;
+  const random = (count: number) =>
+    Float32Array.from({ length: count }, () => {
+      state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+      return (state / 2 ** 32 - 0.5) * 0.07;
+    });
+  const ones = () => new Float32Array(hiddenSize).fill(1);
+  const shapes = new Map(linearsOf(spec).map((shape) => [shape.name, shape]));
+  const layers = Array.from({ length: layerCount }, (_, depth) => {
+    const linears = {} as Record<LayerLinear, LinearWeight>;
+    for (const name of layerLinears) {
+      const { inFeatures = 0, outFeatures = 0 } = shapes.get(`${text.prefix}layers.${depth}.${name}`) ?? {};
+      const bias = text.attentionBias && /[qkv]_proj$/.test(name) ? random(outFeatures) : undefined;
+      linears[name] = kernels.prepareLinear(random(outFeatures * inFeatures), outFeatures, inFeatures, bias);
+    }
+    return { linears, inputNorm: ones(), mlpNorm: ones() };
+  });
+  const embedding = random(vocabularySize * hiddenSize);
+  const headWeight = kernels.prepareLinear(embedding, vocabularySize, hiddenSize);
+  return {
+    spec,
+    kernels,
+    tokenizer: {
+      encode: (ids) => (ids.trim() === '' ? [] : ids.trim().split(' ').map(Number)),
+      decode: (ids) => ids.join(' '),
+      idOf: Number,
+      beginId: 0,
+      endId: 1,
+      padId: 1,
+    },
+    embedding,
+    layers,
+    finalNorm: ones(),
+    head: embedding,
+    headWeight,
+    rotary: rotaryTable(ropeTheta, headDim, maximumPositions),
+    parameterCount: 0,
+    dispose: () => undefined,
+  };
+}
