@@ -8,4 +8,5 @@ export {
 } from './onnx-runtime.js';
 export { describeGrounds, openKernels, type GroundReport, type OpenKernelsOptions } from './open-kernels.js';
 export { createReferenceKernels } from './reference-kernels.js';
+export { createWasmKernels } from './wasm-kernels.js';
 export { openWasmHeap, type WasmHeap } from './wasm-heap.js';

@@ -7,9 +7,10 @@ import { createOnnxKernels } from './onnx-kernels.js';
 import { loadOnnxRuntime } from './onnx-runtime.js';
 import { createReferenceKernels } from './reference-kernels.js';
 import { openWasmHeap } from './wasm-heap.js';
+import { createWasmKernels } from './wasm-kernels.js';
 
 export interface OpenKernelsOptions {
-  /** `fastest` takes the native ground where it can be had, else the reference; the others force one. */
+  /** `fastest` takes the native ground where it can be had, else the wasm one; the others force one. */
   readonly prefer?: 'fastest' | Kernels['ground'];
   /** Threads of one native operation. */
   readonly threads?: number;
@@ -26,16 +27,19 @@ export async function openKernels({
 }: OpenKernelsOptions = {}): Promise<Kernels> {
   await startWasm();
   if (prefer === 'reference') return createReferenceKernels();
-  const runtime = loadOnnxRuntime();
   const heap = openWasmHeap();
-  if (typeof runtime !== 'string' && typeof heap !== 'string')
-    return createOnnxKernels(runtime, heap, { threads });
-  const reason = [runtime, heap].find((found) => typeof found === 'string');
+  if (typeof heap === 'string')
+    throw new Error(
+      `kernels/openKernels: ${heap}; prefer: 'reference' runs on any tfjs backend that can be read synchronously`,
+    );
+  if (prefer === 'wasm') return createWasmKernels(heap);
+  const runtime = loadOnnxRuntime();
+  if (typeof runtime !== 'string') return createOnnxKernels(runtime, heap, { threads });
   if (prefer === 'onnx')
     throw new Error(
-      `kernels/openKernels: the "onnx" ground was asked for and cannot be had: ${reason ?? 'unknown'}`,
+      `kernels/openKernels: the "onnx" ground was asked for and cannot be had: ${runtime}; prefer: 'wasm' needs no native library`,
     );
-  return createReferenceKernels();
+  return createWasmKernels(heap);
 }
 
 export interface GroundReport {
@@ -52,7 +56,8 @@ export async function describeGrounds(): Promise<GroundReport[]> {
   return [
     typeof runtime === 'string'
       ? { ground: 'onnx', available: false, detail: runtime }
-      : { ground: 'onnx', available: true, detail: 'native matrix kernels on the wasm heap' },
+      : { ground: 'onnx', available: true, detail: 'native matrix products on the wasm heap' },
+    { ground: 'wasm', available: true, detail: 'wasm SIMD on the heap of tfjs-backend-wasm' },
     {
       ground: 'reference',
       available: true,

@@ -139,7 +139,7 @@ export function createLocalModel(
         }
       }
       active.dispose();
-      const gradientNorm = Math.sqrt(flat.gradients.reduce((sum, g) => sum + g * g, 0));
+      const gradientNorm = euclideanNorm(flat.gradients);
       state.step += 1;
       model.kernels.adamW(flat.parameters, flat.gradients, flat.firstMoment, flat.secondMoment, {
         learningRate,
@@ -301,11 +301,18 @@ function addGradients(flat: FlatParameters, active: ActiveSegments, gradients: G
       for (const side of ['a', 'b'] as const) {
         const offset = flat.offsetOf(tasks[i] ?? '', layer, side);
         const values = gradient[side].dataSync();
-        for (let j = 0; j < values.length; j++) flat.gradients[offset + j]! += values[j]!;
+        const target = flat.gradients.subarray(offset, offset + values.length);
+        for (let j = 0; j < values.length; j++) target[j]! += values[j]!;
       }
       dispose([gradient.a, gradient.b]);
     }
   }
+}
+
+function euclideanNorm(values: Float32Array): number {
+  let sum = 0;
+  for (const value of values) sum += value * value;
+  return Math.sqrt(sum);
 }
 
 const tasksWith = (roles: Roles, role: Role) => Object.keys(roles).filter((task) => roles[task] === role);
