@@ -1,6 +1,7 @@
 /**
  * A fast ground: operations on the heap of the tfjs wasm backend that read and write each value once, over given matrix products.
  */
+import { type CompactProducts, withCompactWeights } from './compact-products.js';
 import { fusedActivations } from './fused-activations.js';
 import { fusedAdamW } from './fused-adam-w.js';
 import { fusedAttention } from './fused-attention.js';
@@ -11,7 +12,10 @@ import { fusedNorms } from './fused-norms.js';
 import { fusedRows } from './fused-rows.js';
 import type { Kernels } from './kernels.js';
 
-export function createFusedKernels(ground: Kernels['ground'], context: FusedContext): Kernels {
+/** The operations of a ground over its parts; what it opens it frees with `dispose`. */
+export function createFusedKernels(ground: Kernels['ground'], parts: FusedContext): Kernels {
+  const products: CompactProducts = withCompactWeights(parts.products, parts);
+  const context = { ...parts, products };
   return {
     ground,
     ...fusedLinear(context),
@@ -22,7 +26,7 @@ export function createFusedKernels(ground: Kernels['ground'], context: FusedCont
     ...fusedCrossEntropy(context),
     adamW: fusedAdamW(context),
     dispose() {
-      context.products.dispose();
+      products.dispose();
       context.scratch.dispose();
     },
   };

@@ -1,6 +1,7 @@
 /** Rotary embedding and attention of a fast ground: heads laid out and turned in one pass, masked softmax in place, no mask in memory. */
 import { dispose, type Tensor, type Tensor2D } from '@tensorflow/tfjs-core';
 
+import type { BatchedProduct } from './products.js';
 import type { FusedContext } from './fused-context.js';
 import type { AttentionShape, Kernels, RotaryPositions, RotaryTable, Saved } from './kernels.js';
 import { offsetOf, requireAttention, requireRotary } from './require-attention.js';
@@ -63,6 +64,8 @@ export function fusedAttention({ heap, module, scratch, products }: FusedContext
     return relay(x, layout, { positions: { table, offset }, turn, from: 'rows', to: 'rows' }) as Tensor2D;
   };
 
+  const multiply = (product: BatchedProduct) => products.batched(product, heap.allocate);
+
   const productsOf = ({ batch, time, heads, kvHeads, headDim }: AttentionShape) => ({
     batch: batch * kvHeads,
     groupTime: (heads / kvHeads) * time,
@@ -88,7 +91,7 @@ export function fusedAttention({ heap, module, scratch, products }: FusedContext
       const [Q, K] = [relay(q, own, turned), relay(k, shared, turned)];
       const V = relay(v, shared, { from: 'rows', to: 'heads' });
       const { batch: pairs, groupTime } = productsOf(shape);
-      const probabilities = products.batched({
+      const probabilities = multiply({
         a: Q,
         b: K,
         batch: pairs,
@@ -100,7 +103,7 @@ export function fusedAttention({ heap, module, scratch, products }: FusedContext
       });
       const [firstAt = 0] = scratch.put(firstKeysOf(shape));
       module.maskedSoftmax(heap.address(probabilities), firstAt, batch, heads, time, Number(causal));
-      const O = products.batched({ a: probabilities, b: V, batch: pairs, m: groupTime, n: headDim, k: time });
+      const O = multiply({ a: probabilities, b: V, batch: pairs, m: groupTime, n: headDim, k: time });
       const y = relay(O, own, { from: 'heads', to: 'rows' }) as Tensor2D;
       dispose(O);
       const saved: AttentionSaved = {
@@ -127,7 +130,7 @@ export function fusedAttention({ heap, module, scratch, products }: FusedContext
       const dO = relay(dy, own, { from: 'rows', to: 'heads' });
       const { batch: pairs, groupTime } = productsOf(shape);
       const each = { batch: pairs, n: headDim };
-      const dS = products.batched({
+      const dS = multiply({
         a: dO,
         b: V,
         batch: pairs,
@@ -147,9 +150,9 @@ export function fusedAttention({ heap, module, scratch, products }: FusedContext
         Number(causal),
         1 / Math.sqrt(headDim),
       );
-      const dQ = products.batched({ ...each, a: dS, b: K, m: groupTime, k: time });
-      const dK = products.batched({ ...each, a: dS, b: Q, m: time, k: groupTime, transposeA: true });
-      const dV = products.batched({ ...each, a: P, b: dO, m: time, k: groupTime, transposeA: true });
+      const dQ = multiply({ ...each, a: dS, b: K, m: groupTime, k: time });
+      const dK = multiply({ ...each, a: dS, b: Q, m: time, k: groupTime, transposeA: true });
+      const dV = multiply({ ...each, a: P, b: dO, m: time, k: groupTime, transposeA: true });
       const back = { positions: rotary, turn: -1, from: 'heads', to: 'rows' } as const;
       const gradients = {
         dq: relay(dQ, own, back) as Tensor2D,

@@ -1,4 +1,5 @@
 /** What the parts of a fast ground share. */
+import type { LowRank } from './low-rank.js';
 import type { Products } from './products.js';
 import type { Scratch } from './scratch.js';
 import type { WasmHeap } from './wasm-heap.js';
@@ -9,4 +10,5 @@ export interface FusedContext {
   readonly module: WasmModule;
   readonly scratch: Scratch;
   readonly products: Products;
+  readonly lowRank: LowRank;
 }

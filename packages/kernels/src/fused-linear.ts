@@ -1,6 +1,8 @@
 /** Linear layers and patch embedding of a fast ground, over its matrix products. */
 import { dispose, type Tensor2D } from '@tensorflow/tfjs-core';
 
+import type { CompactProducts } from './compact-products.js';
+import { requireCompact } from './compact-weight.js';
 import type { FusedContext } from './fused-context.js';
 import type { Kernels, LinearWeight, LoraSegment, Saved } from './kernels.js';
 import { patchesOf } from './patches.js';
@@ -14,7 +16,10 @@ interface LinearSaved extends Saved {
 
 type Linear = Pick<Kernels, 'prepareLinear' | 'linear' | 'linearBackward' | 'patchEmbedding'>;
 
-export function fusedLinear({ heap, products }: FusedContext): Linear {
+export function fusedLinear({
+  heap,
+  products,
+}: Pick<FusedContext, 'heap'> & { readonly products: CompactProducts }): Linear {
   /** `owned` is freed with what is saved. */
   const apply = (
     x: Tensor2D,
@@ -37,8 +42,12 @@ export function fusedLinear({ heap, products }: FusedContext): Linear {
 
   return {
     prepareLinear(weight, outFeatures, inFeatures, bias) {
-      requireLength('prepareLinear', 'the weight', weight.length, outFeatures * inFeatures);
       if (bias) requireLength('prepareLinear', 'the bias', bias.length, outFeatures);
+      if (!(weight instanceof Float32Array)) {
+        requireCompact(weight, outFeatures, inFeatures);
+        return products.prepareCompact(weight, outFeatures, inFeatures, bias);
+      }
+      requireLength('prepareLinear', 'the weight', weight.length, outFeatures * inFeatures);
       return products.prepareLinear(weight, outFeatures, inFeatures, bias);
     },
 

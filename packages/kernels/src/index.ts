@@ -1,4 +1,7 @@
 export type * from './kernels.js';
+export type { CompactFormat, CompactWeight } from './compact-weight.js';
+export { compressWeight } from './compress-weight.js';
+export { expandWeight } from './expand-weight.js';
 export { createOnnxKernels } from './onnx-kernels.js';
 export {
   loadOnnxRuntime,

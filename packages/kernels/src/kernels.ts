@@ -8,6 +8,8 @@
  */
 import type { Tensor2D } from '@tensorflow/tfjs-core';
 
+import type { CompactWeight } from './compact-weight.js';
+
 /** A frozen base weight, laid out as its ground likes it. Made by {@link Kernels.prepareLinear}. */
 export interface LinearWeight {
   readonly outFeatures: number;
@@ -106,9 +108,9 @@ export interface Kernels {
   /** Which implementation this is; `contextlora doctor` shows it. */
   readonly ground: 'reference' | 'wasm' | 'onnx';
 
-  /** Takes a frozen weight `[out, in]` row-major and its bias `[out]`. */
+  /** Takes a frozen weight `[out, in]` row-major, float32 or compact, and its bias `[out]`; a compact one stays so, and outside the heap. */
   prepareLinear(
-    weight: Float32Array,
+    weight: Float32Array | CompactWeight,
     outFeatures: number,
     inFeatures: number,
     bias?: Float32Array,

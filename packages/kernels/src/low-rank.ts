@@ -2,6 +2,7 @@
 import type { Tensor2D } from '@tensorflow/tfjs-core';
 
 import type { LoraSegment, SegmentGradient } from './kernels.js';
+import type { Products } from './products.js';
 import type { Scratch } from './scratch.js';
 import type { WasmHeap } from './wasm-heap.js';
 import type { WasmModule } from './wasm-module.js';
@@ -66,3 +67,19 @@ export function openLowRank({
     },
   };
 }
+
+/** Given products for the base, wasm for the segments. */
+export const withLowRank = (base: Products, lowRank: LowRank): Products => ({
+  ...base,
+  linear(x, weight, segments) {
+    const { y } = base.linear(x, weight, []);
+    return { y, hidden: segments.map((segment) => lowRank.addSegment(x, y, segment)) };
+  },
+  linearBackward(dy, { x, hidden }, weight, segments, owed) {
+    const { dx } = owed.input ? base.linearBackward(dy, { x, hidden: [] }, weight, [], owed) : { dx: null };
+    return {
+      dx,
+      segments: segments.map((segment, i) => lowRank.segmentBackward(dy, { x, h: hidden[i]! }, dx, segment)),
+    };
+  },
+});

@@ -1,12 +1,12 @@
 /** The matrix products of a fast ground; everything else in it is the same code. */
-import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core';
+import type { Tensor2D, TensorInfo } from '@tensorflow/tfjs-core';
 
 import type { LinearWeight, LoraSegment, SegmentGradient } from './kernels.js';
 
 /** C[i] = alpha · op(A[i]) op(B[i]) for i < batch; op(A) is `[m, k]`, op(B) `[k, n]`. */
 export interface BatchedProduct {
-  readonly a: Tensor;
-  readonly b: Tensor;
+  readonly a: TensorInfo;
+  readonly b: TensorInfo;
   readonly batch: number;
   readonly m: number;
   readonly n: number;
@@ -20,6 +20,13 @@ export interface BatchedProduct {
 export interface Products {
   prepareLinear(
     weight: Float32Array,
+    outFeatures: number,
+    inFeatures: number,
+    bias: Float32Array | undefined,
+  ): LinearWeight;
+  /** A weight that lies on the heap at an address, for one product. */
+  weightAt(
+    address: number,
     outFeatures: number,
     inFeatures: number,
     bias: Float32Array | undefined,
@@ -38,6 +45,10 @@ export interface Products {
     segments: readonly LoraSegment[],
     owed: { readonly input: boolean },
   ): { dx: Tensor2D | null; segments: (SegmentGradient | null)[] };
-  batched(product: BatchedProduct): Tensor;
+  /** `[batch, m, n]`, allocated as told. */
+  batched<Made extends TensorInfo>(
+    product: BatchedProduct,
+    allocate: (shape: readonly number[]) => Made,
+  ): Made;
   dispose(): void;
 }

@@ -10,7 +10,9 @@ import * as tf from '@tensorflow/tfjs-core';
 
 import { adamW } from './adam-w.js';
 import { attentionMask } from './attention-mask.js';
+import type { CompactWeight } from './compact-weight.js';
 import { crossEntropyInPlace } from './cross-entropy.js';
+import { expandWeight } from './expand-weight.js';
 import type {
   AttentionShape,
   Forward,
@@ -113,11 +115,12 @@ interface ReferenceWeight extends LinearWeight {
 }
 
 function prepareLinear(
-  weight: Float32Array,
+  given: Float32Array | CompactWeight,
   outFeatures: number,
   inFeatures: number,
   bias?: Float32Array,
 ): ReferenceWeight {
+  const weight = given instanceof Float32Array ? given : expandWeight(given, outFeatures, inFeatures);
   requireLength('prepareLinear', 'the weight', weight.length, outFeatures * inFeatures);
   if (bias) requireLength('prepareLinear', 'the bias', bias.length, outFeatures);
   const rows = tf.tensor2d(weight, [outFeatures, inFeatures]);

@@ -5,7 +5,7 @@ export interface Scratch {
   /** Addresses of copies, one after the other; the next call overwrites them. */
   put(...arrays: readonly (Float32Array | Int32Array)[]): number[];
   /** At least this many bytes, uninitialised; the next call overwrites them. */
-  room(bytes: number): number;
+  readonly room: (bytes: number) => number;
   dispose(): void;
 }
 

@@ -13,6 +13,7 @@ interface WasmBackend {
   };
   readonly dataIdMap: { get(dataId: object): { readonly memoryOffset: number } | undefined };
   makeOutput(shape: readonly number[], dtype: 'float32'): tf.TensorInfo;
+  disposeData(dataId: object): boolean;
 }
 
 export interface WasmHeap {
@@ -25,7 +26,9 @@ export interface WasmHeap {
   /** `length` floats at an address; valid until the heap grows. */
   floatsAt(address: number, length: number): Float32Array;
   /** An uninitialised tensor; throws when the heap is exhausted. */
-  allocate(shape: readonly number[]): tf.Tensor;
+  readonly allocate: (shape: readonly number[]) => tf.Tensor;
+  /** The same for tfjs kernels, whose engine makes the tensor itself. */
+  readonly allocateInfo: (shape: readonly number[]) => tf.TensorInfo;
   /** Memory that is no tensor; throws when the heap is exhausted. */
   reserve(bytes: number): number;
   release(address: number): void;
@@ -57,23 +60,24 @@ export function openWasmHeap(): WasmHeap | string {
       `kernels/allocate: the wasm heap (4 GiB at most) has no room for ${what}; ` +
         `use smaller batches, dispose what is no longer needed, or split the model over more processes`,
     );
+  const allocateInfo = (shape: readonly number[]) => {
+    const size = sizeOf(shape);
+    if (!(size * 4 < 2 ** 32)) throw exhausted(`[${shape.join(', ')}]`);
+    const info = backend.makeOutput(shape, 'float32');
+    // The backend does not check what its allocator says.
+    if (addressOf(info) === 0 && size > 0) {
+      backend.disposeData(info.dataId);
+      throw exhausted(`[${shape.join(', ')}]`);
+    }
+    return info;
+  };
   return {
     memory: backend.wasm.asm.memory,
     address: addressOf,
     view: (tensor) => floatsAt(addressOf(tensor), sizeOf(tensor.shape)),
     floatsAt,
-    allocate(shape) {
-      // The backend would hand out address 0 and write there, so the allocation is tried first.
-      const size = sizeOf(shape);
-      if (!(size * 4 < 2 ** 32)) throw exhausted(`[${shape.join(', ')}]`);
-      const info = backend.makeOutput(shape, 'float32');
-      const tensor = tf.engine().makeTensorFromTensorInfo(info);
-      if (addressOf(info) === 0 && size > 0) {
-        tensor.dispose();
-        throw exhausted(`[${shape.join(', ')}]`);
-      }
-      return tensor;
-    },
+    allocateInfo,
+    allocate: (shape) => tf.engine().makeTensorFromTensorInfo(allocateInfo(shape)),
     reserve(bytes) {
       const address = backend.wasm._malloc(bytes) >>> 0;
       if (address === 0) throw exhausted(`${bytes} bytes`);

@@ -1,131 +1,17 @@
-/** The portable fast ground: no native library, matrix products in wasm with packed operands, whatever is transposed. */
-import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core';
-
+/** The portable fast ground: no native library. */
 import { createFusedKernels } from './create-fused-kernels.js';
-import type { Kernels, LinearWeight } from './kernels.js';
+import type { Kernels } from './kernels.js';
 import { openLowRank } from './low-rank.js';
-import type { Products } from './products.js';
-import { openScratch, type Scratch } from './scratch.js';
+import { openScratch } from './scratch.js';
 import type { WasmHeap } from './wasm-heap.js';
-import { openWasmModule, type WasmModule } from './wasm-module.js';
+import { openWasmModule } from './wasm-module.js';
+import { createWasmProducts } from './wasm-products.js';
 
-/** Makes the ground on an open heap; base weights lie on that heap too. */
+/** Makes the ground on an open heap; base weights lie on that heap too, unless they are compact. */
 export function createWasmKernels(heap: WasmHeap): Kernels {
   const module = openWasmModule(heap);
   const scratch = openScratch(heap);
-  const products = wasmProducts({ heap, module, scratch });
-  return createFusedKernels('wasm', { heap, module, scratch, products });
-}
-
-interface WasmWeight extends LinearWeight {
-  readonly address: number;
-  readonly bias: Float32Array | undefined;
-}
-
-interface Product {
-  readonly a: number;
-  readonly b: number;
-  readonly c: number;
-  readonly m: number;
-  readonly n: number;
-  readonly k: number;
-  readonly transposeA?: boolean;
-  readonly transposeB?: boolean;
-  readonly alpha?: number;
-  readonly add?: boolean;
-}
-
-function wasmProducts({
-  heap,
-  module,
-  scratch,
-}: {
-  heap: WasmHeap;
-  module: WasmModule;
-  scratch: Scratch;
-}): Products {
   const lowRank = openLowRank({ heap, module, scratch });
-  const multiply = ({
-    a,
-    b,
-    c,
-    m,
-    n,
-    k,
-    transposeA = false,
-    transposeB = false,
-    alpha = 1,
-    add = false,
-  }: Product) => {
-    const room = scratch.room(module.productScratchBytes());
-    module.matrixProduct(a, b, c, m, n, k, Number(transposeA), Number(transposeB), alpha, Number(add), room);
-  };
-  const at = heap.address;
-  const make = (rows: number, columns: number) => heap.allocate([rows, columns]) as Tensor2D;
-  const product = (m: number, n: number, of: Omit<Product, 'c' | 'm' | 'n'>) => {
-    const out = make(m, n);
-    multiply({ ...of, m, n, c: at(out) });
-    return out;
-  };
-
-  return {
-    prepareLinear(weight, outFeatures, inFeatures, bias): WasmWeight {
-      const address = heap.reserve(weight.byteLength);
-      heap.floatsAt(address, weight.length).set(weight);
-      return {
-        outFeatures,
-        inFeatures,
-        hasBias: bias !== undefined,
-        address,
-        bias,
-        dispose: () => {
-          heap.release(address);
-        },
-      };
-    },
-
-    linear(x, weight, segments) {
-      const { address: w, bias, outFeatures: n, inFeatures: k } = weight as WasmWeight;
-      const [m] = x.shape;
-      const y = make(m, n);
-      if (bias) {
-        const rows = heap.view(y);
-        for (let row = 0; row < m; row++) rows.set(bias, row * n);
-      }
-      multiply({ a: at(x), b: w, c: at(y), m, n, k, transposeB: true, add: bias !== undefined });
-      const hidden = segments.map((segment) => lowRank.addSegment(x, y, segment));
-      return { y, hidden };
-    },
-
-    linearBackward(dy, { x, hidden }, weight, segments, { input }) {
-      const { address: w, outFeatures: n, inFeatures: k } = weight as WasmWeight;
-      const [m] = x.shape;
-      const dx = input ? product(m, k, { a: at(dy), b: w, k: n }) : null;
-      return {
-        dx,
-        segments: segments.map((segment, i) =>
-          lowRank.segmentBackward(dy, { x, h: hidden[i]! }, dx, segment),
-        ),
-      };
-    },
-
-    batched({ a, b, batch, m, n, k, transposeA = false, transposeB = false, alpha = 1 }): Tensor {
-      const out = heap.allocate([batch, m, n]);
-      for (let i = 0; i < batch; i++)
-        multiply({
-          a: at(a) + i * m * k * 4,
-          b: at(b) + i * k * n * 4,
-          c: at(out) + i * m * n * 4,
-          m,
-          n,
-          k,
-          transposeA,
-          transposeB,
-          alpha,
-        });
-      return out;
-    },
-
-    dispose: () => undefined,
-  };
+  const products = createWasmProducts({ heap, module, scratch, lowRank });
+  return createFusedKernels('wasm', { heap, module, scratch, products, lowRank });
 }

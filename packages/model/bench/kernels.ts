@@ -2,7 +2,8 @@
  * Times a whole LoRA step (forward, backward, clipping, AdamW) of this project and of PyTorch with PEFT, interleaved in one run.
  *
  * Each side is a process of its own, so that its peak memory is its own; the two step in turn, never at once.
- * Usage: npm run bench:kernels -- [--case a,b1,b4,c] [--threads 1,2] [--steps N] [--python FILE] [--ground G] [--profile] [--json FILE]
+ * Case d, 1 B parameters, wants a compact base: --case d --base q4_0.
+ * Usage: npm run bench:kernels -- [--case a,b1,b4,c] [--threads 1,2] [--steps N] [--python FILE] [--ground G] [--base FORMAT] [--profile] [--json FILE]
  */
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
@@ -15,11 +16,12 @@ import { benchCases, stepFlops, type BenchCase } from './shapes.js';
 
 const { values } = parseArgs({
   options: {
-    case: { type: 'string', default: benchCases.map(({ name }) => name).join() },
+    case: { type: 'string', default: 'a,b1,b4,c' },
     threads: { type: 'string', default: '1,2' },
     steps: { type: 'string' },
     python: { type: 'string', default: 'python3' },
     ground: { type: 'string', default: 'onnx' },
+    base: { type: 'string', default: 'f32' },
     profile: { type: 'boolean', default: false },
     json: { type: 'string' },
   },
@@ -60,7 +62,7 @@ async function measure(bench: BenchCase, threads: number): Promise<void> {
   const own = await start(
     process.execPath,
     [...process.execArgv, join(import.meta.dirname, 'step-process.ts')],
-    { name, threads, rank, ground: values.ground },
+    { name, threads, rank, ground: values.ground, base: values.base },
   );
   if (typeof own === 'string') throw new Error(own);
   const peer =

@@ -1,6 +1,7 @@
 /** A model of given sizes with random weights, as `loadModel` would give it: time does not depend on the values. */
-import type { Kernels, LinearWeight } from '@contextlora/kernels';
+import { compressWeight, type Kernels, type LinearWeight } from '@contextlora/kernels';
 import {
+  type BaseFormat,
   layerLinears,
   linearsOf,
   rotaryTable,
@@ -10,15 +11,19 @@ import {
 } from '@contextlora/model';
 
 /** Builds the model; its tokenizer reads text of numbers parted by spaces as those token ids. */
-export function randomModel(text: TextSpec, kernels: Kernels): LoadedModel {
+export function randomModel(text: TextSpec, kernels: Kernels, format: BaseFormat): LoadedModel {
   const { hiddenSize, vocabularySize, layerCount, headDim, ropeTheta, maximumPositions } = text;
   const spec = { architecture: text.attentionBias ? 'qwen2' : 'llama', text };
   let state = 1;
-  const random = (count: number) =>
-    Float32Array.from({ length: count }, () => {
-      state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-      return (state / 2 ** 32 - 0.5) * 0.07;
-    });
+  const pool = Float32Array.from({ length: 2 ** 20 }, () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return (state / 2 ** 32 - 0.5) * 0.07;
+  });
+  const random = (count: number) => {
+    const values = new Float32Array(count);
+    for (let at = 0; at < count; at += pool.length) values.set(pool.subarray(0, count - at), at);
+    return values;
+  };
   const ones = () => new Float32Array(hiddenSize).fill(1);
   const shapes = new Map(linearsOf(spec).map((shape) => [shape.name, shape]));
   const layers = Array.from({ length: layerCount }, (_, depth) => {
@@ -26,7 +31,13 @@ export function randomModel(text: TextSpec, kernels: Kernels): LoadedModel {
     for (const name of layerLinears) {
       const { inFeatures = 0, outFeatures = 0 } = shapes.get(`${text.prefix}layers.${depth}.${name}`) ?? {};
       const bias = text.attentionBias && /[qkv]_proj$/.test(name) ? random(outFeatures) : undefined;
-      linears[name] = kernels.prepareLinear(random(outFeatures * inFeatures), outFeatures, inFeatures, bias);
+      const values = random(outFeatures * inFeatures);
+      linears[name] = kernels.prepareLinear(
+        format === 'f32' ? values : compressWeight(values, outFeatures, inFeatures, format),
+        outFeatures,
+        inFeatures,
+        bias,
+      );
     }
     return { linears, inputNorm: ones(), mlpNorm: ones() };
   });

@@ -48,11 +48,24 @@ const qwen25: TextSpec = {
   attentionBias: true,
 };
 
+/** meta-llama/Llama-3.2-1B, config.json */
+const llama32: TextSpec = {
+  ...small,
+  vocabularySize: 128_256,
+  hiddenSize: 2048,
+  mlpSize: 8192,
+  layerCount: 16,
+  heads: 32,
+  kvHeads: 8,
+  headDim: 64,
+};
+
 export const benchCases: readonly BenchCase[] = [
   { name: 'a', text: small, batch: 8, time: 128 },
   { name: 'b1', text: smolLm2, batch: 1, time: 128 },
   { name: 'b4', text: smolLm2, batch: 4, time: 256 },
   { name: 'c', text: qwen25, batch: 1, time: 128 },
+  { name: 'd', text: llama32, batch: 1, time: 128 },
 ];
 
 /** Multiplications and additions of one LoRA step's matrix products, each as one flop; attention as the full square. */

@@ -3,7 +3,7 @@ import { createInterface } from 'node:readline';
 
 import { openKernels, type Kernels } from '@contextlora/kernels';
 import { initialiseSegments, partitionRanks } from '@contextlora/lora';
-import { createLocalModel, linearsOf, type ModelExample } from '@contextlora/model';
+import { type BaseFormat, createLocalModel, linearsOf, type ModelExample } from '@contextlora/model';
 
 import { ones, type Rank } from '@tensorflow/tfjs-core';
 
@@ -16,6 +16,7 @@ export interface StepSettings {
   readonly threads: number;
   readonly rank: number;
   readonly ground: Kernels['ground'];
+  readonly base: BaseFormat;
 }
 
 const say = (message: object) => {
@@ -31,7 +32,7 @@ const { kernels, take } = timedKernels(
   await openKernels({ prefer: settings.ground, threads: settings.threads }),
 );
 const ceiling = productFlopsPerSecond(kernels);
-const base = randomModel(text, kernels);
+const base = randomModel(text, kernels, settings.base);
 const id = 'task';
 const partition = partitionRanks(linearsOf(base.spec), [{ id, dependsOn: [] }], { rank: settings.rank });
 const segments = initialiseSegments(partition, { seed: 0 });
@@ -46,7 +47,7 @@ const examples = Array.from({ length: batch }, (_, row): ModelExample => ({
 }));
 say({
   productFlopsPerSecond: ceiling,
-  ready: `node ${process.versions.node}, ground ${kernels.ground}`,
+  ready: `node ${process.versions.node}, ground ${kernels.ground}, base ${settings.base}`,
   trainedParameters: Object.values(segments[id] ?? {}).reduce(
     (sum, { a, b }) => sum + a.length + b.length,
     0,
