@@ -1,5 +1,6 @@
 /** The native ground in Node: the fast ground's operations, with matrix products by onnxruntime. */
 import { createFusedKernels } from './create-fused-kernels.js';
+import type { FusedContext } from './fused-context.js';
 import type { Kernels } from './kernels.js';
 import { openLowRank, withLowRank } from './low-rank.js';
 import { createOnnxProducts } from './onnx-products.js';
@@ -8,17 +9,24 @@ import { openScratch } from './scratch.js';
 import type { WasmHeap } from './wasm-heap.js';
 import { openWasmModule } from './wasm-module.js';
 
-/** Makes the ground over a loaded runtime and an open heap; `threads` are those of one product. */
-export function createOnnxKernels(
+/** The parts of the ground over a loaded runtime and an open heap; `threads` are those of one product. */
+export function openOnnxParts(
   runtime: OnnxRuntime,
   heap: WasmHeap,
-  { threads }: { threads: number },
-): Kernels {
+  { threads }: { readonly threads: number },
+): FusedContext {
   const module = openWasmModule(heap);
   const scratch = openScratch(heap);
   const lowRank = openLowRank({ heap, module, scratch });
   const native = createOnnxProducts(runtime, heap, { threads });
   // A second thread makes up for the copies that the native products make of a thin operand's result.
   const products = threads === 1 ? withLowRank(native, lowRank) : native;
-  return createFusedKernels('onnx', { heap, module, scratch, products, lowRank });
+  return { heap, module, scratch, products, lowRank };
 }
+
+/** Makes the ground over a loaded runtime and an open heap. */
+export const createOnnxKernels = (
+  runtime: OnnxRuntime,
+  heap: WasmHeap,
+  options: { readonly threads: number },
+): Kernels => createFusedKernels('onnx', openOnnxParts(runtime, heap, options));

@@ -1,13 +1,11 @@
 /** Chooses a ground, and says which and why. */
 import * as tf from '@tensorflow/tfjs-core';
-import '@tensorflow/tfjs-backend-wasm';
 
+import { createFusedKernels } from './create-fused-kernels.js';
 import type { Kernels } from './kernels.js';
-import { createOnnxKernels } from './onnx-kernels.js';
 import { loadOnnxRuntime } from './onnx-runtime.js';
+import { openBackend, startWasm } from './open-backend.js';
 import { createReferenceKernels } from './reference-kernels.js';
-import { openWasmHeap } from './wasm-heap.js';
-import { createWasmKernels } from './wasm-kernels.js';
 
 export interface OpenKernelsOptions {
   /** `fastest` takes the native ground where it can be had, else the wasm one; the others force one. */
@@ -25,21 +23,12 @@ export async function openKernels({
   prefer = 'fastest',
   threads = 1,
 }: OpenKernelsOptions = {}): Promise<Kernels> {
-  await startWasm();
-  if (prefer === 'reference') return createReferenceKernels();
-  const heap = openWasmHeap();
-  if (typeof heap === 'string')
-    throw new Error(
-      `kernels/openKernels: ${heap}; prefer: 'reference' runs on any tfjs backend that can be read synchronously`,
-    );
-  if (prefer === 'wasm') return createWasmKernels(heap);
-  const runtime = loadOnnxRuntime();
-  if (typeof runtime !== 'string') return createOnnxKernels(runtime, heap, { threads });
-  if (prefer === 'onnx')
-    throw new Error(
-      `kernels/openKernels: the "onnx" ground was asked for and cannot be had: ${runtime}; prefer: 'wasm' needs no native library`,
-    );
-  return createWasmKernels(heap);
+  if (prefer === 'reference') {
+    await startWasm();
+    return createReferenceKernels();
+  }
+  const { ground, parts } = await openBackend({ prefer, threads });
+  return createFusedKernels(ground, parts);
 }
 
 export interface GroundReport {
@@ -64,12 +53,4 @@ export async function describeGrounds(): Promise<GroundReport[]> {
       detail: `tfjs-core ${tf.version_core} on backend "${tf.getBackend()}"`,
     },
   ];
-}
-
-async function startWasm(): Promise<void> {
-  if (tf.getBackend() !== 'wasm' && !(await tf.setBackend('wasm')))
-    throw new Error(
-      'kernels/openKernels: the tfjs wasm backend did not start; is @tensorflow/tfjs-backend-wasm installed whole?',
-    );
-  await tf.ready();
 }

@@ -46,11 +46,17 @@ export function openWasmHeap(): WasmHeap | string {
     return 'this version of tfjs-backend-wasm keeps its heap elsewhere; 4.22.0 is known to work';
   const sizeOf = (shape: readonly number[]) => shape.reduce((product, n) => product * n, 1);
   const addressOf = ({ dataId }: tf.TensorInfo) => {
-    const place = backend.dataIdMap.get(dataId);
-    if (!place)
+    let place: { readonly memoryOffset: number } | undefined;
+    try {
+      // What lies on another backend is moved here by this; what is disposed lies nowhere.
+      place = backend.dataIdMap.get(dataId);
+    } catch (cause) {
       throw new Error(
-        'kernels/heap: a tensor is disposed or lies on another tfjs backend; make it after the kernels are opened',
+        'kernels/heap: a tensor is disposed; keep what an operation and its backward still read',
+        { cause },
       );
+    }
+    if (!place) throw new Error('internal: a tensor has no place on the wasm heap');
     return place.memoryOffset;
   };
   const floatsAt = (address: number, length: number) =>

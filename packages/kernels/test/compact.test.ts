@@ -12,7 +12,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
 
 import { type Matrix, matrix, naiveLinear } from './naive.js';
-import { expectClose, inScope, randomMatrix, tensor } from './tensors.js';
+import { expectClose, inScope, matrixOf, randomMatrix, tensor } from './tensors.js';
 
 const formats = ['f16', 'int8', 'q4_0', 'q4_1', 'q4_K'] as const satisfies readonly CompactFormat[];
 
@@ -112,14 +112,9 @@ describe.each(['reference', 'wasm', 'onnx'] as const)('the %s ground', (ground) 
             const backward = (of: typeof saved, over: typeof weight) =>
               kernels.linearBackward(dy, of, over, segments, { input: true });
             const [got, expected] = [backward(saved, weight), backward(same.saved, plain)];
-            const asMatrix = (t: tf.Tensor2D) => ({
-              rows: t.shape[0],
-              columns: t.shape[1],
-              values: Float64Array.from(t.dataSync()),
-            });
-            expectClose(got.dx!, asMatrix(expected.dx!));
+            expectClose(got.dx!, matrixOf(expected.dx!));
             for (const side of ['a', 'b'] as const)
-              expectClose(got.segments[0]![side], asMatrix(expected.segments[0]![side]));
+              expectClose(got.segments[0]![side], matrixOf(expected.segments[0]![side]));
             same.saved.dispose();
             plain.dispose();
             saved.dispose();

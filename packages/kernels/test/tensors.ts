@@ -17,6 +17,12 @@ export const randomRow = (length: number, seed: number) => randomMatrix(1, lengt
 export const tensor = ({ rows, columns, values }: Matrix) =>
   tf.tensor2d(Float32Array.from(values), [rows, columns]);
 
+/** A tensor's values as one row, or as they are if it is a matrix. */
+export function matrixOf(of: tf.Tensor): Matrix {
+  const columns = of.shape.at(-1) ?? 1;
+  return { rows: of.size / columns, columns, values: Float64Array.from(of.dataSync()) };
+}
+
 export function expectClose(actual: tf.Tensor, expected: Matrix, tolerance = 1e-5): void {
   const values = actual.dataSync();
   expect(values.length).toBe(expected.values.length);
