@@ -72,6 +72,15 @@ export function fusedAttention({ heap, module, scratch, products }: FusedContext
     time,
     headDim,
   });
+  /** `[pairs, time, headDim]` → `[pairs, headDim, time]`: native products with a transposed right side are slower by more than this. */
+  const flip = (x: Tensor, pairs: number, time: number, headDim: number): Tensor => {
+    const out = heap.allocate([pairs, headDim, time]);
+    const bytes = time * headDim * 4;
+    for (let pair = 0; pair < pairs; pair++)
+      module.transpose(heap.address(x) + pair * bytes, heap.address(out) + pair * bytes, time, headDim);
+    return out;
+  };
+
   const firstKeysOf = ({ batch, firstKeys }: AttentionShape) =>
     Int32Array.from({ length: batch }, (_, item) => firstKeys?.[item] ?? 0);
 
@@ -91,16 +100,17 @@ export function fusedAttention({ heap, module, scratch, products }: FusedContext
       const [Q, K] = [relay(q, own, turned), relay(k, shared, turned)];
       const V = relay(v, shared, { from: 'rows', to: 'heads' });
       const { batch: pairs, groupTime } = productsOf(shape);
+      const Kt = flip(K, pairs, time, headDim);
       const probabilities = multiply({
         a: Q,
-        b: K,
+        b: Kt,
         batch: pairs,
         m: groupTime,
         n: time,
         k: headDim,
-        transposeB: true,
         alpha: 1 / Math.sqrt(headDim),
       });
+      Kt.dispose();
       const [firstAt = 0] = scratch.put(firstKeysOf(shape));
       module.maskedSoftmax(heap.address(probabilities), firstAt, batch, heads, time, Number(causal));
       const O = multiply({ a: probabilities, b: V, batch: pairs, m: groupTime, n: headDim, k: time });
@@ -130,15 +140,9 @@ export function fusedAttention({ heap, module, scratch, products }: FusedContext
       const dO = relay(dy, own, { from: 'rows', to: 'heads' });
       const { batch: pairs, groupTime } = productsOf(shape);
       const each = { batch: pairs, n: headDim };
-      const dS = multiply({
-        a: dO,
-        b: V,
-        batch: pairs,
-        m: groupTime,
-        n: time,
-        k: headDim,
-        transposeB: true,
-      });
+      const Vt = flip(V, pairs, time, headDim);
+      const dS = multiply({ a: dO, b: Vt, batch: pairs, m: groupTime, n: time, k: headDim });
+      Vt.dispose();
       const [firstAt = 0] = scratch.put(firstKeysOf(shape));
       module.maskedSoftmaxBackward(
         heap.address(P),
