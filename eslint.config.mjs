@@ -16,7 +16,17 @@ const layers = {
 const names = Object.keys(layers);
 
 export default tseslint.config(
-  { ignores: ['**/dist/**', '**/coverage/**', '.nx/**', 'demo-output/**', 'tools/base-model/work/**'] },
+  {
+    ignores: [
+      '**/dist/**',
+      '**/coverage/**',
+      '.nx/**',
+      'demo-output/**',
+      'tools/base-model/work/**',
+      'packages/kernels/assembly/*.ts',
+      'packages/kernels/src/wasm-code.ts',
+    ],
+  },
   eslint.configs.recommended,
   ...tseslint.configs.strictTypeChecked,
   ...tseslint.configs.stylisticTypeChecked,

@@ -1,5 +1,5 @@
 /**
- * Times one training step of the embedded model on both grounds, interleaved, and prints the ratio.
+ * Times one training step of the embedded model on every ground, interleaved, and prints the ratios.
  * Usage: npm run bench:step -- [--json FILE] [--steps N]
  */
 import { dirname, join } from 'node:path';
@@ -39,8 +39,9 @@ const batch = Array.from({ length: 16 }, (_, i): ModelExample => ({
   labels,
 }));
 
+const names = ['onnx', 'wasm', 'reference'] as const;
 const grounds = await Promise.all(
-  (['onnx', 'reference'] as const).map(async (ground) => {
+  names.map(async (ground) => {
     const base = await loadModel(directory, { kernels: await openKernels({ prefer: ground }) });
     const partition = partitionRanks(linearsOf(base.spec), tasks, { rank: 32 });
     const model = createLocalModel(base, { partition, segments: initialiseSegments(partition, { seed: 0 }) });
@@ -49,7 +50,7 @@ const grounds = await Promise.all(
 );
 const results: Record<string, Record<string, number>> = {};
 for (const id of ['vehicle', 'strategy']) {
-  const times = new Map(grounds.map(({ ground }) => [ground, [] as number[]]));
+  const times = new Map(names.map((ground) => [ground, [] as number[]]));
   for (const { model } of grounds) await model.setPhase({ tasks: [id], roles: { [id]: rolesOf(graph, id) } });
   for (let i = 0; i < Number(values.steps) + 2; i++)
     for (const { ground, model } of grounds) {
@@ -58,13 +59,14 @@ for (const id of ['vehicle', 'strategy']) {
       // The first two runs make sessions and warm caches.
       if (i >= 2) times.get(ground)?.push(performance.now() - start);
     }
-  const median = (ground: 'onnx' | 'reference') =>
+  const median = (ground: (typeof names)[number]) =>
     [...(times.get(ground) ?? [])].sort((a, b) => a - b)[Math.floor(Number(values.steps) / 2)] ?? NaN;
-  const [fast, slow] = [median('onnx'), median('reference')];
-  results[id] = { onnxMilliseconds: fast, referenceMilliseconds: slow, ratio: fast / slow };
-  console.log(
-    `${id.padEnd(9)} ${id === 'vehicle' ? '1 segment ' : '4 segments'}  onnx ${fast.toFixed(0)} ms  ` +
-      `reference ${slow.toFixed(0)} ms  ratio ${(fast / slow).toFixed(2)}`,
+  const slowest = median('reference');
+  results[id] = Object.fromEntries(names.map((ground) => [`${ground}Milliseconds`, median(ground)]));
+  const shown = names.map(
+    (ground) =>
+      `${ground} ${median(ground).toFixed(0)} ms (ratio to reference ${(median(ground) / slowest).toFixed(2)})`,
   );
+  console.log(`${id.padEnd(9)} ${id === 'vehicle' ? '1 segment ' : '4 segments'}  ${shown.join('  ')}`);
 }
 if (values.json) await writeWhole(values.json, `${JSON.stringify(results, null, 2)}\n`);

@@ -1,4 +1,8 @@
+export { accelerateTfjs, type Acceleration } from './accelerate-tfjs.js';
 export type * from './kernels.js';
+export type { CompactFormat, CompactWeight } from './compact-weight.js';
+export { compressWeight } from './compress-weight.js';
+export { expandWeight } from './expand-weight.js';
 export { createOnnxKernels } from './onnx-kernels.js';
 export {
   loadOnnxRuntime,
@@ -7,5 +11,7 @@ export {
   type OnnxSession,
 } from './onnx-runtime.js';
 export { describeGrounds, openKernels, type GroundReport, type OpenKernelsOptions } from './open-kernels.js';
+export type { OpenBackendOptions } from './open-backend.js';
 export { createReferenceKernels } from './reference-kernels.js';
+export { createWasmKernels } from './wasm-kernels.js';
 export { openWasmHeap, type WasmHeap } from './wasm-heap.js';

@@ -8,6 +8,8 @@
  */
 import type { Tensor2D } from '@tensorflow/tfjs-core';
 
+import type { CompactWeight } from './compact-weight.js';
+
 /** A frozen base weight, laid out as its ground likes it. Made by {@link Kernels.prepareLinear}. */
 export interface LinearWeight {
   readonly outFeatures: number;
@@ -67,6 +69,12 @@ export interface RotaryTable {
   readonly sin: Float32Array;
 }
 
+/** Positions for attention to turn queries and keys by: row t of each batch item uses table row `offset + t`. */
+export interface RotaryPositions {
+  readonly table: RotaryTable;
+  readonly offset?: number;
+}
+
 export interface RotaryShape {
   readonly batch: number;
   readonly time: number;
@@ -75,6 +83,13 @@ export interface RotaryShape {
 }
 
 export type GeluVariant = 'tanh' | 'erf' | 'quick';
+
+/** Square images of `channels` planes, cut into square patches. */
+export interface PatchShape {
+  readonly imageSizePixels: number;
+  readonly patchSizePixels: number;
+  readonly channels: number;
+}
 
 export interface AdamWOptions {
   readonly learningRate: number;
@@ -91,11 +106,11 @@ export interface AdamWOptions {
 
 export interface Kernels {
   /** Which implementation this is; `contextlora doctor` shows it. */
-  readonly ground: 'reference' | 'onnx';
+  readonly ground: 'reference' | 'wasm' | 'onnx';
 
-  /** Takes a frozen weight `[out, in]` row-major and its bias `[out]`. */
+  /** Takes a frozen weight `[out, in]` row-major, float32 or compact, and its bias `[out]`; a compact one stays so, and outside the heap. */
   prepareLinear(
-    weight: Float32Array,
+    weight: Float32Array | CompactWeight,
     outFeatures: number,
     inFeatures: number,
     bias?: Float32Array,
@@ -128,23 +143,52 @@ export interface Kernels {
   rotary(x: Tensor2D, table: RotaryTable, shape: RotaryShape, offset?: number): Tensor2D;
   rotaryBackward(dy: Tensor2D, table: RotaryTable, shape: RotaryShape, offset?: number): Tensor2D;
 
-  /** softmax(q kᵀ / sqrt(headDim) + mask) v; q `[rows, heads · headDim]`, k and v `[rows, kvHeads · headDim]`. */
-  attention(q: Tensor2D, k: Tensor2D, v: Tensor2D, shape: AttentionShape): Forward;
+  /**
+   * softmax(q kᵀ / sqrt(headDim) + mask) v; q `[rows, heads · headDim]`, k and v `[rows, kvHeads · headDim]`.
+   *
+   * With `rotary` the queries and keys are turned first, and backward turns their gradients back. What a query yields that may see
+   * no key at all (left of its row's first key, when causal) is unspecified, but finite.
+   */
+  attention(q: Tensor2D, k: Tensor2D, v: Tensor2D, shape: AttentionShape, rotary?: RotaryPositions): Forward;
   attentionBackward(
     dy: Tensor2D,
     saved: Saved,
     shape: AttentionShape,
+    rotary?: RotaryPositions,
   ): { dq: Tensor2D; dk: Tensor2D; dv: Tensor2D };
 
   /** y = silu(gate) · up */
   swiglu(gate: Tensor2D, up: Tensor2D): Forward;
   swigluBackward(dy: Tensor2D, saved: Saved): { dGate: Tensor2D; dUp: Tensor2D };
 
+  /** y = gelu(gate) · up */
+  geglu(gate: Tensor2D, up: Tensor2D, variant: GeluVariant): Forward;
+  gegluBackward(dy: Tensor2D, saved: Saved): { dGate: Tensor2D; dUp: Tensor2D };
+
   gelu(x: Tensor2D, variant: GeluVariant): Forward;
   geluBackward(dy: Tensor2D, saved: Saved): Tensor2D;
 
   /** x + y, without broadcasting. */
   add(x: Tensor2D, y: Tensor2D): Tensor2D;
+
+  /**
+   * Row i of the result is row `ids[i]` of a table `[vocabulary, features]` that may lie outside every heap.
+   * The gradient of a trained table is `gatherRowsBackward(dy, ids, vocabulary)`.
+   */
+  embedding(table: Float32Array, ids: Int32Array, features: number): Tensor2D;
+
+  /**
+   * Patch embedding: `linear` of every patch, `[images · patches, out]`, patches row by row.
+   *
+   * Images are `[channels, size, size]`; the weight's inputs are ordered channel, row, column, as a convolution's kernel is.
+   * Backward is `linearBackward` with what this saved.
+   */
+  patchEmbedding(
+    images: readonly Float32Array[],
+    weight: LinearWeight,
+    shape: PatchShape,
+    segments?: readonly LoraSegment[],
+  ): Forward;
 
   /** Row i of the result is row `indices[i]` of x. */
   gatherRows(x: Tensor2D, indices: Int32Array): Tensor2D;
@@ -160,6 +204,19 @@ export interface Kernels {
     targets: Int32Array,
     weights: Float32Array,
   ): { loss: number; dLogits: Tensor2D };
+
+  /**
+   * `crossEntropy` of the logits x Wᵀ, and its gradient for x if owed.
+   *
+   * The logits exist for a block of rows at a time, and their gradient takes their place: never more than one copy of them.
+   */
+  linearCrossEntropy(
+    x: Tensor2D,
+    weight: LinearWeight,
+    targets: Int32Array,
+    weights: Float32Array,
+    owed: { readonly input: boolean },
+  ): { loss: number; dx: Tensor2D | null };
 
   /**
    * One AdamW step in place over flat buffers of equal length (Loshchilov & Hutter 2019; torch.optim.AdamW).

@@ -33,14 +33,15 @@ interface PublicPackage {
   readonly Tensor: new (type: string, values: unknown, shape: readonly number[]) => unknown;
 }
 
-/** Loads the runtime, or says in one sentence why it cannot be had here. */
-export function loadOnnxRuntime(): OnnxRuntime | string {
-  const require = createRequire(import.meta.url);
+/** Loads the runtime, or says in one sentence why it cannot be had here; `load` resolves modules. */
+export function loadOnnxRuntime(
+  load: (module: string) => unknown = createRequire(import.meta.url),
+): OnnxRuntime | string {
   let version: string;
   let binding: Binding;
   let publicPackage: PublicPackage;
   try {
-    ({ version } = require('onnxruntime-node/package.json') as { version: string });
+    ({ version } = load('onnxruntime-node/package.json') as { version: string });
   } catch {
     return `onnxruntime-node is not installed; npm install onnxruntime-node@${pinnedOnnxRuntimeVersion} adds it`;
   }
@@ -50,8 +51,8 @@ export function loadOnnxRuntime(): OnnxRuntime | string {
       `npm install onnxruntime-node@${pinnedOnnxRuntimeVersion}`
     );
   try {
-    binding = require('onnxruntime-node/dist/binding.js') as Binding;
-    publicPackage = require('onnxruntime-node') as PublicPackage;
+    binding = load('onnxruntime-node/dist/binding.js') as Binding;
+    publicPackage = load('onnxruntime-node') as PublicPackage;
     binding.initOrt();
   } catch (cause) {
     return `onnxruntime-node has no binary that loads on ${process.platform}-${process.arch}: ${(cause as Error).message.split('\n')[0] ?? ''}`;

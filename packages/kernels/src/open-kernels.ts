@@ -1,15 +1,14 @@
 /** Chooses a ground, and says which and why. */
 import * as tf from '@tensorflow/tfjs-core';
-import '@tensorflow/tfjs-backend-wasm';
 
+import { createFusedKernels } from './create-fused-kernels.js';
 import type { Kernels } from './kernels.js';
-import { createOnnxKernels } from './onnx-kernels.js';
 import { loadOnnxRuntime } from './onnx-runtime.js';
+import { openBackend, startWasm } from './open-backend.js';
 import { createReferenceKernels } from './reference-kernels.js';
-import { openWasmHeap } from './wasm-heap.js';
 
 export interface OpenKernelsOptions {
-  /** `fastest` takes the native ground where it can be had, else the reference; the others force one. */
+  /** `fastest` takes the native ground where it can be had, else the wasm one; the others force one. */
   readonly prefer?: 'fastest' | Kernels['ground'];
   /** Threads of one native operation. */
   readonly threads?: number;
@@ -24,18 +23,12 @@ export async function openKernels({
   prefer = 'fastest',
   threads = 1,
 }: OpenKernelsOptions = {}): Promise<Kernels> {
-  await startWasm();
-  if (prefer === 'reference') return createReferenceKernels();
-  const runtime = loadOnnxRuntime();
-  const heap = openWasmHeap();
-  if (typeof runtime !== 'string' && typeof heap !== 'string')
-    return createOnnxKernels(runtime, heap, { threads });
-  const reason = [runtime, heap].find((found) => typeof found === 'string');
-  if (prefer === 'onnx')
-    throw new Error(
-      `kernels/openKernels: the "onnx" ground was asked for and cannot be had: ${reason ?? 'unknown'}`,
-    );
-  return createReferenceKernels();
+  if (prefer === 'reference') {
+    await startWasm();
+    return createReferenceKernels();
+  }
+  const { ground, parts } = await openBackend({ prefer, threads });
+  return createFusedKernels(ground, parts);
 }
 
 export interface GroundReport {
@@ -52,19 +45,12 @@ export async function describeGrounds(): Promise<GroundReport[]> {
   return [
     typeof runtime === 'string'
       ? { ground: 'onnx', available: false, detail: runtime }
-      : { ground: 'onnx', available: true, detail: 'native matrix kernels on the wasm heap' },
+      : { ground: 'onnx', available: true, detail: 'native matrix products on the wasm heap' },
+    { ground: 'wasm', available: true, detail: 'wasm SIMD on the heap of tfjs-backend-wasm' },
     {
       ground: 'reference',
       available: true,
       detail: `tfjs-core ${tf.version_core} on backend "${tf.getBackend()}"`,
     },
   ];
-}
-
-async function startWasm(): Promise<void> {
-  if (tf.getBackend() !== 'wasm' && !(await tf.setBackend('wasm')))
-    throw new Error(
-      'kernels/openKernels: the tfjs wasm backend did not start; is @tensorflow/tfjs-backend-wasm installed whole?',
-    );
-  await tf.ready();
 }

@@ -10,19 +10,25 @@ import * as tf from '@tensorflow/tfjs-core';
 
 import { adamW } from './adam-w.js';
 import { attentionMask } from './attention-mask.js';
+import type { CompactWeight } from './compact-weight.js';
 import { crossEntropyInPlace } from './cross-entropy.js';
+import { expandWeight } from './expand-weight.js';
 import type {
   AttentionShape,
+  Forward,
   GeluVariant,
   Kernels,
   LinearWeight,
   LoraSegment,
+  RotaryPositions,
   RotaryShape,
   RotaryTable,
   Saved,
   SegmentGradient,
 } from './kernels.js';
-import { requireLength, requireShape } from './require-shape.js';
+import { patchesOf } from './patches.js';
+import { requireAttention, requireRotary } from './require-attention.js';
+import { requireIndices, requireLength, requireSegments, requireShape } from './require-shape.js';
 
 /** Makes the reference ground on the tfjs backend that is set. */
 export function createReferenceKernels(): Kernels {
@@ -41,13 +47,38 @@ export function createReferenceKernels(): Kernels {
     attentionBackward,
     swiglu,
     swigluBackward,
+    geglu,
+    gegluBackward,
+    embedding(table, ids, features) {
+      requireIndices('embedding', ids, table.length / features);
+      const values = new Float32Array(ids.length * features);
+      for (const [i, id] of ids.entries())
+        values.set(table.subarray(id * features, (id + 1) * features), i * features);
+      return tf.tensor2d(values, [ids.length, features]);
+    },
+    patchEmbedding(images, weight, shape, segments = []) {
+      const values = patchesOf(images, shape);
+      const patches = tf.tensor2d(values, [values.length / weight.inFeatures, weight.inFeatures]);
+      const { y, saved } = linear(patches, weight, segments);
+      const owning: LinearSaved = {
+        ...saved,
+        dispose: () => {
+          saved.dispose();
+          patches.dispose();
+        },
+      };
+      return { y, saved: owning };
+    },
     gelu,
     geluBackward,
     add(x, y) {
       requireShape('add', 'y', y, x.shape);
       return tf.add(x, y);
     },
-    gatherRows: (x, indices) => tf.tidy(() => tf.gather(x, tf.tensor1d(indices, 'int32'))),
+    gatherRows(x, indices) {
+      requireIndices('gatherRows', indices, x.shape[0]);
+      return tf.tidy(() => tf.gather(x, tf.tensor1d(indices, 'int32')));
+    },
     gatherRowsBackward,
     crossEntropy(logits, targets, weights) {
       const [rows, columns] = logits.shape;
@@ -56,6 +87,19 @@ export function createReferenceKernels(): Kernels {
       const values = Float32Array.from(logits.dataSync());
       const loss = crossEntropyInPlace(values, targets, weights);
       return { loss, dLogits: tf.tensor2d(values, [rows, columns]) };
+    },
+    linearCrossEntropy(x, weight, targets, weights, { input }) {
+      const { y, saved } = linear(x, weight);
+      const values = y.dataSync() as Float32Array;
+      y.dispose();
+      requireLength('crossEntropy', 'targets', targets.length, x.shape[0]);
+      requireLength('crossEntropy', 'weights', weights.length, x.shape[0]);
+      const loss = crossEntropyInPlace(values, targets, weights);
+      if (!input) return { loss, dx: null };
+      const dLogits = tf.tensor2d(values, [x.shape[0], weight.outFeatures]);
+      const { dx } = linearBackward(dLogits, saved, weight, [], { input });
+      dLogits.dispose();
+      return { loss, dx };
     },
     adamW,
     dispose: () => undefined,
@@ -71,11 +115,12 @@ interface ReferenceWeight extends LinearWeight {
 }
 
 function prepareLinear(
-  weight: Float32Array,
+  given: Float32Array | CompactWeight,
   outFeatures: number,
   inFeatures: number,
   bias?: Float32Array,
 ): ReferenceWeight {
+  const weight = given instanceof Float32Array ? given : expandWeight(given, outFeatures, inFeatures);
   requireLength('prepareLinear', 'the weight', weight.length, outFeatures * inFeatures);
   if (bias) requireLength('prepareLinear', 'the bias', bias.length, outFeatures);
   const rows = tf.tensor2d(weight, [outFeatures, inFeatures]);
@@ -103,6 +148,7 @@ interface LinearSaved extends Saved {
 function linear(x: tf.Tensor2D, weight: LinearWeight, segments: readonly LoraSegment[] = []) {
   const { columns, bias, inFeatures } = weight as ReferenceWeight;
   requireShape('linear', 'x', x, [null, inFeatures]);
+  requireSegments('linear', segments, weight);
   const { y, hidden } = tf.tidy(() => {
     const hs = segments.map(({ a, scale }) => tf.mul(tf.matMul(x, tf.transpose(a)), scale) as tf.Tensor2D);
     let sum: tf.Tensor2D = tf.matMul(x, columns);
@@ -217,11 +263,7 @@ function rotate(
 ): tf.Tensor2D {
   requireShape('rotary', 'x', x, [batch * time, heads * headDim]);
   const half = table.halfDim;
-  if (headDim !== 2 * half || offset + time > table.time)
-    throw new Error(
-      `kernels/rotary: the table has ${table.time} positions of half dimension ${half}; ` +
-        `positions up to ${offset + time} of half dimension ${headDim / 2} are needed`,
-    );
+  requireRotary(table, { time, headDim, offset });
   return tf.tidy(() => {
     const rows = (values: Float32Array) =>
       tf.tensor4d(values.subarray(offset * half, (offset + time) * half), [1, time, 1, half]);
@@ -263,19 +305,29 @@ function fromHeads(x: tf.Tensor3D, heads: number, { batch, time, headDim }: Atte
 
 const swap = (x: tf.Tensor3D) => tf.transpose(x, [0, 2, 1]);
 
-function requireAttention(q: tf.Tensor2D, k: tf.Tensor2D, v: tf.Tensor2D, shape: AttentionShape): void {
+function attention(
+  q: tf.Tensor2D,
+  k: tf.Tensor2D,
+  v: tf.Tensor2D,
+  shape: AttentionShape,
+  rotary?: RotaryPositions,
+): Forward {
+  requireAttention({ q, k, v }, shape);
   const { batch, time, heads, kvHeads, headDim } = shape;
-  requireShape('attention', 'q', q, [batch * time, heads * headDim]);
-  requireShape('attention', 'k', k, [batch * time, kvHeads * headDim]);
-  requireShape('attention', 'v', v, [batch * time, kvHeads * headDim]);
-  if (heads % kvHeads !== 0)
-    throw new Error(`kernels/attention: ${heads} heads cannot share ${kvHeads} key/value heads evenly`);
-  if (shape.firstKeys) requireLength('attention', 'firstKeys', shape.firstKeys.length, batch);
-}
-
-function attention(q: tf.Tensor2D, k: tf.Tensor2D, v: tf.Tensor2D, shape: AttentionShape) {
-  requireAttention(q, k, v, shape);
-  const { batch, time, heads, kvHeads, headDim } = shape;
+  if (rotary) {
+    const [turnedQ, turnedK] = turn({ q, k }, shape, rotary, 1);
+    const { y, saved } = attention(turnedQ, turnedK, v, shape);
+    return {
+      y,
+      saved: {
+        ...saved,
+        dispose: () => {
+          saved.dispose();
+          tf.dispose([turnedQ, turnedK]);
+        },
+      },
+    };
+  }
   const mask = attentionMask(shape);
   const [y, probabilities] = tf.tidy(() => {
     const keys = swap(toHeads(k, kvHeads, shape));
@@ -301,8 +353,31 @@ function attention(q: tf.Tensor2D, k: tf.Tensor2D, v: tf.Tensor2D, shape: Attent
   return { y, saved };
 }
 
+/** Queries and keys, or their gradients, turned by the positions' angles. */
+function turn(
+  { q, k }: { q: tf.Tensor2D; k: tf.Tensor2D },
+  { batch, time, heads, kvHeads, headDim }: AttentionShape,
+  { table, offset = 0 }: RotaryPositions,
+  direction: 1 | -1,
+) {
+  const rotated = (x: tf.Tensor2D, count: number) =>
+    rotate(x, table, { batch, time, heads: count, headDim }, offset, direction);
+  return [rotated(q, heads), rotated(k, kvHeads)] as const;
+}
+
 /** dV = Pᵀ dO; dS = P ∘ (dO Vᵀ − rowsum(P ∘ dO Vᵀ)); dQ = dS K / √d; dK = dSᵀ Q / √d */
-function attentionBackward(dy: tf.Tensor2D, saved: Saved, shape: AttentionShape) {
+function attentionBackward(
+  dy: tf.Tensor2D,
+  saved: Saved,
+  shape: AttentionShape,
+  rotary?: RotaryPositions,
+): { dq: tf.Tensor2D; dk: tf.Tensor2D; dv: tf.Tensor2D } {
+  if (rotary) {
+    const turned = attentionBackward(dy, saved, shape);
+    const [dq, dk] = turn({ q: turned.dq, k: turned.dk }, shape, rotary, -1);
+    tf.dispose([turned.dq, turned.dk]);
+    return { dq, dk, dv: turned.dv };
+  }
   const { q, k, v, probabilities: p } = saved as AttentionSaved;
   const { heads, kvHeads, headDim } = shape;
   requireShape('attentionBackward', 'dy', dy, q.shape);
@@ -344,6 +419,29 @@ function swigluBackward(dy: tf.Tensor2D, saved: Saved) {
     const silu = tf.mul(gate, s);
     const slope = tf.add(s, tf.mul(silu, tf.sub(1, s)));
     return [tf.mul(tf.mul(dy, up), slope), tf.mul(dy, silu)] as const;
+  }) as unknown as [tf.Tensor2D, tf.Tensor2D];
+  return { dGate, dUp };
+}
+
+interface GatedSaved extends PairSaved {
+  readonly variant: GeluVariant;
+}
+
+function geglu(gate: tf.Tensor2D, up: tf.Tensor2D, variant: GeluVariant) {
+  requireShape('geglu', 'up', up, gate.shape);
+  const y = tf.tidy(() => tf.mul(tf.mul(gate, gateOf(gate, variant)), up) as tf.Tensor2D);
+  const saved: GatedSaved = { gate, up, variant, dispose: () => undefined };
+  return { y, saved };
+}
+
+/** dUp = dy·gelu(g); dGate = dy·u·gelu′(g) */
+function gegluBackward(dy: tf.Tensor2D, saved: Saved) {
+  const { gate, up, variant } = saved as GatedSaved;
+  requireShape('gegluBackward', 'dy', dy, gate.shape);
+  const [dGate, dUp] = tf.tidy(() => {
+    const weight = gateOf(gate, variant);
+    const slope = tf.add(weight, tf.mul(gate, gateSlope(gate, variant)));
+    return [tf.mul(tf.mul(dy, up), slope), tf.mul(dy, tf.mul(gate, weight))] as const;
   }) as unknown as [tf.Tensor2D, tf.Tensor2D];
   return { dGate, dUp };
 }

@@ -1,6 +1,8 @@
 /** Shape checks with messages a caller can act on. */
 import type { Tensor2D } from '@tensorflow/tfjs-core';
 
+import type { LinearWeight, LoraSegment } from './kernels.js';
+
 /** Throws unless a tensor is float32 `[rows, columns]`; null leaves a dimension open. */
 export function requireShape(
   operation: string,
@@ -24,4 +26,23 @@ export function requireShape(
 export function requireLength(operation: string, name: string, actual: number, expected: number): void {
   if (actual !== expected)
     throw new Error(`kernels/${operation}: ${name} must have ${expected} elements, got ${actual}`);
+}
+
+/** Throws unless every segment's matrices fit the layer and each other. */
+export function requireSegments(
+  operation: string,
+  segments: readonly LoraSegment[],
+  { inFeatures, outFeatures }: LinearWeight,
+): void {
+  for (const [i, { a, b }] of segments.entries()) {
+    requireShape(operation, `a of segment ${i}`, a, [null, inFeatures]);
+    requireShape(operation, `b of segment ${i}`, b, [outFeatures, a.shape[0]]);
+  }
+}
+
+/** Throws unless every index is a row of a table with that many. */
+export function requireIndices(operation: string, indices: Int32Array, rows: number): void {
+  for (const [i, index] of indices.entries())
+    if (index < 0 || index >= rows)
+      throw new Error(`kernels/${operation}: index ${i} is ${index}, and there are ${rows} rows`);
 }

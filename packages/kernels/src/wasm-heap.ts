@@ -1,41 +1,96 @@
-/** Views of tensors on the heap of the tfjs wasm backend, so that native code can read and write them without a copy. */
+/** Tensors where they lie on the heap of the tfjs wasm backend, so that other code can read and write them without a copy. */
 import * as tf from '@tensorflow/tfjs-core';
+
+import { Memory, type WasmMemory } from './web-assembly.js';
 
 /** Members of the wasm backend that its public types leave out (tfjs-backend-wasm 4.22). */
 interface WasmBackend {
-  readonly wasm: { readonly HEAPU8: Uint8Array };
-  readonly dataIdMap: { get(dataId: object): { readonly memoryOffset: number } };
+  readonly wasm: {
+    readonly HEAPU8: Uint8Array;
+    readonly asm: { readonly memory: WasmMemory };
+    _malloc(bytes: number): number;
+    _free(address: number): void;
+  };
+  readonly dataIdMap: { get(dataId: object): { readonly memoryOffset: number } | undefined };
   makeOutput(shape: readonly number[], dtype: 'float32'): tf.TensorInfo;
+  disposeData(dataId: object): boolean;
 }
 
 export interface WasmHeap {
+  /** The memory itself, for a second wasm module. */
+  readonly memory: WasmMemory;
+  /** Byte address of a tensor's values; throws when it lies elsewhere. */
+  readonly address: (tensor: tf.TensorInfo) => number;
   /** The values of a tensor where they lie. Valid until the heap grows: take views after the last allocation. */
   view(tensor: tf.TensorInfo): Float32Array;
+  /** `length` floats at an address; valid until the heap grows. */
+  floatsAt(address: number, length: number): Float32Array;
   /** An uninitialised tensor; throws when the heap is exhausted. */
-  allocate(shape: readonly number[]): tf.Tensor;
+  readonly allocate: (shape: readonly number[]) => tf.Tensor;
+  /** The same for tfjs kernels, whose engine makes the tensor itself. */
+  readonly allocateInfo: (shape: readonly number[]) => tf.TensorInfo;
+  /** Memory that is no tensor; throws when the heap is exhausted. */
+  reserve(bytes: number): number;
+  release(address: number): void;
 }
 
 /** Opens the heap of the current backend, or says why it has none. */
 export function openWasmHeap(): WasmHeap | string {
   if (tf.getBackend() !== 'wasm')
-    return `the tfjs backend is "${tf.getBackend()}"; the fast ground works on the heap of the "wasm" backend`;
+    return `the tfjs backend is "${tf.getBackend()}"; the fast grounds work on the heap of the "wasm" backend`;
   const backend = tf.backend() as unknown as WasmBackend;
-  if (typeof backend.makeOutput !== 'function')
+  const { wasm } = backend as { readonly wasm?: Record<string, unknown> };
+  const known = 'makeOutput' in backend && wasm && '_malloc' in wasm && '_free' in wasm;
+  // Other builds of the runtime might keep another memory here.
+  if (!known || !(backend.wasm.asm.memory instanceof Memory))
     return 'this version of tfjs-backend-wasm keeps its heap elsewhere; 4.22.0 is known to work';
   const sizeOf = (shape: readonly number[]) => shape.reduce((product, n) => product * n, 1);
+  const addressOf = ({ dataId }: tf.TensorInfo) => {
+    let place: { readonly memoryOffset: number } | undefined;
+    try {
+      // What lies on another backend is moved here by this; what is disposed lies nowhere.
+      place = backend.dataIdMap.get(dataId);
+    } catch (cause) {
+      throw new Error(
+        'kernels/heap: a tensor is disposed; keep what an operation and its backward still read',
+        { cause },
+      );
+    }
+    if (!place) throw new Error('internal: a tensor has no place on the wasm heap');
+    return place.memoryOffset;
+  };
+  const floatsAt = (address: number, length: number) =>
+    new Float32Array(backend.wasm.HEAPU8.buffer, address, length);
+  const exhausted = (what: string) =>
+    new Error(
+      `kernels/allocate: the wasm heap (4 GiB at most) has no room for ${what}; ` +
+        `use smaller batches, dispose what is no longer needed, or split the model over more processes`,
+    );
+  const allocateInfo = (shape: readonly number[]) => {
+    const size = sizeOf(shape);
+    if (!(size * 4 < 2 ** 32)) throw exhausted(`[${shape.join(', ')}]`);
+    const info = backend.makeOutput(shape, 'float32');
+    // The backend does not check what its allocator says.
+    if (addressOf(info) === 0 && size > 0) {
+      backend.disposeData(info.dataId);
+      throw exhausted(`[${shape.join(', ')}]`);
+    }
+    return info;
+  };
   return {
-    view(tensor) {
-      const { memoryOffset } = backend.dataIdMap.get(tensor.dataId);
-      return new Float32Array(backend.wasm.HEAPU8.buffer, memoryOffset, sizeOf(tensor.shape));
+    memory: backend.wasm.asm.memory,
+    address: addressOf,
+    view: (tensor) => floatsAt(addressOf(tensor), sizeOf(tensor.shape)),
+    floatsAt,
+    allocateInfo,
+    allocate: (shape) => tf.engine().makeTensorFromTensorInfo(allocateInfo(shape)),
+    reserve(bytes) {
+      const address = backend.wasm._malloc(bytes) >>> 0;
+      if (address === 0) throw exhausted(`${bytes} bytes`);
+      return address;
     },
-    allocate(shape) {
-      const info = backend.makeOutput(shape, 'float32');
-      if (backend.dataIdMap.get(info.dataId).memoryOffset === 0)
-        throw new Error(
-          `kernels/allocate: the wasm heap (4 GiB at most) has no room for [${shape.join(', ')}]; ` +
-            `use smaller batches, dispose what is no longer needed, or split the model over more processes`,
-        );
-      return tf.engine().makeTensorFromTensorInfo(info);
+    release: (address) => {
+      backend.wasm._free(address);
     },
   };
 }

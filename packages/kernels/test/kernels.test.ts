@@ -12,8 +12,6 @@ import fc from 'fast-check';
 import {
   elementwise,
   erf,
-  type Matrix,
-  matrix,
   naiveAttention,
   naiveLayerNorm,
   naiveLinear,
@@ -21,32 +19,8 @@ import {
   naiveRotary,
   numericGradient,
 } from './naive.js';
+import { expectClose, fewRuns, inScope as check, randomMatrix, randomRow, sizes, tensor } from './tensors.js';
 
-/** A matrix of pleasant size from a seed; values about ±1. */
-function randomMatrix(rows: number, columns: number, seed: number): Matrix {
-  let state = seed * 2654435761 + 12345;
-  return matrix(rows, columns, () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return Math.fround((state / 2 ** 32) * 2.4 - 1.2);
-  });
-}
-const randomRow = (length: number, seed: number) => randomMatrix(1, length, seed).values;
-const tensor = ({ rows, columns, values }: Matrix) => tf.tensor2d(Float32Array.from(values), [rows, columns]);
-
-function expectClose(actual: tf.Tensor, expected: Matrix, tolerance = 1e-5): void {
-  const values = actual.dataSync();
-  expect(values.length).toBe(expected.values.length);
-  const scale = Math.max(1, ...expected.values.map(Math.abs));
-  const worst = Math.max(0, ...expected.values.map((value, i) => Math.abs(value - (values[i] ?? NaN))));
-  expect(worst / scale).toBeLessThan(tolerance);
-}
-
-const sizes = fc.record({
-  rows: fc.integer({ min: 1, max: 5 }),
-  inFeatures: fc.integer({ min: 1, max: 7 }),
-  outFeatures: fc.integer({ min: 1, max: 6 }),
-  seed: fc.integer({ min: 1, max: 1e6 }),
-});
 const attentionShapes = fc
   .record({
     batch: fc.integer({ min: 1, max: 2 }),
@@ -66,8 +40,6 @@ const attentionShapes = fc
       ? { firstKeys: Array.from({ length: shape.batch }, (_, i) => i % shape.time) }
       : {}),
   }));
-const fewRuns = { numRuns: 15 };
-
 test('the native ground is said to be available exactly where its runtime loads, and else why not', async () => {
   const grounds = await describeGrounds();
   expect(grounds.find(({ ground }) => ground === 'reference')?.available).toBe(true);
@@ -80,7 +52,7 @@ test('the native ground is said to be available exactly where its runtime loads,
   } else expect((await openKernels()).ground).toBe('onnx');
 });
 
-describe.each(['reference', 'onnx'] as const)('the %s ground', (ground) => {
+describe.each(['reference', 'wasm', 'onnx'] as const)('the %s ground', (ground) => {
   let kernels: Kernels;
   let tensorsBefore: number;
   beforeAll(async () => {
@@ -92,15 +64,6 @@ describe.each(['reference', 'onnx'] as const)('the %s ground', (ground) => {
     // Every test is in a tidy scope, and kernels keep nothing: what is left was leaked.
     expect(tf.memory().numTensors).toBe(tensorsBefore);
   });
-  const check = (body: () => void) => {
-    tf.engine().startScope();
-    try {
-      body();
-    } finally {
-      tf.engine().endScope();
-    }
-  };
-
   test('linear with several segments equals its definition, forward and backward', () => {
     fc.assert(
       fc.property(

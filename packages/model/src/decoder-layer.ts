@@ -65,8 +65,8 @@ export function decoderLayer(
   weights: DecoderLayerWeights,
   { segments, context, keep }: { segments: LayerSegments; context: LayerContext; keep: boolean },
 ): { y: Tensor2D; saved: LayerSaved | null } {
-  const { kernels, heads, kvHeads, headDim, rotary, rmsEpsilon } = context;
-  const shape = (count: number) => ({ batch: context.batch, time: context.time, heads: count, headDim });
+  const { kernels, rmsEpsilon } = context;
+  const rotary = { table: context.rotary };
   const owned: Tensor2D[] = [];
   const own = (tensor: Tensor2D) => {
     owned.push(tensor);
@@ -81,10 +81,10 @@ export function decoderLayer(
 
   const inputNorm = kernels.rmsNorm(x, weights.inputNorm, rmsEpsilon);
   const n = own(inputNorm.y);
-  const q = own(kernels.rotary(apply('self_attn.q_proj', n), rotary, shape(heads)));
-  const k = own(kernels.rotary(apply('self_attn.k_proj', n), rotary, shape(kvHeads)));
+  const q = apply('self_attn.q_proj', n);
+  const k = apply('self_attn.k_proj', n);
   const v = apply('self_attn.v_proj', n);
-  const attention = kernels.attention(q, k, v, attentionShape(context));
+  const attention = kernels.attention(q, k, v, attentionShape(context), rotary);
   const h = own(kernels.add(x, apply('self_attn.o_proj', own(attention.y))));
 
   const mlpNorm = kernels.rmsNorm(h, weights.mlpNorm, rmsEpsilon);
@@ -122,8 +122,7 @@ export function decoderLayerBackward(
   weights: DecoderLayerWeights,
   { segments, context, input }: { segments: LayerSegments; context: LayerContext; input: boolean },
 ): { dx: Tensor2D | null; gradients: LayerGradients } {
-  const { kernels, heads, kvHeads, headDim, rotary } = context;
-  const shape = (count: number) => ({ batch: context.batch, time: context.time, heads: count, headDim });
+  const { kernels } = context;
   const gradients: LayerGradients = {};
   const trains = (...names: LayerLinear[]) =>
     names.some((name) => segments[name]?.some(({ train }) => train));
@@ -167,13 +166,13 @@ export function decoderLayerBackward(
     free(dh);
     return { dx: null, gradients };
   }
-  const { dq, dk, dv } = kernels.attentionBackward(dAttended, saved.attention, attentionShape(context));
-  const dqTurned = kernels.rotaryBackward(dq, rotary, shape(heads));
-  const dkTurned = kernels.rotaryBackward(dk, rotary, shape(kvHeads));
-  const dnq = back('self_attn.q_proj', dqTurned, needInput);
-  const dnk = back('self_attn.k_proj', dkTurned, needInput);
+  const { dq, dk, dv } = kernels.attentionBackward(dAttended, saved.attention, attentionShape(context), {
+    table: context.rotary,
+  });
+  const dnq = back('self_attn.q_proj', dq, needInput);
+  const dnk = back('self_attn.k_proj', dk, needInput);
   const dnv = back('self_attn.v_proj', dv, needInput);
-  free(dAttended, dq, dk, dqTurned, dkTurned, dv);
+  free(dAttended, dq, dk, dv);
   if (!dnq || !dnk || !dnv) {
     free(dh);
     return { dx: null, gradients };

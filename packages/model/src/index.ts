@@ -23,7 +23,7 @@ export {
   type SegmentsByLayer,
   type TokenBatch,
 } from './language-pass.js';
-export { loadModel, readModelSpec, rotaryTable, type LoadedModel } from './load-model.js';
+export { loadModel, readModelSpec, rotaryTable, type BaseFormat, type LoadedModel } from './load-model.js';
 export {
   createLocalModel,
   type LocalModel,

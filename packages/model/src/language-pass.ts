@@ -1,7 +1,7 @@
 /**
  * One pass of a batch through the model: embed, layers, head, loss, and backward as far down as anything trains.
  */
-import type { LoraSegment, SegmentGradient } from '@contextlora/kernels';
+import type { LinearWeight, LoraSegment, SegmentGradient } from '@contextlora/kernels';
 import { dispose, tensor2d, type Tensor2D } from '@tensorflow/tfjs-core';
 
 import {
@@ -47,11 +47,13 @@ export function languageLogits(
   { head, segments = none }: { head: HeadRequest; segments?: SegmentsByLayer },
 ): Tensor2D {
   const hidden = forward(model, tokens, segments, Infinity);
-  const applied = applyHead(model, hidden.top, head);
-  const logits = applied.logits.clone();
-  applied.dispose();
+  const { kernels } = model;
+  const opened = openHead(model, hidden.top, head);
+  const { y, saved } = kernels.linear(opened.normed, opened.weight);
+  saved.dispose();
+  opened.dispose();
   hidden.dispose();
-  return logits;
+  return y;
 }
 
 /** All hidden states: the embedding, each layer's output, and the last after the final norm; for tests and probes. */
@@ -105,11 +107,8 @@ export function languageLoss(
   const gradients: GradientsByLayer = new Map();
 
   const hidden = forward(model, tokens, segments, lowest);
-  const applied = applyHead(model, hidden.top, head);
-  const { loss, dLogits } = kernels.crossEntropy(applied.logits, head.targets, head.weights);
-  let dy: Tensor2D | null = lowest === Infinity ? null : applied.backward(dLogits);
-  applied.dispose();
-  dispose(dLogits);
+  const { loss, dTop } = headLoss(model, hidden.top, { head, input: lowest !== Infinity });
+  let dy = dTop;
   for (const depth of depths.slice(lowest === Infinity ? depths.length : lowest).reverse()) {
     const saved = hidden.saved[depth];
     if (!dy || !saved) break;
@@ -150,23 +149,17 @@ interface Embedded {
 /** Token embeddings, with the connector's output where image tokens stand. */
 function embed(model: LoadedModel, { ids, images, time }: TokenBatch, segments: SegmentsByLayer): Embedded {
   const { embedding, spec, kernels } = model;
-  const { hiddenSize, vocabularySize } = spec.text;
-  const values = new Float32Array(ids.length * hiddenSize);
-  for (const [row, id] of ids.entries()) {
-    if (id < 0 || id >= vocabularySize)
-      throw new Error(`internal: token ${id} is outside the vocabulary of ${vocabularySize}`);
-    values.set(embedding.subarray(id * hiddenSize, (id + 1) * hiddenSize), row * hiddenSize);
-  }
+  const { hiddenSize } = spec.text;
+  const words = kernels.embedding(embedding, ids, hiddenSize);
   const imageToken = spec.vision?.imageTokenId;
   const rows = Int32Array.from(
     [...ids.keys()].filter((row) => ids[row] === imageToken && images[Math.floor(row / time)]),
   );
   if (rows.length === 0 || !model.connector) {
-    const x = tensor2d(values, [ids.length, hiddenSize]);
     return {
-      x,
+      x: words,
       dispose: () => {
-        dispose(x);
+        dispose(words);
       },
     };
   }
@@ -182,10 +175,11 @@ function embed(model: LoadedModel, { ids, images, time }: TokenBatch, segments: 
     throw new Error(`internal: ${rows.length} image tokens, but features for ${at / wide}`);
   const input = tensor2d(all, [rows.length, wide]);
   const { y, saved } = kernels.linear(input, model.connector, segments.get(connectorName) ?? []);
+  const values = words.dataSync() as Float32Array;
   const projected = y.dataSync();
   for (const [i, row] of rows.entries())
     values.set(projected.subarray(i * hiddenSize, (i + 1) * hiddenSize), row * hiddenSize);
-  dispose(y);
+  dispose([y, words]);
   const x = tensor2d(values, [ids.length, hiddenSize]);
   return {
     x,
@@ -246,15 +240,16 @@ function forward(
 }
 
 interface Head {
-  /** `[rows, columns]` */
-  readonly logits: Tensor2D;
-  /** dLogits → the gradient of the top layer's output. */
-  backward(dLogits: Tensor2D): Tensor2D;
+  /** The final norm of the requested rows. */
+  readonly normed: Tensor2D;
+  /** The output matrix over the requested columns only. */
+  readonly weight: LinearWeight;
+  /** The gradient of `normed` → that of the top layer's output. */
+  backward(dNormed: Tensor2D): Tensor2D;
   dispose(): void;
 }
 
-/** Final norm and output matrix at the requested rows, over the requested columns only. */
-function applyHead(
+function openHead(
   { kernels, finalNorm, spec, head, headWeight }: LoadedModel,
   top: Tensor2D,
   { rows, columns }: HeadRequest,
@@ -271,24 +266,41 @@ function applyHead(
     : headWeight;
   const picked = kernels.gatherRows(top, rows);
   const norm = kernels.rmsNorm(picked, finalNorm, rmsEpsilon);
-  const linear = kernels.linear(norm.y, weight);
   return {
-    logits: linear.y,
-    backward(dLogits) {
-      const { dx } = kernels.linearBackward(dLogits, linear.saved, weight, [], { input: true });
-      const dNormed = dx!;
+    normed: norm.y,
+    weight,
+    backward(dNormed) {
       const dPicked = kernels.rmsNormBackward(dNormed, norm.saved, finalNorm);
       const dTop = kernels.gatherRowsBackward(dPicked, rows, top.shape[0]);
-      dispose([dNormed, dPicked]);
+      dispose(dPicked);
       return dTop;
     },
     dispose() {
-      linear.saved.dispose();
       norm.saved.dispose();
-      dispose([linear.y, norm.y, picked]);
+      dispose([norm.y, picked]);
       if (columns) weight.dispose();
     },
   };
+}
+
+/** The loss over the requested rows, and the gradient of the top layer's output if owed. */
+function headLoss(
+  model: LoadedModel,
+  top: Tensor2D,
+  { head, input }: { head: LossRequest; input: boolean },
+): { loss: number; dTop: Tensor2D | null } {
+  const opened = openHead(model, top, head);
+  const { loss, dx } = model.kernels.linearCrossEntropy(
+    opened.normed,
+    opened.weight,
+    head.targets,
+    head.weights,
+    { input },
+  );
+  const dTop = dx && opened.backward(dx);
+  opened.dispose();
+  if (dx) dispose(dx);
+  return { loss, dTop };
 }
 
 function layerWeights({ layers }: LoadedModel, depth: number) {

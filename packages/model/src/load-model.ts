@@ -2,7 +2,13 @@
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import type { Kernels, LinearWeight, RotaryTable } from '@contextlora/kernels';
+import {
+  compressWeight,
+  type CompactFormat,
+  type Kernels,
+  type LinearWeight,
+  type RotaryTable,
+} from '@contextlora/kernels';
 
 import { type DecoderLayerWeights, type LayerLinear, layerLinears } from './decoder-layer.js';
 import { ModelError } from './model-error.js';
@@ -49,15 +55,23 @@ export async function readModelSpec(directory: string): Promise<ModelSpec> {
   return parseModelSpec((config ?? {}) as Record<string, unknown>, path);
 }
 
+/** What the decoder layers' frozen weights are kept as. */
+export type BaseFormat = 'f32' | Exclude<CompactFormat, 'q4_K'>;
+
 /**
- * Loads a model for the given kernels.
+ * Loads a model for the given kernels. With a compact `base` the weights of the decoder layers are kept so and expanded where they are
+ * used; embedding, head and vision tower stay float32.
  *
  * @throws ModelError when a file is missing or damaged, the architecture is not supported, or tensors are missing or misshapen (all
  * listed at once).
  */
 export async function loadModel(
   directory: string,
-  { kernels, tokenizerDirectory = directory }: { kernels: Kernels; tokenizerDirectory?: string },
+  {
+    kernels,
+    tokenizerDirectory = directory,
+    base: format = 'f32',
+  }: { kernels: Kernels; tokenizerDirectory?: string; base?: BaseFormat },
 ): Promise<LoadedModel> {
   const spec = await readModelSpec(directory);
   const tokenizer = await readTokenizer(tokenizerDirectory);
@@ -87,7 +101,13 @@ export async function loadModel(
     for (const name of layerLinears) {
       const { inFeatures = 0, outFeatures = 0 } = shapes.get(base + name) ?? {};
       const bias = text.attentionBias && /[qkv]_proj$/.test(name);
-      linears[name] = await linear(base + name, [outFeatures, inFeatures], bias);
+      const values = await read(`${base}${name}.weight`, outFeatures, inFeatures);
+      linears[name] = kernels.prepareLinear(
+        format === 'f32' ? values : compressWeight(values, outFeatures, inFeatures, format),
+        outFeatures,
+        inFeatures,
+        bias ? await read(`${base}${name}.bias`, outFeatures) : undefined,
+      );
     }
     layers.push({
       linears,

@@ -122,6 +122,7 @@ export function createLocalModel(
       const active = activateSegments(masks, segments);
       const count = microBatches.reduce((sum, batch) => sum + batch.length, 0);
       flat.gradients.fill(0);
+      let isFirst = true;
       let loss = 0;
       let tokens = 0;
       for (const examples of microBatches) {
@@ -135,11 +136,12 @@ export function createLocalModel(
             segments: active.byLayer,
           });
           loss += result.loss;
-          addGradients(flat, active, result.gradients);
+          addGradients(flat, active, result.gradients, { first: isFirst });
+          isFirst = false;
         }
       }
       active.dispose();
-      const gradientNorm = Math.sqrt(flat.gradients.reduce((sum, g) => sum + g * g, 0));
+      const gradientNorm = euclideanNorm(flat.gradients);
       state.step += 1;
       model.kernels.adamW(flat.parameters, flat.gradients, flat.firstMoment, flat.secondMoment, {
         learningRate,
@@ -293,7 +295,12 @@ function lossGroups(
 }
 
 /** Adds what a backward computed to the flat gradient, and frees it. */
-function addGradients(flat: FlatParameters, active: ActiveSegments, gradients: GradientsByLayer): void {
+function addGradients(
+  flat: FlatParameters,
+  active: ActiveSegments,
+  gradients: GradientsByLayer,
+  { first }: { first: boolean },
+): void {
   for (const [layer, of] of gradients) {
     const tasks = active.tasks.get(layer) ?? [];
     for (const [i, gradient] of of.entries()) {
@@ -301,11 +308,20 @@ function addGradients(flat: FlatParameters, active: ActiveSegments, gradients: G
       for (const side of ['a', 'b'] as const) {
         const offset = flat.offsetOf(tasks[i] ?? '', layer, side);
         const values = gradient[side].dataSync();
-        for (let j = 0; j < values.length; j++) flat.gradients[offset + j]! += values[j]!;
+        const target = flat.gradients.subarray(offset, offset + values.length);
+        // A copy is many times faster than adding to zeros.
+        if (first) target.set(values);
+        else for (let j = 0; j < values.length; j++) target[j]! += values[j]!;
       }
       dispose([gradient.a, gradient.b]);
     }
   }
+}
+
+function euclideanNorm(values: Float32Array): number {
+  let sum = 0;
+  for (const value of values) sum += value * value;
+  return Math.sqrt(sum);
 }
 
 const tasksWith = (roles: Roles, role: Role) => Object.keys(roles).filter((task) => roles[task] === role);

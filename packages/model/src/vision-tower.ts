@@ -42,14 +42,10 @@ export function visionTower(
   };
   return tf.tidy(() => {
     // Inside tidy what the operations save is freed with everything else.
-    const inPatches = tf.tensor2d(patchesOf(images, spec), [
-      images.length * time,
-      3 * spec.patchSizePixels ** 2,
-    ]);
     const positions = new Float32Array(images.length * time * spec.hiddenSize);
     for (let i = 0; i < images.length; i++) positions.set(weights.positions, i * time * spec.hiddenSize);
     let x = kernels.add(
-      kernels.linear(inPatches, weights.patches).y,
+      kernels.patchEmbedding(images, weights.patches, { ...spec, channels: 3 }).y,
       tf.tensor2d(positions, [images.length * time, spec.hiddenSize]),
     );
     for (const layer of weights.layers) {
@@ -67,27 +63,6 @@ export function visionTower(
     }
     return kernels.layerNorm(x, weights.postNorm.gain, weights.postNorm.bias, spec.layerEpsilon).y;
   });
-}
-
-/** Each row is one patch in the order of the convolution's kernel: channel, row, column. */
-function patchesOf(
-  images: readonly Float32Array[],
-  { imageSizePixels: size, patchSizePixels: patch }: VisionSpec,
-): Float32Array {
-  const side = size / patch;
-  const width = 3 * patch * patch;
-  const result = new Float32Array(images.length * side * side * width);
-  let at = 0;
-  for (const image of images)
-    for (let py = 0; py < side; py++)
-      for (let px = 0; px < side; px++)
-        for (let channel = 0; channel < 3; channel++)
-          for (let y = 0; y < patch; y++) {
-            const start = channel * size * size + (py * patch + y) * size + px * patch;
-            result.set(image.subarray(start, start + patch), at);
-            at += patch;
-          }
-  return result;
 }
 
 /**

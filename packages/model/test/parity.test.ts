@@ -73,7 +73,7 @@ function gradientErrors(
   return { loss, worst: Math.max(...errors) };
 }
 
-describe.each(['reference', 'onnx'] as const)('on the %s ground', (ground) => {
+describe.each(['reference', 'wasm', 'onnx'] as const)('on the %s ground', (ground) => {
   let kernels: Kernels;
   const models = new Map<string, LoadedModel>();
   const open = async (name: string) => {
@@ -111,6 +111,20 @@ describe.each(['reference', 'onnx'] as const)('on the %s ground', (ground) => {
       expect(Math.abs(loss - (golden.floats('loss')[0] ?? NaN))).toBeLessThan(1e-5);
     },
   );
+
+  test.each([
+    ['f16', 1e-3, 1e-2],
+    ['int8', 3e-2, 0.3],
+    ['q4_0', 0.4, 4],
+  ] as const)('a base kept in %s moves logits by what its rounding explains', async (base, least, most) => {
+    const golden = await Golden.read('llama-tiny', 'expected.safetensors');
+    const model = await loadModel(fixture('llama-tiny'), { kernels, base });
+    const error = logitsError(model, golden, batchOfGolden(golden));
+    // Steps of 2⁻¹², 1/254 and 1/16 of the largest weight; the fixture's weights are random, so that nothing averages out.
+    expect(error).toBeGreaterThan(least);
+    expect(error).toBeLessThan(most);
+    model.dispose();
+  });
 
   test('greedy continuation equals that of transformers, token for token', async () => {
     const [model, golden] = [

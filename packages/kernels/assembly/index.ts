@@ -1,0 +1,9 @@
+/** The wasm module's exports. It has no data of its own and lives in the memory of the tfjs wasm backend. */
+export { add, geglu, gegluBackward, gelu, geluBackward, swiglu, swigluBackward } from './activations';
+export { adamW } from './adam-w';
+export { maskedSoftmax, maskedSoftmaxBackward, rotateHeads } from './attention';
+export { expandHalf, expandInt8, expandQ40, expandQ41, expandQ4K } from './compact';
+export { expRow, rowMaximum, scaleRow } from './cross-entropy';
+export { addExpanded, outerProducts, projectRows, transpose } from './low-rank';
+export { matrixProduct, productScratchBytes } from './matrix-product';
+export { layerNorm, layerNormBackward, rmsNorm, rmsNormBackward } from './norms';

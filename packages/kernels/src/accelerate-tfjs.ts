@@ -1,0 +1,76 @@
+/**
+ * Faster matrix products for any tfjs model on the wasm backend.
+ *
+ * That backend multiplies quickly only without transposes and batches, and the gradient of every product has transposes.
+ */
+import * as tf from '@tensorflow/tfjs-core';
+
+import { openBackend, type OpenBackendOptions } from './open-backend.js';
+import type { BatchedProduct } from './products.js';
+
+export interface Acceleration {
+  /** What multiplies now. */
+  readonly ground: 'wasm' | 'onnx';
+  /** Puts the backend's own kernel back. */
+  restore(): void;
+}
+
+/**
+ * Replaces the wasm backend's kernel of `tf.matMul`, and with it of matMul's gradient; sets and starts that backend.
+ *
+ * @throws Error when `onnx` is forced and cannot be had, with the reason.
+ */
+export async function accelerateTfjs(options: OpenBackendOptions = {}): Promise<Acceleration> {
+  const {
+    ground,
+    parts: { heap, products, scratch },
+  } = await openBackend(options);
+  const original = tf.getKernel('BatchMatMul', 'wasm');
+  tf.unregisterKernel('BatchMatMul', 'wasm');
+  tf.registerKernel({
+    ...original,
+    kernelFunc(call) {
+      const planned = planProduct(call as unknown as MatMulCall);
+      // Batches that broadcast in other ways are rare, and the backend knows them all.
+      if (!planned) return original.kernelFunc(call);
+      const { dataId, dtype } = products.batched(planned.product, heap.allocateInfo);
+      return { dataId, dtype, shape: planned.shape };
+    },
+  });
+  return {
+    ground,
+    restore() {
+      tf.unregisterKernel('BatchMatMul', 'wasm');
+      tf.registerKernel(original);
+      products.dispose();
+      scratch.dispose();
+    },
+  };
+}
+
+interface MatMulCall {
+  readonly inputs: { readonly a: tf.TensorInfo; readonly b: tf.TensorInfo };
+  readonly attrs: { readonly transposeA: boolean; readonly transposeB: boolean };
+}
+
+/** The product of a call and its result's shape; undefined where batches differ and cannot be folded into rows. */
+function planProduct({
+  inputs: { a, b },
+  attrs: { transposeA, transposeB },
+}: MatMulCall): { product: BatchedProduct; shape: number[] } | undefined {
+  const [outerA, outerB] = [a.shape.slice(0, -2), b.shape.slice(0, -2)];
+  const [first = 0, second = 0] = a.shape.slice(-2);
+  const [third = 0, fourth = 0] = b.shape.slice(-2);
+  const [rows, k] = transposeA ? [second, first] : [first, second];
+  const n = transposeB ? third : fourth;
+  const count = (shape: readonly number[]) => shape.reduce((product, size) => product * size, 1);
+  const shape = [...outerA, rows, n];
+  const sides = { a, b, n, k, transposeA, transposeB };
+  if (a.dtype !== 'float32' || b.dtype !== 'float32' || count(a.shape) * count(b.shape) === 0)
+    return undefined;
+  // One matrix b for all of a: its batch is more rows.
+  if (count(outerB) === 1 && outerB.length <= outerA.length && !transposeA)
+    return { product: { ...sides, batch: 1, m: count(outerA) * rows }, shape };
+  if (outerA.join() !== outerB.join()) return undefined;
+  return { product: { ...sides, batch: count(outerA), m: rows }, shape };
+}

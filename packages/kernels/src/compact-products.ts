@@ -1,0 +1,128 @@
+/**
+ * Products that also take compact weights: these stay outside the heap, and a block of rows at a time becomes float32 on it for one
+ * product, forward and backward. Nothing is ever expanded whole.
+ */
+import { dispose, type Tensor2D } from '@tensorflow/tfjs-core';
+
+import type { CompactWeight } from './compact-weight.js';
+import { expandRows } from './expand-rows.js';
+import type { FusedContext } from './fused-context.js';
+import type { LinearWeight } from './kernels.js';
+import type { Products } from './products.js';
+import { openScratch } from './scratch.js';
+
+/** A weight that is expanded when it is used. */
+interface CompactLinear extends LinearWeight {
+  readonly compact: CompactWeight;
+  readonly bias: Float32Array | undefined;
+}
+
+const isCompact = (weight: LinearWeight): weight is CompactLinear => 'compact' in weight;
+
+/** Float32 that exists at a time. */
+const blockBytes = 32 * 2 ** 20;
+
+export interface CompactProducts extends Products {
+  prepareCompact(
+    weight: CompactWeight,
+    outFeatures: number,
+    inFeatures: number,
+    bias: Float32Array | undefined,
+  ): LinearWeight;
+}
+
+/** Adds compact weights to a ground's products; the segments beside them run in wasm. */
+export function withCompactWeights(
+  products: Products,
+  { heap, module, lowRank }: Pick<FusedContext, 'heap' | 'module' | 'lowRank'>,
+): CompactProducts {
+  const expanded = openScratch(heap);
+  const bytes = openScratch(heap);
+
+  /** Calls with each block of rows as a float32 weight. */
+  const eachBlock = (
+    { compact, bias, outFeatures, inFeatures }: CompactLinear,
+    use: (block: LinearWeight, first: number, end: number) => void,
+  ) => {
+    const most = Math.max(1, Math.floor(blockBytes / 4 / inFeatures));
+    const size = Math.ceil(outFeatures / Math.ceil(outFeatures / most));
+    for (let first = 0; first < outFeatures; first += size) {
+      const end = Math.min(outFeatures, first + size);
+      const target = expanded.room((end - first) * inFeatures * 4);
+      expandRows(compact, { inFeatures, first, end }, { heap, module, target, room: bytes.room });
+      const part = bias?.subarray(first, end);
+      use(products.weightAt(target, end - first, inFeatures, part), first, end);
+    }
+  };
+
+  /** Copies columns `[first, end)` of one matrix to or from another that has only those. */
+  const copyColumns = (wide: Tensor2D, narrow: Tensor2D, first: number, into: 'wide' | 'narrow') => {
+    const [rows, columns] = wide.shape;
+    const count = narrow.shape[1];
+    const [all, part] = [heap.view(wide), heap.view(narrow)];
+    for (let row = 0; row < rows; row++) {
+      const start = row * columns + first;
+      if (into === 'wide') all.set(part.subarray(row * count, (row + 1) * count), start);
+      else part.set(all.subarray(start, start + count), row * count);
+    }
+  };
+
+  return {
+    ...products,
+
+    prepareCompact: (compact, outFeatures, inFeatures, bias): CompactLinear => ({
+      compact,
+      bias,
+      outFeatures,
+      inFeatures,
+      hasBias: bias !== undefined,
+      dispose: () => undefined,
+    }),
+
+    linear(x, weight, segments) {
+      if (!isCompact(weight)) return products.linear(x, weight, segments);
+      let whole: Tensor2D | undefined;
+      eachBlock(weight, (block, first, end) => {
+        const { y } = products.linear(x, block, []);
+        if (end - first === weight.outFeatures) {
+          whole = y;
+          return;
+        }
+        whole ??= heap.allocate([x.shape[0], weight.outFeatures]) as Tensor2D;
+        copyColumns(whole, y, first, 'wide');
+        y.dispose();
+      });
+      const y = whole!;
+      return { y, hidden: segments.map((segment) => lowRank.addSegment(x, y, segment)) };
+    },
+
+    linearBackward(dy, saved, weight, segments, owed) {
+      if (!isCompact(weight)) return products.linearBackward(dy, saved, weight, segments, owed);
+      let dx: Tensor2D | null = null;
+      if (owed.input)
+        eachBlock(weight, (block, first, end) => {
+          const isWhole = end - first === weight.outFeatures;
+          const part = isWhole ? dy : (heap.allocate([dy.shape[0], end - first]) as Tensor2D);
+          if (!isWhole) copyColumns(dy, part, first, 'narrow');
+          const next = products.linearBackward(part, { x: saved.x, hidden: [] }, block, [], owed).dx!;
+          if (!isWhole) part.dispose();
+          if (dx) {
+            module.add(heap.address(dx), heap.address(next), heap.address(dx), next.size);
+            dispose(next);
+          } else dx = next;
+        });
+      return {
+        dx,
+        segments: segments.map((segment, i) =>
+          lowRank.segmentBackward(dy, { x: saved.x, h: saved.hidden[i]! }, dx, segment),
+        ),
+      };
+    },
+
+    dispose() {
+      products.dispose();
+      expanded.dispose();
+      bytes.dispose();
+    },
+  };
+}

@@ -1,0 +1,52 @@
+/** Base weights in fewer bytes than float32: what they are, how many bytes they have, and making them. */
+/** Row-major `[out, in]` in one of five formats; the 4-bit blocks are laid out as in GGUF files and never cross a row. */
+export type CompactWeight =
+  | { readonly format: 'f16'; readonly values: Uint16Array }
+  /** value = scale of its row · q */
+  | { readonly format: 'int8'; readonly values: Int8Array; readonly scales: Float32Array }
+  | { readonly format: 'q4_0' | 'q4_1' | 'q4_K'; readonly blocks: Uint8Array };
+
+export type CompactFormat = CompactWeight['format'];
+
+/** Values and bytes of one block. */
+export const blockShapes = {
+  q4_0: { values: 32, bytes: 18 },
+  q4_1: { values: 32, bytes: 20 },
+  q4_K: { values: 256, bytes: 144 },
+} as const;
+
+/** Throws unless a compact weight has the size of its shape. */
+export function requireCompact(weight: CompactWeight, outFeatures: number, inFeatures: number): void {
+  const count = outFeatures * inFeatures;
+  const wrong = (what: string, actual: number, expected: number) =>
+    new Error(
+      `kernels/prepareLinear: ${what} of a ${weight.format} weight [${outFeatures}, ${inFeatures}] must have ${expected} elements, got ${actual}`,
+    );
+  switch (weight.format) {
+    case 'f16': {
+      if (weight.values.length !== count) throw wrong('the values', weight.values.length, count);
+      const odd = weight.values.findIndex((half) => (half & 0x7c00) === 0x7c00);
+      if (odd >= 0)
+        throw new Error(`kernels/prepareLinear: value ${odd} of an f16 weight is not a finite number`);
+      return;
+    }
+    case 'int8':
+      if (weight.values.length !== count) throw wrong('the values', weight.values.length, count);
+      if (weight.scales.length !== outFeatures) throw wrong('the scales', weight.scales.length, outFeatures);
+      return;
+    case 'q4_0':
+    case 'q4_1':
+    case 'q4_K': {
+      const { values, bytes } = blockShapes[weight.format];
+      if (inFeatures % values !== 0)
+        throw new Error(
+          `kernels/prepareLinear: rows of ${inFeatures} do not divide into ${weight.format} blocks of ${values}; keep this weight in f16`,
+        );
+      const expected = (count / values) * bytes;
+      if (weight.blocks.length !== expected) throw wrong('the blocks', weight.blocks.length, expected);
+      return;
+    }
+    default:
+      weight satisfies never;
+  }
+}

@@ -1,0 +1,100 @@
+/** Float32 weights in compact formats, rounded to nearest; q4_K is read from files only, its search is llama.cpp's own. */
+import type { CompactFormat, CompactWeight } from './compact-weight.js';
+import { requireLength } from './require-shape.js';
+
+/** Compresses a weight `[out, in]`; f16 throws where a value is too large for it. */
+export function compressWeight(
+  values: Float32Array,
+  outFeatures: number,
+  inFeatures: number,
+  format: Exclude<CompactFormat, 'q4_K'>,
+): CompactWeight {
+  requireLength('compressWeight', 'the weight', values.length, outFeatures * inFeatures);
+  const toHalf = openHalf();
+  switch (format) {
+    case 'f16':
+      return { format, values: Uint16Array.from(values, toHalf) };
+    case 'int8': {
+      const scales = Float32Array.from({ length: outFeatures }, (_, row) => {
+        const largest = largestOf(values.subarray(row * inFeatures, (row + 1) * inFeatures));
+        return largest / 127;
+      });
+      const rounded = Int8Array.from(values, (value, i) => {
+        const scale = scales[Math.floor(i / inFeatures)]!;
+        return scale === 0 ? 0 : Math.round(value / scale);
+      });
+      return { format, values: rounded, scales };
+    }
+    case 'q4_0':
+    case 'q4_1': {
+      if (inFeatures % 32 !== 0)
+        throw new Error(
+          `kernels/compressWeight: rows of ${inFeatures} do not divide into ${format} blocks of 32; f16 takes any size`,
+        );
+      const bytes = format === 'q4_0' ? 18 : 20;
+      const blocks = new Uint8Array((values.length / 32) * bytes);
+      for (let block = 0; block < values.length / 32; block++)
+        writeBlock(
+          values.subarray(block * 32, (block + 1) * 32),
+          blocks.subarray(block * bytes, (block + 1) * bytes),
+          { format, toHalf },
+        );
+      return { format, blocks };
+    }
+    default:
+      return format satisfies never;
+  }
+}
+
+/** q4_0: d = the value of largest size / −8, q = value / d + 8. q4_1: d = (max − min) / 15, m = min. */
+function writeBlock(
+  values: Float32Array,
+  to: Uint8Array,
+  { format, toHalf }: { format: 'q4_0' | 'q4_1'; toHalf: (value: number) => number },
+): void {
+  let offset: number;
+  let scale: number;
+  if (format === 'q4_0') {
+    const extreme = values.reduce((most, value) => (Math.abs(value) > Math.abs(most) ? value : most), 0);
+    scale = extreme / -8;
+    offset = -8 * scale;
+  } else {
+    offset = Math.min(...values);
+    scale = (Math.max(...values) - offset) / 15;
+  }
+  const view = new DataView(to.buffer, to.byteOffset, to.byteLength);
+  view.setUint16(0, toHalf(scale), true);
+  if (format === 'q4_1') view.setUint16(2, toHalf(offset), true);
+  const digit = (value: number) =>
+    scale === 0 ? 0 : Math.min(15, Math.max(0, Math.round((value - offset) / scale)));
+  const start = format === 'q4_0' ? 2 : 4;
+  for (let i = 0; i < 16; i++) to[start + i] = digit(values[i]!) | (digit(values[i + 16]!) << 4);
+}
+
+function largestOf(values: Float32Array): number {
+  let largest = 0;
+  for (const value of values) largest = Math.max(largest, Math.abs(value));
+  return largest;
+}
+
+/** A function to the nearest half-precision number, ties to even. */
+function openHalf(): (value: number) => number {
+  const view = new DataView(new ArrayBuffer(4));
+  return (value) => {
+    view.setFloat32(0, value);
+    const bits = view.getUint32(0);
+    const sign = (bits >>> 16) & 0x8000;
+    const magnitude = bits & 0x7fffffff;
+    if (magnitude >= 0x477ff000)
+      throw new Error(`kernels/compressWeight: ${value} is too large for f16; keep this weight in float32`);
+    if (magnitude < 0x38800000) {
+      // Subnormal: a multiple of 2⁻²⁴.
+      const multiple = Math.abs(value) * 2 ** 24;
+      const floor = Math.floor(multiple);
+      const rest = multiple - floor;
+      return sign | (rest > 0.5 || (rest === 0.5 && floor % 2 === 1) ? floor + 1 : floor);
+    }
+    const rebased = magnitude - 0x38000000;
+    return sign | ((rebased + 0xfff + ((rebased >>> 13) & 1)) >>> 13);
+  };
+}

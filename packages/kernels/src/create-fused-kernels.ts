@@ -1,0 +1,33 @@
+/**
+ * A fast ground: operations on the heap of the tfjs wasm backend that read and write each value once, over given matrix products.
+ */
+import { type CompactProducts, withCompactWeights } from './compact-products.js';
+import { fusedActivations } from './fused-activations.js';
+import { fusedAdamW } from './fused-adam-w.js';
+import { fusedAttention } from './fused-attention.js';
+import type { FusedContext } from './fused-context.js';
+import { fusedCrossEntropy } from './fused-cross-entropy.js';
+import { fusedLinear } from './fused-linear.js';
+import { fusedNorms } from './fused-norms.js';
+import { fusedRows } from './fused-rows.js';
+import type { Kernels } from './kernels.js';
+
+/** The operations of a ground over its parts; what it opens it frees with `dispose`. */
+export function createFusedKernels(ground: Kernels['ground'], parts: FusedContext): Kernels {
+  const products: CompactProducts = withCompactWeights(parts.products, parts);
+  const context = { ...parts, products };
+  return {
+    ground,
+    ...fusedLinear(context),
+    ...fusedNorms(context),
+    ...fusedAttention(context),
+    ...fusedActivations(context),
+    ...fusedRows(context),
+    ...fusedCrossEntropy(context),
+    adamW: fusedAdamW(context),
+    dispose() {
+      products.dispose();
+      context.scratch.dispose();
+    },
+  };
+}

@@ -1,0 +1,74 @@
+/** Compact weights expanded whole, in plain loops: for the reference ground and for whoever needs the numbers. */
+import { type CompactWeight, requireCompact } from './compact-weight.js';
+
+/** The float32 values `[out, in]` of a compact weight. */
+export function expandWeight(weight: CompactWeight, outFeatures: number, inFeatures: number): Float32Array {
+  requireCompact(weight, outFeatures, inFeatures);
+  const values = new Float32Array(outFeatures * inFeatures);
+  switch (weight.format) {
+    case 'f16':
+      return Float32Array.from(weight.values, halfToFloat);
+    case 'int8':
+      return Float32Array.from(
+        weight.values,
+        (q, i) => q * (weight.scales[Math.floor(i / inFeatures)] ?? NaN),
+      );
+    case 'q4_0':
+      return expandBlocks32(weight.blocks, values, 18);
+    case 'q4_1':
+      return expandBlocks32(weight.blocks, values, 20);
+    case 'q4_K':
+      return expandBlocks256(weight.blocks, values);
+    default:
+      return weight satisfies never;
+  }
+}
+
+/** (−1)^s · 2^(e − 15) · 1.f, or 2^−14 · 0.f */
+function halfToFloat(half: number): number {
+  const exponent = (half >> 10) & 31;
+  const fraction = half & 1023;
+  const size = exponent === 0 ? fraction * 2 ** -24 : (1024 + fraction) * 2 ** (exponent - 25);
+  return half & 0x8000 ? -size : size;
+}
+
+const halfAt = (bytes: Uint8Array, at: number) => halfToFloat(bytes[at]! | (bytes[at + 1]! << 8));
+
+/** q4_0 (18 bytes): d (q − 8); q4_1 (20 bytes): d q + m. */
+function expandBlocks32(blocks: Uint8Array, values: Float32Array, bytes: 18 | 20): Float32Array {
+  for (let block = 0; block < blocks.length / bytes; block++) {
+    const at = block * bytes;
+    const d = halfAt(blocks, at);
+    const offset = bytes === 18 ? -8 * d : halfAt(blocks, at + 2);
+    for (let i = 0; i < 16; i++) {
+      const packed = blocks[at + bytes - 16 + i]!;
+      values[block * 32 + i] = d * (packed & 15) + offset;
+      values[block * 32 + i + 16] = d * (packed >> 4) + offset;
+    }
+  }
+  return values;
+}
+
+/** d · scale · q − dmin · minimum, in eight groups of 32; a scale and a minimum have 6 bits each. */
+function expandBlocks256(blocks: Uint8Array, values: Float32Array): Float32Array {
+  for (let block = 0; block < blocks.length / 144; block++) {
+    const at = block * 144;
+    const [d, dmin] = [halfAt(blocks, at), halfAt(blocks, at + 2)];
+    for (let group = 0; group < 8; group++) {
+      const byte = (i: number) => blocks[at + 4 + i]!;
+      const [scale, minimum] =
+        group < 4
+          ? [byte(group) & 63, byte(group + 4) & 63]
+          : [
+              (byte(group + 4) & 15) | ((byte(group - 4) >> 6) << 4),
+              (byte(group + 4) >> 4) | ((byte(group) >> 6) << 4),
+            ];
+      for (let i = 0; i < 32; i++) {
+        const packed = blocks[at + 16 + (group >> 1) * 32 + i]!;
+        const q = group % 2 === 0 ? packed & 15 : packed >> 4;
+        values[block * 256 + group * 32 + i] = d * scale * q - dmin * minimum;
+      }
+    }
+  }
+  return values;
+}

@@ -1,0 +1,48 @@
+/** Starts the tfjs wasm backend and opens the parts of the fastest ground it can have here. */
+import * as tf from '@tensorflow/tfjs-core';
+import '@tensorflow/tfjs-backend-wasm';
+
+import type { FusedContext } from './fused-context.js';
+import { openOnnxParts } from './onnx-kernels.js';
+import { loadOnnxRuntime } from './onnx-runtime.js';
+import { openWasmHeap } from './wasm-heap.js';
+import { openWasmParts } from './wasm-kernels.js';
+
+export interface OpenBackendOptions {
+  /** `fastest` takes native products where they can be had, else those in wasm; the others force one. */
+  readonly prefer?: 'fastest' | 'wasm' | 'onnx';
+  /** Threads of one native product. */
+  readonly threads?: number;
+}
+
+/** Sets and starts the backend; throws when `onnx` is forced and cannot be had. */
+export async function openBackend({ prefer = 'fastest', threads = 1 }: OpenBackendOptions = {}): Promise<{
+  readonly ground: 'wasm' | 'onnx';
+  readonly parts: FusedContext;
+}> {
+  await startWasm();
+  if (!Number.isInteger(threads) || threads < 1)
+    throw new Error(`kernels/openKernels: threads must be a positive integer, got ${threads}`);
+  const heap = openWasmHeap();
+  if (typeof heap === 'string')
+    throw new Error(
+      `kernels/openKernels: ${heap}; prefer: 'reference' runs on any tfjs backend that can be read synchronously`,
+    );
+  const runtime = prefer === 'wasm' ? '' : loadOnnxRuntime();
+  if (typeof runtime !== 'string')
+    return { ground: 'onnx', parts: openOnnxParts(runtime, heap, { threads }) };
+  if (prefer === 'onnx')
+    throw new Error(
+      `kernels/openKernels: the "onnx" ground was asked for and cannot be had: ${runtime}; prefer: 'wasm' needs no native library`,
+    );
+  return { ground: 'wasm', parts: openWasmParts(heap) };
+}
+
+/** Sets and starts the wasm backend. */
+export async function startWasm(): Promise<void> {
+  if (tf.getBackend() !== 'wasm' && !(await tf.setBackend('wasm')))
+    throw new Error(
+      'kernels/openKernels: the tfjs wasm backend did not start; is @tensorflow/tfjs-backend-wasm installed whole?',
+    );
+  await tf.ready();
+}

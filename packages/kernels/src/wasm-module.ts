@@ -1,0 +1,52 @@
+/** The operations written in AssemblyScript (assembly/), running in the memory of the tfjs wasm backend on addresses of its tensors. */
+import { wasmCode } from './wasm-code.js';
+import type { WasmHeap } from './wasm-heap.js';
+import { Instance, Module } from './web-assembly.js';
+
+/** Arguments are byte addresses and sizes, in the order of the functions in assembly/. */
+type Operation = (...addressesAndSizes: number[]) => void;
+
+export interface WasmModule extends Readonly<
+  Record<
+    | 'add'
+    | 'adamW'
+    | 'addExpanded'
+    | 'outerProducts'
+    | 'projectRows'
+    | 'transpose'
+    | 'expandHalf'
+    | 'expandInt8'
+    | 'expandQ40'
+    | 'expandQ41'
+    | 'expandQ4K'
+    | 'geglu'
+    | 'gegluBackward'
+    | 'gelu'
+    | 'geluBackward'
+    | 'layerNorm'
+    | 'layerNormBackward'
+    | 'maskedSoftmax'
+    | 'maskedSoftmaxBackward'
+    | 'matrixProduct'
+    | 'rmsNorm'
+    | 'rmsNormBackward'
+    | 'rotateHeads'
+    | 'scaleRow'
+    | 'swiglu'
+    | 'swigluBackward',
+    Operation
+  >
+> {
+  productScratchBytes(): number;
+  /** Largest of a row. */
+  rowMaximum(row: number, columns: number): number;
+  /** Exponentials in place; returns their sum. */
+  expRow(row: number, columns: number, shift: number): number;
+}
+
+/** Instantiates the module on a heap. */
+export function openWasmModule(heap: WasmHeap): WasmModule {
+  const module = new Module(Buffer.from(wasmCode, 'base64'));
+  const instance = new Instance(module, { env: { memory: heap.memory } });
+  return instance.exports as unknown as WasmModule;
+}

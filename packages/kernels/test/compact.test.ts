@@ -1,0 +1,186 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import {
+  compressWeight,
+  expandWeight,
+  openKernels,
+  type CompactFormat,
+  type CompactWeight,
+  type Kernels,
+  type LoraSegment,
+} from '@contextlora/kernels';
+import * as tf from '@tensorflow/tfjs-core';
+import fc from 'fast-check';
+
+import { type Matrix, matrix, naiveLinear } from './naive.js';
+import { expectClose, inScope, matrixOf, randomMatrix, tensor } from './tensors.js';
+
+const formats = ['f16', 'int8', 'q4_0', 'q4_1', 'q4_K'] as const satisfies readonly CompactFormat[];
+
+/** A weight in a format; q4_K, which only files have, from bytes with pleasant scales. */
+function compactOf(format: CompactFormat, rows: number, columns: number, seed: number): CompactWeight {
+  const values = randomMatrix(rows, columns, seed).values;
+  if (format !== 'q4_K') return compressWeight(Float32Array.from(values), rows, columns, format);
+  const blocks = Uint8Array.from(
+    randomMatrix(1, (rows * columns * 144) / 256, seed).values,
+    (value) => ((value + 1.2) / 2.4) * 255,
+  );
+  // d = 2⁻⁸ and dmin = 2⁻⁹ as halves.
+  for (let at = 0; at < blocks.length; at += 144) blocks.set([0x00, 0x1c, 0x00, 0x18], at);
+  return { format, blocks };
+}
+
+/** The definition of each format, number by number, from GGUF's description of its blocks. */
+function naiveValue(weight: CompactWeight, columns: number, index: number): number {
+  const half = (bytes: Uint8Array, at: number) => {
+    const bits = (bytes[at] ?? NaN) + 256 * (bytes[at + 1] ?? NaN);
+    const sign = bits >= 0x8000 ? -1 : 1;
+    const exponent = Math.floor(bits / 1024) % 32;
+    const fraction = (bits % 1024) / 1024;
+    return sign * (exponent === 0 ? fraction * 2 ** -14 : (1 + fraction) * 2 ** (exponent - 15));
+  };
+  if (weight.format === 'f16')
+    return half(new Uint8Array(weight.values.buffer, weight.values.byteOffset + index * 2, 2), 0);
+  if (weight.format === 'int8')
+    return (weight.values[index] ?? NaN) * (weight.scales[Math.floor(index / columns)] ?? NaN);
+  const { blocks, format } = weight;
+  const nibble = (at: number, high: boolean) => Math.floor((blocks[at] ?? NaN) / (high ? 16 : 1)) % 16;
+  if (format === 'q4_K') {
+    const at = Math.floor(index / 256) * 144;
+    const group = Math.floor((index % 256) / 32);
+    const bits = Array.from({ length: 96 }, (_, i) => ((blocks[at + 4 + (i >> 3)] ?? 0) >> (i & 7)) & 1);
+    const number = (places: readonly number[]) =>
+      places.reduce((sum, place, i) => sum + (bits[place] ?? NaN) * 2 ** i, 0);
+    const low6 = (byte: number) => Array.from({ length: 6 }, (_, i) => byte * 8 + i);
+    const six = (byte: number, lowFrom: number) => [
+      ...Array.from({ length: 4 }, (_, i) => (group + 4) * 8 + lowFrom + i),
+      byte * 8 + 6,
+      byte * 8 + 7,
+    ];
+    const scale = number(group < 4 ? low6(group) : six(group - 4, 0));
+    const minimum = number(group < 4 ? low6(group + 4) : six(group, 4));
+    const q = nibble(at + 16 + Math.floor(group / 2) * 32 + (index % 32), group % 2 === 1);
+    return half(blocks, at) * scale * q - half(blocks, at + 2) * minimum;
+  }
+  const bytes = format === 'q4_0' ? 18 : 20;
+  const at = Math.floor(index / 32) * bytes;
+  const within = index % 32;
+  const q = nibble(at + bytes - 16 + (within % 16), within >= 16);
+  return format === 'q4_0' ? half(blocks, at) * (q - 8) : half(blocks, at) * q + half(blocks, at + 2);
+}
+
+describe.each(['reference', 'wasm', 'onnx'] as const)('the %s ground', (ground) => {
+  let kernels: Kernels;
+  let tensorsBefore: number;
+  beforeAll(async () => {
+    kernels = await openKernels({ prefer: ground });
+    tensorsBefore = tf.memory().numTensors;
+  });
+  afterAll(() => {
+    kernels.dispose();
+    expect(tf.memory().numTensors).toBe(tensorsBefore);
+  });
+
+  test.each(formats)('a linear layer over a %s base equals that of its numbers, both ways', (format) => {
+    fc.assert(
+      fc.property(
+        fc.record({
+          rows: fc.integer({ min: 1, max: 4 }),
+          outFeatures: fc.integer({ min: 1, max: 5 }),
+          seed: fc.integer({ min: 1, max: 1e6 }),
+          withBias: fc.boolean(),
+        }),
+        ({ rows, outFeatures, seed, withBias }) => {
+          inScope(() => {
+            const inFeatures = format === 'q4_K' ? 256 : 32 * (1 + (seed % 2));
+            const compact = compactOf(format, outFeatures, inFeatures, seed);
+            const w: Matrix = matrix(outFeatures, inFeatures, (row, column) =>
+              naiveValue(compact, inFeatures, row * inFeatures + column),
+            );
+            const bias = withBias ? randomMatrix(1, outFeatures, seed + 3).values : undefined;
+            const x = randomMatrix(rows, inFeatures, seed + 1);
+            const dy = tensor(randomMatrix(rows, outFeatures, seed + 2));
+            const [a, b] = [randomMatrix(2, inFeatures, seed + 4), randomMatrix(outFeatures, 2, seed + 5)];
+            const segments: LoraSegment[] = [{ a: tensor(a), b: tensor(b), scale: 2, train: true }];
+            const prepare = (given: Float32Array | CompactWeight) =>
+              kernels.prepareLinear(given, outFeatures, inFeatures, bias && Float32Array.from(bias));
+            const weight = prepare(compact);
+            const { y, saved } = kernels.linear(tensor(x), weight, segments);
+            expectClose(y, naiveLinear(x, w, bias, [{ a, b, scale: 2 }]));
+            // Backward over float32 is checked against finite differences elsewhere.
+            const plain = prepare(Float32Array.from(w.values));
+            const same = kernels.linear(tensor(x), plain, segments);
+            const backward = (of: typeof saved, over: typeof weight) =>
+              kernels.linearBackward(dy, of, over, segments, { input: true });
+            const [got, expected] = [backward(saved, weight), backward(same.saved, plain)];
+            expectClose(got.dx!, matrixOf(expected.dx!));
+            for (const side of ['a', 'b'] as const)
+              expectClose(got.segments[0]![side], matrixOf(expected.segments[0]![side]));
+            same.saved.dispose();
+            plain.dispose();
+            saved.dispose();
+            weight.dispose();
+          });
+        },
+      ),
+      { numRuns: 5 },
+    );
+  });
+
+  test('a compact weight larger than what is expanded at a time gives the same numbers', () => {
+    inScope(() => {
+      const [outFeatures, inFeatures] = [1100, 16_384];
+      const blocks = Uint8Array.from(
+        { length: (outFeatures * inFeatures * 18) / 32 },
+        (_, i) => (i * 37) % 251,
+      );
+      // d = 2⁻⁶ as a half.
+      for (let at = 0; at < blocks.length; at += 18) blocks.set([0x00, 0x24], at);
+      const compact: CompactWeight = { format: 'q4_0', blocks };
+      const x = tensor(randomMatrix(2, inFeatures, 4));
+      const dy = tensor(randomMatrix(2, outFeatures, 5));
+      const results = [compact, expandWeight(compact, outFeatures, inFeatures)].map((given) => {
+        const weight = kernels.prepareLinear(given, outFeatures, inFeatures);
+        const { y, saved } = kernels.linear(x, weight);
+        const { dx } = kernels.linearBackward(dy, saved, weight, [], { input: true });
+        saved.dispose();
+        const values = [y.dataSync(), dx?.dataSync() ?? []];
+        weight.dispose();
+        return values;
+      });
+      for (const side of [0, 1]) {
+        const [inBlocks, whole] = [results[0]?.[side] ?? [], results[1]?.[side] ?? []];
+        const worst = Math.max(...Array.from(inBlocks, (value, i) => Math.abs(value - (whole[i] ?? NaN))));
+        expect(worst / Math.max(...Array.from(whole, Math.abs))).toBeLessThan(1e-5);
+      }
+    });
+  });
+
+  test('a compact weight of the wrong size, or with numbers that are none, is an error', () => {
+    expect(() => kernels.prepareLinear({ format: 'q4_0', blocks: new Uint8Array(18) }, 2, 32)).toThrow(
+      'the blocks of a q4_0 weight [2, 32] must have 36 elements, got 18',
+    );
+    expect(() => kernels.prepareLinear({ format: 'q4_K', blocks: new Uint8Array(144) }, 1, 128)).toThrow(
+      'rows of 128 do not divide into q4_K blocks of 256',
+    );
+    expect(() => kernels.prepareLinear({ format: 'f16', values: Uint16Array.of(0x7c00) }, 1, 1)).toThrow(
+      'value 0 of an f16 weight is not a finite number',
+    );
+  });
+});
+
+test('compressing rounds to the nearest number of the format, and refuses what it cannot hold', () => {
+  const values = Float32Array.from(randomMatrix(4, 64, 7).values);
+  // Half a step: of a half near 1, of 1.2 / 127, of 1.2 / 8 (its largest value may be clipped by one step), of 2.4 / 15.
+  const steps = { f16: 2 ** -11, int8: 1.2 / 127 / 2, q4_0: 1.2 / 8, q4_1: 2.4 / 15 / 2 + 1e-3 };
+  for (const format of ['f16', 'int8', 'q4_0', 'q4_1'] as const) {
+    const back = expandWeight(compressWeight(values, 4, 64, format), 4, 64);
+    const worst = back.reduce((most, value, i) => Math.max(most, Math.abs(value - (values[i] ?? NaN))), 0);
+    expect(worst).toBeLessThanOrEqual(steps[format] * 1.01);
+    expect(worst).toBeGreaterThan(steps[format] / 20);
+  }
+  expect([
+    ...expandWeight(compressWeight(Float32Array.of(1e-7, -6e-8, 65_504, 0), 1, 4, 'f16'), 1, 4),
+  ]).toEqual([2 ** -23, -(2 ** -24), 65_504, 0]);
+  expect(() => compressWeight(Float32Array.of(70_000), 1, 1, 'f16')).toThrow('70000 is too large for f16');
+  expect(() => compressWeight(new Float32Array(33), 1, 33, 'q4_1')).toThrow('rows of 33 do not divide');
+});

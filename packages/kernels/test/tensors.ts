@@ -1,0 +1,50 @@
+/** Random matrices, tensors of them, and comparison, for the tests of operations. */
+import { expect } from '@jest/globals';
+import * as tf from '@tensorflow/tfjs-core';
+import fc from 'fast-check';
+
+import { type Matrix, matrix } from './naive.js';
+
+/** A matrix of pleasant size from a seed; values about ±1. */
+export function randomMatrix(rows: number, columns: number, seed: number): Matrix {
+  let state = seed * 2654435761 + 12345;
+  return matrix(rows, columns, () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return Math.fround((state / 2 ** 32) * 2.4 - 1.2);
+  });
+}
+export const randomRow = (length: number, seed: number) => randomMatrix(1, length, seed).values;
+export const tensor = ({ rows, columns, values }: Matrix) =>
+  tf.tensor2d(Float32Array.from(values), [rows, columns]);
+
+/** A tensor's values as one row, or as they are if it is a matrix. */
+export function matrixOf(of: tf.Tensor): Matrix {
+  const columns = of.shape.at(-1) ?? 1;
+  return { rows: of.size / columns, columns, values: Float64Array.from(of.dataSync()) };
+}
+
+export function expectClose(actual: tf.Tensor, expected: Matrix, tolerance = 1e-5): void {
+  const values = actual.dataSync();
+  expect(values.length).toBe(expected.values.length);
+  const scale = Math.max(1, ...expected.values.map(Math.abs));
+  const worst = Math.max(0, ...expected.values.map((value, i) => Math.abs(value - (values[i] ?? NaN))));
+  expect(worst / scale).toBeLessThan(tolerance);
+}
+
+export const sizes = fc.record({
+  rows: fc.integer({ min: 1, max: 5 }),
+  inFeatures: fc.integer({ min: 1, max: 7 }),
+  outFeatures: fc.integer({ min: 1, max: 6 }),
+  seed: fc.integer({ min: 1, max: 1e6 }),
+});
+export const fewRuns = { numRuns: 15 };
+
+/** Runs a test's body and frees every tensor it leaves. */
+export function inScope(body: () => void): void {
+  tf.engine().startScope();
+  try {
+    body();
+  } finally {
+    tf.engine().endScope();
+  }
+}
