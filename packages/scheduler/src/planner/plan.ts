@@ -125,7 +125,7 @@ export function plan(workloads: readonly Workload[], cluster: Cluster, options: 
       policies: cluster.devices.length > 64 ? [contextGearDeep] : [contextGear, contextGearDeep],
     },
     // A placement of many devices costs more to play, and a plan has many segments to place.
-    options: { budget: usable.devices.length > 64 ? budget / 4 : budget, exactDevices, exactLayers },
+    options: { budget: usable.devices.length > 64 ? budget / 8 : budget, exactDevices, exactLayers },
     peers,
     cache,
     memory: new Map(),

@@ -108,12 +108,13 @@ export function searchNode(search: WaveSearch, problem: SegmentProblem): Segment
     const { found, search: kind } = searchSegment(problem, search.options);
     const named = found.slice(0, kept).map((one): NamedAssessment => ({ ...one, strategy: 'ContextGear' }));
     const large = problem.costs.devices.length > fewDevices;
-    const asked = large ? { ...problem, microbatches: problem.microbatches.slice(-2) } : problem;
+    const many = problem.costs.devices.length > manyDevices;
+    const asked = large ? { ...problem, microbatches: problem.microbatches.slice(many ? -1 : -2) } : problem;
     for (const strategy of search.peers) {
       if (problem.tasks.length > 1 && !strategy.interleavesTasks) continue;
       const better = tuneStrategy(strategy, asked, {
         incumbent: named[0]?.value ?? Infinity,
-        most: problem.costs.devices.length > manyDevices ? 1 : large ? 2 : Infinity,
+        most: many ? 1 : large ? 2 : Infinity,
       });
       if (better) named.unshift({ ...better, strategy: strategy.name });
     }

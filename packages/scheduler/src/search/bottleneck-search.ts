@@ -69,7 +69,8 @@ export function bottleneckPlacements(
           rate += average[order[j]!]!;
           const start = before[j]!;
           if (start < 0 || start >= layerCount || (k > 1 && start < firstCut)) continue;
-          let end = furthest(start, layerCount, (at) => flops[at]! - flops[start]! <= T * rate);
+          let end = lastWithin(flops, start, layerCount, flops[start]! + T * rate);
+          if (end <= best) continue;
           end = Math.min(end, fits(start, j, i, stages - k, rate));
           // Every later stage needs a layer.
           end = Math.min(end, layerCount - (stages - k));
@@ -151,6 +152,18 @@ function sumMemory(
     activations[layer + 1] = activations[layer]! + kept;
   }
   return { resident, activations };
+}
+
+/** The largest position in [start, end] at which a running sum is within the limit. */
+function lastWithin(sums: Float64Array, start: number, end: number, limit: number): number {
+  let low = start;
+  let high = end;
+  while (low < high) {
+    const middle = (low + high + 1) >> 1;
+    if (sums[middle]! <= limit) low = middle;
+    else high = middle - 1;
+  }
+  return low;
 }
 
 /** The largest position in [start, end] at which `holds`, which is true at `start` and never becomes true again. */
