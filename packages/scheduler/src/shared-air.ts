@@ -15,8 +15,6 @@ export interface SharedAir {
   end(now: number): number;
   /** Counts changes, so that an older forecast can be recognised. */
   readonly version: number;
-  /** Seconds in which at least one transfer was under way. */
-  readonly busySeconds: number;
 }
 
 export function createSharedAir(): SharedAir {
@@ -24,12 +22,8 @@ export function createSharedAir(): SharedAir {
   let virtual = 0;
   let last = 0;
   let version = 0;
-  let busy = 0;
   const advance = (now: number) => {
-    if (queue.size > 0) {
-      virtual += (now - last) / queue.size;
-      busy += now - last;
-    }
+    if (queue.size > 0) virtual += (now - last) / queue.size;
     last = now;
   };
   return {
@@ -48,9 +42,6 @@ export function createSharedAir(): SharedAir {
     },
     get version() {
       return version;
-    },
-    get busySeconds() {
-      return busy;
     },
   };
 }

@@ -38,7 +38,6 @@ export interface SegmentNode {
 
 export interface WaveOption {
   readonly tasks: readonly string[];
-  readonly kind: 'alone' | 'together' | 'apart';
   /** Each lane a sequence of segments. */
   readonly lanes: readonly (readonly SegmentNode[])[];
   readonly value: number;
@@ -63,9 +62,9 @@ export function searchWave(search: WaveSearch, workloads: readonly Workload[]): 
   const caching = search.cache && seesTwice ? [true, false] : [false];
   const ways = caching.flatMap((useCache): WaveWay[] => {
     const suffix = seesTwice && search.cache && !useCache ? ', without the cache' : '';
-    const alone = workloads.map((workload) => laneOption(search, [workload], 'alone', useCache));
+    const alone = workloads.map((workload) => laneOption(search, [workload], useCache));
     const apart = apartOption(search, workloads, useCache);
-    const together = workloads.length > 1 ? laneOption(search, workloads, 'together', useCache) : undefined;
+    const together = workloads.length > 1 ? laneOption(search, workloads, useCache) : undefined;
     return [
       {
         kind: `one after the other${suffix}`,
@@ -85,18 +84,12 @@ export function searchWave(search: WaveSearch, workloads: readonly Workload[]): 
 }
 
 /** One lane with all devices. */
-function laneOption(
-  search: WaveSearch,
-  workloads: readonly Workload[],
-  kind: 'alone' | 'together',
-  useCache: boolean,
-): WaveOption {
+function laneOption(search: WaveSearch, workloads: readonly Workload[], useCache: boolean): WaveOption {
   const nodes = segmentsOf(workloads, search.cluster, search.settings, useCache).map((problem) =>
     searchNode(search, problem),
   );
   return {
     tasks: workloads.map(({ name }) => name),
-    kind,
     lanes: [nodes],
     value: nodes.reduce((sum, { found }) => sum + (found[0]?.value ?? Infinity), 0),
   };
@@ -189,7 +182,6 @@ function apartOption(
   }
   return {
     tasks: workloads.map(({ name }) => name),
-    kind: 'apart',
     lanes: lanes.filter((lane) => lane.length > 0),
     // Time passes in all lanes at once, energy adds up.
     value: valueOf(settings.objective, Math.max(...ends), joules),
