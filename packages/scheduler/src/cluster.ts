@@ -91,21 +91,13 @@ export function resolveRoutes({ devices, links }: Cluster): Routes {
     if (!reversed.has(to * count + from)) reversed.set(to * count + from, route);
   }
   const any = devices.length;
+  const between = (from: number, to: number): Route | undefined =>
+    table.get(from * count + to) ?? reversed.get(from * count + to);
   return {
     media,
     route(from, to) {
       if (from === to) return undefined;
-      for (const [a, b] of [
-        [from, to],
-        [from, any],
-        [any, to],
-        [any, any],
-      ] as const) {
-        const key = a * count + b;
-        const route = table.get(key) ?? reversed.get(key);
-        if (route) return route;
-      }
-      return undefined;
+      return between(from, to) ?? between(from, any) ?? between(any, to) ?? between(any, any);
     },
   };
 }

@@ -10,7 +10,15 @@
  */
 import { type Cluster, resolveRoutes, type Route, type Routes } from './cluster.js';
 import type { CollectiveInstruction, Instruction } from './instruction.js';
-import { dealPlacement, type Member, type Placement, type SampleDeal } from './placement.js';
+import {
+  dealPlacement,
+  dealSamples,
+  type Member,
+  type MemberLoad,
+  memberLoads,
+  type Placement,
+  type SampleDeal,
+} from './placement.js';
 import { lowestTrainedLayer, type Workload } from './workload.js';
 
 /** Running sums over the layers, so that a stage's cost is one subtraction: `sum[end] − sum[start]`. */
@@ -41,44 +49,66 @@ export interface DeviceCosts {
   readonly memoryBytes: number;
   readonly overheadSeconds: number;
   readonly storageBytesPerSecond: number;
+  /** Index of the first device that differs in nothing but its name; its own where there is none, or where a link names it. */
+  readonly alike: number;
+}
+
+/** A cluster, resolved once for many workloads. */
+export interface ClusterCosts {
+  readonly cluster: Cluster;
+  readonly devices: readonly DeviceCosts[];
+  readonly routes: Routes;
+  readonly deviceIndex: (id: string) => number;
 }
 
 /** Workloads and cluster, resolved once for many questions; what it remembers changes no answer. */
-export interface CostModel {
-  readonly cluster: Cluster;
+export interface CostModel extends ClusterCosts {
   readonly layerCount: number;
   readonly tasks: readonly TaskCosts[];
-  readonly devices: readonly DeviceCosts[];
-  readonly routes: Routes;
   readonly taskIndex: (name: string) => number;
   /** Of one optimizer step. */
   readonly samplesOf: (task: string) => number;
-  readonly deviceIndex: (id: string) => number;
   /** How a placement's samples fall on its members; remembered as long as the placement is. */
   readonly dealOf: (placement: Placement) => SampleDeal;
+  /** What falls to each member, from a stage's part of a deal. */
+  readonly loadsOf: (rows: SampleDeal[number][number]) => readonly MemberLoad[];
 }
 
 /** What `durationOf` must know of the device's stage. */
 export type StageRange = { readonly start: number; readonly end: number } & Pick<Member, 'work'>;
 
-export function openCostModel(workloads: readonly Workload[], cluster: Cluster): CostModel {
+/** @param opened the cluster as `openCluster` gives it, where many cost models share one */
+export function openCostModel(
+  workloads: readonly Workload[],
+  cluster: Cluster,
+  opened: ClusterCosts = openCluster(cluster),
+): CostModel {
   const taskIndices = new Map(workloads.map(({ name }, index) => [name, index]));
-  const deviceIndices = new Map(cluster.devices.map(({ id }, index) => [id, index]));
-  const lookUp = (table: ReadonlyMap<string, number>, kind: string) => (name: string) => {
-    const index = table.get(name);
-    if (index === undefined) throw new Error(`scheduler: there is no ${kind} "${name}" in this problem`);
-    return index;
-  };
   const taskIndex = lookUp(taskIndices, 'workload');
   const samplesOf = (task: string) => workloads[taskIndex(task)]!.samples;
   const deals = new WeakMap<Placement, SampleDeal>();
+  // Placements that a search looks at have most of their stages in common.
+  const stageDeals = new Map<string, number[][]>();
+  const dealOnce = (samples: number, microbatches: number, shares: readonly number[]) => {
+    const key =
+      shares.length === 1 ? `${samples}|${microbatches}` : `${samples}|${microbatches}|${shares.join()}`;
+    let rows = stageDeals.get(key);
+    if (!rows) stageDeals.set(key, (rows = dealSamples(samples, microbatches, shares)));
+    return rows;
+  };
+  const loads = new WeakMap<SampleDeal[number][number], readonly MemberLoad[]>();
   return {
-    cluster,
+    ...opened,
     samplesOf,
     dealOf(placement) {
       let deal = deals.get(placement);
-      if (!deal) deals.set(placement, (deal = dealPlacement(placement, samplesOf)));
+      if (!deal) deals.set(placement, (deal = dealPlacement(placement, samplesOf, dealOnce)));
       return deal;
+    },
+    loadsOf(rows) {
+      let found = loads.get(rows);
+      if (!found) loads.set(rows, (found = memberLoads(rows)));
+      return found;
     },
     layerCount: workloads[0]?.layers.length ?? 0,
     tasks: workloads.map((workload) => ({
@@ -87,7 +117,16 @@ export function openCostModel(workloads: readonly Workload[], cluster: Cluster):
       sums: sumLayers(workload),
       lowestTrained: lowestTrainedLayer(workload),
     })),
-    devices: cluster.devices.map((device) => {
+    taskIndex,
+  };
+}
+
+export function openCluster(cluster: Cluster): ClusterCosts {
+  const deviceIndices = new Map(cluster.devices.map(({ id }, index) => [id, index]));
+  const alike = alikeDevices(cluster);
+  return {
+    cluster,
+    devices: cluster.devices.map((device, index) => {
       const rates = device.flopsPerSecond;
       const of = (kind: 'forward' | 'input' | 'weight') => (typeof rates === 'number' ? rates : rates[kind]);
       return {
@@ -98,12 +137,28 @@ export function openCostModel(workloads: readonly Workload[], cluster: Cluster):
         memoryBytes: device.memoryBytes,
         overheadSeconds: device.overheadSeconds ?? 0,
         storageBytesPerSecond: device.storageBytesPerSecond ?? Infinity,
+        alike: alike[index]!,
       };
     }),
     routes: resolveRoutes(cluster),
-    taskIndex,
     deviceIndex: lookUp(deviceIndices, 'device'),
   };
+}
+
+const lookUp = (table: ReadonlyMap<string, number>, kind: string) => (name: string) => {
+  const index = table.get(name);
+  if (index === undefined) throw new Error(`scheduler: there is no ${kind} "${name}" in this problem`);
+  return index;
+};
+
+function alikeDevices({ devices, links }: Cluster): number[] {
+  const named = new Set(links.flatMap(({ from, to }) => [from, to]));
+  const first = new Map<string, number>();
+  return devices.map((device, index) => {
+    const look = named.has(device.id) ? `named ${device.id}` : JSON.stringify({ ...device, id: '' });
+    if (!first.has(look)) first.set(look, index);
+    return first.get(look)!;
+  });
 }
 
 function sumLayers(workload: Workload): LayerSums {

@@ -89,19 +89,44 @@ export type SampleDeal = readonly (readonly (readonly (readonly number[])[])[])[
 /** Devices that split every layer's work all handle every sample. */
 export const splitsWork = (members: readonly Member[]): boolean => members.some(({ work = 1 }) => work < 1);
 
-/** Deals the samples of all tasks. `samplesOf`: of one step of a task. */
+/** Deals the samples of all tasks. `samplesOf`: of one step of a task. `deal`: `dealSamples`, or one that remembers. */
 export const dealPlacement = (
   { tasks, stages, microbatches }: Placement,
   samplesOf: (task: string) => number,
+  deal: (samples: number, microbatches: number, shares: readonly number[]) => number[][] = dealSamples,
 ): SampleDeal =>
   tasks.map((name) =>
     stages.map(({ members }) =>
       splitsWork(members)
         ? dealSamples(samplesOf(name), microbatches, [1]).map(([all]) => members.map(() => all!))
-        : dealSamples(
+        : deal(
             samplesOf(name),
             microbatches,
             members.map(({ share }) => share),
           ),
     ),
   );
+
+/** What falls to one member of a stage over a step. */
+export interface MemberLoad {
+  readonly samples: number;
+  /** Micro-batches of which it handles a part, and the smallest and largest of these parts; 0 where it handles none. */
+  readonly microbatches: number;
+  readonly least: number;
+  readonly most: number;
+}
+
+/** Of each member, from a stage's deal `rows[microbatch][member]`. */
+export const memberLoads = (rows: readonly (readonly number[])[]): MemberLoad[] =>
+  (rows[0] ?? []).map((_, member) => {
+    let [samples, microbatches, least, most] = [0, 0, Infinity, 0];
+    for (const row of rows) {
+      const part = row[member]!;
+      if (part === 0) continue;
+      samples += part;
+      microbatches += 1;
+      least = Math.min(least, part);
+      most = Math.max(most, part);
+    }
+    return { samples, microbatches, least: microbatches === 0 ? 0 : least, most };
+  });

@@ -195,6 +195,20 @@ describe('the exact search', () => {
     );
   });
 
+  test('lets one of two devices that are alike stand where the other would, beside a third that a link names', () => {
+    // "b" is named, so "a" and "c" are alike, and a group of "b" and "c" must deal its samples as one of "a" and "b" does.
+    const devices = ['a', 'b', 'c'].map((id) => device(id, { memoryBytes: 40, watts: 5 }));
+    const on = cluster(devices, { from: 'b', to: '*', bytesPerSecond: 10 }, { bytesPerSecond: 2 });
+    const layers = [
+      layer({ inputFlops: 0, weightFlops: 2, gradientBytes: 2, optimizerBytes: 4, outputBytes: 1 }),
+      layer({ weightFlops: 2, gradientBytes: 2, optimizerBytes: 4, outputBytes: 1 }),
+      layer({ weightFlops: 2, gradientBytes: 2, optimizerBytes: 4, outputBytes: 1 }),
+      layer({ outputBytes: 1 }),
+    ];
+    const problem = segment(openCostModel([task(layers, 2)], on), { microbatches: [1, 2] });
+    expectClose(exactSearch(problem).best?.value, bruteForce(problem)?.value);
+  });
+
   test('does not take a bound for a placement’s worth where weight gradients are long', () => {
     // The last layer's weight gradient is hidden behind the way back of the input gradient.
     const layers = [

@@ -17,16 +17,37 @@ export function validateProgram(
   const deal = costs.dealOf(placement);
   const say = (text: string) => problems.push(`"${device}", stage ${stageIndex}: ${text}`);
 
+  // Of each kind of instruction on each micro-batch the first and the last position; a number as key is quicker than a text.
+  const taskPlaces = new Map(placement.tasks.map((name, index) => [name, index]));
+  const placeKey = (type: Instruction['type'], taskPlace: number, step: number, microbatch: number) =>
+    ((taskPlace * (steps + 1) + step) * (placement.microbatches + 1) + microbatch + 1) * types.length +
+    types.indexOf(type);
+  const positions = new Map<number, { first: number; last: number }>();
   const seen = new Set<string>();
-  // Of each kind of instruction on each micro-batch the first and the last position.
-  const positions = new Map<string, { first: number; last: number }>();
   for (const [index, instruction] of instructions.entries()) {
-    const key = keyOf(instruction);
-    if (seen.has(key)) say(`${describe(instruction)} comes twice`);
-    seen.add(key);
     const { type, task, step } = instruction;
-    const place = placeKey(type, task, step, 'microbatch' in instruction ? instruction.microbatch : -1);
+    const taskPlace = taskPlaces.get(task);
+    const microbatch = 'microbatch' in instruction ? instruction.microbatch : -1;
+    if (
+      taskPlace === undefined ||
+      !isCount(step, steps) ||
+      !isCount(microbatch + 1, placement.microbatches + 1)
+    ) {
+      say(`${describe(instruction)} is of no task, step or micro-batch of its placement`);
+      continue;
+    }
+    const place = placeKey(type, taskPlace, step, microbatch);
     const known = positions.get(place);
+    // Messages and exchanges of one micro-batch may be several, if not with the same peer.
+    if (known || type === 'collective' || 'peer' in instruction) {
+      const key =
+        type === 'collective'
+          ? `${type}\n${instruction.id}`
+          : `${place}\n${'peer' in instruction ? instruction.peer : ''}`;
+      if (seen.has(key) || (known && !('peer' in instruction) && type !== 'collective'))
+        say(`${describe(instruction)} comes twice`);
+      seen.add(key);
+    }
     if (known) known.last = index;
     else positions.set(place, { first: index, last: index });
   }
@@ -45,7 +66,7 @@ export function validateProgram(
       let first = Infinity;
       let last = -1;
       for (let microbatch = 0; microbatch < placement.microbatches; microbatch++) {
-        const at = (type: Instruction['type']) => positions.get(placeKey(type, name, step, microbatch));
+        const at = (type: Instruction['type']) => positions.get(placeKey(type, taskIndex, step, microbatch));
         const of = `of ${name} ${step}/${microbatch}`;
         const has = rows[microbatch]![member]! > 0;
         const expect = (type: Instruction['type'], owed: boolean) => {
@@ -72,7 +93,7 @@ export function validateProgram(
         last = Math.max(last, at('backwardWeight')?.last ?? at('backwardInput')?.last ?? -1);
       }
       if (first < updated) say(`step ${step} of ${name} starts before the update of the step before`);
-      const update = positions.get(placeKey('update', name, step, -1));
+      const update = positions.get(placeKey('update', taskIndex, step, -1));
       const owed = owes.weight && rows.some((row) => row[member]! > 0);
       if ((update !== undefined) !== owed)
         say(`update of ${name} ${step} is ${owed ? 'missing' : 'not owed'}`);
@@ -83,16 +104,23 @@ export function validateProgram(
   return problems;
 }
 
-// Names are the users'; a line break keeps their parts apart.
-const placeKey = (type: string, task: string, step: number, microbatch: number) =>
-  `${type}\n${task}\n${step}\n${microbatch}`;
+const types: readonly Instruction['type'][] = [
+  'load',
+  'forward',
+  'backwardInput',
+  'backwardWeight',
+  'sendActivation',
+  'receiveActivation',
+  'sendGradient',
+  'receiveGradient',
+  'cacheWrite',
+  'cacheRead',
+  'update',
+  'collective',
+];
 
-function keyOf(instruction: Instruction): string {
-  const { type, task, step } = instruction;
-  if (type === 'collective') return `${type}\n${instruction.id}`;
-  const microbatch = 'microbatch' in instruction ? instruction.microbatch : -1;
-  return placeKey(type, task, step, microbatch) + ('peer' in instruction ? `\n${instruction.peer}` : '');
-}
+const isCount = (value: number, limit: number): boolean =>
+  Number.isInteger(value) && value >= 0 && value < limit;
 
 /** An instruction in words. */
 export function describe(instruction: Instruction): string {

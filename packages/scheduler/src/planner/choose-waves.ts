@@ -15,7 +15,19 @@ export interface ChosenWaves {
   readonly rejected: readonly (readonly { readonly kind: string; readonly ratio: number }[])[];
 }
 
+/** With `recut` the cut may change from segment to segment, though the plan that keeps it is weighed too. */
 export function chooseWaves(
+  ways: readonly (readonly WaveWay[])[],
+  objective: Objective,
+  recut: boolean,
+): ChosenWaves {
+  const kept = chooseChain(ways, objective, false);
+  if (!recut) return kept;
+  const changing = chooseChain(ways, objective, true);
+  return kept.chain.value < changing.chain.value ? kept : changing;
+}
+
+function chooseChain(
   ways: readonly (readonly WaveWay[])[],
   objective: Objective,
   recut: boolean,

@@ -1,5 +1,6 @@
 /** Says, before anything is searched, whether the model can fit at all, and if not by how many bytes and what would help. */
 import { type Cluster, usableCluster } from '../cluster.js';
+import { openCluster } from '../cost-model.js';
 import { formatBytes } from '../format.js';
 import { type InputProblem, SchedulerInputError } from '../scheduler-input-error.js';
 import { searchWave, type WaveSearch, type WaveWay } from './search-wave.js';
@@ -58,7 +59,7 @@ export function requireFound(
   const fits = (workload: Workload, factor: number) => {
     const larger: WaveSearch = {
       ...search,
-      cluster: usableCluster(cluster, 1 - factor),
+      opened: openCluster(usableCluster(cluster, 1 - factor)),
       options: { ...search.options, budget: 20_000, exactDevices: 4 },
       peers: [],
       memory: new Map(),

@@ -6,6 +6,7 @@ import { buildSchedule } from '../build-schedule.js';
 import { checkInput } from '../check-input.js';
 import { checkOptions } from './check-options.js';
 import { type Cluster, usableCluster } from '../cluster.js';
+import { openCluster } from '../cost-model.js';
 import { validateSchedule } from '../passes/validate-schedule.js';
 import type { Member, Placement } from '../placement.js';
 import { contextGear, contextGearDeep } from '../policies/context-gear.js';
@@ -115,7 +116,7 @@ export function plan(workloads: readonly Workload[], cluster: Cluster, options: 
   const usable = usableCluster(cluster, memoryReserve);
   requireFeasible(workloads, usable);
   const search: WaveSearch = {
-    cluster: usable,
+    opened: openCluster(usable),
     settings: {
       objective,
       microbatches,

@@ -2,8 +2,7 @@
  * How the tasks of a wave share the devices: all in one pipeline, one after the other, or apart, each task on devices of its own. The
  * best of the three by the simulator is taken.
  */
-import type { Cluster } from '../cluster.js';
-import { openCostModel } from '../cost-model.js';
+import { type ClusterCosts, openCostModel } from '../cost-model.js';
 import { ownValue } from '../own-value.js';
 import { tuneStrategy, type Strategy } from '../peers/strategy.js';
 import { assessPlacement } from '../search/assess-placement.js';
@@ -14,7 +13,7 @@ import type { Workload } from '../workload.js';
 import { segmentsOf, type SegmentSettings } from './segments.js';
 
 export interface WaveSearch {
-  readonly cluster: Cluster;
+  readonly opened: ClusterCosts;
   readonly settings: SegmentSettings;
   readonly options: SearchSegmentOptions;
   readonly peers: readonly Strategy[];
@@ -85,7 +84,7 @@ export function searchWave(search: WaveSearch, workloads: readonly Workload[]): 
 
 /** One lane with all devices. */
 function laneOption(search: WaveSearch, workloads: readonly Workload[], useCache: boolean): WaveOption {
-  const nodes = segmentsOf(workloads, search.cluster, search.settings, useCache).map((problem) =>
+  const nodes = segmentsOf(workloads, search.opened, search.settings, useCache).map((problem) =>
     searchNode(search, problem),
   );
   return {
@@ -140,17 +139,19 @@ function apartOption(
   workloads: readonly Workload[],
   useCache: boolean,
 ): WaveOption | undefined {
-  const { cluster, settings } = search;
+  const { opened, settings } = search;
   interface Single {
     readonly nodes: readonly SegmentNode[];
     readonly seconds: number;
     readonly joules: number;
   }
-  const single = workloads.map((workload) =>
-    cluster.devices.map(({ id }): Single | undefined => {
-      const nodes = segmentsOf([workload], cluster, settings, useCache).map((problem) =>
-        onDevice(search, problem, id),
-      );
+  const single = workloads.map((workload) => {
+    const problems = segmentsOf([workload], opened, settings, useCache).map((problem) => ({
+      problem,
+      signature: signatureOf(problem),
+    }));
+    return opened.devices.map(({ id }): Single | undefined => {
+      const nodes = problems.map(({ problem, signature }) => onDevice(search, problem, signature, id));
       if (nodes.some(({ found }) => found.length === 0)) return undefined;
       const total = (of: (one: NamedAssessment) => number) =>
         nodes.reduce((sum, { found }) => sum + of(found[0]!), 0);
@@ -159,12 +160,12 @@ function apartOption(
         seconds: total(({ totalSeconds }) => totalSeconds),
         joules: total(({ totalJoules }) => totalJoules ?? 0),
       };
-    }),
-  );
+    });
+  });
   const quickest = (task: number) => Math.min(...single[task]!.map((one) => one?.seconds ?? Infinity));
   const order = workloads.map((_, task) => task).sort((a, b) => quickest(b) - quickest(a) || a - b);
-  const lanes: SegmentNode[][] = cluster.devices.map(() => []);
-  const ends = cluster.devices.map(() => 0);
+  const lanes: SegmentNode[][] = opened.devices.map(() => []);
+  const ends = opened.devices.map(() => 0);
   let joules = 0;
   for (const task of order) {
     let best: { device: number; one: Single; value: number; end: number } | undefined;
@@ -188,22 +189,21 @@ function apartOption(
   };
 }
 
-/** A segment on one device alone, with the best number of micro-batches. */
-function onDevice(search: WaveSearch, problem: SegmentProblem, device: string): SegmentNode {
-  return remember(search, `${signatureOf(problem)} on ${device}`, problem, () => {
-    const found = problem.microbatches
-      .map((microbatches) =>
-        assessPlacement(problem, {
-          tasks: problem.tasks,
-          microbatches,
-          stages: [{ start: 0, end: problem.costs.layerCount, members: [{ device, share: 1 }] }],
-        }),
-      )
-      .filter((one) => one !== undefined)
-      .sort((a, b) => a.value - b.value)
-      .slice(0, 1)
-      .map((one): NamedAssessment => ({ ...one, strategy: 'ContextGear' }));
-    return { found, search: 'exact', bound: lowerBound(problem) };
+/** A segment on one device alone, in as few micro-batches as fit: every one more is a launch more. */
+function onDevice(
+  search: WaveSearch,
+  problem: SegmentProblem,
+  signature: string,
+  device: string,
+): SegmentNode {
+  return remember(search, `${signature} on ${device}`, problem, () => {
+    const stages = [{ start: 0, end: problem.costs.layerCount, members: [{ device, share: 1 }] }];
+    for (const microbatches of [...problem.microbatches].sort((a, b) => a - b)) {
+      const one = assessPlacement(problem, { tasks: problem.tasks, microbatches, stages });
+      if (one)
+        return { found: [{ ...one, strategy: 'ContextGear' }], search: 'exact', bound: lowerBound(problem) };
+    }
+    return { found: [], search: 'exact', bound: lowerBound(problem) };
   });
 }
 
@@ -225,7 +225,7 @@ function remember(
 /** The problem of one workload alone, for bounds. */
 export const aloneProblem = (search: WaveSearch, workload: Workload): SegmentProblem => ({
   ...search.settings,
-  costs: openCostModel([workload], search.cluster),
+  costs: openCostModel([workload], search.opened.cluster, search.opened),
   tasks: [workload.name],
   rounds: workload.steps ?? 1,
   cache: {},

@@ -2,8 +2,7 @@
  * Divides a wave into segments, runs of equal steps: a new one begins where a task is done, or where its first epoch ends and its frozen
  * prefix can come from the activation cache.
  */
-import type { Cluster } from '../cluster.js';
-import { openCostModel } from '../cost-model.js';
+import { type ClusterCosts, openCostModel } from '../cost-model.js';
 import type { SegmentProblem } from '../search/segment-problem.js';
 import { lowestTrainedLayer, withCachedPrefix, type Workload } from '../workload.js';
 
@@ -18,7 +17,7 @@ export interface SegmentSettings extends Pick<
 /** One problem per segment, in order. `useCache`: whether to keep prefixes of tasks that see their samples more than once. */
 export function segmentsOf(
   workloads: readonly Workload[],
-  cluster: Cluster,
+  opened: ClusterCosts,
   settings: SegmentSettings,
   useCache: boolean,
 ): SegmentProblem[] {
@@ -48,12 +47,12 @@ export function segmentsOf(
     });
     problems.push({
       ...settings,
-      costs: openCostModel(costed, cluster),
+      costs: openCostModel(costed, opened.cluster, opened),
       tasks: active.map(({ name }) => name),
       rounds: to - from,
       cache: Object.fromEntries(cache),
       cacheBytes: Object.fromEntries(cacheBytes),
-      microbatches: settings.microbatches ?? divisionsOf(active, cluster.devices.length),
+      microbatches: settings.microbatches ?? divisionsOf(active, opened.devices.length),
     });
     from = to;
   }

@@ -89,10 +89,10 @@ export function playPipeline(
   const workers: Worker[][] = stages.map((stage, s) =>
     stage.members.map((own, m): Worker => {
       const device = costs.deviceIndex(own.device);
-      const most = tasks.map((_, t) => Math.max(...deal[t]![s]!.map((row) => row[m]!)));
+      const loads = tasks.map((_, t) => costs.loadsOf(deal[t]![s]!)[m]!);
       const resident = residentBytes(costs, placement, s, own, {
         window,
-        mostSamples: (task) => most[placement.tasks.indexOf(costs.tasks[task]!.name)]!,
+        mostSamples: (task) => loads[placement.tasks.indexOf(costs.tasks[task]!.name)]!.most,
       });
       return {
         stage: s,
@@ -111,9 +111,8 @@ export function playPipeline(
         inFlight: 0,
         inFlightLimit: inFlight(stages.length - 1 - s),
         readySteps: new Int32Array(tasks.length).fill(1),
-        backwardsLeft: Int32Array.from(tasks, (_, t) => deal[t]![s]!.filter((row) => row[m]! > 0).length),
-        forwardsLeft:
-          steps * tasks.reduce((n, _, t) => n + deal[t]![s]!.filter((row) => row[m]! > 0).length, 0),
+        backwardsLeft: Int32Array.from(loads, ({ microbatches: count }) => count),
+        forwardsLeft: steps * loads.reduce((sum, { microbatches: count }) => sum + count, 0),
         nextForward: -1,
         nextBackward: -1,
         samples: Int32Array.from(
@@ -300,16 +299,15 @@ export function playPipeline(
   // A step's parameters are ready when all members of the group have finished the step before and exchanged gradients.
   const finished = stages.map(() => new Map<number, { count: number; at: number }>());
   const finishStep = (worker: Worker, task: number, step: number, at: number) => {
-    worker.backwardsLeft[task] = deal[task]![worker.stage]!.filter((row) => row[worker.member]! > 0).length;
+    const loads = costs.loadsOf(deal[task]![worker.stage]!);
+    worker.backwardsLeft[task] = loads[worker.member]!.microbatches;
     const state = finished[worker.stage]!;
     const key = step * tasks.length + task;
     const entry = state.get(key) ?? { count: 0, at: 0 };
     entry.count += 1;
     entry.at = Math.max(entry.at, at);
     state.set(key, entry);
-    const group = workers[worker.stage]!.filter(({ member }) =>
-      deal[task]![worker.stage]!.some((row) => row[member]! > 0),
-    );
+    const group = workers[worker.stage]!.filter(({ member }) => loads[member]!.microbatches > 0);
     if (entry.count < group.length) return;
     const { start: from, end } = stages[worker.stage]!;
     const { gradientBytes } = tasks[task]!.sums;

@@ -122,8 +122,8 @@ export function fitsMemory({ costs, window }: SegmentProblem, placement: Placeme
   const deal = costs.dealOf(placement);
   return placement.stages.every((stage, stageIndex) =>
     stage.members.every((member, memberIndex) => {
-      const most = placement.tasks.map((_, task) =>
-        Math.max(...deal[task]![stageIndex]!.map((row) => row[memberIndex]!)),
+      const most = placement.tasks.map(
+        (_, task) => costs.loadsOf(deal[task]![stageIndex]!)[memberIndex]!.most,
       );
       const { parameterBytes, optimizerBytes, bufferBytes } = residentBytes(
         costs,

@@ -41,13 +41,10 @@ export function bottleneckPlacements(
     for (let i = from; i < to; i++) {
       const device = order[i]!;
       const share = to - from === 1 ? 1 : average[device]! / rate;
-      const inFlightSamples = share * inFlight(distance);
-      const need = (at: number) =>
-        memory.resident[at]! -
-        memory.resident[start]! +
-        ((memory.activations[at]! - memory.activations[start]!) / microbatches) * inFlightSamples;
-      const limit = costs.devices[device]!.memoryBytes;
-      if (need(end) > limit) end = furthest(start, end, (at) => need(at) <= limit);
+      const kept = (share * inFlight(distance)) / microbatches;
+      const limit =
+        costs.devices[device]!.memoryBytes + memory.resident[start]! + kept * memory.activations[start]!;
+      end = lastHeld(memory, start, end, kept, limit);
     }
     return end;
   };
@@ -133,10 +130,13 @@ function stageCounts(most: number): number[] {
   return counts;
 }
 
-function sumMemory(
-  all: readonly SegmentProblem['costs']['tasks'][number][],
-  layerCount: number,
-): { resident: Float64Array; activations: Float64Array } {
+/** Running sums over the layers of what a device keeps, and of what it keeps of each micro-batch in flight. */
+interface MemorySums {
+  readonly resident: Float64Array;
+  readonly activations: Float64Array;
+}
+
+function sumMemory(all: readonly SegmentProblem['costs']['tasks'][number][], layerCount: number): MemorySums {
   const resident = new Float64Array(layerCount + 1);
   const activations = new Float64Array(layerCount + 1);
   for (let layer = 0; layer < layerCount; layer++) {
@@ -166,13 +166,20 @@ function lastWithin(sums: Float64Array, start: number, end: number, limit: numbe
   return low;
 }
 
-/** The largest position in [start, end] at which `holds`, which is true at `start` and never becomes true again. */
-function furthest(start: number, end: number, holds: (at: number) => boolean): number {
+/** The largest position in [start, end] up to which layers and the activations kept of them are within the limit. */
+function lastHeld(
+  { resident, activations }: MemorySums,
+  start: number,
+  end: number,
+  kept: number,
+  limit: number,
+): number {
+  if (resident[end]! + kept * activations[end]! <= limit) return end;
   let low = start;
   let high = end;
   while (low < high) {
     const middle = (low + high + 1) >> 1;
-    if (holds(middle)) low = middle;
+    if (resident[middle]! + kept * activations[middle]! <= limit) low = middle;
     else high = middle - 1;
   }
   return low;

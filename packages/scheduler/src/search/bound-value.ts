@@ -24,12 +24,13 @@ export function joulesOf({ costs, rounds }: SegmentProblem, placement: Placement
       let busy = 0;
       for (const [t, name] of placement.tasks.entries()) {
         const task = costs.tasks[costs.taskIndex(name)]!;
-        for (const row of deal[t]![s]!) {
-          busy += computeSeconds(at, task, 'forward', { start, end, work }, row[m]!);
-          if (!hasBackward(task, end)) continue;
-          busy += computeSeconds(at, task, 'backwardInput', { start, end, work }, row[m]!);
-          busy += computeSeconds(at, task, 'backwardWeight', { start, end, work }, row[m]!);
-        }
+        const { samples, microbatches } = costs.loadsOf(deal[t]![s]!)[m]!;
+        if (microbatches === 0) continue;
+        const all = (kind: 'forward' | 'backwardInput' | 'backwardWeight') =>
+          computeSeconds(at, task, kind, { start, end, work }, samples) +
+          (kind === 'backwardWeight' ? 0 : (microbatches - 1) * at.overheadSeconds);
+        busy += all('forward');
+        if (hasBackward(task, end)) busy += all('backwardInput') + all('backwardWeight');
       }
       joules += watts * busy * rounds + idleWatts * Math.max(0, seconds - busy * rounds);
     }

@@ -72,15 +72,11 @@ export function exactSearch(
   return { best, simulated };
 }
 
-/** For each device the next one that differs in nothing but its name, or -1. A device that a link names is like no other. */
-function twinsOf({ costs }: SegmentProblem): number[] {
-  const { devices, links } = costs.cluster;
-  const named = new Set(links.flatMap(({ from, to }) => [from, to]));
-  const looks = devices.map((device) =>
-    named.has(device.id) ? device.id : JSON.stringify({ ...device, id: '' }),
+/** For each device the next one that differs in nothing but its name, or -1. */
+const twinsOf = ({ costs }: SegmentProblem): number[] =>
+  costs.devices.map(({ alike }, index) =>
+    costs.devices.findIndex((other, later) => later > index && other.alike === alike),
   );
-  return looks.map((look, index) => looks.indexOf(look, index + 1));
-}
 
 /** Of twins the first ones unused are taken first. */
 function skipsTwin(group: number, unused: number, twins: readonly number[]): boolean {

@@ -45,6 +45,7 @@ export function periodBound({ costs }: SegmentProblem, placement: Placement): Pe
     const load = new Float64Array(members.length);
     for (const [t, task] of tasks.entries()) {
       const owes = hasBackward(task, end);
+      const loads = costs.loadsOf(deal[t]![s]!);
       let leastForward = Infinity;
       let leastBackward = Infinity;
       const own = new Float64Array(members.length);
@@ -52,18 +53,7 @@ export function periodBound({ costs }: SegmentProblem, placement: Placement): Pe
       for (const [m, { device, work: fraction = 1 }] of members.entries()) {
         const at = costs.devices[costs.deviceIndex(device)]!;
         const range = { start, end, work: fraction };
-        let total = 0;
-        let count = 0;
-        let least = Infinity;
-        let most = 0;
-        for (const row of deal[t]![s]!) {
-          const samples = row[m]!;
-          if (samples === 0) continue;
-          total += samples;
-          count += 1;
-          if (samples < least) least = samples;
-          if (samples > most) most = samples;
-        }
+        const { samples: total, microbatches: count, least, most } = loads[m]!;
         if (count === 0) continue;
         // One launch is in what one micro-batch takes; the others' come on top.
         const all = (kind: 'forward' | 'backwardInput' | 'backwardWeight') =>
@@ -87,7 +77,7 @@ export function periodBound({ costs }: SegmentProblem, placement: Placement): Pe
       }
       const bytes = task.sums.gradientBytes[end]! - task.sums.gradientBytes[start]!;
       const trains = task.sums.weightFlops[end]! > task.sums.weightFlops[start]!;
-      const contributing = members.filter((_, m) => deal[t]![s]!.some((row) => row[m]! > 0));
+      const contributing = members.filter((_, m) => loads[m]!.microbatches > 0);
       if (contributing.length > 1 && trains && bytes > 0 && !members.some((one) => (one.work ?? 1) < 1)) {
         const ids = contributing.map(({ device }) => costs.deviceIndex(device));
         const cost = collectiveCost(costs, { operation: 'allReduce', bytes, messages: 1 }, ids);

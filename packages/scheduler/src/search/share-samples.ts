@@ -33,10 +33,14 @@ export function shareSamples(
       0,
     );
   };
-  // A group is a set: in whatever order it is named, its members stand by speed and memory, devices that are alike side by side.
+  // A group is a set: in whatever order it is named, its members stand by speed and memory, devices that are alike side by side, and
+  // one of these stands where another would.
   const devices = [...group].sort(
     (a, b) =>
-      secondsOf(a) - secondsOf(b) || costs.devices[b]!.memoryBytes - costs.devices[a]!.memoryBytes || a - b,
+      secondsOf(a) - secondsOf(b) ||
+      costs.devices[b]!.memoryBytes - costs.devices[a]!.memoryBytes ||
+      costs.devices[a]!.alike - costs.devices[b]!.alike ||
+      a - b,
   );
   const perSample = devices.map(secondsOf);
   const most = devices.map((index) => {
