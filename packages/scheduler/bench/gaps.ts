@@ -1,6 +1,7 @@
 /**
- * How good the plans are: the exact search against brute force (every group, cut and division simulated, nothing pruned), the bounded
- * search against the exact one, and larger plans against their lower bound.
+ * How good the plans are: the exact search against brute force (every group, cut and division; left out is only what contains a device
+ * whose computing alone takes longer than the exact search's answer), the bounded search against the exact one, and larger plans against
+ * their lower bound.
  */
 import {
   type Assessment,
@@ -18,8 +19,15 @@ import {
 import { randomProblem, type RandomProblemOptions, seededRandom } from './random-problems.js';
 import { formatTable } from './table.js';
 
+export interface ExactnessSizes {
+  readonly devices: number;
+  readonly layers: number;
+}
+
 export interface ExactnessResult {
   readonly cases: number;
+  /** At most. */
+  readonly sizes: ExactnessSizes;
   readonly infeasible: number;
   readonly placements: number;
   /** Cases in which the exact search found something worse than brute force, and by how much at most. */
@@ -33,7 +41,11 @@ export interface ExactnessResult {
   readonly boundedWorstGap: number;
 }
 
-export function compareWithBruteForce(cases: number, seed: number): ExactnessResult {
+export function compareWithBruteForce(
+  cases: number,
+  seed: number,
+  sizes: ExactnessSizes = { devices: 4, layers: 7 },
+): ExactnessResult {
   const random = seededRandom(seed);
   const whole = (low: number, high: number) => low + Math.floor(random() * (high - low + 1));
   let infeasible = 0;
@@ -42,9 +54,9 @@ export function compareWithBruteForce(cases: number, seed: number): ExactnessRes
   const gaps: number[] = [];
   const boundedGaps: number[] = [];
   for (let index = 0; index < cases; index++) {
-    const layers = whole(1, 7);
+    const layers = whole(1, sizes.layers);
     const { workload, cluster } = randomProblem(random, {
-      devices: whole(1, 4),
+      devices: whole(1, sizes.devices),
       layers,
       samples: whole(1, 6),
       memoryShare: 0.2 + random(),
@@ -61,12 +73,12 @@ export function compareWithBruteForce(cases: number, seed: number): ExactnessRes
       objective: 'time',
       microbatches: [...new Set([1, Math.ceil(workload.samples / 2), workload.samples])],
       window: 2,
-      groupLimit: 4,
+      groupLimit: sizes.devices,
       policies: [contextGear, contextGearDeep],
     };
-    const brute = bruteForce(problem);
-    placements += brute.placements;
     const exact = searchSegment(problem).found[0];
+    const brute = bruteForce(problem, exact?.value ?? Infinity);
+    placements += brute.placements;
     const bounded = searchSegment(problem, { exactDevices: 0 }).found[0];
     if (!brute.best) {
       infeasible += 1;
@@ -80,6 +92,7 @@ export function compareWithBruteForce(cases: number, seed: number): ExactnessRes
   const missed = (all: readonly number[]) => all.filter((gap) => gap > 1e-9).length;
   return {
     cases,
+    sizes,
     infeasible,
     placements,
     missed: missed(gaps),
@@ -91,11 +104,27 @@ export function compareWithBruteForce(cases: number, seed: number): ExactnessRes
   };
 }
 
-/** Written apart from the search: plain recursion over ordered groups and cuts. */
-function bruteForce(problem: SegmentProblem): { best: Assessment | undefined; placements: number } {
+/**
+ * Written apart from the search: plain recursion over ordered groups and cuts. `mark`: a device that computes for longer than that is in
+ * no placement worth simulating.
+ */
+function bruteForce(
+  problem: SegmentProblem,
+  mark: number,
+): { best: Assessment | undefined; placements: number } {
   const { costs, tasks } = problem;
   let best: Assessment | undefined;
   let placements = 0;
+  const { sums, samples } = costs.tasks[0]!;
+  const computing = ({ device, share }: Stage['members'][number], start: number, end: number): number => {
+    const { forwardRate, inputRate, weightRate } = costs.devices[costs.deviceIndex(device)]!;
+    const flops = (of: 'forwardFlops' | 'inputFlops' | 'weightFlops') => sums[of][end]! - sums[of][start]!;
+    const one =
+      flops('forwardFlops') / forwardRate +
+      flops('inputFlops') / inputRate +
+      flops('weightFlops') / weightRate;
+    return problem.rounds * samples * share * one * (1 - 1e-9);
+  };
   const subsets = (items: readonly number[]): number[][] =>
     items.length === 0 ? [[]] : subsets(items.slice(1)).flatMap((rest) => [rest, [items[0]!, ...rest]]);
   for (const microbatches of problem.microbatches) {
@@ -110,7 +139,7 @@ function bruteForce(problem: SegmentProblem): { best: Assessment | undefined; pl
         if (group.length === 0) continue;
         for (let end = start + 1; end <= costs.layerCount; end++) {
           const members = shareSamples(problem, { start, end }, group, microbatches);
-          if (!members) continue;
+          if (!members || members.some((member) => computing(member, start, end) > mark)) continue;
           extend(
             [...stages, { start, end, members }],
             end,
@@ -203,7 +232,7 @@ export function* largeGaps(clock: () => number): Generator<LargeGap> {
 export function tellExactness(result: ExactnessResult): string {
   const percent = (value: number) => `${(100 * value).toFixed(2)} %`;
   return [
-    `${result.cases} random problems up to 4 devices × 7 layers (${result.infeasible} without any solution), ` +
+    `${result.cases} random problems up to ${result.sizes.devices} devices × ${result.sizes.layers} layers (${result.infeasible} without any solution), ` +
       `${result.placements} placements simulated by brute force`,
     `exact search:   worse than brute force in ${result.missed}, worst gap ${percent(result.worstGap)}`,
     `bounded search: found nothing in ${result.boundedFoundNone}, worse in ${result.boundedMissed}, mean gap ${percent(result.boundedMeanGap)}, worst ${percent(result.boundedWorstGap)}`,

@@ -17,7 +17,10 @@ const { values } = parseArgs({
     /** Where drawings go. */
     out: { type: 'string', default: 'scheduler-charts' },
     only: { type: 'string', multiple: true },
+    /** Random problems that brute force checks, and their largest size; 6 × 10 takes some seconds a case. */
     cases: { type: 'string', default: '1000' },
+    devices: { type: 'string', default: '4' },
+    layers: { type: 'string', default: '7' },
     seed: { type: 'string', default: '1' },
   },
 });
@@ -43,7 +46,10 @@ if (wants('compare')) {
 }
 if (wants('gaps')) {
   console.log('# How good the plans are');
-  const exactness = compareWithBruteForce(Number(values.cases), Number(values.seed));
+  const exactness = compareWithBruteForce(Number(values.cases), Number(values.seed), {
+    devices: Number(values.devices),
+    layers: Number(values.layers),
+  });
   console.log(`${tellExactness(exactness)}\n`);
   const gaps: LargeGap[] = [...largeGaps(clock)];
   console.log(`${tellLargeGaps(gaps)}\n`);
