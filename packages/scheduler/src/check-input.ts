@@ -11,7 +11,14 @@ export function checkInput(workloads: unknown, cluster: unknown, where = 'plan')
 }
 
 /** More than this is a mistake or an attack; planning would not end. */
-const limits = { devices: 10_000, layers: 10_000, workloads: 1_000, links: 1_000_000, samples: 1_000_000 };
+const limits = {
+  devices: 10_000,
+  layers: 10_000,
+  workloads: 1_000,
+  links: 1_000_000,
+  samples: 1_000_000,
+  modes: 64,
+};
 
 const layerFields = [
   'forwardFlops',
@@ -110,19 +117,58 @@ function checkCluster(value: unknown, problems: InputProblem[]): void {
         path: `${path}.id`,
         message: '"*" stands for any device in links; give it another id',
       });
-    const rates = device['flopsPerSecond'];
-    if (typeof rates === 'object' && rates !== null)
-      for (const kind of ['forward', 'input', 'weight'])
-        aboveZero((rates as Record<string, unknown>)[kind], `${path}.flopsPerSecond.${kind}`, problems);
-    else aboveZero(rates, `${path}.flopsPerSecond`, problems);
+    checkRates(device['flopsPerSecond'], path, problems);
     aboveZero(device['memoryBytes'], `${path}.memoryBytes`, problems);
     for (const key of ['overheadSeconds', 'watts', 'idleWatts', 'storageBytes'])
       if (device[key] !== undefined) atLeastZero(device[key], `${path}.${key}`, problems);
     if (device['storageBytesPerSecond'] !== undefined)
       aboveZero(device['storageBytesPerSecond'], `${path}.storageBytesPerSecond`, problems);
+    checkPower(device, path, problems);
   }
   for (const [index, one] of (list(fields['links'], 'links', limits.links, problems) ?? []).entries())
     checkLink(one, `links[${index}]`, names, problems);
+}
+
+function checkRates(rates: unknown, path: string, problems: InputProblem[]): void {
+  if (typeof rates === 'object' && rates !== null)
+    for (const kind of ['forward', 'input', 'weight'])
+      aboveZero((rates as Record<string, unknown>)[kind], `${path}.flopsPerSecond.${kind}`, problems);
+  else aboveZero(rates, `${path}.flopsPerSecond`, problems);
+}
+
+/** Modes and limits; a limit means nothing where what it limits is not known. */
+function checkPower(device: Record<string, unknown>, path: string, problems: InputProblem[]): void {
+  const share = device['sustainedShare'];
+  if (share !== undefined && !(typeof share === 'number' && share > 0 && share <= 1))
+    problems.push({
+      path: `${path}.sustainedShare`,
+      message: `must be above 0 and at most 1, got ${show(share)}`,
+    });
+  const modes =
+    device['modes'] === undefined ? [] : list(device['modes'], `${path}.modes`, limits.modes, problems);
+  const names = new Map<string, number>();
+  const settings = [{ watts: device['watts'], where: path }];
+  for (const [index, one] of (modes ?? []).entries()) {
+    const where = `${path}.modes[${index}]`;
+    const mode = record(one, where, problems);
+    if (!mode) continue;
+    checkName(mode['name'], `${where}.name`, names, index, problems);
+    checkRates(mode['flopsPerSecond'], where, problems);
+    for (const key of ['watts', 'idleWatts', 'overheadSeconds'])
+      if (mode[key] !== undefined) atLeastZero(mode[key], `${where}.${key}`, problems);
+    if (mode['memoryBytes'] !== undefined) aboveZero(mode['memoryBytes'], `${where}.memoryBytes`, problems);
+    settings.push({ watts: mode['watts'] ?? device['watts'], where });
+  }
+  for (const key of ['wattsLimit', 'joulesLimit']) {
+    if (device[key] === undefined) continue;
+    aboveZero(device[key], `${path}.${key}`, problems);
+    for (const { watts, where } of settings)
+      if (watts === undefined)
+        problems.push({
+          path: `${where}.watts`,
+          message: `is missing, but ${path} has a ${key}; say what the device draws, or leave the limit out`,
+        });
+  }
 }
 
 function checkLink(

@@ -22,6 +22,24 @@ export interface DeviceProfile {
   /** Disk or flash for activation caches. */
   readonly storageBytes?: number;
   readonly storageBytesPerSecond?: number;
+  /** Other settings it can run at, beside the one this profile describes; the planner chooses. */
+  readonly modes?: readonly PowerMode[];
+  /** Most power it may draw while computing: what its supply gives or its cooling takes away. */
+  readonly wattsLimit?: number;
+  /** Most energy it may use in all: what its battery holds. */
+  readonly joulesLimit?: number;
+  /** Share of its rates that a hot device keeps under lasting load, above 0 to 1; 1 when absent. */
+  readonly sustainedShare?: number;
+}
+
+/** A setting of a device, as nvpmodel's modes are; what it leaves out is as in the device's profile. */
+export interface PowerMode {
+  readonly name: string;
+  readonly flopsPerSecond: number | ComputeRates;
+  readonly watts?: number;
+  readonly idleWatts?: number;
+  readonly memoryBytes?: number;
+  readonly overheadSeconds?: number;
 }
 
 /**

@@ -128,7 +128,9 @@ export function openCluster(cluster: Cluster): ClusterCosts {
     cluster,
     devices: cluster.devices.map((device, index) => {
       const rates = device.flopsPerSecond;
-      const of = (kind: 'forward' | 'input' | 'weight') => (typeof rates === 'number' ? rates : rates[kind]);
+      const share = device.sustainedShare ?? 1;
+      const of = (kind: 'forward' | 'input' | 'weight') =>
+        share * (typeof rates === 'number' ? rates : rates[kind]);
       return {
         id: device.id,
         forwardRate: of('forward'),

@@ -7,7 +7,7 @@ export {
   type Schedule,
 } from './build-schedule.js';
 export { checkInput } from './check-input.js';
-export type { Cluster, ComputeRates, DeviceProfile, LinkProfile } from './cluster.js';
+export type { Cluster, ComputeRates, DeviceProfile, LinkProfile, PowerMode } from './cluster.js';
 export { type CostModel, durationOf, openCostModel, type StageRange } from './cost-model.js';
 export type {
   CollectiveInstruction,
@@ -45,8 +45,11 @@ export {
   type UnusedDevice,
 } from './planner/explain.js';
 export { plan, type Plan, type PlannedSegment, type PlannedWave, type PlanOptions } from './planner/plan.js';
+export type { PlannedPower } from './planner/plan-with-power.js';
+export { type ChosenModes, clusterInModes } from './planner/power-settings.js';
 export { scheduleOf } from './planner/schedule-of.js';
 export { tellPlan } from './planner/tell-plan.js';
+export { type FrontPoint, timeEnergyFront } from './planner/time-energy-front.js';
 export { wavesOf } from './planner/waves.js';
 export { contextGear, contextGearDeep } from './policies/context-gear.js';
 export { gpipe } from './policies/gpipe.js';

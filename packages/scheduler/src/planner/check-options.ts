@@ -1,16 +1,25 @@
 /** Checks what a caller may ask of the planner. */
 import { type InputProblem, SchedulerInputError } from '../scheduler-input-error.js';
+import type { Cluster } from '../cluster.js';
 import type { PlanOptions } from './plan.js';
 
 const objectives: readonly unknown[] = ['time', 'energy'];
 
 /** @throws SchedulerInputError with every option that makes no sense. */
-export function checkOptions(options: PlanOptions): void {
+export function checkOptions(options: PlanOptions, { devices }: Cluster): void {
   const problems: InputProblem[] = [];
   const must = (holds: boolean, name: string, rule: string, got: unknown) => {
     if (!holds) problems.push({ path: `options.${name}`, message: `must be ${rule}, got ${String(got)}` });
   };
-  const { objective = 'time', microbatches, groupLimit, memoryReserve, window, budget } = options;
+  const {
+    objective = 'time',
+    microbatches,
+    groupLimit,
+    memoryReserve,
+    window,
+    budget,
+    joulesLimit,
+  } = options;
   if (typeof objective === 'object') {
     const { secondsWeight, joulesWeight } = objective;
     for (const [name, weight] of Object.entries({ secondsWeight, joulesWeight }))
@@ -32,6 +41,15 @@ export function checkOptions(options: PlanOptions): void {
       must(Number.isSafeInteger(value) && value >= 1, name, 'a whole number, 1 or more', value);
   if (memoryReserve !== undefined)
     must(memoryReserve >= 0 && memoryReserve < 1, 'memoryReserve', 'at least 0 and below 1', memoryReserve);
+  if (joulesLimit !== undefined)
+    must(joulesLimit > 0 && joulesLimit < Infinity, 'joulesLimit', 'a finite number above 0', joulesLimit);
+  if (joulesLimit !== undefined)
+    for (const [index, { watts, modes = [] }] of devices.entries())
+      if (watts === undefined && (modes.length === 0 || modes.some((mode) => mode.watts === undefined)))
+        problems.push({
+          path: `devices[${index}].watts`,
+          message: 'is missing, but options.joulesLimit counts the energy of all devices; say what it draws',
+        });
   if (budget !== undefined) must(budget > 0, 'budget', 'a number above 0', budget);
   if (problems.length > 0) throw new SchedulerInputError('plan', problems);
 }

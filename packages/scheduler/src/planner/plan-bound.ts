@@ -1,5 +1,4 @@
 /** The lower bound of a whole plan: all work on all devices, and the longest chain of tasks that wait for each other. */
-import type { Cluster } from '../cluster.js';
 import { lowerBound } from '../search/lower-bound.js';
 import { type Workload, withCachedPrefix } from '../workload.js';
 import { hasPrefix } from './segments.js';
@@ -7,16 +6,11 @@ import { aloneProblem, type WaveSearch } from './search-wave.js';
 import { criticalPath } from './waves.js';
 
 /** `wholeLayers`: whether the plan keeps layers whole, so that the bounds of pipelines hold; else only the work counts. */
-export function planBound(
-  workloads: readonly Workload[],
-  cluster: Cluster,
-  search: WaveSearch,
-  wholeLayers: boolean,
-): number {
-  const speed = cluster.devices.reduce((sum, { flopsPerSecond }) => {
-    const rates = flopsPerSecond;
-    return sum + (typeof rates === 'number' ? rates : Math.max(rates.forward, rates.input, rates.weight));
-  }, 0);
+export function planBound(workloads: readonly Workload[], search: WaveSearch, wholeLayers: boolean): number {
+  const speed = search.opened.devices.reduce(
+    (sum, { forwardRate, inputRate, weightRate }) => sum + Math.max(forwardRate, inputRate, weightRate),
+    0,
+  );
   const flops = workloads.reduce((sum, workload) => {
     const [first, later] = roundsOf(workload, search.cache);
     return sum + first * flopsOf(workload) + later * flopsOf(withCachedPrefix(workload));

@@ -11,6 +11,7 @@ import { lorapp } from '../policies/lorapp.js';
 import { oneForwardOneBackward, oneForwardOneBackwardDeep } from '../policies/one-forward-one-backward.js';
 import { withCachedPrefix, type Workload } from '../workload.js';
 import type { Plan } from './plan.js';
+import { clusterInModes } from './power-settings.js';
 
 const policies = [
   contextGear,
@@ -31,12 +32,13 @@ export interface ScheduleOfOptions {
 }
 
 /**
- * The workloads as the segment runs them (a cached prefix costs nothing), and its schedule: `simulate(schedule, workloads, cluster)`.
+ * The workloads as the segment runs them (a cached prefix costs nothing), and its schedule: `simulate(schedule, workloads, cluster)`, with
+ * the cluster `clusterInModes` where the plan chose modes.
  *
  * @throws RangeError when the plan has no such segment.
  */
 export function scheduleOf(
-  { waves, window, memoryReserve }: Plan,
+  { waves, window, memoryReserve, power }: Plan,
   workloads: readonly Workload[],
   cluster: Cluster,
   { segment: index = 0, steps = 1, peers = allPeers }: ScheduleOfOptions = {},
@@ -51,7 +53,7 @@ export function scheduleOf(
       ownValue(segment.cache, workload.name) === 'read' ? withCachedPrefix(workload) : workload,
     );
   const schedule = buildSchedule(
-    openCostModel(active, usableCluster(cluster, memoryReserve)),
+    openCostModel(active, usableCluster(clusterInModes(cluster, power?.modes ?? {}), memoryReserve)),
     [segment.placement],
     {
       policy: policies.find(({ name }) => name === segment.policy) ?? contextGear,

@@ -11,6 +11,20 @@ export function tellPlan(plan: Plan): string {
       (plan.totalJoules === undefined ? '' : `, ${formatJoules(plan.totalJoules)}`) +
       `; no plan takes less than ${formatSeconds(plan.lowerBoundSeconds)} (gap ${percent(plan.gap)}, ${plan.search} search)`,
   ];
+  if (plan.power) {
+    const { modes, leftOut, plansCompared } = plan.power;
+    const chosen = Object.entries(modes).map(([device, mode]) => `${device} in ${mode}`);
+    lines.push(
+      `power: ${chosen.length > 0 ? chosen.join(', ') : 'every device as its profile says'} (${plansCompared} plans compared)`,
+    );
+    for (const { device, reason } of leftOut)
+      lines.push(
+        `  ${device} is left out: ` +
+          (reason === 'watts'
+            ? 'no mode is within its watts'
+            : 'with it the plan would exceed a limit of joules'),
+      );
+  }
   let index = 0;
   for (const [number, wave] of plan.waves.entries()) {
     lines.push(`wave ${number + 1}: ${wave.tasks.join(', ')}; ${formatSeconds(wave.seconds)}`);

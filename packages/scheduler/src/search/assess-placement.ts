@@ -100,21 +100,27 @@ function fitsDevice(
     : peakMemoryBytes <= memoryBytes && cached <= storageBytes;
 }
 
-/** Busy time grows with the rounds; power when idle is paid for the rest of the time. Unused devices are taken to be off. */
-function joulesOf(
+function joulesOf(...[problem, devices, steps, totalSeconds]: Parameters<typeof joulesByDevice>) {
+  const joules = joulesByDevice(problem, devices, steps, totalSeconds);
+  return joules.length === 0 ? undefined : joules.reduce((sum, [, one]) => sum + one, 0);
+}
+
+/**
+ * Of each device whose power is known, over all rounds. Busy time grows with the rounds; power when idle is paid for the rest of the time.
+ * Unused devices are taken to be off.
+ */
+export function joulesByDevice(
   { costs, rounds }: SegmentProblem,
   devices: readonly { readonly device: string; readonly busySeconds: number }[],
   steps: number,
   totalSeconds: number,
-): number | undefined {
-  let joules: number | undefined;
-  for (const { device, busySeconds } of devices) {
+): [device: string, joules: number][] {
+  return devices.flatMap(({ device, busySeconds }): [string, number][] => {
     const { watts, idleWatts = 0 } = costs.cluster.devices[costs.deviceIndex(device)]!;
-    if (watts === undefined) continue;
+    if (watts === undefined) return [];
     const busy = (busySeconds / steps) * rounds;
-    joules = (joules ?? 0) + watts * busy + idleWatts * (totalSeconds - busy);
-  }
-  return joules;
+    return [[device, watts * busy + idleWatts * (totalSeconds - busy)]];
+  });
 }
 
 /** Whether every member holds its layers and one micro-batch; the policies keep to what is left above that. */

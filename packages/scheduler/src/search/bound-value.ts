@@ -1,6 +1,7 @@
 /** The least objective value a placement can have, so that the search need not simulate what cannot win. */
 import { computeSeconds, hasBackward } from '../cost-model.js';
 import type { Placement } from '../placement.js';
+import { trains } from '../policies/policy.js';
 import { periodBound } from './period-bound.js';
 import { type SegmentProblem, valueOf } from './segment-problem.js';
 
@@ -31,6 +32,7 @@ export function joulesOf({ costs, rounds }: SegmentProblem, placement: Placement
           (kind === 'backwardWeight' ? 0 : (microbatches - 1) * at.overheadSeconds);
         busy += all('forward');
         if (hasBackward(task, end)) busy += all('backwardInput') + all('backwardWeight');
+        if (trains(task, { start, end })) busy += at.overheadSeconds;
       }
       joules += watts * busy * rounds + idleWatts * Math.max(0, seconds - busy * rounds);
     }

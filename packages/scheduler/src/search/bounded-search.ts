@@ -72,12 +72,18 @@ export function boundedSearch(
     }
     break;
   }
-  // What the simulator says of the best few is what counts.
+  // What the simulator says of the best few is what counts, and of those that were offered: an estimate may do them wrong.
   estimates.sort((a, b) => a.value - b.value);
   const found: Assessment[] = [];
+  for (const placement of seeds) {
+    const assessment = assessPlacement(problem, placement);
+    if (assessment) found.push(assessment);
+  }
+  const offered = new Set(seeds.map(keyOf));
   let assessing = budget / 4;
   for (const { placement } of estimates) {
     if (found.length >= (problem.costs.devices.length > 64 ? 1 : 2) && assessing < 0) break;
+    if (offered.has(keyOf(placement))) continue;
     assessing -= 2 * problem.policies.length * instructionsOf(problem, placement);
     const assessment = assessPlacement(problem, placement);
     if (assessment) found.push(assessment);

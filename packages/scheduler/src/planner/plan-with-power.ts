@@ -1,0 +1,238 @@
+/**
+ * Plans where devices have power modes to choose from, or watts and joules to keep to.
+ *
+ * A mode beyond a device's watts is not considered. The others are searched one device at a time: from all devices at their fastest and
+ * from all at their most frugal, change one device's mode, what the placement is chosen for (time, energy, or a weighted sum), or leave
+ * out a device whose battery does not last, as long as the plan gets better: fewer joules above the limits first, then the objective.
+ * It is a bounded search; a plan for less energy may exist where it finds none.
+ */
+import type { Cluster } from '../cluster.js';
+import { formatJoules } from '../format.js';
+import { type InputProblem, SchedulerInputError } from '../scheduler-input-error.js';
+import { type Objective, valueOf } from '../search/segment-problem.js';
+import type { Workload } from '../workload.js';
+import type { Plan, PlanOptions } from './plan.js';
+import { planCluster } from './plan-cluster.js';
+import {
+  type ChosenModes,
+  clusterInModes,
+  meanRate,
+  type Setting,
+  settingsWithin,
+} from './power-settings.js';
+
+export interface PlannedPower {
+  /** The mode of each device; one that is not named runs as its profile says. */
+  readonly modes: ChosenModes;
+  /** Devices not planned with, because no mode is within their watts or their battery does not last. */
+  readonly leftOut: readonly { readonly device: string; readonly reason: 'watts' | 'joules' }[];
+  readonly joulesByDevice: Readonly<Record<string, number>>;
+  readonly plansCompared: number;
+}
+
+/** A point of the search: per device the index of its setting, or -1 when left out, and what placements are chosen for. */
+interface Choice {
+  readonly settings: readonly number[];
+  readonly goal: number;
+}
+
+interface Candidate {
+  readonly plan: Plan;
+  readonly joulesByDevice: ReadonlyMap<string, number>;
+  /** Joules above a limit, at the limit where they are most. */
+  readonly excess: number;
+  readonly value: number;
+}
+
+/** Plans to compare at most; every one is a whole planning. */
+const comparedMost = 64;
+/** With more devices than this their modes are not changed one by one. */
+const fewDevices = 12;
+
+/** @throws SchedulerInputError when the model does not fit, or no plan found keeps to the limits */
+export function planWithPower(workloads: readonly Workload[], cluster: Cluster, options: PlanOptions): Plan {
+  const { objective = 'time', joulesLimit = Infinity } = options;
+  const { devices } = cluster;
+  const settings = settingsWithin(cluster);
+  if (settings.every((own) => own.length === 0)) throw noneWithinWatts(cluster);
+  const limits = devices.map((device) => device.joulesLimit ?? Infinity);
+  const goals: Objective[] = [objective, 'energy'];
+
+  const planFor = ({ settings: chosen, goal }: Choice, more: PlanOptions = {}): Candidate => {
+    const running = inSettings(cluster, settings, chosen).cluster;
+    const found = planCluster(workloads, running, { ...options, ...more, objective: goals[goal]! });
+    const joulesByDevice = sumJoules(found);
+    const joules = found.totalJoules ?? 0;
+    const over = devices.map(({ id }, index) => Math.max(0, (joulesByDevice.get(id) ?? 0) - limits[index]!));
+    return {
+      plan: found,
+      joulesByDevice,
+      excess: Math.max(0, joules - joulesLimit, ...over),
+      value: valueOf(objective, found.totalSeconds, joules),
+    };
+  };
+  // While settings are compared the peers are not asked, and a smaller search will do.
+  const quick = { peers: [], budget: (options.budget ?? 200_000) / 4, exactDevices: 4, exactLayers: 6 };
+  const known = new Map<string, Candidate | undefined>();
+  const evaluate = (choice: Choice): Candidate | undefined => {
+    const key = `${choice.goal}|${choice.settings.join()}`;
+    if (!known.has(key))
+      known.set(
+        key,
+        choice.settings.some((one) => one >= 0) ? attempt(() => planFor(choice, quick)) : undefined,
+      );
+    return known.get(key);
+  };
+
+  const all = (of: (index: number) => number) =>
+    devices.map((_, index) => (settings[index]!.length > 0 ? of(index) : -1));
+  const fastest = all(() => 0);
+  const frugal = all((index) => frugalestOf(cluster, settings, index));
+  let best: Choice = { settings: fastest, goal: 0 };
+  const first = evaluate(best);
+  const { totalSeconds = 0, totalJoules = 0 } = first?.plan ?? {};
+  // Weights at which the first plan's seconds and joules weigh alike, and a factor to each side of that.
+  if (totalJoules > 0)
+    for (const factor of [0.25, 1, 4])
+      goals.push({ secondsWeight: 1, joulesWeight: (factor * totalSeconds) / totalJoules });
+  const improve = (choice: Choice): boolean => {
+    if (known.size >= comparedMost || !isBetter(evaluate(choice), evaluate(best))) return false;
+    best = choice;
+    return true;
+  };
+  for (const start of [fastest, frugal]) for (const goal of goals.keys()) improve({ settings: start, goal });
+  for (let improved = true; improved;) {
+    improved = false;
+    for (const [index, own] of settings.entries()) {
+      const mayLeaveOut = own.length > 0 && Math.min(limits[index]!, joulesLimit) < Infinity;
+      for (const setting of [
+        ...(devices.length > fewDevices ? [] : own.keys()),
+        ...(mayLeaveOut ? [-1] : []),
+      ])
+        if (improve({ ...best, settings: best.settings.map((one, at) => (at === index ? setting : one)) }))
+          improved = true;
+    }
+    for (const goal of goals.keys()) if (improve({ ...best, goal })) improved = true;
+  }
+
+  const quickly = evaluate(best);
+  // Where nothing fits, the planner itself says why.
+  const thoroughly = quickly ? attempt(() => planFor(best)) : planFor(best);
+  const chosen = isBetter(quickly, thoroughly) ? quickly! : thoroughly!;
+  if (chosen.excess > 0) throw tooManyJoules(cluster, options, chosen);
+  const lowerBoundSeconds = Math.min(
+    chosen.plan.lowerBoundSeconds,
+    first?.plan.lowerBoundSeconds ?? Infinity,
+  );
+  return {
+    ...chosen.plan,
+    lowerBoundSeconds,
+    gap: lowerBoundSeconds > 0 ? chosen.plan.totalSeconds / lowerBoundSeconds - 1 : 0,
+    search: 'bounded',
+    power: {
+      modes: inSettings(cluster, settings, best.settings).modes,
+      leftOut: devices.flatMap(({ id }, index) =>
+        best.settings[index]! >= 0
+          ? []
+          : [
+              {
+                device: id,
+                reason: settings[index]!.length === 0 ? ('watts' as const) : ('joules' as const),
+              },
+            ],
+      ),
+      joulesByDevice: Object.fromEntries(chosen.joulesByDevice),
+      plansCompared: known.size,
+    },
+  };
+}
+
+function inSettings(
+  cluster: Cluster,
+  settings: readonly (readonly Setting[])[],
+  chosen: readonly number[],
+): { modes: ChosenModes; cluster: Cluster } {
+  const modes = Object.fromEntries(
+    cluster.devices.flatMap(({ id }, index): [string, string][] => {
+      const name = settings[index]![chosen[index]!];
+      return name === undefined ? [] : [[id, name]];
+    }),
+  );
+  const used = new Set(cluster.devices.filter((_, index) => chosen[index]! >= 0).map(({ id }) => id));
+  const { devices, links } = clusterInModes(cluster, modes);
+  return {
+    modes,
+    cluster: {
+      devices: devices.filter(({ id }) => used.has(id)),
+      links: links.filter(({ from, to }) => [from, to].every((end) => end === '*' || used.has(end))),
+    },
+  };
+}
+
+/** The setting of least joules per FLOP. */
+function frugalestOf(cluster: Cluster, settings: readonly (readonly Setting[])[], index: number): number {
+  const device = cluster.devices[index]!;
+  const joulesPerFlop = settings[index]!.map((_, setting) => {
+    const running = inSettings({ devices: [device], links: [] }, [settings[index]!], [setting]).cluster
+      .devices[0]!;
+    return (running.watts ?? 0) / meanRate(running);
+  });
+  return joulesPerFlop.indexOf(Math.min(...joulesPerFlop));
+}
+
+function sumJoules({ waves }: Plan): Map<string, number> {
+  const sums = new Map<string, number>();
+  for (const { lanes } of waves)
+    for (const { segments } of lanes)
+      for (const { joulesByDevice } of segments)
+        for (const [device, joules] of Object.entries(joulesByDevice))
+          sums.set(device, (sums.get(device) ?? 0) + joules);
+  return sums;
+}
+
+/** Fewer joules above the limits first, then the objective; anything before nothing. */
+function isBetter(a: Candidate | undefined, b: Candidate | undefined): boolean {
+  if (!a || !b) return a !== undefined;
+  return a.excess === b.excess ? a.value < b.value * (1 - 1e-9) : a.excess < b.excess;
+}
+
+/** Without a device, or with less memory in a mode, the model may not fit; that is no mistake of the user's. */
+function attempt(make: () => Candidate): Candidate | undefined {
+  try {
+    return make();
+  } catch (error) {
+    if (error instanceof SchedulerInputError) return undefined;
+    throw error;
+  }
+}
+
+const noneWithinWatts = ({ devices }: Cluster): SchedulerInputError =>
+  new SchedulerInputError(
+    'plan',
+    devices.map(({ modes = [], watts, wattsLimit }, index) => ({
+      path: `devices[${index}].wattsLimit`,
+      message: `is ${wattsLimit!} W, but the device draws at least ${Math.min(watts ?? Infinity, ...modes.map((mode) => mode.watts ?? watts ?? Infinity))} W in every mode; raise the limit or add a mode`,
+    })),
+  );
+
+function tooManyJoules(
+  { devices }: Cluster,
+  { joulesLimit }: PlanOptions,
+  { plan, joulesByDevice }: Candidate,
+) {
+  const problems: InputProblem[] = [];
+  if (joulesLimit !== undefined && (plan.totalJoules ?? 0) > joulesLimit)
+    problems.push({
+      path: 'options.joulesLimit',
+      message: `is ${formatJoules(joulesLimit)}, but the most frugal plan found takes ${formatJoules(plan.totalJoules!)}; raise it, train fewer steps, or add a more frugal device`,
+    });
+  for (const [index, { id, joulesLimit: own }] of devices.entries()) {
+    const joules = joulesByDevice.get(id) ?? 0;
+    if (own !== undefined && joules > own)
+      problems.push({
+        path: `devices[${index}].joulesLimit`,
+        message: `is ${formatJoules(own)}, but the most frugal plan found takes ${formatJoules(joules)} of "${id}"; raise it, train fewer steps, or add a device`,
+      });
+  }
+  return new SchedulerInputError('plan', problems);
+}
