@@ -161,7 +161,18 @@ export interface LargeGap {
 
 const large: readonly { readonly description: string; readonly options: RandomProblemOptions }[] = [
   {
-    description: '16 devices × 48 layers, model fits each, own links of 1 Gbit/s, 256 samples',
+    description: '16 devices × 48 layers, model fits each, own links of 1 Gbit/s, 512 samples',
+    options: {
+      devices: 16,
+      layers: 48,
+      samples: 512,
+      memoryShare: 1.2,
+      megabitsPerSecond: 1000,
+      shared: false,
+    },
+  },
+  {
+    description: '… 256 samples',
     options: {
       devices: 16,
       layers: 48,

@@ -6,7 +6,8 @@ import type { SegmentProblem } from './segment-problem.js';
 /**
  * Members with their shares, such that the slowest takes least; undefined when the samples do not fit or someone would get none.
  *
- * Samples are dealt one by one to whoever would be done first, which is optimal for equal samples.
+ * Samples are dealt one by one to whoever would be done first, which is optimal for equal samples. All that would be done by the time
+ * that the samples take if they could be divided are dealt at once.
  */
 export function shareSamples(
   { costs, tasks }: SegmentProblem,
@@ -55,8 +56,11 @@ export function shareSamples(
     if (left < 0) return 0;
     return activations === 0 ? samples : Math.floor(left / activations) * microbatches;
   });
-  const given = new Array<number>(devices.length).fill(0);
-  for (let sample = 0; sample < samples; sample++) {
+  const ideal = (1 - 1e-9) * (samples / perSample.reduce((sum, seconds) => sum + 1 / seconds, 0));
+  const given = perSample.map((seconds, member) =>
+    seconds > 0 ? Math.min(most[member]!, Math.floor(ideal / seconds)) : 0,
+  );
+  for (let sample = given.reduce((a, b) => a + b, 0); sample < samples; sample++) {
     let best = -1;
     let soonest = Infinity;
     for (let member = 0; member < devices.length; member++) {
