@@ -2,7 +2,7 @@
  * Search for many devices, which says that it is one: placements of least bottleneck for a few orders of the devices, the most
  * promising of them simulated, and the best improved by small changes until none helps or the budget is spent.
  */
-import type { Placement } from '../placement.js';
+import type { Placement, Stage } from '../placement.js';
 import { assessPlacement } from './assess-placement.js';
 import { bottleneckPlacements } from './bottleneck-search.js';
 import { boundValue } from './bound-value.js';
@@ -10,6 +10,7 @@ import { deviceWork } from './device-work.js';
 import { estimatePlacement } from './estimate-placement.js';
 import { neighboursOf } from './neighbours.js';
 import type { Assessment, SegmentProblem } from './segment-problem.js';
+import { shareSamples } from './share-samples.js';
 
 export interface BoundedSearchResult {
   /** Best first, all different. */
@@ -156,10 +157,26 @@ function candidates(
           firstCut,
         }),
       );
-  // The cut hardly depends on the number of micro-batches, which the bound then chooses.
+  // The cut hardly depends on the number of micro-batches, which the bound then chooses; what fits into each one's memory does.
   return placements.flatMap((placement) =>
-    problem.microbatches.map((microbatches) => ({ ...placement, microbatches })),
+    problem.microbatches.flatMap((microbatches) => sharedAnew(problem, placement, microbatches) ?? []),
   );
+}
+
+/** The same groups and cuts, with the samples shared for another number of micro-batches. */
+function sharedAnew(
+  problem: SegmentProblem,
+  placement: Placement,
+  microbatches: number,
+): Placement | undefined {
+  const stages: Stage[] = [];
+  for (const stage of placement.stages) {
+    const group = stage.members.map(({ device }) => problem.costs.deviceIndex(device));
+    const members = shareSamples(problem, stage, group, microbatches);
+    if (!members) return undefined;
+    stages.push({ ...stage, members });
+  }
+  return { ...placement, microbatches, stages };
 }
 
 /** Each device followed by the one it reaches fastest, from the fastest device on. */
