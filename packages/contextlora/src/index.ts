@@ -6,6 +6,12 @@ export * as scheduler from '@contextlora/scheduler';
 export * as taskGraph from '@contextlora/task-graph';
 export * as trainer from '@contextlora/trainer';
 
+export {
+  workloadsOf,
+  type SampleShape,
+  type TaskTraining,
+  type WorkloadsOfOptions,
+} from './seam/workloads-of.js';
 export { drawGraph } from './drawings/draw-graph.js';
 export { plotLosses, type LossPoint } from './drawings/plot-losses.js';
 export { drawingFont, renderPng } from './drawings/render-png.js';

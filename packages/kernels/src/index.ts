@@ -3,6 +3,7 @@ export type * from './kernels.js';
 export type { CompactFormat, CompactWeight } from './compact-weight.js';
 export { compressWeight } from './compress-weight.js';
 export { expandWeight } from './expand-weight.js';
+export { countFlops, type OperationCount, type WorkKind } from './count-flops.js';
 export { createOnnxKernels } from './onnx-kernels.js';
 export {
   loadOnnxRuntime,

@@ -337,6 +337,28 @@ describe('the lower bound', () => {
     );
   });
 
+  test('counts no exchange for devices of which each may handle another task alone', () => {
+    const frozen = task([layer({ weightFlops: 0, inputFlops: 0, gradientBytes: 0, outputBytes: 1 })], 2);
+    const trained = task([layer({ inputFlops: 0, weightFlops: 1, gradientBytes: 1, outputBytes: 1 })], 1);
+    const on = cluster([device('d0'), device('d1', { flopsPerSecond: 3 }), device('d2')], {
+      bytesPerSecond: 0.5,
+      medium: 'air',
+    });
+    const asked = segment(openCostModel([frozen, { ...trained, name: 'u' }], on));
+    const stages = [
+      {
+        start: 0,
+        end: 1,
+        members: [
+          { device: 'd1', share: 0.5 },
+          { device: 'd0', share: 0.5 },
+        ],
+      },
+    ];
+    const { value } = assessPlacement(asked, { tasks: ['t', 'u'], microbatches: 1, stages })!;
+    expect(lowerBound(asked).value).toBeLessThanOrEqual(value);
+  });
+
   test('is the work over all speeds for one layer that devices share, and names what binds', () => {
     const one = segment(openCostModel([task([layer({ inputFlops: 0, weightFlops: 2 })], 4)], cluster(2)));
     expect(lowerBound(one)).toEqual({ stepSeconds: 6, binding: 'work', value: 6 });

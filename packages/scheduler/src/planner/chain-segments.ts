@@ -150,12 +150,17 @@ function cheapestPath(links: readonly Link[], objective: Objective): number[] {
 /** The one placement that every segment can use and that costs least over all; the best of each where there is none. */
 function samePath(links: readonly Link[]): number[] {
   const totals = new Map<string, { value: number; count: number }>();
-  for (const { choices } of links)
+  for (const { choices } of links) {
+    const seen = new Set<string>();
     for (const [one] of choices) {
       const key = keyOf(one!.placement);
+      // The same groups and cuts may be there with other shares; the best comes first.
+      if (seen.has(key)) continue;
+      seen.add(key);
       const entry = totals.get(key) ?? { value: 0, count: 0 };
       totals.set(key, { value: entry.value + one!.value, count: entry.count + 1 });
     }
+  }
   const shared = [...totals]
     .filter(([, { count }]) => count === links.length)
     .sort(([, a], [, b]) => a.value - b.value)[0]?.[0];

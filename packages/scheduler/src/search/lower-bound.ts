@@ -127,14 +127,15 @@ function leastExchangeSeconds({ costs, tasks }: SegmentProblem): number {
         0,
       ),
     );
-  // A group exchanges the gradients of its stage, at least those of one layer, twice over; a frozen stage's group none.
+  // A group exchanges the gradients of its stage, at least those of one layer, twice over; a frozen stage's group none. Of several tasks
+  // a device may handle one alone; that all devices have tasks in common is certain only where every task has a sample for each.
+  const shared = all.length === 1 || Math.min(...all.map(({ samples }) => samples)) >= costs.devices.length;
   for (let layer = 0; layer < costs.layerCount; layer++)
     least = Math.min(
       least,
-      all.reduce(
-        (sum, { sums }) => sum + 2 * (sums.gradientBytes[layer + 1]! - sums.gradientBytes[layer]!),
-        0,
-      ),
+      shared
+        ? 2 * Math.min(...all.map(({ sums }) => sums.gradientBytes[layer + 1]! - sums.gradientBytes[layer]!))
+        : 0,
     );
   return least / rate;
 }
