@@ -8,6 +8,7 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { baselineCommand, type BaselineJob, runBaselines } from './commands/baseline-process.js';
 import { type CommandContext, Stopped } from './commands/command-context.js';
 import { runDemo } from './commands/demo.js';
+import { type PlanCommandOptions, runPlan } from './commands/plan.js';
 import { type GraphFormat, graphFormats, showGraph } from './commands/show-graph.js';
 import { runTrain } from './commands/train.js';
 import { createProgress } from './terminal/progress.js';
@@ -68,6 +69,38 @@ command
   .option('--resume', 'go on where an earlier run into the same directory stopped', false)
   .action((taskFile: string, options: Omit<Parameters<typeof runTrain>[0], 'taskFile'>) =>
     runTrain({ taskFile, ...options }, context),
+  );
+
+command
+  .command('plan <tasks.yaml>')
+  .description(
+    'plan the training of a task file on unequal devices: what runs where, how long, and why (simulated)',
+  )
+  .requiredOption(
+    '--model <directory|name>',
+    'a model directory, or smollm2-135m, qwen2.5-0.5b, llama-3.2-1b',
+  )
+  .requiredOption('--cluster <file>', 'devices and links as JSON')
+  .option('--rank <n>', 'ranks per layer, shared by all tasks', naturalNumber, 32)
+  .option('--samples <n>', 'samples of one optimizer step', naturalNumber, 16)
+  .option('--tokens <n>', 'tokens of a sample', naturalNumber, 128)
+  .option('--answered <n>', 'tokens of a sample that the loss scores', naturalNumber, 16)
+  .option('--steps <n>', 'optimizer steps per task', naturalNumber, 250)
+  .option('--epochs <n>', 'how often each sample is seen', naturalNumber, 1)
+  .addOption(
+    new Option('--base <format>', 'what the frozen weights are kept as')
+      .choices(['f32', 'f16', 'int8', 'q4_0', 'q4_1'])
+      .default('f32'),
+  )
+  .option('--frozen-prefix', 'deeper tasks train upper layers only, the rest is frozen', false)
+  .addOption(new Option('--objective <what>', 'what to minimise').choices(['time', 'energy']).default('time'))
+  .option('--joules <n>', 'most energy of all devices together', positiveNumber)
+  .option('--what-if <changes>', 'plan again after changes, as in "drop orin-2, wifi=50Mbit"')
+  .option('--json <file>', 'write workloads, cluster and plan')
+  .option('--svg <file>', 'write the Gantt chart of the longest segment')
+  .option('--trace <file>', 'write it as Trace Event JSON, for Perfetto')
+  .action((taskFile: string, options: Omit<PlanCommandOptions, 'taskFile'>) =>
+    runPlan({ taskFile, ...options }, context),
   );
 
 command

@@ -36,3 +36,6 @@ export {
   type TrainSettings,
 } from './run/train-context.js';
 export { writeRun, type RunFiles } from './run/write-run.js';
+export { graphWorkloads, planRun, type PlannedRun, type PlanSettings } from './plan/plan-run.js';
+export { applyWhatIf } from './plan/what-if.js';
+export { publishedSpec, publishedSpecNames } from './seam/published-specs.js';

@@ -7,6 +7,8 @@
 export function isUserError(error: unknown): error is Error {
   return (
     error instanceof Error &&
-    /^(task-graph|lora|kernels|model|trainer|benchmarks|contextlora)\/\w+: /.test(error.message)
+    /^(task-graph|lora|kernels|model|trainer|benchmarks|scheduler|jetson|contextlora)\/\w+: /.test(
+      error.message,
+    )
   );
 }

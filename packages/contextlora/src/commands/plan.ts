@@ -1,0 +1,93 @@
+/** `contextlora plan`: on which device what runs, how long it takes, and why. Everything it prints is simulated. */
+import { stat } from 'node:fs/promises';
+
+import { writeWhole } from '@contextlora/lora';
+import { type ModelSpec, readModelSpec } from '@contextlora/model';
+import type { Cluster, Objective } from '@contextlora/scheduler';
+
+import { applyWhatIf } from '../plan/what-if.js';
+import {
+  graphWorkloads,
+  type PlannedRun,
+  planRun,
+  type PlanSettings,
+  planSvg,
+  planTrace,
+  tellPlannedRun,
+} from '../plan/plan-run.js';
+import { readCluster } from '../plan/read-cluster.js';
+import { readTaskFile } from '../run/read-task-data.js';
+import { publishedSpec, publishedSpecNames } from '../seam/published-specs.js';
+import { clockTime } from '../terminal/progress.js';
+import type { CommandContext } from './command-context.js';
+
+export interface PlanCommandOptions extends PlanSettings {
+  readonly taskFile: string;
+  readonly model: string;
+  readonly cluster: string;
+  readonly objective: Objective;
+  readonly joules?: number;
+  readonly whatIf?: string;
+  readonly json?: string;
+  readonly svg?: string;
+  readonly trace?: string;
+}
+
+export async function runPlan(options: PlanCommandOptions, { progress }: CommandContext): Promise<void> {
+  const { taskFile, model, objective, joules, whatIf } = options;
+  const { graph } = await readTaskFile(taskFile);
+  const spec = await specOf(model);
+  const cluster = await readCluster(options.cluster);
+  const workloads = graphWorkloads(spec, graph, options);
+  const ask = { objective, joulesLimit: joules };
+  const planned = planRun(workloads, cluster, ask);
+  progress.print(
+    `Plan (simulated) for ${graph.order} tasks with ${model} on ${cluster.devices.length} devices: ` +
+      `about ${clockTime(planned.plan.totalSeconds)} of training`,
+  );
+  for (const line of tellPlannedRun(planned, cluster)) progress.print(line);
+  let other: { cluster: Cluster; planned: PlannedRun } | undefined;
+  if (whatIf !== undefined) {
+    const changed = applyWhatIf(cluster, whatIf);
+    other = { cluster: changed, planned: planRun(workloads, changed, ask) };
+    const ratio = other.planned.plan.totalSeconds / planned.plan.totalSeconds;
+    progress.print();
+    progress.print(
+      `What if ${whatIf}? About ${clockTime(other.planned.plan.totalSeconds)}, ${ratio.toFixed(2)} times as long:`,
+    );
+    for (const line of tellPlannedRun(other.planned, changed)) progress.print(line);
+  }
+  const files: [string | undefined, () => string][] = [
+    [
+      options.json,
+      () =>
+        `${JSON.stringify(
+          {
+            simulated: true,
+            workloads,
+            cluster,
+            plan: planned.plan,
+            ...(other
+              ? { whatIf: { changes: whatIf, cluster: other.cluster, plan: other.planned.plan } }
+              : {}),
+          },
+          null,
+          2,
+        )}\n`,
+    ],
+    [options.svg, () => planSvg(planned)],
+    [options.trace, () => JSON.stringify(planTrace(planned))],
+  ];
+  for (const [path, make] of files) if (path !== undefined) await writeWhole(path, make());
+}
+
+/** A directory's config, or published dimensions. */
+async function specOf(model: string): Promise<ModelSpec> {
+  if (await stat(model).catch(() => undefined)) return readModelSpec(model);
+  const spec = publishedSpec(model);
+  if (!spec)
+    throw new Error(
+      `contextlora/plan: there is no model directory ${model}, and no published dimensions of that name are known; known are ${publishedSpecNames.join(', ')}`,
+    );
+  return spec;
+}

@@ -1,0 +1,151 @@
+import { spawn } from 'node:child_process';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import type { Cluster } from '@contextlora/scheduler';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { applyWhatIf, publishedSpec, publishedSpecNames, scheduler } from 'contextlora';
+
+const program = fileURLToPath(new URL('../src/cli.ts', import.meta.url));
+const scenario = join(
+  dirname(createRequire(import.meta.url).resolve('@contextlora/benchmarks/package.json')),
+  'scenarios/iov/tasks.yaml',
+);
+const cluster: Cluster = {
+  devices: [
+    { id: 'nano', flopsPerSecond: 1.4e11, memoryBytes: 2e9, watts: 10, idleWatts: 3 },
+    { id: 'orin', flopsPerSecond: { forward: 3e12, input: 3e12, weight: 2e12 }, memoryBytes: 4e9, watts: 15 },
+  ],
+  links: [
+    { from: '*', to: '*', bytesPerSecond: 12.5e6, latencySeconds: 0.003, medium: 'wifi' },
+    { from: 'nano', to: 'orin', bytesPerSecond: 1e8, latencySeconds: 0.001 },
+  ],
+};
+
+let directory = '';
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'contextlora-plan-'));
+  await writeFile(join(directory, 'cluster.json'), JSON.stringify(cluster));
+});
+afterAll(() => rm(directory, { recursive: true, force: true }));
+
+function run(...args: readonly string[]): Promise<{ code: number | null; out: string; err: string }> {
+  const child = spawn(process.execPath, [
+    '--conditions',
+    '@contextlora/source',
+    '--import',
+    'tsx',
+    program,
+    ...args,
+  ]);
+  let [out, err] = ['', ''];
+  child.stdout.on('data', (text: Buffer) => (out += text.toString()));
+  child.stderr.on('data', (text: Buffer) => (err += text.toString()));
+  return new Promise((resolve) =>
+    child.on('close', (code) => {
+      resolve({ code, out, err });
+    }),
+  );
+}
+const planArgs = (...more: readonly string[]) => [
+  'plan',
+  scenario,
+  '--model',
+  'smollm2-135m',
+  '--cluster',
+  join(directory, 'cluster.json'),
+  '--frozen-prefix',
+  ...more,
+];
+
+describe('contextlora plan', () => {
+  test('says how long, where and why, asks what if, and writes plan, chart and trace', async () => {
+    const [json, svg, trace] = ['plan.json', 'plan.svg', 'trace.json'].map((name) => join(directory, name));
+    const { code, out, err } = await run(
+      ...planArgs('--what-if', 'drop nano', '--json', json!, '--svg', svg!, '--trace', trace!),
+    );
+    expect({ code, err }).toEqual({ code: 0, err: '' });
+    expect(out).toContain('Plan (simulated) for 4 tasks with smollm2-135m on 2 devices');
+    expect(out).toMatch(/What if drop nano\? About [\d:]+, [\d.]+ times as long/);
+    const written = JSON.parse(await readFile(json!, 'utf8')) as {
+      workloads: Parameters<typeof scheduler.plan>[0];
+      plan: scheduler.Plan;
+      whatIf: { plan: scheduler.Plan };
+    };
+    // What is written plans the same again, and fewer devices are never faster.
+    expect(scheduler.plan(written.workloads, cluster).totalSeconds).toBe(written.plan.totalSeconds);
+    expect(written.whatIf.plan.totalSeconds).toBeGreaterThanOrEqual(written.plan.totalSeconds);
+    expect(await readFile(svg!, 'utf8')).toMatch(/^<svg[^]*<\/svg>\s*$/);
+    expect(JSON.parse(await readFile(trace!, 'utf8'))).toHaveProperty('traceEvents');
+  }, 60_000);
+
+  test.each([
+    ['an unknown model', ['--model', 'gpt-9'], /no model directory gpt-9.*known are smollm2-135m/],
+    ['no cluster file', ['--cluster', 'nowhere.json'], /there is no file nowhere\.json/],
+    [
+      'a change to nothing',
+      ['--what-if', 'drop tx2, lan=5Mbit'],
+      /no device "tx2"; there are nano, orin[^]*no medium "lan"/,
+    ],
+    ['too few joules', ['--joules', '1'], /options\.joulesLimit: is 1 J, but the most frugal plan/],
+  ])(
+    'ends with one clear message on %s',
+    async (_, more, message) => {
+      const { code, err } = await run(...planArgs(...more));
+      expect(code).toBe(2);
+      expect(err).toMatch(message);
+      expect(err).not.toContain('    at ');
+    },
+    60_000,
+  );
+});
+
+describe('a what-if', () => {
+  test('drops devices with their links, and changes rates, memory and speed', () => {
+    const changed = applyWhatIf(cluster, 'drop nano, wifi=50Mbit, orin.memory=2GiB, orin.speed=0.5');
+    expect(changed).toEqual({
+      devices: [
+        {
+          ...cluster.devices[1],
+          memoryBytes: 2 ** 31,
+          flopsPerSecond: { forward: 1.5e12, input: 1.5e12, weight: 1e12 },
+        },
+      ],
+      links: [{ ...cluster.links[0], bytesPerSecond: 6.25e6 }],
+    });
+    expect(applyWhatIf(cluster, 'links=8kbit').links.map(({ bytesPerSecond }) => bytesPerSecond)).toEqual([
+      1000, 1000,
+    ]);
+  });
+
+  test.each([
+    '',
+    'drop',
+    'wifi=0Mbit',
+    'nano.speed=0',
+    'nano.memory=2',
+    'faster please',
+    'drop nano, drop orin',
+  ])('refuses "%s"', (changes) => {
+    expect(() => applyWhatIf(cluster, changes)).toThrow(/^contextlora\/whatIf: /);
+  });
+});
+
+test('published dimensions give the published numbers of parameters', () => {
+  const parametersOf = (name: string): number => {
+    const { text } = publishedSpec(name)!;
+    const { hiddenSize: h, mlpSize: m, heads, kvHeads, headDim, layerCount, vocabularySize } = text;
+    const biases = text.attentionBias ? (heads + 2 * kvHeads) * headDim : 0;
+    const layer = 2 * h * heads * headDim + 2 * h * kvHeads * headDim + 3 * h * m + 2 * h + biases;
+    return vocabularySize * h + layerCount * layer + h;
+  };
+  // As the model cards say: 135 M, 0.49 B, 1.24 B.
+  expect(Object.fromEntries(publishedSpecNames.map((name) => [name, parametersOf(name)]))).toEqual({
+    'smollm2-135m': 134_515_008,
+    'qwen2.5-0.5b': 494_032_768,
+    'llama-3.2-1b': 1_235_814_400,
+  });
+});
