@@ -1,6 +1,7 @@
 /** Some rows of a compact weight as float32 on the heap. */
 import { blockShapes, type CompactWeight } from './compact-weight.js';
 import type { FusedContext } from './fused-context.js';
+import type { ResidentWeight } from './resident-weight.js';
 
 /** Expands rows `[first, end)` to float32 at an address of the heap; `room` is a function that gives scratch for the compact bytes. */
 export function expandRows(
@@ -54,4 +55,15 @@ export function expandRows(
     default:
       weight satisfies never;
   }
+}
+
+/** The same for a weight that lies on the heap. */
+export function expandResident(
+  { layout, address, rowBytes }: ResidentWeight,
+  { inFeatures, first, end }: { inFeatures: number; first: number; end: number },
+  { module, target }: Pick<FusedContext, 'module'> & { target: number },
+): void {
+  const from = address + first * rowBytes;
+  if (layout === 'f16') module.expandHalf(from, target, (end - first) * inFeatures);
+  else module[layout === 'bits4' ? 'expand4' : 'expand8'](from, target, end - first, inFeatures / 32);
 }
