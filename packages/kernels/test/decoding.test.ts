@@ -152,11 +152,11 @@ describe.each(['reference', 'wasm', 'onnx'] as const)('the %s ground', (ground) 
           tf.slice(y, [row, 0], [1, 4]),
           matrix(1, 4, (_, i) => next[i]!),
         );
-      expect(() => cache.reserve(21)).toThrow(
+      expect(() => { cache.reserve(21); }).toThrow(
         'kernels/cache: 21 positions were asked for, and the model has 20; shorten the prompt or generate less',
       );
-      expect(() => cache.select([3])).toThrow('there is no row 3; there are 3');
-      expect(() => cache.truncate([9, 1, 1])).toThrow('row 0 has 6 positions and cannot keep 9');
+      expect(() => { cache.select([3]); }).toThrow('there is no row 3; there are 3');
+      expect(() => { cache.truncate([9, 1, 1]); }).toThrow('row 0 has 6 positions and cannot keep 9');
       cache.dispose();
     });
   });
