@@ -85,8 +85,8 @@ export async function* generate(
   for (;;) {
     const { done, value } = await rows.next();
     if (done) return value[0]!;
-    const { row: _, ...event } = value;
-    yield event;
+    const { id, text, logProbability: of } = value;
+    yield { id, text, ...(of === undefined ? {} : { logProbability: of }) };
   }
 }
 
@@ -238,12 +238,10 @@ function takeToken(row: Row, logits: Float32Array): RowEvent | undefined {
   ids.push(id);
   constraint?.advance(id);
   let text = stream.push(id);
+  const isLast = ids.length >= row.limit;
+  if (isLast) text += stream.end();
   if (stream.stopped !== undefined) row.finish = 'stop';
-  else if (ids.length >= row.limit) {
-    row.finish = 'length';
-    text += stream.end();
-    if (stream.stopped !== undefined) row.finish = 'stop';
-  }
+  else if (isLast) row.finish = 'length';
   return event(text);
 }
 
