@@ -55,6 +55,18 @@ export function expandBlock32(bytes: usize, scale: f32, offset: f32, to: usize):
   storeSixteen(i8x16.shr_u(packed, 4), f32x4.splat(scale), f32x4.splat(offset), to + 64);
 }
 
+/** d · q, q a signed byte */
+export function expandQ80(source: usize, target: usize, blocks: i32): void {
+  for (let block = 0; block < blocks; block++) {
+    const at = source + (<usize>block) * 34;
+    const scale = f32x4.splat(half(at));
+    for (let i: usize = 0; i < 32; i += 4) {
+      const wide = i32x4.extend_low_i16x8_s(i16x8.extend_low_i8x16_s(v128.load32_zero(at + 2 + i)));
+      v128.store(target + ((<usize>block) << 7) + (i << 2), f32x4.mul(f32x4.convert_i32x4_s(wide), scale));
+    }
+  }
+}
+
 /** d · (q − 8) */
 export function expandQ40(source: usize, target: usize, blocks: i32): void {
   for (let block = 0; block < blocks; block++) {

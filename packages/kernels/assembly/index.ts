@@ -2,7 +2,7 @@
 export { add, geglu, gegluBackward, gelu, geluBackward, swiglu, swigluBackward } from './activations';
 export { adamW } from './adam-w';
 export { maskedSoftmax, maskedSoftmaxBackward, rotateHeads } from './attention';
-export { expandHalf, expandInt8, expandQ40, expandQ41, expandQ4K } from './compact';
+export { expandHalf, expandInt8, expandQ40, expandQ41, expandQ4K, expandQ80 } from './compact';
 export { expRow, rowMaximum, scaleRow } from './cross-entropy';
 export { appendHeads, attendCached } from './cached-attention';
 export { addExpanded, outerProducts, projectRows, transpose } from './low-rank';

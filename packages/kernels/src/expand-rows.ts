@@ -41,6 +41,7 @@ export function expandRows(
       module.expandInt8(address, address + behind, target, rows, inFeatures);
       return;
     }
+    case 'q8_0':
     case 'q4_0':
     case 'q4_1':
     case 'q4_K': {
@@ -48,7 +49,12 @@ export function expandRows(
       const perRow = (inFeatures / values) * bytes;
       const part = weight.blocks.subarray(first * perRow, end * perRow);
       const address = copy(part, room(part.byteLength));
-      const expand = { q4_0: module.expandQ40, q4_1: module.expandQ41, q4_K: module.expandQ4K };
+      const expand = {
+        q8_0: module.expandQ80,
+        q4_0: module.expandQ40,
+        q4_1: module.expandQ41,
+        q4_K: module.expandQ4K,
+      };
       expand[weight.format](address, target, (rows * inFeatures) / values);
       return;
     }

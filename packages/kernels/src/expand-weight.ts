@@ -13,6 +13,8 @@ export function expandWeight(weight: CompactWeight, outFeatures: number, inFeatu
         weight.values,
         (q, i) => q * (weight.scales[Math.floor(i / inFeatures)] ?? NaN),
       );
+    case 'q8_0':
+      return expandBytes32(weight.blocks, values);
     case 'q4_0':
       return expandBlocks32(weight.blocks, values, 18);
     case 'q4_1':
@@ -34,6 +36,15 @@ function halfToFloat(half: number): number {
 
 /** The half at a byte offset. */
 export const halfAt = (bytes: Uint8Array, at: number) => halfToFloat(bytes[at]! | (bytes[at + 1]! << 8));
+
+/** d q, q a signed byte. */
+function expandBytes32(blocks: Uint8Array, values: Float32Array): Float32Array {
+  for (let block = 0; block < blocks.length / 34; block++) {
+    const d = halfAt(blocks, block * 34);
+    for (let i = 0; i < 32; i++) values[block * 32 + i] = d * ((blocks[block * 34 + 2 + i]! << 24) >> 24);
+  }
+  return values;
+}
 
 /** q4_0 (18 bytes): d (q − 8); q4_1 (20 bytes): d q + m. */
 function expandBlocks32(blocks: Uint8Array, values: Float32Array, bytes: 18 | 20): Float32Array {

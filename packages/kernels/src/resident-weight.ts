@@ -15,6 +15,15 @@ export interface ResidentWeight {
   readonly rowBytes: number;
 }
 
+const layouts = {
+  f16: 'f16',
+  int8: 'bits8',
+  q8_0: 'bits8',
+  q4_0: 'bits4',
+  q4_1: 'bits4',
+  q4_K: 'bits4',
+} as const satisfies Record<CompactWeight['format'], ResidentWeight['layout']>;
+
 /** Copies a weight to the heap, or says that it cannot lie there: its rows do not divide into 32s, or there is no room. */
 export function makeResident(
   heap: WasmHeap,
@@ -22,7 +31,7 @@ export function makeResident(
   outFeatures: number,
   inFeatures: number,
 ): ResidentWeight | undefined {
-  const layout = weight.format === 'f16' ? 'f16' : weight.format === 'int8' ? 'bits8' : 'bits4';
+  const layout = layouts[weight.format];
   if (layout !== 'f16' && inFeatures % 32 !== 0) return undefined;
   const blocks = inFeatures / 32;
   const rowBytes = { f16: inFeatures * 2, bits4: blocks * 24, bits8: blocks * 36 }[layout];
@@ -44,6 +53,13 @@ export function makeResident(
         floats.fill(weight.scales[row]!, at / 4, at / 4 + blocks);
         const values = weight.values.subarray(row * inFeatures, (row + 1) * inFeatures);
         bytes.set(new Uint8Array(values.buffer, values.byteOffset, inFeatures), at + blocks * 4);
+      }
+      break;
+    case 'q8_0':
+      for (let i = 0; i < outFeatures * blocks; i++) {
+        const [row, block] = [Math.floor(i / blocks), i % blocks];
+        floats[(row * rowBytes) / 4 + block] = halfAt(weight.blocks, i * 34);
+        bytes.set(weight.blocks.subarray(i * 34 + 2, (i + 1) * 34), row * rowBytes + blocks * 4 + block * 32);
       }
       break;
     case 'q4_0':

@@ -24,6 +24,7 @@ export interface WasmModule extends Readonly<
     | 'expandQ40'
     | 'expandQ41'
     | 'expandQ4K'
+    | 'expandQ80'
     | 'geglu'
     | 'gegluBackward'
     | 'gelu'

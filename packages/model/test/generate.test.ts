@@ -301,6 +301,9 @@ describe('a stream of text', () => {
     beginId: undefined,
     endId: undefined,
     padId: 0,
+    addsBegin: false,
+    specialTokens: {},
+    chatTemplate: undefined,
   };
 
   test('gives whole characters as soon as they are certain, and all of the text in the end', () => {
