@@ -69,3 +69,5 @@ export {
 export { drawToken, likeliest, logProbability, processLogits, type SamplingOptions } from './sampling.js';
 export { openTextStream, type TextStream } from './text-stream.js';
 export { scoreLabels, type LabelScore, type ScoreLabelsOptions } from './score-labels.js';
+export { jsonConstraint } from './json-constraint.js';
+export type { JsonBounds } from './json-schema.js';

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { Tokenizer } from '@huggingface/tokenizers';
 
 import { ModelError } from './model-error.js';
+import { tokenBytesOf } from './token-bytes.js';
 
 /** What is used of the library; its own types do not resolve under NodeNext. */
 interface LibraryTokenizer {
@@ -32,6 +33,8 @@ export interface TextTokenizer {
   readonly specialTokens: Readonly<Record<string, string>>;
   /** The model's Jinja template for chats, if it has one. */
   readonly chatTemplate: string | undefined;
+  /** By id the bytes that a token adds to a text; undefined for special tokens. Made when it is called. */
+  tokenBytes(): readonly (Uint8Array | undefined)[];
 }
 
 /** A tokenizer as the Hugging Face layout has it: what stands in tokenizer.json and tokenizer_config.json. */
@@ -96,6 +99,7 @@ export function openTokenizer({ json, config }: TokenizerFiles, where: string): 
         tokenizer.encode('a', { add_special_tokens: true }).ids[0] === beginId),
     specialTokens,
     chatTemplate: chatTemplateOf(config['chat_template']),
+    tokenBytes: () => tokenBytesOf(json),
   };
 }
 
