@@ -60,7 +60,7 @@ export function schemaProblems(schema: unknown, path = '#'): string[] {
   const unknown = types.filter((name) => typeof name !== 'string' || !Object.hasOwn(keywords, name));
   if (unknown.length > 0 || types.length === 0)
     return [
-      `${path}/type: must be one of ${Object.keys(keywords).join(', ')}, or a list of them, got ${JSON.stringify(type) ?? 'none'}`,
+      `${path}/type: must be one of ${Object.keys(keywords).join(', ')}, or a list of them, got ${type === undefined ? 'none' : JSON.stringify(type)}`,
     ];
   return [
     ...others(types.flatMap((name) => keywords[name as string] ?? [])),

@@ -34,7 +34,7 @@ function meets(value: unknown, schema: Schema): boolean {
           value.every((item) => meets(item, schema['items'] as Schema))
         );
       case 'string':
-        return typeof value === 'string' && within([...value].length, 'minLength', 'maxLength');
+        return typeof value === 'string' && within(Array.from(value).length, 'minLength', 'maxLength');
       case 'integer':
         return Number.isInteger(value);
       case 'null':
