@@ -11,7 +11,11 @@ import {
 } from '@contextlora/model';
 
 /** Builds the model; its tokenizer reads text of numbers parted by spaces as those token ids. */
-export function randomModel(text: TextSpec, kernels: Kernels, format: BaseFormat): LoadedModel {
+export function randomModel(
+  text: TextSpec,
+  kernels: Kernels,
+  format: Exclude<BaseFormat, 'stored'>,
+): LoadedModel {
   const { hiddenSize, vocabularySize, layerCount, headDim, ropeTheta, maximumPositions } = text;
   const spec = { architecture: text.attentionBias ? 'qwen2' : 'llama', text };
   let state = 1;
@@ -53,6 +57,10 @@ export function randomModel(text: TextSpec, kernels: Kernels, format: BaseFormat
       beginId: 0,
       endId: 1,
       padId: 1,
+      addsBegin: false,
+      specialTokens: {},
+      chatTemplate: undefined,
+      tokenBytes: () => [],
     },
     embedding,
     layers,

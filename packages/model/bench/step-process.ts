@@ -16,7 +16,7 @@ export interface StepSettings {
   readonly threads: number;
   readonly rank: number;
   readonly ground: Kernels['ground'];
-  readonly base: BaseFormat;
+  readonly base: Exclude<BaseFormat, 'stored'>;
 }
 
 const say = (message: object) => {

@@ -23,13 +23,24 @@ export {
   type SegmentsByLayer,
   type TokenBatch,
 } from './language-pass.js';
-export { loadModel, readModelSpec, rotaryTable, type BaseFormat, type LoadedModel } from './load-model.js';
+export {
+  loadLayers,
+  loadModel,
+  type BaseFormat,
+  type LoadedLayers,
+  type LoadedModel,
+  type LoadModelOptions,
+} from './load-model.js';
 export {
   createLocalModel,
   type LocalModel,
   type LocalModelOptions,
   type OptimizerOptions,
 } from './local-model.js';
+export { openCheckpoint, readModelSpec, type Checkpoint } from './open-checkpoint.js';
+export { openFileBytes, type ByteSource, type OpenBytes } from './byte-source.js';
+export { rotaryTable } from './rotary-table.js';
+export type { WeightFiles } from './weight-files.js';
 export { ModelError } from './model-error.js';
 export { linearsOf, parseModelSpec, type ModelSpec, type TextSpec, type VisionSpec } from './model-spec.js';
 export {
@@ -38,6 +49,27 @@ export {
   type AnswerPrediction,
   type PredictOptions,
 } from './predict-answers.js';
-export { readTokenizer, type TextTokenizer } from './text-tokenizer.js';
+export { openTokenizer, readTokenizer, type TextTokenizer, type TokenizerFiles } from './text-tokenizer.js';
 export { answerIds, batchOf, promptIds } from './token-rows.js';
 export { pixelShuffle, visionTower, type VisionWeights } from './vision-tower.js';
+export { cachedLogits, openCache, type CachedRow } from './cached-pass.js';
+export {
+  generate,
+  generateBatch,
+  type ConstraintState,
+  type GenerateControl,
+  type GenerateOptions,
+  type GenerateRequest,
+  type GenerationEvent,
+  type GenerationResult,
+  type Prompt,
+  type RowEvent,
+  type TokenConstraint,
+} from './generate.js';
+export { drawToken, likeliest, logProbability, processLogits, type SamplingOptions } from './sampling.js';
+export { openTextStream, type TextStream } from './text-stream.js';
+export { scoreLabels, type LabelScore, type ScoreLabelsOptions } from './score-labels.js';
+export { jsonConstraint } from './json-constraint.js';
+export type { JsonBounds } from './json-schema.js';
+export { renderChat, type ChatMessage, type RenderChatOptions } from './chat-template.js';
+export { adapterSegments } from './adapter-segments.js';

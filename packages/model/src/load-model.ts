@@ -1,7 +1,4 @@
-/** Loads a model directory in the Hugging Face layout: config.json, safetensors, tokenizer. */
-import { readFile, stat } from 'node:fs/promises';
-import { join } from 'node:path';
-
+/** Loads a checkpoint, a directory in the Hugging Face layout or a GGUF file, for given kernels. */
 import {
   compressWeight,
   type CompactFormat,
@@ -10,12 +7,16 @@ import {
   type RotaryTable,
 } from '@contextlora/kernels';
 
+import { type OpenBytes, openFileBytes } from './byte-source.js';
 import { type DecoderLayerWeights, type LayerLinear, layerLinears } from './decoder-layer.js';
-import { ModelError } from './model-error.js';
-import { connectorName, linearsOf, type ModelSpec, parseModelSpec, type VisionSpec } from './model-spec.js';
+import { listProblems, ModelError } from './model-error.js';
+import { connectorName, type ModelSpec, type TextSpec, type VisionSpec } from './model-spec.js';
+import { layerTensors, modelTensors, type TensorShapes } from './model-tensors.js';
+import { openCheckpoint } from './open-checkpoint.js';
+import { rotaryTable } from './rotary-table.js';
 import { readTokenizer, type TextTokenizer } from './text-tokenizer.js';
 import type { VisionLayerWeights, VisionWeights } from './vision-tower.js';
-import { openWeightFiles, type WeightFiles } from './weights-files.js';
+import { sizeOf, type WeightFiles } from './weight-files.js';
 
 export interface LoadedModel {
   readonly spec: ModelSpec;
@@ -35,168 +36,197 @@ export interface LoadedModel {
   dispose(): void;
 }
 
-/** Reads a directory's config. */
-export async function readModelSpec(directory: string): Promise<ModelSpec> {
-  const path = join(directory, 'config.json');
-  if (!(await stat(directory).catch(() => undefined))?.isDirectory())
-    throw new ModelError(
-      'loadModel',
-      `${directory} is not a directory; if it is a model's name, "huggingface-cli download ${directory} --local-dir <directory>" fetches it`,
-    );
-  const text = await readFile(path, 'utf8').catch((cause: unknown) => {
-    throw new ModelError('loadModel', `model directory ${directory} has no config.json`, { cause });
-  });
-  let config: unknown;
-  try {
-    config = JSON.parse(text);
-  } catch (cause) {
-    throw new ModelError('loadModel', `${path} is not JSON`, { cause });
-  }
-  return parseModelSpec((config ?? {}) as Record<string, unknown>, path);
+/** What the decoder layers' frozen weights are kept as; `stored` is as in the file, where kernels can keep that, else float32. */
+export type BaseFormat = 'f32' | 'stored' | Exclude<CompactFormat, 'q4_K'>;
+
+export interface LoadModelOptions {
+  readonly kernels: Kernels;
+  /** Where tokenizer.json lies, if not beside the weights. */
+  readonly tokenizerDirectory?: string;
+  /** `stored` by default for a GGUF file, `f32` for a directory. */
+  readonly base?: BaseFormat;
+  /** How files are read; a test can count what is. */
+  readonly openBytes?: OpenBytes;
 }
 
-/** What the decoder layers' frozen weights are kept as. */
-export type BaseFormat = 'f32' | Exclude<CompactFormat, 'q4_K'>;
-
 /**
- * Loads a model for the given kernels. With a compact `base` the weights of the decoder layers are kept so and expanded where they are
- * used; embedding, head and vision tower stay float32.
+ * Loads a model from a directory in the Hugging Face layout or from a GGUF file. With a compact `base` the weights of the decoder
+ * layers are kept so and expanded where they are used; embedding, head and vision tower are float32.
  *
  * @throws ModelError when a file is missing or damaged, the architecture is not supported, or tensors are missing or misshapen (all
  * listed at once).
  */
 export async function loadModel(
-  directory: string,
+  path: string,
+  { kernels, tokenizerDirectory, base, openBytes = openFileBytes }: LoadModelOptions,
+): Promise<LoadedModel> {
+  const checkpoint = await openCheckpoint(path, { openBytes });
+  const { spec, weights: files } = checkpoint;
+  try {
+    const tokenizer = await (tokenizerDirectory === undefined
+      ? checkpoint.tokenizer()
+      : readTokenizer(tokenizerDirectory));
+    const wanted = modelTensors(spec);
+    requireTensors(files, wanted, path);
+    const { text } = spec;
+    const { prefix } = text;
+    const load = openLoader(files, { kernels, wanted });
+    const layers: DecoderLayerWeights[] = [];
+    const format = base ?? (checkpoint.format === 'gguf' ? 'stored' : 'f32');
+    for (let depth = 0; depth < text.layerCount; depth++) layers.push(await load.layer(text, depth, format));
+    const embedding = await files.read(`${prefix}embed_tokens.weight`);
+    const finalNorm = await files.read(`${prefix}norm.weight`);
+    const head = text.tiedHead ? embedding : await files.read('lm_head.weight');
+    const headName = text.tiedHead ? `${prefix}embed_tokens.weight` : 'lm_head.weight';
+    const headWeight = kernels.prepareLinear(
+      // Every new token reads all of it.
+      format === 'stored' ? await files.readStored(headName) : head,
+      text.vocabularySize,
+      text.hiddenSize,
+    );
+    const connector = spec.vision && (await load.linear(connectorName));
+    const vision = spec.vision && (await loadVision(spec.vision, { read: (name) => files.read(name), load }));
+    return {
+      spec,
+      kernels,
+      tokenizer,
+      embedding,
+      layers,
+      finalNorm,
+      head,
+      headWeight,
+      rotary: rotaryTable(text.ropeTheta, text.headDim, Math.min(text.maximumPositions, 8192)),
+      ...(vision && connector ? { vision, connector } : {}),
+      parameterCount: [...wanted.values()].reduce((sum, shape) => sum + sizeOf(shape), 0),
+      dispose() {
+        disposeLayers(layers);
+        headWeight.dispose();
+        connector?.dispose();
+        for (const weight of vision ? visionLinears(vision) : []) weight.dispose();
+      },
+    };
+  } finally {
+    await files.close();
+  }
+}
+
+export interface LoadedLayers {
+  readonly spec: ModelSpec;
+  /** Of layers `start` to `end`, in order. */
+  readonly layers: readonly DecoderLayerWeights[];
+  dispose(): void;
+}
+
+/** Loads decoder layers `[start, end)` alone, reading no other tensor's bytes: what one stage of a pipeline needs. */
+export async function loadLayers(
+  path: string,
   {
     kernels,
-    tokenizerDirectory = directory,
-    base: format = 'f32',
-  }: { kernels: Kernels; tokenizerDirectory?: string; base?: BaseFormat },
-): Promise<LoadedModel> {
-  const spec = await readModelSpec(directory);
-  const tokenizer = await readTokenizer(tokenizerDirectory);
-  const files = await openWeightFiles(directory);
-  requireTensors(files, spec, directory);
-  const { text } = spec;
-  const { prefix, hiddenSize, vocabularySize } = text;
-  let parameterCount = 0;
-  const read = async (name: string, ...shape: number[]) => {
-    const values = await files.read(name, shape);
-    parameterCount += values.length;
-    return values;
-  };
-  const linear = async (name: string, [out, inp]: readonly [number, number], bias = false) =>
-    kernels.prepareLinear(
-      await read(`${name}.weight`, out, inp),
-      out,
-      inp,
-      bias ? await read(`${name}.bias`, out) : undefined,
-    );
+    start,
+    end,
+    base,
+    openBytes = openFileBytes,
+  }: Omit<LoadModelOptions, 'tokenizerDirectory'> & { readonly start: number; readonly end: number },
+): Promise<LoadedLayers> {
+  const { spec, weights: files, format } = await openCheckpoint(path, { openBytes });
+  try {
+    const { layerCount } = spec.text;
+    if (!Number.isInteger(start) || !Number.isInteger(end) || start < 0 || end > layerCount || start >= end)
+      throw new ModelError(
+        'loadLayers',
+        `layers ${start} to ${end} of ${path} do not exist; it has layers 0 to ${layerCount}`,
+      );
+    const wanted = layerTensors(spec, { start, end });
+    requireTensors(files, wanted, path);
+    const load = openLoader(files, { kernels, wanted });
+    const layers: DecoderLayerWeights[] = [];
+    for (let depth = start; depth < end; depth++)
+      layers.push(await load.layer(spec.text, depth, base ?? (format === 'gguf' ? 'stored' : 'f32')));
+    return {
+      spec,
+      layers,
+      dispose: () => {
+        disposeLayers(layers);
+      },
+    };
+  } finally {
+    await files.close();
+  }
+}
 
-  const shapes = new Map(linearsOf(spec).map((shape) => [shape.name, shape]));
-  const layers: DecoderLayerWeights[] = [];
-  for (let depth = 0; depth < text.layerCount; depth++) {
-    const base = `${prefix}layers.${depth}.`;
-    const linears = {} as Record<LayerLinear, LinearWeight>;
-    for (const name of layerLinears) {
-      const { inFeatures = 0, outFeatures = 0 } = shapes.get(base + name) ?? {};
-      const bias = text.attentionBias && /[qkv]_proj$/.test(name);
-      const values = await read(`${base}${name}.weight`, outFeatures, inFeatures);
-      linears[name] = kernels.prepareLinear(
-        format === 'f32' ? values : compressWeight(values, outFeatures, inFeatures, format),
-        outFeatures,
-        inFeatures,
-        bias ? await read(`${base}${name}.bias`, outFeatures) : undefined,
+const disposeLayers = (layers: readonly DecoderLayerWeights[]) => {
+  for (const { linears } of layers) for (const weight of Object.values(linears)) weight.dispose();
+};
+
+type Loader = ReturnType<typeof openLoader>;
+
+/** Reads weights whose presence and shape have been checked. */
+function openLoader(files: WeightFiles, { kernels, wanted }: { kernels: Kernels; wanted: TensorShapes }) {
+  // What is compressed afterwards is read into one buffer, so that loading needs little beside what it keeps.
+  let scratch = new Float32Array();
+  const readMatrix = async (name: string, [out, inp]: readonly [number, number], format: BaseFormat) => {
+    if (format === 'f32') return files.read(name);
+    if (format === 'stored') return files.readStored(name);
+    if (scratch.length < out * inp) scratch = new Float32Array(out * inp);
+    return compressWeight(await files.read(name, scratch.subarray(0, out * inp)), out, inp, format);
+  };
+  const linear = async (name: string, format: BaseFormat = 'f32') => {
+    const [out = 0, ...inner] = wanted.get(`${name}.weight`) ?? [];
+    const inp = sizeOf(inner);
+    const weight = await readMatrix(`${name}.weight`, [out, inp], format);
+    const bias = wanted.has(`${name}.bias`) ? await files.read(`${name}.bias`) : undefined;
+    try {
+      return kernels.prepareLinear(weight, out, inp, bias);
+    } catch (cause) {
+      throw new ModelError(
+        'loadModel',
+        `${files.fileOf(`${name}.weight`)}: tensor "${name}.weight": ${(cause as Error).message}`,
+        { cause },
       );
     }
-    layers.push({
-      linears,
-      inputNorm: await read(`${base}input_layernorm.weight`, hiddenSize),
-      mlpNorm: await read(`${base}post_attention_layernorm.weight`, hiddenSize),
-    });
-  }
-  const embedding = await read(`${prefix}embed_tokens.weight`, vocabularySize, hiddenSize);
-  const finalNorm = await read(`${prefix}norm.weight`, hiddenSize);
-  const untied = !text.tiedHead && files.has('lm_head.weight');
-  const head = untied ? await read('lm_head.weight', vocabularySize, hiddenSize) : embedding;
-  const headWeight = kernels.prepareLinear(head, vocabularySize, hiddenSize);
-  const wide = spec.vision ? spec.vision.hiddenSize * spec.vision.scaleFactor ** 2 : 0;
-  const connector = spec.vision && (await linear(connectorName, [hiddenSize, wide]));
-  const vision = spec.vision && (await loadVision(spec.vision, { read, linear, kernels }));
+  };
   return {
-    spec,
-    kernels,
-    tokenizer,
-    embedding,
-    layers,
-    finalNorm,
-    head,
-    headWeight,
-    rotary: rotaryTable(text.ropeTheta, text.headDim, Math.min(text.maximumPositions, 8192)),
-    ...(vision && connector ? { vision, connector } : {}),
-    parameterCount,
-    dispose() {
-      for (const { linears } of layers) for (const weight of Object.values(linears)) weight.dispose();
-      headWeight.dispose();
-      connector?.dispose();
-      for (const weight of vision ? visionLinears(vision) : []) weight.dispose();
+    linear,
+    async layer({ prefix }: TextSpec, depth: number, format: BaseFormat): Promise<DecoderLayerWeights> {
+      const at = `${prefix}layers.${depth}.`;
+      const linears = {} as Record<LayerLinear, LinearWeight>;
+      for (const name of layerLinears) linears[name] = await linear(at + name, format);
+      return {
+        linears,
+        inputNorm: await files.read(`${at}input_layernorm.weight`),
+        mlpNorm: await files.read(`${at}post_attention_layernorm.weight`),
+      };
     },
   };
 }
 
-/** cos and sin of t / theta^(2i/d) for every position t and pair i. */
-export function rotaryTable(theta: number, headDim: number, time: number): RotaryTable {
-  const halfDim = headDim / 2;
-  // The reference computes frequencies in float32; float64 here would differ in the last digits at high positions.
-  const frequency = Float32Array.from(
-    { length: halfDim },
-    (_, i) => 1 / Math.fround(theta ** ((2 * i) / headDim)),
-  );
-  const angle = (i: number) => Math.fround(Math.floor(i / halfDim) * (frequency[i % halfDim] ?? 0));
-  const length = time * halfDim;
-  return {
-    time,
-    halfDim,
-    cos: Float32Array.from({ length }, (_, i) => Math.cos(angle(i))),
-    sin: Float32Array.from({ length }, (_, i) => Math.sin(angle(i))),
-  };
-}
-
-type Read = (name: string, ...shape: number[]) => Promise<Float32Array>;
-type ReadLinear = (name: string, shape: readonly [number, number], bias?: boolean) => Promise<LinearWeight>;
-
 async function loadVision(
-  spec: VisionSpec,
-  { read, linear, kernels }: { read: Read; linear: ReadLinear; kernels: Kernels },
+  { layerCount }: VisionSpec,
+  { read, load }: { read: (name: string) => Promise<Float32Array>; load: Loader },
 ): Promise<VisionWeights> {
-  const { hiddenSize: d, mlpSize: m, patchSizePixels: p } = spec;
   const base = 'model.vision_model.';
   const norm = async (name: string) => ({
-    gain: await read(`${base}${name}.weight`, d),
-    bias: await read(`${base}${name}.bias`, d),
+    gain: await read(`${base}${name}.weight`),
+    bias: await read(`${base}${name}.bias`),
   });
   const layers: VisionLayerWeights[] = [];
-  for (let depth = 0; depth < spec.layerCount; depth++) {
+  for (let depth = 0; depth < layerCount; depth++) {
     const at = `encoder.layers.${depth}.`;
-    const square = (name: string) => linear(`${base}${at}self_attn.${name}`, [d, d], true);
+    const linear = (name: string) => load.linear(`${base}${at}${name}`);
     layers.push({
-      q: await square('q_proj'),
-      k: await square('k_proj'),
-      v: await square('v_proj'),
-      out: await square('out_proj'),
-      up: await linear(`${base}${at}mlp.fc1`, [m, d], true),
-      down: await linear(`${base}${at}mlp.fc2`, [d, m], true),
+      q: await linear('self_attn.q_proj'),
+      k: await linear('self_attn.k_proj'),
+      v: await linear('self_attn.v_proj'),
+      out: await linear('self_attn.out_proj'),
+      up: await linear('mlp.fc1'),
+      down: await linear('mlp.fc2'),
       norm1: await norm(`${at}layer_norm1`),
       norm2: await norm(`${at}layer_norm2`),
     });
   }
-  const side = spec.imageSizePixels / p;
-  const kernel = await read(`${base}embeddings.patch_embedding.weight`, d, 3, p, p);
-  const bias = await read(`${base}embeddings.patch_embedding.bias`, d);
-  const positions = await read(`${base}embeddings.position_embedding.weight`, side * side, d);
   return {
-    patches: kernels.prepareLinear(kernel, d, 3 * p * p, bias),
-    positions,
+    patches: await load.linear(`${base}embeddings.patch_embedding`),
+    positions: await read(`${base}embeddings.position_embedding.weight`),
     layers,
     postNorm: await norm('post_layernorm'),
   };
@@ -207,27 +237,17 @@ const visionLinears = ({ patches, layers }: VisionWeights): LinearWeight[] => [
   ...layers.flatMap(({ q, k, v, out, up, down }) => [q, k, v, out, up, down]),
 ];
 
-/** Every tensor the spec asks for, checked before any is read. */
-function requireTensors(files: WeightFiles, spec: ModelSpec, directory: string): void {
-  const { text } = spec;
-  const wanted = new Map<string, readonly number[]>([
-    [`${text.prefix}embed_tokens.weight`, [text.vocabularySize, text.hiddenSize]],
-    [`${text.prefix}norm.weight`, [text.hiddenSize]],
-    ...linearsOf(spec).map(
-      ({ name, outFeatures, inFeatures }) => [`${name}.weight`, [outFeatures, inFeatures]] as const,
-    ),
-  ]);
+/** What the config asks for, checked before any of it is read. */
+function requireTensors(files: WeightFiles, wanted: TensorShapes, path: string): void {
   const problems = [...wanted].flatMap(([name, shape]) => {
     const found = files.shapeOf(name);
     if (!found) return [`"${name}" [${shape.join(', ')}] is missing`];
     if (found.join() === shape.join()) return [];
     return [`"${name}" is [${found.join(', ')}], the config asks for [${shape.join(', ')}]`];
   });
-  if (problems.length === 0) return;
-  const shown = problems.slice(0, 20).map((problem) => `  ${problem}`);
-  const rest = problems.length > 20 ? [`  … and ${problems.length - 20} more`] : [];
-  throw new ModelError(
-    'loadModel',
-    [`the tensors of ${directory} are not those of its config.json:`, ...shown, ...rest].join('\n'),
-  );
+  if (problems.length > 0)
+    throw new ModelError(
+      'loadModel',
+      listProblems(`the tensors of ${path} are not those that its config asks for:`, problems),
+    );
 }

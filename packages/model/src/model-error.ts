@@ -5,3 +5,10 @@ export class ModelError extends Error {
     super(`model/${where}: ${what}`, options);
   }
 }
+
+/** A heading and its problems, a line each, the first twenty. */
+export function listProblems(heading: string, problems: readonly string[]): string {
+  const shown = problems.slice(0, 20).map((problem) => `  ${problem}`);
+  const rest = problems.length > 20 ? [`  … and ${problems.length - 20} more`] : [];
+  return [heading, ...shown, ...rest].join('\n');
+}

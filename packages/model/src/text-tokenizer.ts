@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { Tokenizer } from '@huggingface/tokenizers';
 
 import { ModelError } from './model-error.js';
+import { tokenBytesOf } from './token-bytes.js';
 
 /** What is used of the library; its own types do not resolve under NodeNext. */
 interface LibraryTokenizer {
@@ -26,28 +27,58 @@ export interface TextTokenizer {
   readonly beginId: number | undefined;
   readonly endId: number | undefined;
   readonly padId: number;
+  /** Whether the model's own tokenizer puts the begin token before a plain text. */
+  readonly addsBegin: boolean;
+  /** The text of the special tokens that the vocabulary has, as chat templates name them: `bos_token` and the like. */
+  readonly specialTokens: Readonly<Record<string, string>>;
+  /** The model's Jinja template for chats, if it has one. */
+  readonly chatTemplate: string | undefined;
+  /** By id the bytes that a token adds to a text; undefined for special tokens. Made when it is called. */
+  tokenBytes(): readonly (Uint8Array | undefined)[];
 }
 
-/** Reads tokenizer.json and tokenizer_config.json. */
+/** A tokenizer as the Hugging Face layout has it: what stands in tokenizer.json and tokenizer_config.json. */
+export interface TokenizerFiles {
+  readonly json: object;
+  readonly config: Readonly<Record<string, unknown>>;
+}
+
+/** Reads tokenizer.json, tokenizer_config.json and, where it is there, chat_template.jinja. */
 export async function readTokenizer(directory: string): Promise<TextTokenizer> {
   const json = await readJson(join(directory, 'tokenizer.json'), directory);
   const config = await readJson(join(directory, 'tokenizer_config.json'), directory);
+  const template = await readFile(join(directory, 'chat_template.jinja'), 'utf8').catch(() => undefined);
+  return openTokenizer(
+    { json, config: template === undefined ? config : { ...config, chat_template: template } },
+    join(directory, 'tokenizer.json'),
+  );
+}
+
+/** Makes a tokenizer; `where` names its file in messages. */
+export function openTokenizer({ json, config }: TokenizerFiles, where: string): TextTokenizer {
   let tokenizer: LibraryTokenizer;
   try {
     tokenizer = new LibraryTokenizer(json, config);
   } catch (cause) {
     throw new ModelError(
       'readTokenizer',
-      `${join(directory, 'tokenizer.json')} is not a tokenizer that can be read (${(cause as Error).message})`,
+      `${where} is not a tokenizer that can be read (${(cause as Error).message})`,
       { cause },
     );
   }
   const idOf = (token: string) => tokenizer.token_to_id(token);
+  const specialTokens = Object.fromEntries(
+    ['bos_token', 'eos_token', 'unk_token', 'pad_token'].flatMap((key) => {
+      const value = config[key] as string | { content?: string } | null | undefined;
+      const content = typeof value === 'string' ? value : value?.content;
+      return typeof content === 'string' && idOf(content) !== undefined ? [[key, content] as const] : [];
+    }),
+  );
   const special = (key: string) => {
-    const value = config[key] as string | { content?: string } | null | undefined;
-    const content = typeof value === 'string' ? value : value?.content;
+    const content = specialTokens[key];
     return content === undefined ? undefined : idOf(content);
   };
+  const beginId = special('bos_token');
   return {
     encode: (text) => [...tokenizer.encode(text, { add_special_tokens: false }).ids],
     // The library throws on an empty list and cleans up spaces unless told not to.
@@ -59,10 +90,26 @@ export async function readTokenizer(directory: string): Promise<TextTokenizer> {
             clean_up_tokenization_spaces: false,
           }),
     idOf,
-    beginId: special('bos_token'),
+    beginId,
     endId: special('eos_token'),
     padId: special('pad_token') ?? special('eos_token') ?? 0,
+    addsBegin:
+      beginId !== undefined &&
+      (config['add_bos_token'] === true ||
+        tokenizer.encode('a', { add_special_tokens: true }).ids[0] === beginId),
+    specialTokens,
+    chatTemplate: chatTemplateOf(config['chat_template']),
+    tokenBytes: () => tokenBytesOf(json),
   };
+}
+
+/** A template is text, or a list of named ones of which "default" is meant. */
+function chatTemplateOf(value: unknown): string | undefined {
+  if (typeof value === 'string') return value;
+  if (!Array.isArray(value)) return undefined;
+  const named = value as { name?: unknown; template?: unknown }[];
+  const template = named.find(({ name }) => name === 'default')?.template;
+  return typeof template === 'string' ? template : undefined;
 }
 
 async function readJson(path: string, directory: string): Promise<Record<string, unknown>> {
