@@ -18,7 +18,7 @@ export interface Checkpoint {
   readonly weights: WeightFiles;
   readonly format: 'safetensors' | 'gguf';
   /** The tokenizer that came with the weights. */
-  tokenizer(): Promise<TextTokenizer>;
+  readonly tokenizer: () => Promise<TextTokenizer>;
 }
 
 /**
