@@ -2,7 +2,7 @@
 
 /** Four halves in the low 16 bits of each lane; finite ones only. */
 @inline
-function halvesToFloats(h: v128): v128 {
+export function halvesToFloats(h: v128): v128 {
   const magnitude = i32x4.shl(v128.and(h, i32x4.splat(0x7fff)), 13);
   const sign = i32x4.shl(v128.and(h, i32x4.splat(0x8000)), 16);
   // Times 2¹¹² moves the exponent's bias from 15 to 127, and makes subnormals normal.
@@ -10,7 +10,7 @@ function halvesToFloats(h: v128): v128 {
 }
 
 @inline
-function half(at: usize): f32 {
+export function half(at: usize): f32 {
   return f32x4.extract_lane(halvesToFloats(i32x4.splat(<i32>load<u16>(at))), 0);
 }
 
@@ -49,10 +49,22 @@ function storeSixteen(q: v128, scale: v128, offset: v128, to: usize): void {
 
 /** Blocks of 32: scale, (minimum,) 16 bytes whose low halves are the first 16 numbers. */
 @inline
-function expandBlock32(bytes: usize, scale: f32, offset: f32, to: usize): void {
+export function expandBlock32(bytes: usize, scale: f32, offset: f32, to: usize): void {
   const packed = v128.load(bytes);
   storeSixteen(v128.and(packed, i8x16.splat(15)), f32x4.splat(scale), f32x4.splat(offset), to);
   storeSixteen(i8x16.shr_u(packed, 4), f32x4.splat(scale), f32x4.splat(offset), to + 64);
+}
+
+/** d · q, q a signed byte */
+export function expandQ80(source: usize, target: usize, blocks: i32): void {
+  for (let block = 0; block < blocks; block++) {
+    const at = source + (<usize>block) * 34;
+    const scale = f32x4.splat(half(at));
+    for (let i: usize = 0; i < 32; i += 4) {
+      const wide = i32x4.extend_low_i16x8_s(i16x8.extend_low_i8x16_s(v128.load32_zero(at + 2 + i)));
+      v128.store(target + ((<usize>block) << 7) + (i << 2), f32x4.mul(f32x4.convert_i32x4_s(wide), scale));
+    }
+  }
 }
 
 /** d · (q − 8) */

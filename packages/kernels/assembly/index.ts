@@ -2,8 +2,18 @@
 export { add, geglu, gegluBackward, gelu, geluBackward, swiglu, swigluBackward } from './activations';
 export { adamW } from './adam-w';
 export { maskedSoftmax, maskedSoftmaxBackward, rotateHeads } from './attention';
-export { expandHalf, expandInt8, expandQ40, expandQ41, expandQ4K } from './compact';
+export { expandHalf, expandInt8, expandQ40, expandQ41, expandQ4K, expandQ80 } from './compact';
 export { expRow, rowMaximum, scaleRow } from './cross-entropy';
+export { appendHeads, attendCached } from './cached-attention';
 export { addExpanded, outerProducts, projectRows, transpose } from './low-rank';
 export { matrixProduct, productScratchBytes } from './matrix-product';
 export { layerNorm, layerNormBackward, rmsNorm, rmsNormBackward } from './norms';
+export {
+  arrangeIntegers,
+  expand4,
+  expand8,
+  vectorProduct4,
+  vectorProduct8,
+  vectorProductF16,
+  vectorProductF32,
+} from './vector-product';

@@ -1,23 +1,26 @@
 /**
- * Products that also take compact weights: these stay outside the heap, and a block of rows at a time becomes float32 on it for one
- * product, forward and backward. Nothing is ever expanded whole.
+ * Products that also take compact weights: a block of rows at a time becomes float32 for one product, forward and backward, and nothing is
+ * ever expanded whole. They stay outside the heap until few rows are multiplied, as in decoding; that moves them there for good.
  */
 import { dispose, type Tensor2D } from '@tensorflow/tfjs-core';
 
 import type { CompactWeight } from './compact-weight.js';
-import { expandRows } from './expand-rows.js';
+import { expandResident, expandRows } from './expand-rows.js';
 import type { FusedContext } from './fused-context.js';
 import type { LinearWeight } from './kernels.js';
 import type { Products } from './products.js';
+import { makeResident, type ResidentWeight } from './resident-weight.js';
 import { openScratch } from './scratch.js';
+import { multiplyVector, vectorRows } from './vector-products.js';
 
 /** A weight that is expanded when it is used. */
 interface CompactLinear extends LinearWeight {
-  readonly compact: CompactWeight;
   readonly bias: Float32Array | undefined;
+  /** Outside the heap until the first product with few rows, then on it, unless it cannot lie there. */
+  place: { readonly compact: CompactWeight; readonly stays: boolean } | { readonly resident: ResidentWeight };
 }
 
-const isCompact = (weight: LinearWeight): weight is CompactLinear => 'compact' in weight;
+const isCompact = (weight: LinearWeight): weight is CompactLinear => 'place' in weight;
 
 /** Float32 that exists at a time. */
 const blockBytes = 32 * 2 ** 20;
@@ -34,14 +37,14 @@ export interface CompactProducts extends Products {
 /** Adds compact weights to a ground's products; the segments beside them run in wasm. */
 export function withCompactWeights(
   products: Products,
-  { heap, module, lowRank }: Pick<FusedContext, 'heap' | 'module' | 'lowRank'>,
+  { heap, module, scratch, lowRank }: Pick<FusedContext, 'heap' | 'module' | 'scratch' | 'lowRank'>,
 ): CompactProducts {
   const expanded = openScratch(heap);
   const bytes = openScratch(heap);
 
   /** Calls with each block of rows as a float32 weight. */
   const eachBlock = (
-    { compact, bias, outFeatures, inFeatures }: CompactLinear,
+    { place, bias, outFeatures, inFeatures }: CompactLinear,
     use: (block: LinearWeight, first: number, end: number) => void,
   ) => {
     const most = Math.max(1, Math.floor(blockBytes / 4 / inFeatures));
@@ -49,10 +52,25 @@ export function withCompactWeights(
     for (let first = 0; first < outFeatures; first += size) {
       const end = Math.min(outFeatures, first + size);
       const target = expanded.room((end - first) * inFeatures * 4);
-      expandRows(compact, { inFeatures, first, end }, { heap, module, target, room: bytes.room });
+      if ('resident' in place) expandResident(place.resident, { inFeatures, first, end }, { module, target });
+      else expandRows(place.compact, { inFeatures, first, end }, { heap, module, target, room: bytes.room });
       const part = bias?.subarray(first, end);
       use(products.weightAt(target, end - first, inFeatures, part), first, end);
     }
+  };
+
+  const residentOf = (weight: CompactLinear) => {
+    const { place, outFeatures, inFeatures } = weight;
+    if ('resident' in place) return place.resident;
+    if (place.stays) return undefined;
+    const resident = makeResident(heap, place.compact, outFeatures, inFeatures);
+    weight.place = resident ? { resident } : { ...place, stays: true };
+    return resident;
+  };
+
+  const addBias = (y: Tensor2D, bias: Float32Array) => {
+    const values = heap.view(y);
+    for (let i = 0; i < values.length; i++) values[i]! += bias[i % bias.length]!;
   };
 
   /** Copies columns `[first, end)` of one matrix to or from another that has only those. */
@@ -70,17 +88,28 @@ export function withCompactWeights(
   return {
     ...products,
 
-    prepareCompact: (compact, outFeatures, inFeatures, bias): CompactLinear => ({
-      compact,
-      bias,
-      outFeatures,
-      inFeatures,
-      hasBias: bias !== undefined,
-      dispose: () => undefined,
-    }),
+    prepareCompact(compact, outFeatures, inFeatures, bias): CompactLinear {
+      const weight: CompactLinear = {
+        bias,
+        outFeatures,
+        inFeatures,
+        hasBias: bias !== undefined,
+        place: { compact, stays: false },
+        dispose() {
+          if ('resident' in weight.place) heap.release(weight.place.resident.address);
+        },
+      };
+      return weight;
+    },
 
     linear(x, weight, segments) {
       if (!isCompact(weight)) return products.linear(x, weight, segments);
+      const resident = x.shape[0] <= vectorRows && residentOf(weight);
+      if (resident) {
+        const y = multiplyVector(x, resident, weight.outFeatures, { heap, module, scratch });
+        if (weight.bias) addBias(y, weight.bias);
+        return { y, hidden: segments.map((segment) => lowRank.addSegment(x, y, segment)) };
+      }
       let whole: Tensor2D | undefined;
       eachBlock(weight, (block, first, end) => {
         const { y } = products.linear(x, block, []);

@@ -1,15 +1,16 @@
 /** Base weights in fewer bytes than float32: what they are, how many bytes they have, and making them. */
-/** Row-major `[out, in]` in one of five formats; the 4-bit blocks are laid out as in GGUF files and never cross a row. */
+/** Row-major `[out, in]` in one of six formats; the blocks are laid out as in GGUF files and never cross a row. */
 export type CompactWeight =
   | { readonly format: 'f16'; readonly values: Uint16Array }
   /** value = scale of its row · q */
   | { readonly format: 'int8'; readonly values: Int8Array; readonly scales: Float32Array }
-  | { readonly format: 'q4_0' | 'q4_1' | 'q4_K'; readonly blocks: Uint8Array };
+  | { readonly format: 'q8_0' | 'q4_0' | 'q4_1' | 'q4_K'; readonly blocks: Uint8Array };
 
 export type CompactFormat = CompactWeight['format'];
 
 /** Values and bytes of one block. */
 export const blockShapes = {
+  q8_0: { values: 32, bytes: 34 },
   q4_0: { values: 32, bytes: 18 },
   q4_1: { values: 32, bytes: 20 },
   q4_K: { values: 256, bytes: 144 },
@@ -34,6 +35,7 @@ export function requireCompact(weight: CompactWeight, outFeatures: number, inFea
       if (weight.values.length !== count) throw wrong('the values', weight.values.length, count);
       if (weight.scales.length !== outFeatures) throw wrong('the scales', weight.scales.length, outFeatures);
       return;
+    case 'q8_0':
     case 'q4_0':
     case 'q4_1':
     case 'q4_K': {

@@ -1,5 +1,5 @@
 /** Float32 weights in compact formats, rounded to nearest; q4_K is read from files only, its search is llama.cpp's own. */
-import type { CompactFormat, CompactWeight } from './compact-weight.js';
+import { blockShapes, type CompactFormat, type CompactWeight } from './compact-weight.js';
 import { requireLength } from './require-shape.js';
 
 /** Compresses a weight `[out, in]`; f16 throws where a value is too large for it. */
@@ -25,13 +25,14 @@ export function compressWeight(
       });
       return { format, values: rounded, scales };
     }
+    case 'q8_0':
     case 'q4_0':
     case 'q4_1': {
       if (inFeatures % 32 !== 0)
         throw new Error(
           `kernels/compressWeight: rows of ${inFeatures} do not divide into ${format} blocks of 32; f16 takes any size`,
         );
-      const bytes = format === 'q4_0' ? 18 : 20;
+      const { bytes } = blockShapes[format];
       const blocks = new Uint8Array((values.length / 32) * bytes);
       for (let block = 0; block < values.length / 32; block++)
         writeBlock(
@@ -46,12 +47,19 @@ export function compressWeight(
   }
 }
 
-/** q4_0: d = the value of largest size / −8, q = value / d + 8. q4_1: d = (max − min) / 15, m = min. */
+/** q8_0: d = the largest size / 127, q = value / d. q4_0: d = the value of largest size / −8, q = value / d + 8. q4_1: d = (max − min) / 15, m = min. */
 function writeBlock(
   values: Float32Array,
   to: Uint8Array,
-  { format, toHalf }: { format: 'q4_0' | 'q4_1'; toHalf: (value: number) => number },
+  { format, toHalf }: { format: 'q8_0' | 'q4_0' | 'q4_1'; toHalf: (value: number) => number },
 ): void {
+  const view = new DataView(to.buffer, to.byteOffset, to.byteLength);
+  if (format === 'q8_0') {
+    const d = largestOf(values) / 127;
+    view.setUint16(0, toHalf(d), true);
+    for (const [i, value] of values.entries()) view.setInt8(2 + i, d === 0 ? 0 : Math.round(value / d));
+    return;
+  }
   let offset: number;
   let scale: number;
   if (format === 'q4_0') {
@@ -62,7 +70,6 @@ function writeBlock(
     offset = Math.min(...values);
     scale = (Math.max(...values) - offset) / 15;
   }
-  const view = new DataView(to.buffer, to.byteOffset, to.byteLength);
   view.setUint16(0, toHalf(scale), true);
   if (format === 'q4_1') view.setUint16(2, toHalf(offset), true);
   const digit = (value: number) =>

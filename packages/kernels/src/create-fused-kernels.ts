@@ -5,6 +5,7 @@ import { type CompactProducts, withCompactWeights } from './compact-products.js'
 import { fusedActivations } from './fused-activations.js';
 import { fusedAdamW } from './fused-adam-w.js';
 import { fusedAttention } from './fused-attention.js';
+import { fusedCachedAttention } from './fused-cached-attention.js';
 import type { FusedContext } from './fused-context.js';
 import { fusedCrossEntropy } from './fused-cross-entropy.js';
 import { fusedLinear } from './fused-linear.js';
@@ -16,11 +17,13 @@ import type { Kernels } from './kernels.js';
 export function createFusedKernels(ground: Kernels['ground'], parts: FusedContext): Kernels {
   const products: CompactProducts = withCompactWeights(parts.products, parts);
   const context = { ...parts, products };
+  const attention = fusedAttention(context);
   return {
     ground,
     ...fusedLinear(context),
     ...fusedNorms(context),
-    ...fusedAttention(context),
+    ...attention,
+    ...fusedCachedAttention(context, attention.attention),
     ...fusedActivations(context),
     ...fusedRows(context),
     ...fusedCrossEntropy(context),

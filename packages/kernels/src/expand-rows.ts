@@ -1,6 +1,7 @@
 /** Some rows of a compact weight as float32 on the heap. */
 import { blockShapes, type CompactWeight } from './compact-weight.js';
 import type { FusedContext } from './fused-context.js';
+import type { ResidentWeight } from './resident-weight.js';
 
 /** Expands rows `[first, end)` to float32 at an address of the heap; `room` is a function that gives scratch for the compact bytes. */
 export function expandRows(
@@ -40,6 +41,7 @@ export function expandRows(
       module.expandInt8(address, address + behind, target, rows, inFeatures);
       return;
     }
+    case 'q8_0':
     case 'q4_0':
     case 'q4_1':
     case 'q4_K': {
@@ -47,11 +49,27 @@ export function expandRows(
       const perRow = (inFeatures / values) * bytes;
       const part = weight.blocks.subarray(first * perRow, end * perRow);
       const address = copy(part, room(part.byteLength));
-      const expand = { q4_0: module.expandQ40, q4_1: module.expandQ41, q4_K: module.expandQ4K };
+      const expand = {
+        q8_0: module.expandQ80,
+        q4_0: module.expandQ40,
+        q4_1: module.expandQ41,
+        q4_K: module.expandQ4K,
+      };
       expand[weight.format](address, target, (rows * inFeatures) / values);
       return;
     }
     default:
       weight satisfies never;
   }
+}
+
+/** The same for a weight that lies on the heap. */
+export function expandResident(
+  { layout, address, rowBytes }: ResidentWeight,
+  { inFeatures, first, end }: { inFeatures: number; first: number; end: number },
+  { module, target }: Pick<FusedContext, 'module'> & { target: number },
+): void {
+  const from = address + first * rowBytes;
+  if (layout === 'f16') module.expandHalf(from, target, (end - first) * inFeatures);
+  else module[layout === 'bits4' ? 'expand4' : 'expand8'](from, target, end - first, inFeatures / 32);
 }

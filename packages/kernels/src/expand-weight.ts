@@ -13,6 +13,8 @@ export function expandWeight(weight: CompactWeight, outFeatures: number, inFeatu
         weight.values,
         (q, i) => q * (weight.scales[Math.floor(i / inFeatures)] ?? NaN),
       );
+    case 'q8_0':
+      return expandBytes32(weight.blocks, values);
     case 'q4_0':
       return expandBlocks32(weight.blocks, values, 18);
     case 'q4_1':
@@ -32,7 +34,17 @@ function halfToFloat(half: number): number {
   return half & 0x8000 ? -size : size;
 }
 
-const halfAt = (bytes: Uint8Array, at: number) => halfToFloat(bytes[at]! | (bytes[at + 1]! << 8));
+/** The half at a byte offset. */
+export const halfAt = (bytes: Uint8Array, at: number) => halfToFloat(bytes[at]! | (bytes[at + 1]! << 8));
+
+/** d q, q a signed byte. */
+function expandBytes32(blocks: Uint8Array, values: Float32Array): Float32Array {
+  for (let block = 0; block < blocks.length / 34; block++) {
+    const d = halfAt(blocks, block * 34);
+    for (let i = 0; i < 32; i++) values[block * 32 + i] = d * ((blocks[block * 34 + 2 + i]! << 24) >> 24);
+  }
+  return values;
+}
 
 /** q4_0 (18 bytes): d (q − 8); q4_1 (20 bytes): d q + m. */
 function expandBlocks32(blocks: Uint8Array, values: Float32Array, bytes: 18 | 20): Float32Array {
@@ -53,22 +65,27 @@ function expandBlocks32(blocks: Uint8Array, values: Float32Array, bytes: 18 | 20
 function expandBlocks256(blocks: Uint8Array, values: Float32Array): Float32Array {
   for (let block = 0; block < blocks.length / 144; block++) {
     const at = block * 144;
-    const [d, dmin] = [halfAt(blocks, at), halfAt(blocks, at + 2)];
     for (let group = 0; group < 8; group++) {
-      const byte = (i: number) => blocks[at + 4 + i]!;
-      const [scale, minimum] =
-        group < 4
-          ? [byte(group) & 63, byte(group + 4) & 63]
-          : [
-              (byte(group + 4) & 15) | ((byte(group - 4) >> 6) << 4),
-              (byte(group + 4) >> 4) | ((byte(group) >> 6) << 4),
-            ];
+      const { scale, minimum } = groupScales256(blocks, at, group);
       for (let i = 0; i < 32; i++) {
         const packed = blocks[at + 16 + (group >> 1) * 32 + i]!;
         const q = group % 2 === 0 ? packed & 15 : packed >> 4;
-        values[block * 256 + group * 32 + i] = d * scale * q - dmin * minimum;
+        values[block * 256 + group * 32 + i] = scale * q - minimum;
       }
     }
   }
   return values;
+}
+
+/** d · scale and dmin · minimum of one group of a block of 256. */
+export function groupScales256(blocks: Uint8Array, at: number, group: number) {
+  const byte = (i: number) => blocks[at + 4 + i]!;
+  const [scale, minimum] =
+    group < 4
+      ? [byte(group) & 63, byte(group + 4) & 63]
+      : [
+          (byte(group + 4) & 15) | ((byte(group - 4) >> 6) << 4),
+          (byte(group + 4) >> 4) | ((byte(group) >> 6) << 4),
+        ];
+  return { scale: halfAt(blocks, at) * scale, minimum: halfAt(blocks, at + 2) * minimum };
 }

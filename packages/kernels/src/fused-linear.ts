@@ -28,7 +28,7 @@ export function fusedLinear({
     owned: readonly Tensor2D[],
   ) => {
     requireShape('linear', 'x', x, [null, weight.inFeatures]);
-    requireSegments('linear', segments, weight);
+    requireSegments('linear', segments, weight, x.shape[0]);
     const { y, hidden } = products.linear(x, weight, segments);
     const saved: LinearSaved = {
       x,
@@ -56,7 +56,7 @@ export function fusedLinear({
     linearBackward(dy, saved, weight, segments, owed) {
       const { x, hidden } = saved as LinearSaved;
       requireShape('linearBackward', 'dy', dy, [x.shape[0], weight.outFeatures]);
-      requireSegments('linearBackward', segments, weight);
+      requireSegments('linearBackward', segments, weight, x.shape[0]);
       requireLength('linearBackward', 'the segments', segments.length, hidden.length);
       if (!owed.input && !segments.some(({ train }) => train))
         return { dx: null, segments: segments.map(() => null) };

@@ -28,6 +28,8 @@ export interface LoraSegment {
   readonly scale: number;
   /** Whether `linearBackward` owes the gradients of a and b. */
   readonly train: boolean;
+  /** The rows of x it applies to, half-open; all when absent. Forward only. */
+  readonly rows?: { readonly start: number; readonly end: number };
 }
 
 export interface SegmentGradient {
@@ -80,6 +82,49 @@ export interface RotaryShape {
   readonly time: number;
   readonly heads: number;
   readonly headDim: number;
+}
+
+/** What a cache holds the keys and values of. */
+export interface CacheShape {
+  readonly layers: number;
+  readonly batch: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+  /** Turns queries and keys; its positions are the most that a row can have. */
+  readonly rotary: RotaryTable;
+  /** Positions a row has room for at first; doubled when they are used up. */
+  readonly capacity?: number;
+}
+
+/**
+ * Keys and values of earlier positions, so that a new one costs one position's work. Each batch row has its own number of positions, from 0:
+ * nothing is padded. It holds `2 · layers · batch · kvHeads · capacity · headDim` floats.
+ */
+export interface KeyValueCache {
+  readonly shape: CacheShape;
+  readonly batch: number;
+  /** Positions each row has room for. */
+  readonly capacity: number;
+  /** Positions each row has. */
+  readonly lengths: readonly number[];
+  readonly memoryBytes: number;
+  /** Room for so many positions a row, at once instead of by doubling. */
+  reserve(positions: number): void;
+  /** Ends a pass over all layers: so many new positions of each row are now earlier ones. */
+  advance(counts: readonly number[]): void;
+  /** Keeps of each row so many positions. */
+  truncate(lengths: readonly number[]): void;
+  /** Makes these rows, in this order, the batch; a row may come several times, or not. */
+  select(rows: readonly number[]): void;
+  dispose(): void;
+}
+
+/** One layer's new positions. */
+export interface CachedStep {
+  readonly layer: number;
+  readonly heads: number;
+  /** New positions of each batch row, padded to the same number with rows of no meaning. */
+  readonly counts: readonly number[];
 }
 
 export type GeluVariant = 'tanh' | 'erf' | 'quick';
@@ -156,6 +201,14 @@ export interface Kernels {
     shape: AttentionShape,
     rotary?: RotaryPositions,
   ): { dq: Tensor2D; dk: Tensor2D; dv: Tensor2D };
+
+  openCache(shape: CacheShape): KeyValueCache;
+
+  /**
+   * Causal attention of new positions over a cache and themselves; q, k and v `[batch · time, …]` as in `attention`, turned by the cache's
+   * table. The new keys and values are written to the cache; `advance` after the last layer makes them part of it.
+   */
+  cachedAttention(q: Tensor2D, k: Tensor2D, v: Tensor2D, cache: KeyValueCache, step: CachedStep): Tensor2D;
 
   /** y = silu(gate) · up */
   swiglu(gate: Tensor2D, up: Tensor2D): Forward;

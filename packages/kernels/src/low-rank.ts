@@ -4,6 +4,7 @@ import type { Tensor2D } from '@tensorflow/tfjs-core';
 import type { LoraSegment, SegmentGradient } from './kernels.js';
 import type { Products } from './products.js';
 import type { Scratch } from './scratch.js';
+import { vectorRows } from './vector-products.js';
 import type { WasmHeap } from './wasm-heap.js';
 import type { WasmModule } from './wasm-module.js';
 
@@ -37,16 +38,24 @@ export function openLowRank({
     return room;
   };
   return {
-    addSegment(x, y, { a, b, scale }) {
-      const [m, k] = x.shape;
+    addSegment(x, y, { a, b, scale, rows }) {
+      const { start, end } = rows ?? { start: 0, end: x.shape[0] };
+      const [m, k] = [end - start, x.shape[1]];
       const [n, rank] = b.shape;
       const h = make(m, rank);
-      module.projectRows(at(x), at(a), at(h), m, k, rank, scale);
-      module.addExpanded(at(h), transposed(b), at(y), m, n, rank);
+      module.projectRows(at(x) + start * k * 4, at(a), at(h), m, k, rank, scale);
+      const target = at(y) + start * n * 4;
+      if (m <= vectorRows) {
+        // For so few rows, transposing b would cost more than the product.
+        const room = scratch.room(m * n * 4);
+        module.projectRows(at(h), at(b), room, m, rank, n, 1);
+        module.add(target, room, target, m * n);
+      } else module.addExpanded(at(h), transposed(b), target, m, n, rank);
       return h;
     },
 
-    segmentBackward(dy, { x, h }, dx, { a, b, scale, train }) {
+    segmentBackward(dy, { x, h }, dx, { a, b, scale, train, rows }) {
+      if (rows) throw new Error('kernels/linearBackward: a segment for some rows only has no backward');
       if (!train && !dx) return null;
       const [m, k] = x.shape;
       const [n, rank] = b.shape;
@@ -68,18 +77,27 @@ export function openLowRank({
   };
 }
 
-/** Given products for the base, wasm for the segments. */
-export const withLowRank = (base: Products, lowRank: LowRank): Products => ({
-  ...base,
-  linear(x, weight, segments) {
-    const { y } = base.linear(x, weight, []);
-    return { y, hidden: segments.map((segment) => lowRank.addSegment(x, y, segment)) };
-  },
-  linearBackward(dy, { x, hidden }, weight, segments, owed) {
-    const { dx } = owed.input ? base.linearBackward(dy, { x, hidden: [] }, weight, [], owed) : { dx: null };
-    return {
-      dx,
-      segments: segments.map((segment, i) => lowRank.segmentBackward(dy, { x, h: hidden[i]! }, dx, segment)),
-    };
-  },
-});
+/** Given products for the base, wasm for the segments: `always`, or only where given products cannot or are slow for few rows. */
+export function withLowRank(base: Products, lowRank: LowRank, { always }: { always: boolean }): Products {
+  const takes = (rows: number, segments: readonly LoraSegment[]) =>
+    always || rows <= vectorRows || segments.some((segment) => segment.rows);
+  return {
+    ...base,
+    linear(x, weight, segments) {
+      if (!takes(x.shape[0], segments)) return base.linear(x, weight, segments);
+      const { y } = base.linear(x, weight, []);
+      return { y, hidden: segments.map((segment) => lowRank.addSegment(x, y, segment)) };
+    },
+    linearBackward(dy, saved, weight, segments, owed) {
+      const { x, hidden } = saved;
+      if (!takes(x.shape[0], segments)) return base.linearBackward(dy, saved, weight, segments, owed);
+      const { dx } = owed.input ? base.linearBackward(dy, { x, hidden: [] }, weight, [], owed) : { dx: null };
+      return {
+        dx,
+        segments: segments.map((segment, i) =>
+          lowRank.segmentBackward(dy, { x, h: hidden[i]! }, dx, segment),
+        ),
+      };
+    },
+  };
+}

@@ -20,7 +20,7 @@ export function openOnnxParts(
   const lowRank = openLowRank({ heap, module, scratch });
   const native = createOnnxProducts(runtime, heap, { threads });
   // A second thread makes up for the copies that the native products make of a thin operand's result.
-  const products = threads === 1 ? withLowRank(native, lowRank) : native;
+  const products = withLowRank(native, lowRank, { always: threads === 1 });
   return { heap, module, scratch, products, lowRank };
 }
 

@@ -27,6 +27,7 @@ import type {
   SegmentGradient,
 } from './kernels.js';
 import { patchesOf } from './patches.js';
+import { referenceCachedAttention } from './reference-cached-attention.js';
 import { requireAttention, requireRotary } from './require-attention.js';
 import { requireIndices, requireLength, requireSegments, requireShape } from './require-shape.js';
 
@@ -45,6 +46,7 @@ export function createReferenceKernels(): Kernels {
     rotaryBackward: (dy, table, shape, offset = 0) => rotate(dy, table, shape, offset, -1),
     attention,
     attentionBackward,
+    ...referenceCachedAttention,
     swiglu,
     swigluBackward,
     geglu,
@@ -148,12 +150,26 @@ interface LinearSaved extends Saved {
 function linear(x: tf.Tensor2D, weight: LinearWeight, segments: readonly LoraSegment[] = []) {
   const { columns, bias, inFeatures } = weight as ReferenceWeight;
   requireShape('linear', 'x', x, [null, inFeatures]);
-  requireSegments('linear', segments, weight);
+  requireSegments('linear', segments, weight, x.shape[0]);
   const { y, hidden } = tf.tidy(() => {
-    const hs = segments.map(({ a, scale }) => tf.mul(tf.matMul(x, tf.transpose(a)), scale) as tf.Tensor2D);
+    const hs = segments.map(({ a, scale, rows: { start, end } = { start: 0, end: x.shape[0] } }) =>
+      tf.mul<tf.Tensor2D>(tf.matMul(tf.slice(x, [start, 0], [end - start, -1]), tf.transpose(a)), scale),
+    );
     let sum: tf.Tensor2D = tf.matMul(x, columns);
     if (bias) sum = tf.add(sum, bias);
-    for (const [i, { b }] of segments.entries()) sum = tf.add(sum, tf.matMul(hs[i]!, tf.transpose(b)));
+    for (const [i, { b, rows }] of segments.entries()) {
+      const delta = tf.matMul(hs[i]!, tf.transpose(b));
+      const after = x.shape[0] - (rows?.end ?? x.shape[0]);
+      sum = tf.add(
+        sum,
+        rows
+          ? tf.pad(delta, [
+              [rows.start, after],
+              [0, 0],
+            ])
+          : delta,
+      );
+    }
     return { y: sum, hidden: hs };
   });
   const saved: LinearSaved = {
@@ -176,6 +192,8 @@ function linearBackward(
   const { rows, outFeatures } = weight as ReferenceWeight;
   const { x, hidden } = saved as LinearSaved;
   requireShape('linearBackward', 'dy', dy, [x.shape[0], outFeatures]);
+  if (segments.some((segment) => segment.rows))
+    throw new Error('kernels/linearBackward: a segment for some rows only has no backward');
   return tf.tidy(() => {
     let dx: tf.Tensor2D | null = owed.input ? tf.matMul(dy, rows) : null;
     const gradients = segments.map(({ a, b, scale, train }, i): SegmentGradient | null => {

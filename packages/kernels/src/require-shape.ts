@@ -33,8 +33,13 @@ export function requireSegments(
   operation: string,
   segments: readonly LoraSegment[],
   { inFeatures, outFeatures }: LinearWeight,
+  rowCount: number,
 ): void {
-  for (const [i, { a, b }] of segments.entries()) {
+  for (const [i, { a, b, rows }] of segments.entries()) {
+    if (rows && !(rows.start >= 0 && rows.start < rows.end && rows.end <= rowCount))
+      throw new Error(
+        `kernels/${operation}: segment ${i} is for rows ${rows.start} to ${rows.end}, and there are ${rowCount}`,
+      );
     requireShape(operation, `a of segment ${i}`, a, [null, inFeatures]);
     requireShape(operation, `b of segment ${i}`, b, [outFeatures, a.shape[0]]);
   }

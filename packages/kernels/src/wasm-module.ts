@@ -11,6 +11,11 @@ export interface WasmModule extends Readonly<
     | 'add'
     | 'adamW'
     | 'addExpanded'
+    | 'appendHeads'
+    | 'arrangeIntegers'
+    | 'attendCached'
+    | 'expand4'
+    | 'expand8'
     | 'outerProducts'
     | 'projectRows'
     | 'transpose'
@@ -19,6 +24,7 @@ export interface WasmModule extends Readonly<
     | 'expandQ40'
     | 'expandQ41'
     | 'expandQ4K'
+    | 'expandQ80'
     | 'geglu'
     | 'gegluBackward'
     | 'gelu'
@@ -33,7 +39,11 @@ export interface WasmModule extends Readonly<
     | 'rotateHeads'
     | 'scaleRow'
     | 'swiglu'
-    | 'swigluBackward',
+    | 'swigluBackward'
+    | 'vectorProduct4'
+    | 'vectorProduct8'
+    | 'vectorProductF16'
+    | 'vectorProductF32',
     Operation
   >
 > {

@@ -6,6 +6,7 @@ import type { LowRank } from './low-rank.js';
 import type { Products } from './products.js';
 import type { Scratch } from './scratch.js';
 import type { WasmHeap } from './wasm-heap.js';
+import { vectorRows } from './vector-products.js';
 import type { WasmModule } from './wasm-module.js';
 
 interface WasmWeight extends LinearWeight {
@@ -90,11 +91,15 @@ export function createWasmProducts({
       const { address: w, bias, outFeatures: n, inFeatures: k } = weight as WasmWeight;
       const [m] = x.shape;
       const y = make(m, n);
+      const few = m <= vectorRows;
+      // A general product would pack the whole weight first.
+      if (few) module.vectorProductF32(at(x), w, at(y), m, n, k);
       if (bias) {
         const rows = heap.view(y);
-        for (let row = 0; row < m; row++) rows.set(bias, row * n);
+        if (few) for (let i = 0; i < rows.length; i++) rows[i]! += bias[i % n]!;
+        else for (let row = 0; row < m; row++) rows.set(bias, row * n);
       }
-      multiply({ a: at(x), b: w, c: at(y), m, n, k, transposeB: true, add: bias !== undefined });
+      if (!few) multiply({ a: at(x), b: w, c: at(y), m, n, k, transposeB: true, add: bias !== undefined });
       const hidden = segments.map((segment) => lowRank.addSegment(x, y, segment));
       return { y, hidden };
     },

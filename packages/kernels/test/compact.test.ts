@@ -14,7 +14,7 @@ import fc from 'fast-check';
 import { type Matrix, matrix, naiveLinear } from './naive.js';
 import { expectClose, inScope, matrixOf, randomMatrix, tensor } from './tensors.js';
 
-const formats = ['f16', 'int8', 'q4_0', 'q4_1', 'q4_K'] as const satisfies readonly CompactFormat[];
+const formats = ['f16', 'int8', 'q8_0', 'q4_0', 'q4_1', 'q4_K'] as const satisfies readonly CompactFormat[];
 
 /** A weight in a format; q4_K, which only files have, from bytes with pleasant scales. */
 function compactOf(format: CompactFormat, rows: number, columns: number, seed: number): CompactWeight {
@@ -60,6 +60,11 @@ function naiveValue(weight: CompactWeight, columns: number, index: number): numb
     const minimum = number(group < 4 ? low6(group + 4) : six(group, 4));
     const q = nibble(at + 16 + Math.floor(group / 2) * 32 + (index % 32), group % 2 === 1);
     return half(blocks, at) * scale * q - half(blocks, at + 2) * minimum;
+  }
+  if (format === 'q8_0') {
+    const at = Math.floor(index / 32) * 34;
+    const q = blocks[at + 2 + (index % 32)] ?? NaN;
+    return half(blocks, at) * (q < 128 ? q : q - 256);
   }
   const bytes = format === 'q4_0' ? 18 : 20;
   const at = Math.floor(index / 32) * bytes;
@@ -171,8 +176,14 @@ describe.each(['reference', 'wasm', 'onnx'] as const)('the %s ground', (ground) 
 test('compressing rounds to the nearest number of the format, and refuses what it cannot hold', () => {
   const values = Float32Array.from(randomMatrix(4, 64, 7).values);
   // Half a step: of a half near 1, of 1.2 / 127, of 1.2 / 8 (its largest value may be clipped by one step), of 2.4 / 15.
-  const steps = { f16: 2 ** -11, int8: 1.2 / 127 / 2, q4_0: 1.2 / 8, q4_1: 2.4 / 15 / 2 + 1e-3 };
-  for (const format of ['f16', 'int8', 'q4_0', 'q4_1'] as const) {
+  const steps = {
+    f16: 2 ** -11,
+    int8: 1.2 / 127 / 2,
+    q8_0: 1.2 / 127 / 2 + 5e-4,
+    q4_0: 1.2 / 8,
+    q4_1: 2.4 / 15 / 2 + 1e-3,
+  };
+  for (const format of ['f16', 'int8', 'q8_0', 'q4_0', 'q4_1'] as const) {
     const back = expandWeight(compressWeight(values, 4, 64, format), 4, 64);
     const worst = back.reduce((most, value, i) => Math.max(most, Math.abs(value - (values[i] ?? NaN))), 0);
     expect(worst).toBeLessThanOrEqual(steps[format] * 1.01);

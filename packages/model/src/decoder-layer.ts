@@ -46,6 +46,8 @@ export interface LayerContext {
   readonly rotary: RotaryTable;
   /** Left padding per row; see AttentionShape. */
   readonly firstKeys?: readonly number[];
+  /** Takes the place of attention over the rows themselves: attention over a cache. Forward only. */
+  readonly attend?: (q: Tensor2D, k: Tensor2D, v: Tensor2D) => Tensor2D;
 }
 
 export interface LayerSaved {
@@ -84,7 +86,9 @@ export function decoderLayer(
   const q = apply('self_attn.q_proj', n);
   const k = apply('self_attn.k_proj', n);
   const v = apply('self_attn.v_proj', n);
-  const attention = kernels.attention(q, k, v, attentionShape(context), rotary);
+  const attention = context.attend
+    ? { y: context.attend(q, k, v), saved: nothingSaved }
+    : kernels.attention(q, k, v, attentionShape(context), rotary);
   const h = own(kernels.add(x, apply('self_attn.o_proj', own(attention.y))));
 
   const mlpNorm = kernels.rmsNorm(h, weights.mlpNorm, rmsEpsilon);
@@ -184,6 +188,8 @@ export function decoderLayerBackward(
   free(dnq, dnk, dnv, dnqk, dn, dxNorm, dh);
   return { dx, gradients };
 }
+
+const nothingSaved: Saved = { dispose: () => undefined };
 
 const attentionShape = ({ batch, time, heads, kvHeads, headDim, firstKeys }: LayerContext) => ({
   batch,

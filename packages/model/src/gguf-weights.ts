@@ -96,7 +96,13 @@ export function ggufWeights(
     async readStored(name) {
       const tensor = need(name);
       const type = ggufTypes.get(tensor.type)!;
-      if (type.name !== 'q4_0' && type.name !== 'q4_1' && type.name !== 'q4_K' && type.name !== 'f16')
+      if (
+        type.name !== 'q8_0' &&
+        type.name !== 'q4_0' &&
+        type.name !== 'q4_1' &&
+        type.name !== 'q4_K' &&
+        type.name !== 'f16'
+      )
         return read(name);
       const blocks = new Uint8Array(tensor.bytes);
       await eachRow(name, tensor, (bytes, row, rows) => {

@@ -52,3 +52,20 @@ export {
 export { openTokenizer, readTokenizer, type TextTokenizer, type TokenizerFiles } from './text-tokenizer.js';
 export { answerIds, batchOf, promptIds } from './token-rows.js';
 export { pixelShuffle, visionTower, type VisionWeights } from './vision-tower.js';
+export { cachedLogits, openCache, type CachedRow } from './cached-pass.js';
+export {
+  generate,
+  generateBatch,
+  type ConstraintState,
+  type GenerateControl,
+  type GenerateOptions,
+  type GenerateRequest,
+  type GenerationEvent,
+  type GenerationResult,
+  type Prompt,
+  type RowEvent,
+  type TokenConstraint,
+} from './generate.js';
+export { drawToken, likeliest, logProbability, processLogits, type SamplingOptions } from './sampling.js';
+export { openTextStream, type TextStream } from './text-stream.js';
+export { scoreLabels, type LabelScore, type ScoreLabelsOptions } from './score-labels.js';

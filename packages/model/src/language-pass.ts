@@ -147,7 +147,11 @@ interface Embedded {
 }
 
 /** Token embeddings, with the connector's output where image tokens stand. */
-function embed(model: LoadedModel, { ids, images, time }: TokenBatch, segments: SegmentsByLayer): Embedded {
+export function embed(
+  model: LoadedModel,
+  { ids, images, time }: TokenBatch,
+  segments: SegmentsByLayer,
+): Embedded {
   const { embedding, spec, kernels } = model;
   const { hiddenSize } = spec.text;
   const words = kernels.embedding(embedding, ids, hiddenSize);
@@ -249,7 +253,8 @@ interface Head {
   dispose(): void;
 }
 
-function openHead(
+/** The final norm and the output matrix for the rows and columns asked for. */
+export function openHead(
   { kernels, finalNorm, spec, head, headWeight }: LoadedModel,
   top: Tensor2D,
   { rows, columns }: HeadRequest,
@@ -303,7 +308,7 @@ function headLoss(
   return { loss, dTop };
 }
 
-function layerWeights({ layers }: LoadedModel, depth: number) {
+export function layerWeights({ layers }: LoadedModel, depth: number) {
   const weights = layers[depth];
   if (!weights) throw new Error(`internal: there is no layer ${depth}`);
   return weights;
@@ -312,13 +317,13 @@ function layerWeights({ layers }: LoadedModel, depth: number) {
 const linearName = ({ spec }: LoadedModel, depth: number, name: LayerLinear) =>
   `${spec.text.prefix}layers.${depth}.${name}`;
 
-function segmentsOfLayer(model: LoadedModel, depth: number, segments: SegmentsByLayer): LayerSegments {
+export function segmentsOfLayer(model: LoadedModel, depth: number, segments: SegmentsByLayer): LayerSegments {
   return Object.fromEntries(
     layerLinears.map((name) => [name, segments.get(linearName(model, depth, name)) ?? []]),
   );
 }
 
-function contextOf(
+export function contextOf(
   { kernels, spec, rotary }: LoadedModel,
   { batch, time, firstKeys }: TokenBatch,
 ): LayerContext {

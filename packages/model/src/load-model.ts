@@ -77,7 +77,13 @@ export async function loadModel(
     const embedding = await files.read(`${prefix}embed_tokens.weight`);
     const finalNorm = await files.read(`${prefix}norm.weight`);
     const head = text.tiedHead ? embedding : await files.read('lm_head.weight');
-    const headWeight = kernels.prepareLinear(head, text.vocabularySize, text.hiddenSize);
+    const headName = text.tiedHead ? `${prefix}embed_tokens.weight` : 'lm_head.weight';
+    const headWeight = kernels.prepareLinear(
+      // Every new token reads all of it.
+      format === 'stored' ? await files.readStored(headName) : head,
+      text.vocabularySize,
+      text.hiddenSize,
+    );
     const connector = spec.vision && (await load.linear(connectorName));
     const vision = spec.vision && (await loadVision(spec.vision, { read: (name) => files.read(name), load }));
     return {

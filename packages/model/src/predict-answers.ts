@@ -1,8 +1,10 @@
 /** Answers to prompts: the best of given labels, or text word by word. */
 import type { ModelExample } from './example.js';
+import { generateBatch, type GenerateRequest } from './generate.js';
 import type { ImageFeatures } from './image-features.js';
 import { languageLogits, type SegmentsByLayer } from './language-pass.js';
 import type { LoadedModel } from './load-model.js';
+import { scoreLabels } from './score-labels.js';
 import { answerIds, batchOf, promptIds } from './token-rows.js';
 
 export interface AnswerPrediction {
@@ -31,13 +33,11 @@ export async function predictAnswers(
     const images = await imagesOf(slice, features);
     if (slice.every(({ labels }) => labels && labelTokens(model, labels)))
       answers.push(...scoreSingleTokens(model, slice, { images, segments }));
-    else
+    else {
+      const texts = await generateTexts(model, slice, { images, segments, maximumNewTokens });
       for (const [i, example] of slice.entries())
-        answers.push(
-          example.labels
-            ? scoreSequences(model, example, { image: images[i], segments })
-            : generate(model, example, { image: images[i], segments, maximumNewTokens }),
-        );
+        answers.push(texts.get(i) ?? scoreSequences(model, example, { image: images[i], segments }));
+    }
   }
   return answers;
 }
@@ -90,53 +90,44 @@ function scoreSequences(
   { image, segments }: { image: Float32Array | undefined; segments: SegmentsByLayer },
 ): AnswerPrediction {
   const labels = example.labels ?? [];
-  const prompt = promptIds(model, example);
-  const sequences = labels.map((label) => answerIds(model, label));
-  const tokens = batchOf(
-    model,
-    sequences.map((sequence) => [...prompt, ...sequence]),
-    labels.map(() => image),
+  const scores = scoreLabels(model, promptIds(model, example), labels, { image, segments });
+  return bestLabel(
+    labels,
+    scores.map(({ logProbability }) => logProbability),
   );
-  const wanted = sequences.flatMap((sequence, i) =>
-    sequence.map((id, j) => ({ label: i, id, row: i * tokens.time + prompt.length + j - 1 })),
-  );
-  const logits = languageLogits(model, tokens, {
-    head: { rows: Int32Array.from(wanted, ({ row }) => row) },
-    segments,
-  });
-  const values = logits.dataSync() as Float32Array;
-  const columns = logits.shape[1];
-  logits.dispose();
-  const scores = labels.map(() => 0);
-  for (const [i, { label, id }] of wanted.entries()) {
-    const row = values.subarray(i * columns, (i + 1) * columns);
-    scores[label] = (scores[label] ?? 0) + (row[id] ?? -Infinity) - logSumExp(row);
-  }
-  return bestLabel(labels, scores);
 }
 
-/** Greedy text until the end token or the limit. */
-function generate(
+/** Greedy text for the examples without labels, by their index; all in one batch. */
+async function generateTexts(
   model: LoadedModel,
-  example: ModelExample,
+  examples: readonly ModelExample[],
   {
-    image,
+    images,
     segments,
     maximumNewTokens,
-  }: { image: Float32Array | undefined; segments: SegmentsByLayer; maximumNewTokens: number },
-): AnswerPrediction {
-  const ids = promptIds(model, example);
-  const start = ids.length;
-  while (ids.length < start + maximumNewTokens) {
-    const tokens = batchOf(model, [ids], [image]);
-    const logits = languageLogits(model, tokens, { head: { rows: Int32Array.of(ids.length - 1) }, segments });
-    const values = logits.dataSync();
-    logits.dispose();
-    const best = values.indexOf(Math.max(...values));
-    if (best === model.tokenizer.endId) break;
-    ids.push(best);
+  }: {
+    images: readonly (Float32Array | undefined)[];
+    segments: SegmentsByLayer;
+    maximumNewTokens: number;
+  },
+): Promise<Map<number, AnswerPrediction>> {
+  const free = [...examples.keys()].filter((i) => !examples[i]!.labels);
+  const rows = generateBatch(
+    model,
+    free.map((i): GenerateRequest => {
+      const image = images[i];
+      return {
+        prompt: promptIds(model, examples[i]!),
+        segments,
+        maximumNewTokens,
+        ...(image ? { image } : {}),
+      };
+    }),
+  );
+  for (;;) {
+    const { done, value } = await rows.next();
+    if (done) return new Map(value.map(({ text }, i) => [free[i]!, { answer: text.trim() }]));
   }
-  return { answer: model.tokenizer.decode(ids.slice(start), { skipSpecialTokens: true }).trim() };
 }
 
 function bestLabel(labels: readonly string[], scores: readonly number[]): AnswerPrediction {

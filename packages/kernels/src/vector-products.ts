@@ -1,0 +1,35 @@
+/** Products of a few rows with resident weights: every weight is read once, and nothing is expanded. */
+import type { Tensor2D } from '@tensorflow/tfjs-core';
+
+import type { FusedContext } from './fused-context.js';
+import type { ResidentWeight } from './resident-weight.js';
+
+/** From so many rows on, expanding a weight and a matrix product is faster. */
+export const vectorRows = 4;
+
+/** Bytes that arrangeIntegers makes of 32 floats. */
+const arrangedBytes = 144;
+
+/** y = x Wᵀ, without a bias. */
+export function multiplyVector(
+  x: Tensor2D,
+  { layout, address }: ResidentWeight,
+  outFeatures: number,
+  { heap, module, scratch }: Pick<FusedContext, 'heap' | 'module' | 'scratch'>,
+): Tensor2D {
+  const [rows, inFeatures] = x.shape;
+  const y = heap.allocate([rows, outFeatures]) as Tensor2D;
+  if (layout === 'f16') {
+    module.vectorProductF16(heap.address(x), address, heap.address(y), rows, outFeatures, inFeatures);
+    return y;
+  }
+  const blocks = (rows * inFeatures) / 32;
+  const arranged = scratch.room(blocks * arrangedBytes + Math.ceil(blocks / 4) * 16);
+  const sums = arranged + blocks * arrangedBytes;
+  const bits = layout === 'bits4' ? 4 : 8;
+  module.arrangeIntegers(heap.address(x), arranged, sums, blocks, bits);
+  if (bits === 4)
+    module.vectorProduct4(arranged, sums, address, heap.address(y), rows, outFeatures, inFeatures / 32);
+  else module.vectorProduct8(arranged, address, heap.address(y), rows, outFeatures, inFeatures / 32);
+  return y;
+}

@@ -1,0 +1,301 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import {
+  compressWeight,
+  expandWeight,
+  openKernels,
+  type CompactFormat,
+  type CompactWeight,
+  type Kernels,
+  type LoraSegment,
+  type RotaryTable,
+} from '@contextlora/kernels';
+import * as tf from '@tensorflow/tfjs-core';
+import fc from 'fast-check';
+
+import { matrix, type Matrix, naiveLinear } from './naive.js';
+import { expectClose, fewRuns, inScope, matrixOf, randomMatrix, randomRow, tensor } from './tensors.js';
+
+const rotaryOf = (time: number, halfDim: number): RotaryTable => {
+  const angle = (i: number) => Math.floor(i / halfDim) / 100 ** ((i % halfDim) / halfDim);
+  const length = time * halfDim;
+  return {
+    time,
+    halfDim,
+    cos: Float32Array.from({ length }, (_, i) => Math.cos(angle(i))),
+    sin: Float32Array.from({ length }, (_, i) => Math.sin(angle(i))),
+  };
+};
+const rowsOf = ({ columns, values }: Matrix, from: number, to: number): Matrix => ({
+  rows: to - from,
+  columns,
+  values: values.slice(from * columns, to * columns),
+});
+/** Rows of several matrices, each padded with nonsense to the same number. */
+const padded = (parts: readonly Matrix[], time: number): Matrix => {
+  const columns = parts[0]?.columns ?? 0;
+  return matrix(parts.length * time, columns, (row, column) => {
+    const part = parts[Math.floor(row / time)];
+    const t = row % time;
+    return part && t < part.rows ? (part.values[t * columns + column] ?? NaN) : 7;
+  });
+};
+
+describe.each(['reference', 'wasm', 'onnx'] as const)('the %s ground', (ground) => {
+  let kernels: Kernels;
+  let tensorsBefore: number;
+  beforeAll(async () => {
+    kernels = await openKernels({ prefer: ground });
+    tensorsBefore = tf.memory().numTensors;
+  });
+  afterAll(() => {
+    kernels.dispose();
+    expect(tf.memory().numTensors).toBe(tensorsBefore);
+  });
+
+  test('attention piece by piece over a cache equals attention over everything, rows of unequal lengths apart', () => {
+    fc.assert(
+      fc.property(
+        fc.record({
+          kvHeads: fc.integer({ min: 1, max: 2 }),
+          group: fc.integer({ min: 1, max: 3 }),
+          half: fc.integer({ min: 1, max: 5 }),
+          // New positions of two rows in each of up to four passes.
+          passes: fc.array(fc.tuple(fc.integer({ min: 0, max: 4 }), fc.integer({ min: 0, max: 4 })), {
+            minLength: 1,
+            maxLength: 4,
+          }),
+          capacity: fc.integer({ min: 1, max: 4 }),
+          seed: fc.integer({ min: 1, max: 1e6 }),
+        }),
+        ({ kvHeads, group, half, passes, capacity, seed }) => {
+          inScope(() => {
+            const [heads, headDim] = [kvHeads * group, half * 2];
+            const rotary = rotaryOf(16, half);
+            const totals = [0, 1].map((row) => passes.reduce((sum, pass) => sum + (pass[row] ?? 0), 0));
+            const whole = totals.map((total, row) => ({
+              q: randomMatrix(total, heads * headDim, seed + row),
+              k: randomMatrix(total, kvHeads * headDim, seed + 10 + row),
+              v: randomMatrix(total, kvHeads * headDim, seed + 20 + row),
+            }));
+            const cache = kernels.openCache({ layers: 1, batch: 2, kvHeads, headDim, rotary, capacity });
+            const given: Matrix[][] = [[], []];
+            for (const counts of passes) {
+              const time = Math.max(...counts);
+              if (time === 0) continue;
+              const slice = (name: 'q' | 'k' | 'v') =>
+                tensor(
+                  padded(
+                    whole.map((of, row) => {
+                      const from = cache.lengths[row] ?? 0;
+                      return rowsOf(of[name], from, from + (counts[row] ?? 0));
+                    }),
+                    time,
+                  ),
+                );
+              const y = kernels.cachedAttention(slice('q'), slice('k'), slice('v'), cache, {
+                layer: 0,
+                heads,
+                counts,
+              });
+              cache.advance(counts);
+              for (const row of [0, 1])
+                given[row]?.push(rowsOf(matrixOf(y), row * time, row * time + (counts[row] ?? 0)));
+            }
+            expect(cache.lengths).toEqual(totals);
+            for (const [row, { q, k, v }] of whole.entries()) {
+              const time = totals[row] ?? 0;
+              if (time === 0) continue;
+              const shape = { batch: 1, time, heads, kvHeads, headDim, causal: true };
+              const { y, saved } = kernels.attention(tensor(q), tensor(k), tensor(v), shape, {
+                table: rotary,
+              });
+              saved.dispose();
+              const values = (given[row] ?? []).flatMap((part) => [...part.values]);
+              expectClose(y, { rows: time, columns: heads * headDim, values: Float64Array.from(values) });
+            }
+            cache.dispose();
+          });
+        },
+      ),
+      { numRuns: 40, seed: 5 },
+    );
+  });
+
+  test('a cache grows by doubling, keeps what it holds when rows are chosen anew, and forgets on demand', () => {
+    inScope(() => {
+      const rotary = rotaryOf(20, 2);
+      const cache = kernels.openCache({ layers: 2, batch: 1, kvHeads: 1, headDim: 4, rotary, capacity: 2 });
+      const step = (seed: number, rows: number) => {
+        const x = tensor(randomMatrix(rows, 4, seed));
+        const counts = cache.lengths.map(() => rows / cache.batch);
+        const ys = [0, 1].map((layer) =>
+          kernels.cachedAttention(x, x, x, cache, { layer, heads: 1, counts }),
+        );
+        cache.advance(counts);
+        return matrixOf(ys[1]!).values;
+      };
+      const capacities = [1, 2, 3, 4, 5, 6].map((seed) => {
+        step(seed, 1);
+        return cache.capacity;
+      });
+      expect(capacities).toEqual([2, 2, 4, 4, 8, 8]);
+      expect(cache.memoryBytes).toBe(4 * (2 * 2 * 8 * 4 + 2 * 8 * 2));
+      const next = step(7, 1);
+      cache.truncate([6]);
+      cache.select([0, 0, 0]);
+      expect(cache.lengths).toEqual([6, 6, 6]);
+      const x = randomMatrix(1, 4, 7);
+      const same = tensor(matrix(3, 4, (_, column) => x.values[column]!));
+      const y = kernels.cachedAttention(same, same, same, cache, { layer: 1, heads: 1, counts: [1, 1, 1] });
+      for (const row of [0, 1, 2])
+        expectClose(
+          tf.slice(y, [row, 0], [1, 4]),
+          matrix(1, 4, (_, i) => next[i]!),
+        );
+      expect(() => {
+        cache.reserve(21);
+      }).toThrow(
+        'kernels/cache: 21 positions were asked for, and the model has 20; shorten the prompt or generate less',
+      );
+      expect(() => {
+        cache.select([3]);
+      }).toThrow('there is no row 3; there are 3');
+      expect(() => {
+        cache.truncate([9, 1, 1]);
+      }).toThrow('row 0 has 6 positions and cannot keep 9');
+      cache.dispose();
+    });
+  });
+
+  test('a segment for some rows changes these alone, and has no backward', () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 9 }),
+        fc.integer({ min: 1, max: 9 }),
+        fc.integer({ min: 1, max: 3 }),
+        fc.integer({ min: 1, max: 1e6 }),
+        (before, count, rank, seed) => {
+          inScope(() => {
+            const rows = before + count + 1;
+            const [x, w] = [randomMatrix(rows, 5, seed), randomMatrix(6, 5, seed + 1)];
+            const [a, b] = [randomMatrix(rank, 5, seed + 2), randomMatrix(6, rank, seed + 3)];
+            const weight = kernels.prepareLinear(Float32Array.from(w.values), 6, 5);
+            const segment: LoraSegment = {
+              a: tensor(a),
+              b: tensor(b),
+              scale: 0.5,
+              train: true,
+              rows: { start: before, end: before + count },
+            };
+            const { y, saved } = kernels.linear(tensor(x), weight, [segment]);
+            const plain = naiveLinear(x, w, undefined, []);
+            const adapted = naiveLinear(x, w, undefined, [{ a, b, scale: 0.5 }]);
+            expectClose(
+              y,
+              matrix(rows, 6, (row, column) => {
+                const inside = row >= before && row < before + count;
+                return (inside ? adapted : plain).values[row * 6 + column]!;
+              }),
+            );
+            expect(() => kernels.linearBackward(y, saved, weight, [segment], { input: true })).toThrow(
+              'has no backward',
+            );
+            saved.dispose();
+            weight.dispose();
+          });
+        },
+      ),
+      { ...fewRuns, seed: 6 },
+    );
+  });
+});
+
+describe.each(['wasm', 'onnx'] as const)('products of few rows on the %s ground', (ground) => {
+  let kernels: Kernels;
+  beforeAll(async () => {
+    kernels = await openKernels({ prefer: ground });
+  });
+  afterAll(() => {
+    kernels.dispose();
+  });
+
+  const compactOf = (format: CompactFormat, n: number, k: number, seed: number): CompactWeight => {
+    const values = randomMatrix(n, k, seed).values;
+    if (format !== 'q4_K') return compressWeight(Float32Array.from(values), n, k, format);
+    const blocks = Uint8Array.from(
+      randomMatrix(1, (n * k * 144) / 256, seed).values,
+      (v) => ((v + 1.2) / 2.4) * 255,
+    );
+    for (let at = 0; at < blocks.length; at += 144) blocks.set([0x00, 0x1c, 0x00, 0x18], at);
+    return { format, blocks };
+  };
+
+  test.each(['f16', 'int8', 'q8_0', 'q4_0', 'q4_1', 'q4_K'] as const)(
+    '%s weights equal their expansion, before and after they lie on the heap',
+    (format) => {
+      fc.assert(
+        fc.property(
+          fc.integer({ min: 1, max: 7 }),
+          fc.integer({ min: 1, max: 6 }),
+          fc.integer({ min: 1, max: 5 }),
+          fc.constantFrom(1e-12, 1, 1e12),
+          fc.boolean(),
+          fc.integer({ min: 1, max: 1e6 }),
+          (rows, n, blocks, size, withBias, seed) => {
+            inScope(() => {
+              const k = blocks * (format === 'q4_K' ? 256 : 32) - (format === 'f16' ? 3 : 0);
+              const compact = compactOf(format, n, k, seed);
+              const bias = withBias ? randomRow(n, seed + 1) : undefined;
+              const w = { rows: n, columns: k, values: Float64Array.from(expandWeight(compact, n, k)) };
+              const x = randomMatrix(rows, k, seed + 2);
+              const scaled = { ...x, values: x.values.map((value) => Math.fround(value * size)) };
+              const weight = kernels.prepareLinear(compact, n, k, bias && Float32Array.from(bias));
+              const segment = {
+                a: randomMatrix(2, k, seed + 3),
+                b: randomMatrix(n, 2, seed + 4),
+                scale: 0.5,
+              };
+              const expected = naiveLinear(scaled, w, bias, [segment]);
+              const bound = 1e-5 * Math.max(size, 1) * k ** 0.5;
+              for (let again = 0; again < 2; again++) {
+                const { y, saved } = kernels.linear(tensor(scaled), weight, [
+                  { a: tensor(segment.a), b: tensor(segment.b), scale: 0.5, train: false },
+                ]);
+                saved.dispose();
+                const difference = [...y.dataSync()].map((value, i) => Math.abs(value - expected.values[i]!));
+                expect(Math.max(...difference)).toBeLessThan(bound);
+                // A weight on the heap still serves many rows, and a backward.
+                const many = randomMatrix(9, k, seed + 5);
+                const wide = kernels.linear(tensor(many), weight);
+                expectClose(wide.y, naiveLinear(many, w, bias, []));
+                const { dx } = kernels.linearBackward(wide.y, wide.saved, weight, [], { input: true });
+                expect(dx?.shape).toEqual([9, k]);
+                wide.saved.dispose();
+              }
+              weight.dispose();
+            });
+          },
+        ),
+        { numRuns: 12, seed: 7 },
+      );
+    },
+  );
+
+  test('what is no number stays none, and spoils its own row alone', () => {
+    inScope(() => {
+      const compact = compactOf('q4_1', 3, 64, 1);
+      const weight = kernels.prepareLinear(compact, 3, 64);
+      const values = new Float32Array(3 * 64).fill(1);
+      values[5] = NaN;
+      values[64 + 40] = Infinity;
+      const { y } = kernels.linear(tf.tensor2d(values, [3, 64]), weight);
+      expect([...y.dataSync()].map(Number.isFinite)).toEqual([
+        ...Array<boolean>(6).fill(false),
+        true,
+        true,
+        true,
+      ]);
+      weight.dispose();
+    });
+  });
+});
