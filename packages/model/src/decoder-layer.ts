@@ -2,7 +2,7 @@
  * One decoder layer as an explicit pair: forward keeps what backward needs, backward returns the input gradient and the gradients
  * of the trained segments, each only if owed.
  *
- *   h = x + Wo · attention(rope(Wq n), rope(Wk n), Wv n),  n = rmsNorm(x)
+ *   h = x + Wo · attention(rope(Wq n), rope(Wk n), Wv n),  n = rmsNorm(x); with head norms rope(rmsNorm(Wq n)) and so for k
  *   y = h + Wdown · (silu(Wgate m) ∘ Wup m),               m = rmsNorm(h)
  */
 import type {
@@ -13,7 +13,7 @@ import type {
   Saved,
   SegmentGradient,
 } from '@contextlora/kernels';
-import { dispose, type Tensor2D } from '@tensorflow/tfjs-core';
+import { dispose, type Rank, reshape, type Tensor2D } from '@tensorflow/tfjs-core';
 
 export const layerLinears = [
   'self_attn.q_proj',
@@ -30,6 +30,9 @@ export interface DecoderLayerWeights {
   readonly linears: Readonly<Record<LayerLinear, LinearWeight>>;
   readonly inputNorm: Float32Array;
   readonly mlpNorm: Float32Array;
+  /** Qwen3: gains `[headDim]` of an RMS norm over each head of q and k, before they are turned. */
+  readonly queryNorm?: Float32Array;
+  readonly keyNorm?: Float32Array;
 }
 
 /** The active segments of each linear of a layer. */
@@ -54,6 +57,8 @@ export interface LayerSaved {
   readonly linears: Readonly<Record<LayerLinear, Saved>>;
   readonly inputNorm: Saved;
   readonly mlpNorm: Saved;
+  readonly queryNorm: Saved;
+  readonly keyNorm: Saved;
   readonly attention: Saved;
   readonly swiglu: Saved;
   dispose(): void;
@@ -83,8 +88,15 @@ export function decoderLayer(
 
   const inputNorm = kernels.rmsNorm(x, weights.inputNorm, rmsEpsilon);
   const n = own(inputNorm.y);
-  const q = apply('self_attn.q_proj', n);
-  const k = apply('self_attn.k_proj', n);
+  const normHeads = (projected: Tensor2D, gain: Float32Array | undefined) => {
+    if (!gain) return { y: projected, saved: nothingSaved };
+    const heads = own(reshape<Rank.R2>(projected, [projected.size / context.headDim, context.headDim]));
+    const { y, saved } = kernels.rmsNorm(heads, gain, rmsEpsilon);
+    return { y: own(reshape<Rank.R2>(own(y), projected.shape)), saved };
+  };
+  const queryNorm = normHeads(apply('self_attn.q_proj', n), weights.queryNorm);
+  const keyNorm = normHeads(apply('self_attn.k_proj', n), weights.keyNorm);
+  const [q, k] = [queryNorm.y, keyNorm.y];
   const v = apply('self_attn.v_proj', n);
   const attention = context.attend
     ? { y: context.attend(q, k, v), saved: nothingSaved }
@@ -100,6 +112,8 @@ export function decoderLayer(
     linears,
     inputNorm: inputNorm.saved,
     mlpNorm: mlpNorm.saved,
+    queryNorm: queryNorm.saved,
+    keyNorm: keyNorm.saved,
     attention: attention.saved,
     swiglu: swiglu.saved,
     dispose() {
@@ -107,6 +121,8 @@ export function decoderLayer(
         ...Object.values(linears),
         inputNorm.saved,
         mlpNorm.saved,
+        queryNorm.saved,
+        keyNorm.saved,
         attention.saved,
         swiglu.saved,
       ])
@@ -170,9 +186,20 @@ export function decoderLayerBackward(
     free(dh);
     return { dx: null, gradients };
   }
-  const { dq, dk, dv } = kernels.attentionBackward(dAttended, saved.attention, attentionShape(context), {
+  const normBack = (d: Tensor2D, of: Saved, gain: Float32Array | undefined) => {
+    if (!gain) return d;
+    const heads = reshape<Rank.R2>(d, [d.size / context.headDim, context.headDim]);
+    const dHeads = kernels.rmsNormBackward(heads, of, gain);
+    const result = reshape<Rank.R2>(dHeads, d.shape);
+    free(d, heads, dHeads);
+    return result;
+  };
+  const turned = kernels.attentionBackward(dAttended, saved.attention, attentionShape(context), {
     table: context.rotary,
   });
+  const { dv } = turned;
+  const dq = normBack(turned.dq, saved.queryNorm, weights.queryNorm);
+  const dk = normBack(turned.dk, saved.keyNorm, weights.keyNorm);
   const dnq = back('self_attn.q_proj', dq, needInput);
   const dnk = back('self_attn.k_proj', dk, needInput);
   const dnv = back('self_attn.v_proj', dv, needInput);

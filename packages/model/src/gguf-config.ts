@@ -24,6 +24,12 @@ export function ggufConfig({ metadata, tensors }: GgufHeader, path: string): Rec
   const refuse = (what: string) => {
     throw new ModelError('loadModel', `${path}: ${what}`);
   };
+  const required = ['embedding_length', 'block_count', 'feed_forward_length', 'attention.head_count'];
+  const missing = required.filter((key) => !(Number(value(key)) > 0));
+  if (missing.length > 0)
+    refuse(
+      `needs positive numbers, but ${missing.map((key) => `"${architecture as string}.${key}" is ${describe(value(key))}`).join(', ')}`,
+    );
   if (Number(value('expert_count') ?? 0) > 0) refuse('a mixture of experts is not supported');
   const headDim =
     value('attention.key_length') ??

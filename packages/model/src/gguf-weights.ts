@@ -7,7 +7,7 @@
 import { type ByteSource, eachChunkOfRows } from './byte-source.js';
 import { ggufTypes, halfTable } from './gguf-blocks.js';
 import type { GgufHeader, GgufTensor } from './gguf-header.js';
-import type { TextSpec } from './model-spec.js';
+import type { TextSpec } from './text-spec.js';
 import { sizeOf, type WeightFiles } from './weight-files.js';
 
 const layerNames: Readonly<Record<string, string>> = {

@@ -2,7 +2,7 @@
 import type { LoadedModel } from './load-model.js';
 import { ModelError } from './model-error.js';
 import { readImage } from './image-input.js';
-import { pixelShuffle, visionTower } from './vision-tower.js';
+import { visionFeatures } from './vision-tower.js';
 
 export interface ImageFeatures {
   /** Features `[image tokens, wide]` of each path, computing what is not kept yet. */
@@ -33,13 +33,8 @@ export function openImageFeatures(
       );
     const tower = spec.vision;
     const images = await Promise.all(paths.map((path) => readImage(path, tower)));
-    const hidden = visionTower(images, vision, { spec: tower, kernels });
-    const values = hidden.dataSync();
-    hidden.dispose();
-    const size = values.length / paths.length;
-    for (const [i, path] of paths.entries()) {
-      const features = pixelShuffle(Float32Array.from(values.subarray(i * size, (i + 1) * size)), tower);
-      kept.set(path, features);
+    for (const [i, features] of visionFeatures(images, vision, { spec: tower, kernels }).entries()) {
+      kept.set(paths[i]!, features);
       keptBytes += features.byteLength;
     }
     for (const [path, features] of kept) {

@@ -2,7 +2,7 @@
 import sharp from 'sharp';
 
 import { ModelError } from './model-error.js';
-import type { VisionSpec } from './model-spec.js';
+import type { VisionSpec } from './vision-spec.js';
 
 const maximumPixels = 64e6;
 

@@ -39,10 +39,14 @@ export {
 } from './local-model.js';
 export { openCheckpoint, readModelSpec, type Checkpoint } from './open-checkpoint.js';
 export { openFileBytes, type ByteSource, type OpenBytes } from './byte-source.js';
+export { withReplacedWeights } from './replace-weights.js';
 export { rotaryTable } from './rotary-table.js';
 export type { WeightFiles } from './weight-files.js';
 export { ModelError } from './model-error.js';
-export { linearsOf, parseModelSpec, type ModelSpec, type TextSpec, type VisionSpec } from './model-spec.js';
+export { hasBias, linearsOf, parseModelSpec, type ModelSpec } from './model-spec.js';
+export type { TextSpec } from './text-spec.js';
+export type { VisionSpec } from './vision-spec.js';
+export { rotaryFrequencies, type RotaryScaling } from './rotary-scaling.js';
 export {
   labelTokens,
   predictAnswers,
@@ -51,7 +55,7 @@ export {
 } from './predict-answers.js';
 export { openTokenizer, readTokenizer, type TextTokenizer, type TokenizerFiles } from './text-tokenizer.js';
 export { answerIds, batchOf, promptIds } from './token-rows.js';
-export { pixelShuffle, visionTower, type VisionWeights } from './vision-tower.js';
+export { pixelShuffle, visionFeatures, visionTower, type VisionWeights } from './vision-tower.js';
 export { cachedLogits, openCache, type CachedRow } from './cached-pass.js';
 export {
   generate,

@@ -14,7 +14,6 @@ import {
   type LayerSegments,
 } from './decoder-layer.js';
 import type { LoadedModel } from './load-model.js';
-import { connectorName } from './model-spec.js';
 
 /** A batch of equal-length rows of token ids. */
 export interface TokenBatch {
@@ -99,6 +98,7 @@ export function languageLoss(
   const { kernels, spec } = model;
   const depths = Array.from({ length: spec.text.layerCount }, (_, depth) => depth);
   const trains = (name: string) => segments.get(name)?.some(({ train }) => train) ?? false;
+  const connectorName = connectorOf(model);
   const connectorTrains = trains(connectorName) && tokens.images.some((image) => image !== undefined);
   const lowest = connectorTrains
     ? 0
@@ -178,7 +178,7 @@ export function embed(
   if (at !== all.length)
     throw new Error(`internal: ${rows.length} image tokens, but features for ${at / wide}`);
   const input = tensor2d(all, [rows.length, wide]);
-  const { y, saved } = kernels.linear(input, model.connector, segments.get(connectorName) ?? []);
+  const { y, saved } = kernels.linear(input, model.connector, segments.get(connectorOf(model)) ?? []);
   const values = words.dataSync() as Float32Array;
   const projected = y.dataSync();
   for (const [i, row] of rows.entries())
@@ -313,6 +313,9 @@ export function layerWeights({ layers }: LoadedModel, depth: number) {
   if (!weights) throw new Error(`internal: there is no layer ${depth}`);
   return weights;
 }
+
+/** The connector's name, or one that nothing has. */
+const connectorOf = ({ spec }: LoadedModel) => spec.vision?.connector.name ?? '';
 
 const linearName = ({ spec }: LoadedModel, depth: number, name: LayerLinear) =>
   `${spec.text.prefix}layers.${depth}.${name}`;

@@ -10,11 +10,13 @@ import {
 import { type OpenBytes, openFileBytes } from './byte-source.js';
 import { type DecoderLayerWeights, type LayerLinear, layerLinears } from './decoder-layer.js';
 import { listProblems, ModelError } from './model-error.js';
-import { connectorName, type ModelSpec, type TextSpec, type VisionSpec } from './model-spec.js';
+import type { ModelSpec } from './model-spec.js';
 import { layerTensors, modelTensors, type TensorShapes } from './model-tensors.js';
 import { openCheckpoint } from './open-checkpoint.js';
 import { rotaryTable } from './rotary-table.js';
 import { readTokenizer, type TextTokenizer } from './text-tokenizer.js';
+import type { TextSpec } from './text-spec.js';
+import type { VisionSpec } from './vision-spec.js';
 import type { VisionLayerWeights, VisionWeights } from './vision-tower.js';
 import { sizeOf, type WeightFiles } from './weight-files.js';
 
@@ -84,7 +86,7 @@ export async function loadModel(
       text.vocabularySize,
       text.hiddenSize,
     );
-    const connector = spec.vision && (await load.linear(connectorName));
+    const connector = spec.vision && (await load.linear(spec.vision.connector.name));
     const vision = spec.vision && (await loadVision(spec.vision, { read: (name) => files.read(name), load }));
     return {
       spec,
@@ -95,7 +97,12 @@ export async function loadModel(
       finalNorm,
       head,
       headWeight,
-      rotary: rotaryTable(text.ropeTheta, text.headDim, Math.min(text.maximumPositions, 8192)),
+      rotary: rotaryTable(
+        text.ropeTheta,
+        text.headDim,
+        Math.min(text.maximumPositions, 8192),
+        text.ropeScaling,
+      ),
       ...(vision && connector ? { vision, connector } : {}),
       parameterCount: [...wanted.values()].reduce((sum, shape) => sum + sizeOf(shape), 0),
       dispose() {
@@ -187,7 +194,11 @@ function openLoader(files: WeightFiles, { kernels, wanted }: { kernels: Kernels;
   };
   return {
     linear,
-    async layer({ prefix }: TextSpec, depth: number, format: BaseFormat): Promise<DecoderLayerWeights> {
+    async layer(
+      { prefix, headNorms }: TextSpec,
+      depth: number,
+      format: BaseFormat,
+    ): Promise<DecoderLayerWeights> {
       const at = `${prefix}layers.${depth}.`;
       const linears = {} as Record<LayerLinear, LinearWeight>;
       for (const name of layerLinears) linears[name] = await linear(at + name, format);
@@ -195,24 +206,29 @@ function openLoader(files: WeightFiles, { kernels, wanted }: { kernels: Kernels;
         linears,
         inputNorm: await files.read(`${at}input_layernorm.weight`),
         mlpNorm: await files.read(`${at}post_attention_layernorm.weight`),
+        ...(headNorms
+          ? {
+              queryNorm: await files.read(`${at}self_attn.q_norm.weight`),
+              keyNorm: await files.read(`${at}self_attn.k_norm.weight`),
+            }
+          : {}),
       };
     },
   };
 }
 
 async function loadVision(
-  { layerCount }: VisionSpec,
+  { layerCount, tower, prefix, projector }: VisionSpec,
   { read, load }: { read: (name: string) => Promise<Float32Array>; load: Loader },
 ): Promise<VisionWeights> {
-  const base = 'model.vision_model.';
   const norm = async (name: string) => ({
-    gain: await read(`${base}${name}.weight`),
-    bias: await read(`${base}${name}.bias`),
+    gain: await read(`${prefix}${name}.weight`),
+    bias: await read(`${prefix}${name}.bias`),
   });
   const layers: VisionLayerWeights[] = [];
   for (let depth = 0; depth < layerCount; depth++) {
     const at = `encoder.layers.${depth}.`;
-    const linear = (name: string) => load.linear(`${base}${at}${name}`);
+    const linear = (name: string) => load.linear(`${prefix}${at}${name}`);
     layers.push({
       q: await linear('self_attn.q_proj'),
       k: await linear('self_attn.k_proj'),
@@ -225,15 +241,23 @@ async function loadVision(
     });
   }
   return {
-    patches: await load.linear(`${base}embeddings.patch_embedding`),
-    positions: await read(`${base}embeddings.position_embedding.weight`),
+    patches: await load.linear(`${prefix}embeddings.patch_embedding`),
+    positions: await read(`${prefix}embeddings.position_embedding.weight`),
     layers,
-    postNorm: await norm('post_layernorm'),
+    ...(tower === 'clip'
+      ? {
+          classToken: await read(`${prefix}embeddings.class_embedding`),
+          // Spelt so in the checkpoints.
+          firstNorm: await norm('pre_layrnorm'),
+        }
+      : { lastNorm: await norm('post_layernorm') }),
+    ...(projector ? { projector: await load.linear(projector.name) } : {}),
   };
 }
 
-const visionLinears = ({ patches, layers }: VisionWeights): LinearWeight[] => [
+const visionLinears = ({ patches, layers, projector }: VisionWeights): LinearWeight[] => [
   patches,
+  ...(projector ? [projector] : []),
   ...layers.flatMap(({ q, k, v, out, up, down }) => [q, k, v, out, up, down]),
 ];
 

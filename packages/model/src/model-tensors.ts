@@ -1,20 +1,25 @@
 /** Every tensor that a model has, by its run-time name, with its shape. */
-import { linearsOf, type ModelSpec, type VisionSpec } from './model-spec.js';
+import { hasBias, linearsOf, type ModelSpec } from './model-spec.js';
+import type { VisionSpec } from './vision-spec.js';
 
 export type TensorShapes = ReadonlyMap<string, readonly number[]>;
 
 /** The tensors of decoder layers `[start, end)`. */
 export function layerTensors(spec: ModelSpec, { start, end }: { start: number; end: number }): TensorShapes {
-  const { prefix, hiddenSize, attentionBias } = spec.text;
+  const { prefix, hiddenSize, headDim, headNorms } = spec.text;
   const shapes = new Map<string, readonly number[]>();
   for (const { name, outFeatures, inFeatures, depth } of linearsOf(spec)) {
     if (depth === undefined || depth < start || depth >= end) continue;
     shapes.set(`${name}.weight`, [outFeatures, inFeatures]);
-    if (attentionBias && /[qkv]_proj$/.test(name)) shapes.set(`${name}.bias`, [outFeatures]);
+    if (hasBias(spec.text, name)) shapes.set(`${name}.bias`, [outFeatures]);
   }
-  for (let depth = start; depth < end; depth++)
+  for (let depth = start; depth < end; depth++) {
+    const at = `${prefix}layers.${depth}.`;
     for (const norm of ['input_layernorm', 'post_attention_layernorm'])
-      shapes.set(`${prefix}layers.${depth}.${norm}.weight`, [hiddenSize]);
+      shapes.set(`${at}${norm}.weight`, [hiddenSize]);
+    if (headNorms)
+      for (const norm of ['q_norm', 'k_norm']) shapes.set(`${at}self_attn.${norm}.weight`, [headDim]);
+  }
   return shapes;
 }
 
@@ -26,30 +31,41 @@ export function modelTensors(spec: ModelSpec): TensorShapes {
     [`${text.prefix}norm.weight`, [text.hiddenSize]],
     ...(text.tiedHead ? [] : ([['lm_head.weight', [text.vocabularySize, text.hiddenSize]]] as const)),
     ...layerTensors(spec, { start: 0, end: text.layerCount }),
-    ...linearsOf(spec).flatMap(({ name, depth, outFeatures, inFeatures }) =>
-      depth === undefined ? ([[`${name}.weight`, [outFeatures, inFeatures]]] as const) : [],
-    ),
-    ...(vision ? visionTensors(vision) : []),
+    ...(vision ? visionTensors(vision, text.hiddenSize) : []),
   ]);
 }
 
-function visionTensors({
-  hiddenSize: d,
-  mlpSize: m,
-  patchSizePixels: p,
-  imageSizePixels,
-  layerCount,
-}: VisionSpec): [string, readonly number[]][] {
-  const base = 'model.vision_model.';
+function visionTensors(
+  {
+    tower,
+    hiddenSize: d,
+    mlpSize: m,
+    patchSizePixels: p,
+    imageSizePixels,
+    layerCount,
+    prefix,
+    projector,
+    connector,
+  }: VisionSpec,
+  textSize: number,
+): [string, readonly number[]][] {
   const patches = (imageSizePixels / p) ** 2;
-  const pair = (name: string, ...shape: number[]): [string, readonly number[]][] => [
-    [`${base}${name}.weight`, shape],
-    [`${base}${name}.bias`, shape.slice(0, 1)],
+  const linear = (name: string, shape: readonly number[], bias = true): [string, readonly number[]][] => [
+    [`${name}.weight`, shape],
+    ...(bias ? ([[`${name}.bias`, shape.slice(0, 1)]] as [string, readonly number[]][]) : []),
   ];
+  const pair = (name: string, ...shape: number[]) => linear(prefix + name, shape);
   return [
-    ...pair('embeddings.patch_embedding', d, 3, p, p),
-    [`${base}embeddings.position_embedding.weight`, [patches, d]],
-    ...pair('post_layernorm', d),
+    ...(projector ? linear(projector.name, [textSize, d], projector.bias) : []),
+    ...linear(connector.name, [textSize, connector.inFeatures], connector.bias),
+    ...linear(`${prefix}embeddings.patch_embedding`, [d, 3, p, p], tower === 'siglip'),
+    [`${prefix}embeddings.position_embedding.weight`, [tower === 'clip' ? patches + 1 : patches, d]],
+    ...(tower === 'clip'
+      ? ([[`${prefix}embeddings.class_embedding`, [d]], ...pair('pre_layrnorm', d)] as [
+          string,
+          readonly number[],
+        ][])
+      : pair('post_layernorm', d)),
     ...Array.from({ length: layerCount }, (_, depth) => {
       const at = `encoder.layers.${depth}.`;
       return [

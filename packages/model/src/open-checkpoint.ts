@@ -2,9 +2,10 @@
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { type OpenBytes, openFileBytes } from './byte-source.js';
+import { type ByteSource, type OpenBytes, openFileBytes } from './byte-source.js';
+import { storedNames } from './checkpoint-names.js';
 import { ggufConfig } from './gguf-config.js';
-import { readGgufHeader } from './gguf-header.js';
+import { type GgufHeader, readGgufHeader } from './gguf-header.js';
 import { ggufTokenizer } from './gguf-tokenizer.js';
 import { ggufWeights } from './gguf-weights.js';
 import { ModelError } from './model-error.js';
@@ -18,7 +19,7 @@ export interface Checkpoint {
   readonly weights: WeightFiles;
   readonly format: 'safetensors' | 'gguf';
   /** The tokenizer that came with the weights. */
-  tokenizer(): Promise<TextTokenizer>;
+  readonly tokenizer: () => Promise<TextTokenizer>;
 }
 
 /**
@@ -34,7 +35,10 @@ export async function openCheckpoint(
   const spec = await readConfig(path);
   return {
     spec,
-    weights: await openSafetensorsFiles(path, { openBytes }),
+    weights: await openSafetensorsFiles(path, {
+      openBytes,
+      namesOf: (name) => storedNames(spec.architecture, name),
+    }),
     format: 'safetensors',
     tokenizer: () => readTokenizer(path),
   };
@@ -55,7 +59,7 @@ async function openGguf(path: string, openBytes: OpenBytes): Promise<Checkpoint>
   const source = await openBytes(path);
   try {
     const header = await readGgufHeader(source);
-    const spec = parseModelSpec(ggufConfig(header, path), path);
+    const spec = await withDivisors(parseModelSpec(ggufConfig(header, path), path), { source, header });
     return {
       spec,
       weights: ggufWeights(source, header, spec),
@@ -66,6 +70,29 @@ async function openGguf(path: string, openBytes: OpenBytes): Promise<Checkpoint>
     await source.close();
     throw error;
   }
+}
+
+/** Llama 3's stretched frequencies stand in GGUF files as a tensor of divisors. */
+async function withDivisors(
+  spec: ModelSpec,
+  { source, header }: { source: ByteSource; header: GgufHeader },
+): Promise<ModelSpec> {
+  const tensor = header.tensors.get('rope_freqs.weight');
+  if (!tensor) return spec;
+  const { headDim } = spec.text;
+  if (tensor.type !== 0 || tensor.shape.join() !== String(headDim / 2))
+    throw new ModelError(
+      'loadModel',
+      `${source.path}: tensor "rope_freqs.weight" must be f32 [${headDim / 2}], and is [${tensor.shape.join(', ')}]`,
+    );
+  const divisors = new Float32Array(headDim / 2);
+  await source.read(tensor.position, new Uint8Array(divisors.buffer));
+  if (!divisors.every((divisor) => Number.isFinite(divisor) && divisor > 0))
+    throw new ModelError(
+      'loadModel',
+      `${source.path}: "rope_freqs.weight" holds numbers that are not positive`,
+    );
+  return { ...spec, text: { ...spec.text, ropeScaling: { type: 'divisors', divisors: [...divisors] } } };
 }
 
 async function readConfig(directory: string): Promise<ModelSpec> {
@@ -84,5 +111,5 @@ async function readConfig(directory: string): Promise<ModelSpec> {
   } catch (cause) {
     throw new ModelError('loadModel', `${path} is not JSON`, { cause });
   }
-  return parseModelSpec((config ?? {}) as Record<string, unknown>, path);
+  return parseModelSpec(config, path);
 }

@@ -14,13 +14,13 @@ interface Place extends SafetensorsEntry {
   readonly position: number;
 }
 
-/** Opens `model.safetensors`, or the shards that `model.safetensors.index.json` names; `storedName` says what a tensor is called there. */
+/** Opens `model.safetensors`, or the shards that `model.safetensors.index.json` names; `namesOf` says what a tensor may be called there. */
 export async function openSafetensorsFiles(
   directory: string,
   {
     openBytes = openFileBytes,
-    storedName = (name) => name,
-  }: { openBytes?: OpenBytes; storedName?: (name: string, has: (stored: string) => boolean) => string } = {},
+    namesOf = (name) => [name],
+  }: { openBytes?: OpenBytes; namesOf?: (name: string) => readonly string[] } = {},
 ): Promise<WeightFiles> {
   const half = halfTable();
   const { paths, shardOf } = await filesOf(directory);
@@ -54,7 +54,10 @@ export async function openSafetensorsFiles(
     await close();
     throw error;
   }
-  const find = (name: string) => places.get(storedName(name, (stored) => places.has(stored)));
+  const find = (name: string) => {
+    const stored = namesOf(name).find((candidate) => places.has(candidate));
+    return stored === undefined ? undefined : places.get(stored);
+  };
   const need = (name: string): Place => {
     const place = find(name);
     if (!place) throw new ModelError('loadModel', `${directory} has no tensor "${name}"`);

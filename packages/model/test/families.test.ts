@@ -1,0 +1,289 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { openKernels, type Kernels } from '@contextlora/kernels';
+import { decodeSafetensors, encodeSafetensors } from '@contextlora/lora';
+import {
+  languageLogits,
+  linearsOf,
+  loadLayers,
+  loadModel,
+  ModelError,
+  openCheckpoint,
+  openFileBytes,
+  parseModelSpec,
+  rotaryFrequencies,
+  type OpenBytes,
+} from '@contextlora/model';
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { fixture } from './golden.js';
+
+const read = async (name: string) =>
+  JSON.parse(await readFile(fixture(name, 'config.json'), 'utf8')) as Record<string, unknown>;
+const withKeys = async (name: string, change: Record<string, unknown>) =>
+  parseModelSpec({ ...(await read(name)), ...change }, 'config.json');
+
+let kernels: Kernels;
+let directory: string;
+beforeAll(async () => {
+  kernels = await openKernels({ prefer: 'wasm' });
+  directory = await mkdtemp(join(tmpdir(), 'families-'));
+});
+afterAll(async () => {
+  kernels.dispose();
+  await rm(directory, { recursive: true, force: true });
+});
+
+describe('a config', () => {
+  test('of Llama 3 says how its frequencies are stretched, in the older keys and the newer', async () => {
+    const scaling = {
+      type: 'llama3',
+      factor: 8,
+      lowFrequencyFactor: 1,
+      highFrequencyFactor: 4,
+      originalPositions: 64,
+    };
+    expect((await withKeys('llama3-rope', {})).text.ropeScaling).toEqual(scaling);
+    const { rope_scaling: rope, ...rest } = await read('llama3-rope');
+    const newer = { ...rest, rope_parameters: { ...(rope as object), rope_theta: 10_000 } };
+    expect(parseModelSpec(newer, 'config.json').text.ropeScaling).toEqual(scaling);
+  });
+
+  test('with a sliding window allows no more positions than the window, where one holds', async () => {
+    const positions = async (name: string, change: Record<string, unknown>) =>
+      (await withKeys(name, change)).text.maximumPositions;
+    expect(await positions('mistral-tiny', {})).toBe(32);
+    expect(await positions('mistral-tiny', { sliding_window: null })).toBe(256);
+    expect(await positions('qwen2-tiny', { sliding_window: 64 })).toBe(256);
+    expect(await positions('qwen2-tiny', { sliding_window: 64, use_sliding_window: true })).toBe(256);
+    const older = { layer_types: undefined, sliding_window: 64, use_sliding_window: true };
+    expect(await positions('qwen2-tiny', older)).toBe(64);
+    expect(
+      await positions('qwen2-tiny', {
+        sliding_window: 64,
+        layer_types: ['full_attention', 'sliding_attention'],
+      }),
+    ).toBe(64);
+  });
+
+  test('of a published SmolVLM, which leaves numbers out, means the defaults of transformers', () => {
+    const { vision, text } = parseModelSpec(
+      {
+        model_type: 'smolvlm',
+        image_token_id: 49190,
+        scale_factor: 4,
+        text_config: {
+          model_type: 'llama',
+          hidden_size: 576,
+          intermediate_size: 1536,
+          num_attention_heads: 9,
+          num_hidden_layers: 30,
+          num_key_value_heads: 3,
+          rope_theta: 100_000,
+          vocab_size: 49_280,
+          max_position_embeddings: 8192,
+        },
+        vision_config: { hidden_size: 768, image_size: 512, num_attention_heads: 12, patch_size: 16 },
+      },
+      'config.json',
+    );
+    expect(vision).toMatchObject({ mlpSize: 3072, layerCount: 12, layerEpsilon: 1e-6, tokenCount: 64 });
+    expect(text).toMatchObject({ headDim: 64, ropeTheta: 100_000, rmsEpsilon: 1e-6 });
+  });
+
+  test('of LLaVA 1.5, as published, means the sizes of Llama 2 and CLIP', () => {
+    const spec = parseModelSpec(
+      {
+        model_type: 'llava',
+        image_token_index: 32_000,
+        text_config: { model_type: 'llama', vocab_size: 32_064, max_position_embeddings: 4096 },
+        vision_config: {
+          hidden_size: 1024,
+          image_size: 336,
+          intermediate_size: 4096,
+          model_type: 'clip_vision_model',
+          num_attention_heads: 16,
+          num_hidden_layers: 24,
+          patch_size: 14,
+        },
+      },
+      'config.json',
+    );
+    expect(spec.text).toMatchObject({ hiddenSize: 4096, mlpSize: 11_008, layerCount: 32, kvHeads: 32 });
+    expect(spec.vision).toMatchObject({ tokenCount: 576, layerCount: 23, gelu: 'quick', layerEpsilon: 1e-5 });
+    expect(linearsOf(spec)[0]).toEqual({
+      name: 'model.multi_modal_projector.linear_2',
+      inFeatures: 4096,
+      outFeatures: 4096,
+    });
+  });
+
+  test.each([
+    [
+      'dynamic scaling',
+      'llama-tiny',
+      { rope_scaling: { type: 'dynamic', factor: 2 }, rope_parameters: null },
+      'rope scaling "dynamic" is not supported; default, linear, llama3 and yarn are',
+    ],
+    [
+      'scaling without its factor',
+      'llama-tiny',
+      { rope_parameters: { rope_type: 'linear' } },
+      'rope parameters: needs positive numbers of a plausible size, but "factor" is undefined',
+    ],
+    [
+      'part of each head turned',
+      'llama-tiny',
+      { rope_parameters: { partial_rotary_factor: 0.5 } },
+      'only whole heads',
+    ],
+    [
+      'another activation',
+      'llama-tiny',
+      { hidden_act: 'gelu' },
+      'activation "gelu" is not supported; only silu is',
+    ],
+    [
+      'heads that do not share',
+      'llama-tiny',
+      { num_key_value_heads: 3 },
+      '4 attention heads do not divide into 3 key',
+    ],
+    ['an odd head', 'llama-tiny', { head_dim: 15 }, '"head_dim" is 15, and must be even'],
+    ['a million layers', 'llama-tiny', { num_hidden_layers: 1e6 }, '"num_hidden_layers" is 1000000'],
+    [
+      'no number for a number',
+      'llama-tiny',
+      { rms_norm_eps: '1e-5', vocab_size: null },
+      '"vocab_size" is undefined, "rms_norm_eps" is "1e-5"',
+    ],
+    [
+      'a name of Object',
+      'llama-tiny',
+      { model_type: 'constructor' },
+      'architecture "constructor" is not supported',
+    ],
+    [
+      'several feature layers',
+      'llava-tiny',
+      { vision_feature_layer: [-2, -5] },
+      '"vision_feature_layer" is [-2,-5]',
+    ],
+    [
+      'another tower',
+      'llava-tiny',
+      { vision_config: { model_type: 'siglip_vision_model' } },
+      'a "siglip_vision_model" tower is not supported',
+    ],
+    [
+      'patches that do not fit',
+      'smolvlm-tiny',
+      { scale_factor: 3 },
+      '32 pixels do not divide into patches of 8 and blocks of 3',
+    ],
+    ['no vision', 'smolvlm-tiny', { vision_config: [] }, 'needs "text_config" and "vision_config"'],
+    [
+      'another text model',
+      'smolvlm-tiny',
+      { text_config: { model_type: 'gemma' } },
+      'text_config: architecture "gemma" is not supported',
+    ],
+  ] as const)('with %s is refused in one message', async (_, name, change, message) => {
+    const attempt = withKeys(name, change);
+    await expect(attempt).rejects.toThrow(message);
+    await expect(attempt).rejects.toBeInstanceOf(ModelError);
+  });
+});
+
+test('divisors of a GGUF file stretch each frequency by its own', () => {
+  const plain = rotaryFrequencies(10_000, 8, undefined).frequencies;
+  const { frequencies } = rotaryFrequencies(10_000, 8, { type: 'divisors', divisors: [1, 2, 4, 8] });
+  expect([...frequencies]).toEqual([...plain].map((frequency, i) => Math.fround(frequency / 2 ** i)));
+});
+
+describe('a LLaVA checkpoint', () => {
+  /** The names of three kinds of files, from those of the fixture, which are the legacy ones. */
+  const names: Readonly<Record<string, (name: string) => string>> = {
+    'run-time': (name) =>
+      name
+        .replace(/^language_model\.model\./, 'model.language_model.')
+        .replace(/^language_model\.lm_head\./, 'lm_head.')
+        .replace(/^(vision_tower|multi_modal_projector)\./, 'model.$1.'),
+    published: (name) => name.replace(/^vision_tower\./, 'vision_tower.vision_model.'),
+  };
+  test.each(Object.keys(names))('with %s names is the same model', async (kind) => {
+    const path = join(directory, kind);
+    await cp(fixture('llava-tiny'), path, { recursive: true });
+    const { tensors } = decodeSafetensors(await readFile(fixture('llava-tiny', 'model.safetensors')));
+    const renamed = [...tensors].map(([name, tensor]) => [names[kind]!(name), tensor] as const);
+    expect(renamed.map(([name]) => name)).not.toEqual([...tensors.keys()]);
+    await writeFile(join(path, 'model.safetensors'), encodeSafetensors(renamed));
+    const [model, other] = [
+      await loadModel(fixture('llava-tiny'), { kernels }),
+      await loadModel(path, { kernels }),
+    ];
+    expect(other.parameterCount).toBe(model.parameterCount);
+    expect(other.vision?.positions).toEqual(model.vision?.positions);
+    const tokens = { batch: 1, time: 3, ids: Int32Array.of(5, 6, 7), images: [] };
+    const [a, b] = [model, other].map((loaded) => {
+      const logits = languageLogits(loaded, tokens, { head: { rows: Int32Array.of(2) } });
+      return [...logits.dataSync()];
+    });
+    expect(b).toEqual(a);
+    model.dispose();
+    other.dispose();
+  });
+});
+
+describe('reading some layers', () => {
+  /** Counts the bytes that are read behind the header. */
+  const counting = () => {
+    const ranges: [number, number][] = [];
+    const openBytes: OpenBytes = async (path) => {
+      const source = await openFileBytes(path);
+      return {
+        ...source,
+        read: (position, target) => {
+          ranges.push([position, target.length]);
+          return source.read(position, target);
+        },
+      };
+    };
+    return { openBytes, ranges };
+  };
+
+  test.each([
+    ['llama-tiny', (size: number) => size * 4],
+    ['gguf-tiny/llama-tiny.f16.gguf', (size: number) => size * 2],
+  ] as const)('of %s reads no byte of another tensor', async (name, bytesOf) => {
+    const { openBytes, ranges } = counting();
+    const loaded = await loadLayers(fixture(name), { kernels, start: 1, end: 2, openBytes });
+    expect(loaded.layers).toHaveLength(1);
+    const whole = await loadModel(fixture(name), { kernels });
+    expect(loaded.layers[0]?.inputNorm).toEqual(whole.layers[1]?.inputNorm);
+    const linears = linearsOf(loaded.spec).filter(({ depth }) => depth === 1);
+    const matrices = linears.reduce((sum, { inFeatures, outFeatures }) => sum + inFeatures * outFeatures, 0);
+    const expected = bytesOf(matrices) + 2 * 64 * 4;
+    // What comes first is the header, read once.
+    const headers = name.endsWith('gguf') ? 1 : 2;
+    const behind = ranges.slice(headers);
+    expect(behind.reduce((sum, [, length]) => sum + length, 0)).toBe(expected);
+    whole.dispose();
+    loaded.dispose();
+  });
+
+  test('refuses layers that are not there', async () => {
+    await expect(loadLayers(fixture('llama-tiny'), { kernels, start: 1, end: 3 })).rejects.toThrow(
+      'layers 1 to 3 of',
+    );
+  });
+});
+
+test('weights in f16 are kept so where the base is to be as stored', async () => {
+  const { weights } = await openCheckpoint(fixture('f16'));
+  const name = 'model.layers.0.mlp.up_proj.weight';
+  expect(await weights.readStored(name)).toMatchObject({ format: 'f16' });
+  expect(weights.shapeOf(name)).toEqual([64, 48]);
+  await weights.close();
+});
