@@ -104,7 +104,7 @@ command
   .option('--epochs <n>', 'how often each sample is seen', naturalNumber, 1)
   .addOption(
     new Option('--base <format>', 'what the frozen weights are kept as')
-      .choices(['f32', 'f16', 'int8', 'q4_0', 'q4_1'])
+      .choices(['f32', 'f16', 'int8', 'q8_0', 'q4_0', 'q4_1'])
       .default('f32'),
   )
   .option('--frozen-prefix', 'deeper tasks train upper layers only, the rest is frozen', false)

@@ -3,7 +3,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { encodeSafetensors, float32Tensor } from '@contextlora/lora';
-import { linearsOf, parseModelSpec } from '@contextlora/model';
+import { modelTensors, parseModelSpec } from '@contextlora/model';
 
 const text = {
   hidden_size: 24,
@@ -16,7 +16,7 @@ const text = {
   max_position_embeddings: 64,
 };
 
-/** Configs of four architectures that differ in what is counted: biases, tied heads, head sizes, a vision tower. */
+/** Configs of architectures that differ in what is counted: biases, tied heads, head sizes, norms of heads, vision towers. */
 export const tinyConfigs: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   llama: { model_type: 'llama', ...text, tie_word_embeddings: false },
   qwen2: { model_type: 'qwen2', ...text, tie_word_embeddings: true },
@@ -25,6 +25,22 @@ export const tinyConfigs: Readonly<Record<string, Readonly<Record<string, unknow
     ...text,
     head_dim: 8,
     num_key_value_heads: 3,
+    tie_word_embeddings: false,
+  },
+  qwen3: { model_type: 'qwen3', ...text, head_dim: 8, tie_word_embeddings: true },
+  llava: {
+    model_type: 'llava',
+    text_config: { model_type: 'llama', ...text },
+    vision_config: {
+      model_type: 'clip_vision_model',
+      image_size: 16,
+      patch_size: 8,
+      hidden_size: 16,
+      intermediate_size: 28,
+      num_hidden_layers: 3,
+      num_attention_heads: 2,
+    },
+    image_token_index: 3,
     tie_word_embeddings: false,
   },
   smolvlm: {
@@ -50,43 +66,7 @@ export async function writeTinyModel(
   config: Readonly<Record<string, unknown>>,
 ): Promise<void> {
   const spec = parseModelSpec(config, 'config.json');
-  const { hiddenSize, vocabularySize, layerCount, prefix, attentionBias, tiedHead } = spec.text;
-  const shapes = new Map<string, readonly number[]>([
-    [`${prefix}embed_tokens.weight`, [vocabularySize, hiddenSize]],
-    [`${prefix}norm.weight`, [hiddenSize]],
-    ...(tiedHead ? [] : ([['lm_head.weight', [vocabularySize, hiddenSize]]] as const)),
-  ]);
-  for (const { name, outFeatures, inFeatures } of linearsOf(spec)) {
-    shapes.set(`${name}.weight`, [outFeatures, inFeatures]);
-    if (attentionBias && /[qkv]_proj$/.test(name)) shapes.set(`${name}.bias`, [outFeatures]);
-  }
-  for (let depth = 0; depth < layerCount; depth++)
-    for (const norm of ['input_layernorm', 'post_attention_layernorm'])
-      shapes.set(`${prefix}layers.${depth}.${norm}.weight`, [hiddenSize]);
-  if (spec.vision) {
-    const { hiddenSize: d, mlpSize: m, layerCount: count, imageSizePixels, patchSizePixels: p } = spec.vision;
-    const base = 'model.vision_model.';
-    const both = (name: string, out: number, inp: number) => {
-      shapes.set(`${base}${name}.weight`, [out, inp]);
-      shapes.set(`${base}${name}.bias`, [out]);
-    };
-    const norm = (name: string) => {
-      shapes.set(`${base}${name}.weight`, [d]);
-      shapes.set(`${base}${name}.bias`, [d]);
-    };
-    for (let depth = 0; depth < count; depth++) {
-      for (const name of ['q_proj', 'k_proj', 'v_proj', 'out_proj'])
-        both(`encoder.layers.${depth}.self_attn.${name}`, d, d);
-      both(`encoder.layers.${depth}.mlp.fc1`, m, d);
-      both(`encoder.layers.${depth}.mlp.fc2`, d, m);
-      norm(`encoder.layers.${depth}.layer_norm1`);
-      norm(`encoder.layers.${depth}.layer_norm2`);
-    }
-    norm('post_layernorm');
-    shapes.set(`${base}embeddings.patch_embedding.weight`, [d, 3, p, p]);
-    shapes.set(`${base}embeddings.patch_embedding.bias`, [d]);
-    shapes.set(`${base}embeddings.position_embedding.weight`, [(imageSizePixels / p) ** 2, d]);
-  }
+  const shapes = modelTensors(spec);
   let state = 1;
   const random = () => {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;

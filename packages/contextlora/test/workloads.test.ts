@@ -155,28 +155,39 @@ describe.each(Object.keys(tinyConfigs))('the workloads of a %s model', (architec
   });
 });
 
-test('a vision tower is counted with the embedding, once for every image', async () => {
-  await writeTinyModel(join(directory, 'tower'), tinyConfigs['smolvlm']!);
-  const counts: number[] = [];
-  const counting = countFlops(kernels, ({ flops }) => counts.push(flops));
-  const model = await loadModel(join(directory, 'tower'), { kernels: counting, tokenizerDirectory });
-  const { imageSizePixels } = model.spec.vision!;
-  const images = [1, 2].map(() => new Float32Array(3 * imageSizePixels ** 2).fill(0.1));
-  visionTower(images, model.vision!, { spec: model.spec.vision!, kernels: counting }).dispose();
-  const tower = counts.reduce((a, b) => a + b, 0);
-  const partition = partitions['the decoder layers only']!(linearsOf(model.spec));
-  const flops = (count: number) =>
-    workloadOf('weather', partition, model, { images: count }).layers[0]!.forwardFlops;
-  counts.length = 0;
-  const connector = model.connector!;
-  const x = tf.zeros<tf.Rank.R2>([model.spec.vision!.tokenCount, connector.inFeatures]);
-  const { y, saved } = counting.linear(x, connector);
-  saved.dispose();
-  tf.dispose([x, y]);
-  expect(flops(2)).toBe(tower + 2 * counts[0]!);
-  expect(flops(1)).toBe(tower / 2 + counts[0]!);
-  model.dispose();
-});
+test.each(['smolvlm', 'llava'])(
+  'the tower of a %s model is counted with the embedding, once for every image',
+  async (architecture) => {
+    await writeTinyModel(join(directory, 'tower'), tinyConfigs[architecture]!);
+    const counts: number[] = [];
+    const counting = countFlops(kernels, ({ flops }) => counts.push(flops));
+    const model = await loadModel(join(directory, 'tower'), { kernels: counting, tokenizerDirectory });
+    const { imageSizePixels } = model.spec.vision!;
+    const images = [1, 2].map(() => new Float32Array(3 * imageSizePixels ** 2).fill(0.1));
+    visionTower(images, model.vision!, { spec: model.spec.vision!, kernels: counting }).dispose();
+    // LLaVA's frozen layer before the connector belongs to the features.
+    if (model.vision!.projector) {
+      const { tokenCount, hiddenSize } = model.spec.vision!;
+      const features = tf.zeros<tf.Rank.R2>([images.length * tokenCount, hiddenSize]);
+      const projected = counting.linear(features, model.vision!.projector);
+      projected.saved.dispose();
+      tf.dispose([features, projected.y]);
+    }
+    const tower = counts.reduce((a, b) => a + b, 0);
+    const partition = partitions['the decoder layers only']!(linearsOf(model.spec));
+    const flops = (count: number) =>
+      workloadOf('weather', partition, model, { images: count }).layers[0]!.forwardFlops;
+    counts.length = 0;
+    const connector = model.connector!;
+    const x = tf.zeros<tf.Rank.R2>([model.spec.vision!.tokenCount, connector.inFeatures]);
+    const { y, saved } = counting.linear(x, connector);
+    saved.dispose();
+    tf.dispose([x, y]);
+    expect(flops(2)).toBe(tower + 2 * counts[0]!);
+    expect(flops(1)).toBe(tower / 2 + counts[0]!);
+    model.dispose();
+  },
+);
 
 test('compact base weights and messages have fewer bytes', async () => {
   await writeTinyModel(join(directory, 'bytes'), tinyConfigs['llama']!);
@@ -279,12 +290,24 @@ function restBytes(
       batch *
       model.spec.vision.tokenCount *
       ((model.connector?.inFeatures ?? 0) +
-        (segments.get('model.connector.modality_projection.proj') ?? []).reduce(
-          (sum, { a }) => sum + a.shape[0],
-          0,
-        ))
+        (segments.get(model.spec.vision.connector.name) ?? []).reduce((sum, { a }) => sum + a.shape[0], 0))
     : 0;
-  return picked + top + keptEmbedding + connector;
+  // tfjs counts what two shapes share twice: queries and keys before their norms, and after.
+  const { heads, kvHeads, headDim, headNorms } = model.spec.text;
+  const layers = model.layers.filter((_, depth) => depth >= lowestTrained(model, segments)).length;
+  const shared = headNorms ? 4 * layers * batch * tokens * 2 * (heads + kvHeads) * headDim : 0;
+  return picked + top + keptEmbedding + connector + shared;
+}
+
+function lowestTrained(
+  { spec, layers }: LoadedModel,
+  segments: Parameters<typeof languageLoss>[2]['segments'],
+): number {
+  return layers.findIndex((_, depth) =>
+    layerLinears.some((name) =>
+      segments.get(`${spec.text.prefix}layers.${depth}.${name}`)?.some(({ train }) => train),
+    ),
+  );
 }
 
 /** Whether the lowest decoder layer keeps its input, which is the embedding. */
@@ -294,7 +317,7 @@ function keepsLowest(
 ): boolean {
   const trains = (name: string) => segments.get(name)?.some(({ train }) => train) ?? false;
   return (
-    (spec.vision !== undefined && trains('model.connector.modality_projection.proj')) ||
+    (spec.vision !== undefined && trains(spec.vision.connector.name)) ||
     layerLinears.some((name) => trains(`${spec.text.prefix}layers.0.${name}`))
   );
 }

@@ -1,6 +1,6 @@
 /** From tasks, a model's dimensions and devices to a plan, and what is shown of it. */
 import { partitionRanks } from '@contextlora/lora';
-import { linearsOf, type BaseFormat, type ModelSpec } from '@contextlora/model';
+import { linearsOf, type ModelSpec } from '@contextlora/model';
 import {
   type Cluster,
   clusterInModes,
@@ -21,7 +21,7 @@ import {
 import { ancestorsOf, tasksOf, type TaskGraph } from '@contextlora/task-graph';
 import { planPhases } from '@contextlora/trainer';
 
-import { workloadsOf } from '../seam/workloads-of.js';
+import { type KeptFormat, workloadsOf } from '../seam/workloads-of.js';
 import { formatTable } from '../terminal/table.js';
 
 export interface PlanSettings {
@@ -31,7 +31,7 @@ export interface PlanSettings {
   readonly answered: number;
   readonly steps: number;
   readonly epochs: number;
-  readonly base: BaseFormat;
+  readonly base: KeptFormat;
   /** Deeper tasks own ranks in upper layers only: at depth 1 in the upper half, at depth 2 in the upper quarter, and so on. */
   readonly frozenPrefix: boolean;
 }

@@ -8,7 +8,14 @@
  * these numbers and as nothing else.
  */
 import type { BaseFormat } from '@contextlora/model';
-import { type LayerLinear, layerLinears, linearsOf, type ModelSpec } from '@contextlora/model';
+import {
+  type LayerLinear,
+  layerLinears,
+  layerTensors,
+  linearsOf,
+  type ModelSpec,
+  modelTensors,
+} from '@contextlora/model';
 import { masksFor, type Partition, type Roles } from '@contextlora/lora';
 import type { LayerCost, Workload } from '@contextlora/scheduler';
 import type { Phase } from '@contextlora/trainer';
@@ -35,11 +42,14 @@ export interface TaskTraining {
   readonly epochs?: number;
 }
 
+/** What base weights are kept as in memory, known before a file is read. */
+export type KeptFormat = Exclude<BaseFormat, 'stored'>;
+
 export interface WorkloadsOfOptions {
   /** How each task trains. */
   readonly trainingOf: (task: string) => TaskTraining;
   /** What the decoder layers' frozen weights are kept as; `f32` when absent. */
-  readonly base?: BaseFormat;
+  readonly base?: KeptFormat;
   /** Bytes of one number sent between devices; 4 when absent. */
   readonly messageBytes?: number;
 }
@@ -126,16 +136,13 @@ function layersOf(
     {
       name: 'embedding',
       forwardFlops:
-        (vision && !sample.featuresKept ? images * visionFlops(vision) : 0) +
+        (vision && !sample.featuresKept ? images * visionFlops(vision, text.hiddenSize) : 0) +
         (connector ? throughFlops(connector, imageTokens) : 0),
       inputFlops: 0,
       weightFlops: connectorTrains
         ? gradientFlops(connector, imageTokens) + downFlops(connector, imageTokens)
         : 0,
-      parameterBytes:
-        tableBytes +
-        (vision ? visionBytes(vision) : 0) +
-        (connector ? 4 * connector.inFeatures * connector.outFeatures + segmentBytes(connector, 'kept') : 0),
+      parameterBytes: otherBytes(spec) + (connector ? segmentBytes(connector, 'kept') : 0),
       ...(connectorTrains ? trainedBytes([connector]) : { gradientBytes: 0, optimizerBytes: 0 }),
       activationBytes: connectorTrains ? 4 * imageTokens * (connector.inFeatures + connector.active) : 0,
       outputBytes,
@@ -153,8 +160,8 @@ function layersOf(
         inputFlops: backward.input,
         weightFlops: backward.weight,
         parameterBytes: Object.values(linears).reduce(
-          (sum, one) => sum + baseBytes(one, base) + segmentBytes(one, 'kept'),
-          8 * text.hiddenSize,
+          (sum, one) => sum + segmentBytes(one, 'kept'),
+          layerBytes(spec, depth, base),
         ),
         ...trainedBytes(Object.values(linears)),
         activationBytes: owes ? keptBytes(linears, spec, sample.tokens) : 0,
@@ -233,7 +240,9 @@ function keptBytes(
   { text }: ModelSpec,
   tokens: number,
 ): number {
-  const { hiddenSize, mlpSize, heads, kvHeads, headDim } = text;
+  const { hiddenSize, mlpSize, heads, kvHeads, headDim, headNorms } = text;
+  // Normed queries and keys, and one number for each head.
+  const normed = headNorms ? (heads + kvHeads) * (headDim + 1) : 0;
   const segments = Object.values(linears).reduce((sum, { active }) => sum + active, 0);
   const perToken =
     6 * hiddenSize +
@@ -242,6 +251,7 @@ function keptBytes(
     3 * mlpSize +
     heads * tokens +
     2 +
+    normed +
     segments;
   return 4 * tokens * perToken;
 }
@@ -255,40 +265,60 @@ function trainedBytes(linears: readonly Linear[]): { gradientBytes: number; opti
   return { gradientBytes, optimizerBytes: 3 * gradientBytes };
 }
 
-const bytesPerValue: Readonly<Record<BaseFormat, number>> = {
+const bytesPerValue: Readonly<Record<KeptFormat, number>> = {
   f32: 4,
   f16: 2,
   int8: 1,
+  q8_0: 34 / 32,
   q4_0: 18 / 32,
   q4_1: 20 / 32,
 };
 
-const baseBytes = ({ inFeatures, outFeatures }: Linear, format: BaseFormat): number =>
-  inFeatures * outFeatures * bytesPerValue[format] + (format === 'int8' ? 4 * outFeatures : 0);
+/** Matrices in the format of the base, norms and biases in float32. */
+function layerBytes(spec: ModelSpec, depth: number, format: KeptFormat): number {
+  let bytes = 0;
+  for (const [, shape] of layerTensors(spec, { start: depth, end: depth + 1 })) {
+    const [rows = 1, columns] = shape;
+    if (columns === undefined) bytes += 4 * rows;
+    else bytes += rows * columns * bytesPerValue[format] + (format === 'int8' ? 4 * rows : 0);
+  }
+  return bytes;
+}
+
+/** All that stands before the decoder layers: the embedding, the vision tower and the connector, in float32. */
+function otherBytes(spec: ModelSpec): number {
+  const { layerCount, prefix } = spec.text;
+  const later = layerTensors(spec, { start: 0, end: layerCount });
+  return [...modelTensors(spec)]
+    .filter(([name]) => !later.has(name) && name !== 'lm_head.weight' && name !== `${prefix}norm.weight`)
+    .reduce((sum, [, shape]) => sum + 4 * shape.reduce((a, b) => a * b, 1), 0);
+}
 
 type Vision = NonNullable<ModelSpec['vision']>;
 
-/** The tower of one image: patches, then per layer four square products, attention over all pairs, and the MLP. */
-function visionFlops({
-  imageSizePixels,
-  patchSizePixels,
-  hiddenSize: d,
-  mlpSize,
-  layerCount,
-}: Vision): number {
+/**
+ * The tower of one image: patches, then per layer four square products, attention over all pairs, and the MLP; in LLaVA the frozen layer
+ * before the connector too.
+ */
+function visionFlops(
+  {
+    tower,
+    imageSizePixels,
+    patchSizePixels,
+    hiddenSize: d,
+    mlpSize,
+    layerCount,
+    projector,
+    tokenCount,
+  }: Vision,
+  textSize: number,
+): number {
   const patches = (imageSizePixels / patchSizePixels) ** 2;
-  const layer = 2 * patches * (4 * d * d + 2 * d * mlpSize) + 4 * patches * patches * d;
-  return 2 * patches * 3 * patchSizePixels ** 2 * d + layerCount * layer;
-}
-
-function visionBytes({
-  imageSizePixels,
-  patchSizePixels,
-  hiddenSize: d,
-  mlpSize,
-  layerCount,
-}: Vision): number {
-  const patches = (imageSizePixels / patchSizePixels) ** 2;
-  const layer = 4 * d * d + 2 * d * mlpSize + 4 * d + mlpSize + d + 4 * d;
-  return 4 * (3 * patchSizePixels ** 2 * d + d + patches * d + layerCount * layer + 2 * d);
+  const positions = tower === 'clip' ? patches + 1 : patches;
+  const layer = 2 * positions * (4 * d * d + 2 * d * mlpSize) + 4 * positions * positions * d;
+  return (
+    2 * patches * 3 * patchSizePixels ** 2 * d +
+    layerCount * layer +
+    (projector ? 2 * tokenCount * d * textSize : 0)
+  );
 }
