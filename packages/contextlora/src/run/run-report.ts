@@ -49,6 +49,13 @@ export interface RunReport {
   };
   readonly decision?: { readonly task: string; readonly methods: readonly DecisionResult[] };
   readonly certificates: readonly PhaseCertificate[];
+  /** Of all optimizer steps: what the cost model said before, what it took, and by what share it was off. */
+  readonly prediction?: {
+    readonly predictedSeconds: number;
+    readonly measuredSeconds: number;
+    readonly error: number;
+    readonly spread: number;
+  };
   /** Wall-clock seconds of each stage. */
   readonly seconds: Readonly<Record<string, number>>;
 }

@@ -12,6 +12,8 @@ export interface TrainingRecord {
   readonly certificates: PhaseCertificate[];
   /** `${task}/${when}/${test}` → evaluation. */
   readonly evaluations: Map<string, TaskEvaluation>;
+  /** Between the start of a phase and its last step, over all phases that were run here. */
+  stepSeconds: number;
 }
 
 export interface ShowOptions {
@@ -28,8 +30,9 @@ export async function showTraining(
   events: AsyncIterable<ContextEvent>,
   { progress, clock, metrics, phaseCount, aside = () => '' }: ShowOptions,
 ): Promise<TrainingRecord> {
-  const record: TrainingRecord = { losses: [], certificates: [], evaluations: new Map() };
+  const record: TrainingRecord = { losses: [], certificates: [], evaluations: new Map(), stepSeconds: 0 };
   let started = clock();
+  let last = started;
   let tokens = 0;
   let turns = 0;
   let smooth = NaN;
@@ -40,6 +43,7 @@ export async function showTraining(
         break;
       case 'phaseStart':
         [started, tokens, turns, smooth] = [clock(), 0, 0, NaN];
+        last = started;
         break;
       case 'step': {
         turns += 1;
@@ -48,6 +52,8 @@ export async function showTraining(
         record.losses.push({ step: record.losses.length, task: event.task, loss: event.loss });
         metrics.add(event);
         const seconds = clock() - started;
+        record.stepSeconds += clock() - last;
+        last = clock();
         const left = (seconds / turns) * (event.steps - event.step - 1);
         progress.update(
           `  ${event.phase + 1}/${phaseCount} ${event.task.padEnd(9)} ${bar(event.step + 1, event.steps)} ` +
