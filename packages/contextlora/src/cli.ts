@@ -112,7 +112,7 @@ command
   .option('--joules <n>', 'most energy of all devices together', positiveNumber)
   .option('--what-if <changes>', 'plan again after changes, as in "drop orin-2, wifi=50Mbit"')
   .option('--json <file>', 'write workloads, cluster and plan')
-  .option('--svg <file>', 'write the Gantt chart of the longest segment')
+  .option('--svg <file>', 'write the Gantt chart of the longest wave')
   .option('--trace <file>', 'write it as Trace Event JSON, for Perfetto')
   .action((taskFile: string, options: Omit<PlanCommandOptions, 'taskFile'>) =>
     runPlan({ taskFile, ...options }, context),

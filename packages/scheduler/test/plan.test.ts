@@ -497,7 +497,7 @@ describe('a plan', () => {
     const workloads = [task(layersFrom(0), 2)];
     const found = plan(workloads, cluster(1));
     expect(() => scheduleOf(found, workloads, cluster(1), { segment: 1 })).toThrow(
-      /the plan has 1 segments, got 1/,
+      /the plan has 1 segments in 1 waves, got segment 1/,
     );
   });
 
@@ -591,6 +591,21 @@ describe('the explanation', () => {
       }),
       { numRuns: sweeps },
     );
+  });
+
+  test('lays the lanes of a wave out side by side', () => {
+    // Two siblings, two devices, and a link so slow that each task stays on one.
+    const twins = ['a', 'b'].map((name) =>
+      task([layer({ inputFlops: 0, weightFlops: 2, gradientBytes: 1 })], 4, { name, steps: 5 }),
+    );
+    const on = cluster(2, { bytesPerSecond: 1e-9, latencySeconds: 100 });
+    const found = plan(twins, on, { peers: [] });
+    expect(found.waves[0]!.lanes).toHaveLength(2);
+    const { schedule, workloads } = scheduleOf(found, twins, on, { wave: 0, steps: 5 });
+    expect(schedule.programs).toHaveLength(2);
+    const { makespanSeconds } = simulate(schedule, workloads, on);
+    expect(makespanSeconds).toBeCloseTo(found.totalSeconds, 9);
+    expect(() => scheduleOf(found, twins, on, { wave: 7 })).toThrow(/segments in 1 waves, got wave 7/);
   });
 
   test('describes a placement in words', () => {

@@ -94,7 +94,7 @@ export interface PlanRunOptions {
   readonly steps?: number;
 }
 
-/** Plans, and simulates the first steps of the longest segment for the pictures. */
+/** Plans, and simulates the first steps of the longest wave for the pictures. */
 export function planRun(
   workloads: readonly Workload[],
   cluster: Cluster,
@@ -104,9 +104,8 @@ export function planRun(
     objective,
     ...(joulesLimit === undefined ? {} : { joulesLimit }),
   });
-  const segments = found.waves.flatMap(({ lanes }) => lanes.flatMap((lane) => lane.segments));
-  const longest = segments.reduce((a, one, b) => (one.totalSeconds > segments[a]!.totalSeconds ? b : a), 0);
-  const { schedule, workloads: active } = scheduleOf(found, workloads, cluster, { segment: longest, steps });
+  const wave = found.waves.reduce((a, { seconds }, b) => (seconds > found.waves[a]!.seconds ? b : a), 0);
+  const { schedule, workloads: active } = scheduleOf(found, workloads, cluster, { wave, steps });
   const timeline = simulate(schedule, active, clusterInModes(cluster, found.power?.modes ?? {}));
   return { plan: found, schedule, timeline };
 }
@@ -118,7 +117,7 @@ export function tellPlannedRun({ plan: found, schedule, timeline }: PlannedRun, 
     '',
     ...deviceTable(found, cluster),
     '',
-    `The first steps of the longest segment (${schedule.placements.flatMap(({ tasks }) => tasks).join(' + ')}):`,
+    `The first steps of the longest wave (${schedule.placements.flatMap(({ tasks }) => tasks).join(' + ')}):`,
     ...drawGanttText(timeline, schedule).split('\n'),
   ];
 }

@@ -25,7 +25,9 @@ const policies = [
 export interface ScheduleOfOptions {
   /** Which of the plan's segments, counted over waves and lanes; the first when absent. */
   readonly segment?: number;
-  /** Optimizer steps to lay out; at most the segment's. */
+  /** Instead of one segment: the first segments of all lanes of this wave, side by side. */
+  readonly wave?: number;
+  /** Optimizer steps to lay out; at most the segments'. */
   readonly steps?: number;
   /** The strategies the plan was made with. */
   readonly peers?: readonly Strategy[];
@@ -35,32 +37,41 @@ export interface ScheduleOfOptions {
  * The workloads as the segment runs them (a cached prefix costs nothing), and its schedule: `simulate(schedule, workloads, cluster)`, with
  * the cluster `clusterInModes` where the plan chose modes.
  *
- * @throws RangeError when the plan has no such segment.
+ * @throws RangeError when the plan has no such segment or wave.
  */
 export function scheduleOf(
   { waves, window, memoryReserve, power }: Plan,
   workloads: readonly Workload[],
   cluster: Cluster,
-  { segment: index = 0, steps = 1, peers = allPeers }: ScheduleOfOptions = {},
+  { segment: index = 0, wave, steps = 1, peers = allPeers }: ScheduleOfOptions = {},
 ): { schedule: Schedule; workloads: Workload[] } {
   const segments = waves.flatMap(({ lanes }) => lanes.flatMap((lane) => lane.segments));
-  const segment = segments[index];
-  if (!segment)
-    throw new RangeError(`scheduler/scheduleOf: the plan has ${segments.length} segments, got ${index}`);
-  const active = workloads
-    .filter(({ name }) => segment.tasks.includes(name))
-    .map((workload) =>
-      ownValue(segment.cache, workload.name) === 'read' ? withCachedPrefix(workload) : workload,
+  const chosen =
+    wave === undefined
+      ? segments.slice(index, index + 1)
+      : (waves[wave]?.lanes ?? []).flatMap((lane) => lane.segments.slice(0, 1));
+  const [first] = chosen;
+  if (!first)
+    throw new RangeError(
+      `scheduler/scheduleOf: the plan has ${segments.length} segments in ${waves.length} waves, got ` +
+        (wave === undefined ? `segment ${index}` : `wave ${wave}`),
     );
+  const tasks = chosen.flatMap((segment) => segment.tasks);
+  // Entries, not a spread: a task may be called `__proto__`.
+  const cache = Object.fromEntries(chosen.flatMap((segment) => Object.entries(segment.cache)));
+  const active = workloads
+    .filter(({ name }) => tasks.includes(name))
+    .map((workload) => (ownValue(cache, workload.name) === 'read' ? withCachedPrefix(workload) : workload));
   const schedule = buildSchedule(
     openCostModel(active, usableCluster(clusterInModes(cluster, power?.modes ?? {}), memoryReserve)),
-    [segment.placement],
+    chosen.map(({ placement }) => placement),
     {
-      policy: policies.find(({ name }) => name === segment.policy) ?? contextGear,
-      steps: Math.min(steps, segment.rounds),
+      // Lanes keep to one device each, where all policies give the same order.
+      policy: policies.find(({ name }) => name === first.policy) ?? contextGear,
+      steps: Math.min(steps, ...chosen.map(({ rounds }) => rounds)),
       window,
-      cache: segment.cache,
-      passes: peers.find(({ name }) => name === segment.strategy)?.passes ?? [],
+      cache,
+      passes: peers.find(({ name }) => name === first.strategy)?.passes ?? [],
     },
   );
   return { schedule, workloads: active };
