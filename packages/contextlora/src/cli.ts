@@ -6,6 +6,7 @@ import { describeGrounds } from '@contextlora/kernels';
 import { Command, InvalidArgumentError, Option } from 'commander';
 
 import { baselineCommand, type BaselineJob, runBaselines } from './commands/baseline-process.js';
+import { type ChatOptions, runChat } from './commands/chat.js';
 import { type CommandContext, Stopped } from './commands/command-context.js';
 import { runDemo } from './commands/demo.js';
 import { type GraphFormat, graphFormats, showGraph } from './commands/show-graph.js';
@@ -21,7 +22,12 @@ const { version } = JSON.parse(readFileSync(new URL('../package.json', import.me
 };
 const clock = () => performance.now() / 1000;
 const stop = new AbortController();
+let takenOver: (() => void) | undefined;
 process.on('SIGINT', () => {
+  if (takenOver) {
+    takenOver();
+    return;
+  }
   // A second Ctrl-C does not wait for the step to end.
   if (stop.signal.aborted) process.exit(interrupted);
   stop.abort();
@@ -31,6 +37,15 @@ const context: CommandContext = {
   clock,
   program: process.argv[1] ?? '',
   signal: stop.signal,
+  onInterrupt(handler) {
+    takenOver = handler;
+    return () => {
+      takenOver = undefined;
+    };
+  },
+  input: process.stdin,
+  output: process.stdout,
+  now: () => new Date(),
 };
 
 const command = new Command('contextlora')
@@ -69,6 +84,30 @@ command
   .action((taskFile: string, options: Omit<Parameters<typeof runTrain>[0], 'taskFile'>) =>
     runTrain({ taskFile, ...options }, context),
   );
+
+command
+  .command('chat')
+  .description('talk to a model on a terminal, or answer one prompt')
+  .requiredOption('--model <path>', 'a Hugging Face model directory or a GGUF file')
+  .option('--adapter <directory>', 'a PEFT folder, or the folder of a run')
+  .option('--task <name>', 'whose adapter of the run')
+  .option('--system <text>', 'what the model is told first')
+  .option(
+    '--prompt <text>',
+    'answer this and end; without it and without a terminal, the input is the prompt',
+  )
+  .option('--plain', 'no chat template: the model goes on with the prompt as it is', false)
+  .option('--schema <file>', 'a JSON schema that the answer must meet')
+  .option('--temperature <t>', '0 takes the likeliest token', nonNegativeNumber, 0)
+  .option('--top-k <n>', 'draw from this many likeliest tokens', naturalNumber)
+  .option('--top-p <p>', 'draw from the likeliest tokens with this probability together', positiveNumber)
+  .option('--repetition-penalty <p>', 'above 1 repeats less', positiveNumber)
+  .option('--seed <n>', 'of what is drawn', naturalNumber, 0)
+  .option('--max-tokens <n>', 'of an answer', naturalNumber, 256)
+  .option('--threads <n>', 'of one native operation', naturalNumber, 1)
+  .action(async (options: ChatOptions) => {
+    if (await runChat(options, context)) process.exitCode = interrupted;
+  });
 
 command
   .command('graph <tasks.yaml>')
@@ -123,6 +162,13 @@ function naturalNumber(text: string): number {
   const value = Number(text);
   if (!Number.isSafeInteger(value) || value < 0)
     throw new InvalidArgumentError('must be a whole number, 0 or more');
+  return value;
+}
+
+function nonNegativeNumber(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !(value >= 0 && Number.isFinite(value)))
+    throw new InvalidArgumentError('must be a number, 0 or more');
   return value;
 }
 

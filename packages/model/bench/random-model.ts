@@ -60,6 +60,7 @@ export function randomModel(
       addsBegin: false,
       specialTokens: {},
       chatTemplate: undefined,
+      tokenBytes: () => [],
     },
     embedding,
     layers,

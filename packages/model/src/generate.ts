@@ -17,13 +17,19 @@ import { promptIds } from './token-rows.js';
 
 /** What may come next, and what has come; made anew for every answer. */
 export interface ConstraintState {
-  /** 1 for each id of the vocabulary that may come next, the end token's among them where the answer may end. */
-  allowed(): Uint8Array;
+  /** Sets to 1 each id of the vocabulary that may come next if the answer, with it, is to end within so many tokens. */
+  allow(mask: Uint8Array, remaining: number): void;
+  /** Whether the answer may end here. */
+  readonly mayEnd: boolean;
+  /** Whether it must. */
+  readonly isComplete: boolean;
   advance(id: number): void;
 }
 
 /** A form that the answer must have, such as `jsonConstraint` makes. */
 export interface TokenConstraint {
+  /** An answer may need so many tokens at least, where only short ones fit. */
+  readonly minimumTokens: number;
   start(): ConstraintState;
 }
 
@@ -193,6 +199,13 @@ function openRow(model: LoadedModel, options: GenerateRequest, index: number): R
       `model/generate: the prompt has ${ids.length} tokens, and the model ${positions} positions; shorten it`,
     );
   const { endId } = model.tokenizer;
+  // The last token of an answer needs no position of its own.
+  const limit = Math.min(maximumNewTokens, positions - ids.length + 1);
+  const needed = options.constraint?.minimumTokens ?? 0;
+  if (needed > limit)
+    throw new Error(
+      `model/generate: an answer of the form asked for may need ${needed} tokens, and ${limit} are allowed; raise maximumNewTokens or shorten the prompt`,
+    );
   return {
     index,
     options,
@@ -202,8 +215,7 @@ function openRow(model: LoadedModel, options: GenerateRequest, index: number): R
     stream: openTextStream(model.tokenizer, stop),
     random: keyedRandom(seed, 'generate'),
     constraint: options.constraint?.start(),
-    // The last token of an answer needs no position of its own.
-    limit: Math.min(maximumNewTokens, positions - ids.length + 1),
+    limit,
     text: '',
     finish: undefined,
   };
@@ -212,7 +224,7 @@ function openRow(model: LoadedModel, options: GenerateRequest, index: number): R
 /** Chooses a row's next token and says what it adds, or that the row has ended. */
 function takeToken(row: Row, logits: Float32Array): RowEvent | undefined {
   const { options, ids, stream, constraint } = row;
-  const allowed = constraint?.allowed();
+  const allowed = constraint && allowedBy(constraint, row, logits.length);
   const scores = processLogits(logits, [...row.promptIds, ...ids], options, allowed);
   const id = (options.temperature ?? 0) > 0 ? drawToken(scores, row.random) : likeliest(scores);
   if (id < 0)
@@ -238,11 +250,20 @@ function takeToken(row: Row, logits: Float32Array): RowEvent | undefined {
   ids.push(id);
   constraint?.advance(id);
   let text = stream.push(id);
-  const isLast = ids.length >= row.limit;
+  const isLast = ids.length >= row.limit || constraint?.isComplete === true;
   if (isLast) text += stream.end();
   if (stream.stopped !== undefined) row.finish = 'stop';
+  else if (constraint?.isComplete) row.finish = 'end';
   else if (isLast) row.finish = 'length';
   return event(text);
+}
+
+/** What a constraint leaves: tokens of the answer, and end tokens where it may end. */
+function allowedBy(constraint: ConstraintState, { ids, limit, endIds }: Row, vocabulary: number): Uint8Array {
+  const mask = new Uint8Array(vocabulary);
+  constraint.allow(mask, limit - ids.length);
+  if (constraint.mayEnd) for (const id of endIds) mask[id] = 1;
+  return mask;
 }
 
 /** Rows with the same segments side by side, in the order in which each first comes. */

@@ -73,3 +73,7 @@ export {
 export { drawToken, likeliest, logProbability, processLogits, type SamplingOptions } from './sampling.js';
 export { openTextStream, type TextStream } from './text-stream.js';
 export { scoreLabels, type LabelScore, type ScoreLabelsOptions } from './score-labels.js';
+export { jsonConstraint } from './json-constraint.js';
+export type { JsonBounds } from './json-schema.js';
+export { renderChat, type ChatMessage, type RenderChatOptions } from './chat-template.js';
+export { adapterSegments } from './adapter-segments.js';

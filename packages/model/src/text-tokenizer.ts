@@ -6,6 +6,7 @@ import { Tokenizer } from '@huggingface/tokenizers';
 
 import { type Config, partOf } from './config-reader.js';
 import { ModelError } from './model-error.js';
+import { tokenBytesOf } from './token-bytes.js';
 
 /** What is used of the library; its own types do not resolve under NodeNext. */
 interface LibraryTokenizer {
@@ -33,6 +34,8 @@ export interface TextTokenizer {
   readonly specialTokens: Readonly<Record<string, string>>;
   /** The model's Jinja template for chats, if it has one. */
   readonly chatTemplate: string | undefined;
+  /** By id the bytes that a token adds to a text; undefined for special tokens. Made when it is called. */
+  tokenBytes(): readonly (Uint8Array | undefined)[];
 }
 
 /** A tokenizer as the Hugging Face layout has it: what stands in tokenizer.json and tokenizer_config.json. */
@@ -107,6 +110,7 @@ export function openTokenizer({ json, config }: TokenizerFiles, where: string): 
       beginId !== undefined && (config['add_bos_token'] === true || encode('a', true)[0] === beginId),
     specialTokens,
     chatTemplate: chatTemplateOf(config['chat_template']),
+    tokenBytes: () => tokenBytesOf(json),
   };
 }
 

@@ -304,6 +304,7 @@ describe('a stream of text', () => {
     addsBegin: false,
     specialTokens: {},
     chatTemplate: undefined,
+    tokenBytes: () => [],
   };
 
   test('gives whole characters as soon as they are certain, and all of the text in the end', () => {

@@ -9,6 +9,11 @@ export interface CommandContext {
   readonly program: string;
   /** Raised by Ctrl-C: long work stops at the next step and keeps what it has. */
   readonly signal: AbortSignal;
+  /** Takes Ctrl-C over from the signal until the function returned is called. */
+  readonly onInterrupt: (handler: () => void) => () => void;
+  readonly input: NodeJS.ReadStream;
+  readonly output: NodeJS.WriteStream;
+  readonly now: () => Date;
 }
 
 /** Ends an iteration early when the signal is raised, so that the generator behind it can save its state. */

@@ -1,0 +1,207 @@
+/** `contextlora chat`: talk to a model, with a task's adapter if one is given. */
+import { readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+
+import { openKernels } from '@contextlora/kernels';
+import { composeTask, type PeftAdapter, readPartition, readPeftFolder } from '@contextlora/lora';
+import {
+  adapterSegments,
+  type ChatMessage,
+  generate,
+  type GenerateOptions,
+  type GenerationResult,
+  jsonConstraint,
+  type LoadedModel,
+  loadModel,
+  renderChat,
+} from '@contextlora/model';
+
+import type { CommandContext } from './command-context.js';
+
+export interface ChatOptions {
+  readonly model: string;
+  readonly adapter?: string;
+  readonly task?: string;
+  readonly system?: string;
+  readonly prompt?: string;
+  /** Give the model the prompt as it is, without a chat template. */
+  readonly plain: boolean;
+  readonly schema?: string;
+  readonly temperature: number;
+  readonly topK?: number;
+  readonly topP?: number;
+  readonly repetitionPenalty?: number;
+  readonly seed: number;
+  readonly maxTokens: number;
+  readonly threads: number;
+}
+
+/** Answers one prompt (given, or piped), or talks on a terminal. @returns whether it was left by Ctrl-C. */
+export async function runChat(options: ChatOptions, context: CommandContext): Promise<boolean> {
+  const adapter =
+    options.adapter === undefined ? undefined : await readAdapter(options.adapter, options.task);
+  if (options.task !== undefined && options.adapter === undefined)
+    throw new Error('contextlora/chat: --task names a task of a run; give its folder with --adapter');
+  const schema = options.schema === undefined ? undefined : await readSchema(options.schema);
+  const kernels = await openKernels({ threads: options.threads });
+  const model = await loadModel(options.model, { kernels });
+  if (!options.plain && model.tokenizer.chatTemplate === undefined)
+    throw new Error(
+      `contextlora/chat: ${options.model} has no chat template; --plain gives it the prompt as it is`,
+    );
+  const segments = adapter && adapterSegments(model.spec, adapter);
+  const { temperature, topK, topP, repetitionPenalty, seed, maxTokens } = options;
+  const settings: GenerateOptions = {
+    temperature,
+    seed,
+    maximumNewTokens: maxTokens,
+    ...(topK === undefined ? {} : { topK }),
+    ...(topP === undefined ? {} : { topP }),
+    ...(repetitionPenalty === undefined ? {} : { repetitionPenalty }),
+    ...(segments ? { segments: segments.byLayer } : {}),
+    ...(schema === undefined
+      ? {}
+      : { constraint: jsonConstraint(model.tokenizer, schema, { where: options.schema ?? '' }) }),
+  };
+  const talk = { model, options, settings, context };
+  try {
+    if (options.prompt !== undefined) return await answerOnce(talk, options.prompt);
+    if (!context.input.isTTY) return await answerOnce(talk, await readAll(context.input));
+    return await converse(talk);
+  } finally {
+    segments?.dispose();
+    model.dispose();
+  }
+}
+
+interface Talk {
+  readonly model: LoadedModel;
+  readonly options: ChatOptions;
+  readonly settings: GenerateOptions;
+  readonly context: CommandContext;
+}
+
+/** Streams an answer to the output. */
+async function answer(
+  { model, options, settings, context }: Talk,
+  messages: readonly ChatMessage[],
+  { signal, seed }: { signal: AbortSignal; seed: number },
+): Promise<GenerationResult> {
+  const prompt = options.plain
+    ? (messages.at(-1)?.content ?? '')
+    : model.tokenizer.encode(renderChat(model.tokenizer, messages, { now: context.now() }));
+  const events = generate(model, prompt, { ...settings, seed, signal });
+  for (;;) {
+    const { done, value } = await events.next();
+    if (done) {
+      context.output.write('\n');
+      return value;
+    }
+    context.output.write(value.text);
+  }
+}
+
+const opening = ({ system }: ChatOptions): ChatMessage[] =>
+  system === undefined ? [] : [{ role: 'system', content: system }];
+
+async function answerOnce(talk: Talk, text: string): Promise<boolean> {
+  if (text.trim() === '')
+    throw new Error('contextlora/chat: the prompt is empty; give --prompt, or pipe a text');
+  const { options, context } = talk;
+  const messages = [...opening(options), { role: 'user', content: text }];
+  const { finish } = await answer(talk, messages, { signal: context.signal, seed: options.seed });
+  return finish === 'aborted';
+}
+
+/** Line by line until the end of input or two Ctrl-C in a row. */
+async function converse(talk: Talk): Promise<boolean> {
+  const { options, context } = talk;
+  const lines = createInterface({ input: context.input, output: context.output, prompt: '> ' });
+  let messages = opening(options);
+  let answering: AbortController | undefined;
+  let isSecond = false;
+  let left = false;
+  const interrupt = () => {
+    if (isSecond) {
+      left = true;
+      answering?.abort();
+      lines.close();
+      return;
+    }
+    isSecond = true;
+    if (answering) answering.abort();
+    else {
+      context.output.write('\nCtrl-C again to leave.\n');
+      lines.prompt();
+    }
+  };
+  const restore = context.onInterrupt(interrupt);
+  // While a terminal is read, Ctrl-C comes as a key.
+  lines.on('SIGINT', interrupt);
+  try {
+    let turn = 0;
+    lines.prompt();
+    for await (const line of lines) {
+      isSecond = false;
+      if (line.trim() === '') {
+        lines.prompt();
+        continue;
+      }
+      const asked = [...messages, { role: 'user', content: line }];
+      answering = new AbortController();
+      try {
+        const { text } = await answer(talk, asked, { signal: answering.signal, seed: options.seed + turn++ });
+        messages = [...asked, { role: 'assistant', content: text }];
+      } catch (error) {
+        // A conversation that has grown too long is no reason to lose it.
+        if (!(error instanceof Error) || !error.message.startsWith('model/')) throw error;
+        context.output.write(`${error.message}\n`);
+      }
+      answering = undefined;
+      lines.prompt();
+    }
+  } finally {
+    restore();
+    lines.close();
+  }
+  return left;
+}
+
+/** A PEFT folder; with a task, the task's adapter in a run's folder or a partition's. */
+async function readAdapter(
+  directory: string,
+  task: string | undefined,
+): Promise<Pick<PeftAdapter, 'modules'>> {
+  const isFile = async (...path: string[]) =>
+    (await stat(join(directory, ...path)).catch(() => undefined))?.isFile() ?? false;
+  const places = [directory, join(directory, 'partition')];
+  for (const place of places) {
+    if (!(await isFile(place === directory ? '' : 'partition', 'partition.json'))) continue;
+    const { partition, segments } = await readPartition(place);
+    const known = partition.order.join(', ');
+    if (task === undefined)
+      throw new Error(`contextlora/chat: ${directory} holds several tasks; choose one with --task: ${known}`);
+    if (!partition.order.includes(task))
+      throw new Error(`contextlora/chat: ${directory} has no task "${task}"; it has ${known}`);
+    return { modules: composeTask(partition, segments, task) };
+  }
+  return readPeftFolder(task === undefined ? directory : join(directory, task));
+}
+
+async function readSchema(path: string): Promise<unknown> {
+  const text = await readFile(path, 'utf8').catch((cause: unknown) => {
+    throw new Error(`contextlora/chat: cannot read the schema ${path}; is the path right?`, { cause });
+  });
+  try {
+    return JSON.parse(text) as unknown;
+  } catch (cause) {
+    throw new Error(`contextlora/chat: ${path} is not JSON: ${(cause as Error).message}`, { cause });
+  }
+}
+
+async function readAll(input: NodeJS.ReadableStream): Promise<string> {
+  const parts: Buffer[] = [];
+  for await (const part of input) parts.push(Buffer.from(part));
+  return Buffer.concat(parts).toString('utf8');
+}

@@ -1,0 +1,67 @@
+import { expect, test } from '@jest/globals';
+import { readTokenizer, renderChat, type ChatMessage } from '@contextlora/model';
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { fixture } from './golden.js';
+
+const messages: ChatMessage[] = [{ role: 'user', content: 'hello' }];
+const render = (template: string, options = {}) =>
+  renderChat({ chatTemplate: template, specialTokens: { bos_token: '<s>' } }, messages, options);
+
+test('chats are rendered and encoded as transformers does it', async () => {
+  const tokenizer = await readTokenizer(fixture('llama-tiny'));
+  const { chat } = JSON.parse(await readFile(fixture('tokenizer-expected.json'), 'utf8')) as {
+    chat: { messages: ChatMessage[]; add_generation_prompt: boolean; text: string; ids: number[] }[];
+  };
+  expect(chat).toHaveLength(4);
+  for (const { messages: given, add_generation_prompt: addGenerationPrompt, text, ids } of chat) {
+    const rendered = renderChat(tokenizer, given, { addGenerationPrompt });
+    expect(rendered).toBe(text);
+    expect(tokenizer.encode(rendered)).toEqual(ids);
+  }
+});
+
+test('a template is found beside the tokenizer, in its config, and in a list of named ones', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'chat-template-'));
+  try {
+    await cp(fixture('llama-tiny'), directory, { recursive: true });
+    const path = join(directory, 'tokenizer_config.json');
+    const config = JSON.parse(await readFile(path, 'utf8')) as Record<string, unknown>;
+    const beside = (await readTokenizer(directory)).chatTemplate;
+    expect(beside).toBe(await readFile(fixture('llama-tiny', 'chat_template.jinja'), 'utf8'));
+    await rm(join(directory, 'chat_template.jinja'));
+    expect((await readTokenizer(directory)).chatTemplate).toBeUndefined();
+    await writeFile(path, JSON.stringify({ ...config, chat_template: 'one' }));
+    expect((await readTokenizer(directory)).chatTemplate).toBe('one');
+    const named = [
+      { name: 'tool_use', template: 'tools' },
+      { name: 'default', template: 'two' },
+    ];
+    await writeFile(path, JSON.stringify({ ...config, chat_template: named }));
+    expect((await readTokenizer(directory)).chatTemplate).toBe('two');
+  } finally {
+    await rm(directory, { recursive: true });
+  }
+});
+
+test('a template gets special tokens, the date if there is one, and what else is given', () => {
+  expect(render('{{ bos_token }}{{ messages[0].content }}{{ add_generation_prompt }}')).toBe('<s>hellotrue');
+  expect(render('{{ strftime_now("%d %b %Y") }}', { now: new Date(2026, 6, 4) })).toBe('04 Jul 2026');
+  expect(render('{{ mood }}', { variables: { mood: 'calm' } })).toBe('calm');
+  expect(render('{% for i in range(1, 6, 2) %}{{ i }}{% endfor %}{{ range(2) | length }}')).toBe('1352');
+  expect(render('{%- if tools %}tools{%- else %}none{%- endif %}')).toBe('none');
+});
+
+test('what a template cannot do is one clear message', () => {
+  expect(() => render('{{ raise_exception("roles must alternate") }}')).toThrow(
+    'model/renderChat: the chat template refuses these messages: roles must alternate',
+  );
+  expect(() => render('{% for %}')).toThrow('model/renderChat: the chat template cannot be parsed');
+  expect(() => render('{{ messages.nothing() }}')).toThrow('model/renderChat: the chat template fails');
+  expect(() => render('{{ strftime_now("%Y") }}')).toThrow('it writes the date, and none is given');
+  expect(() => renderChat({ chatTemplate: undefined, specialTokens: {} }, messages)).toThrow(
+    'the model has no chat template; give one, or a plain prompt to generate',
+  );
+});
