@@ -42,6 +42,7 @@ export { openFileBytes, type ByteSource, type OpenBytes } from './byte-source.js
 export { withReplacedWeights } from './replace-weights.js';
 export { rotaryTable } from './rotary-table.js';
 export type { WeightFiles } from './weight-files.js';
+export { locateModel } from './locate-model.js';
 export { ModelError } from './model-error.js';
 export { hasBias, linearsOf, parseModelSpec, type ModelSpec } from './model-spec.js';
 export type { TextSpec } from './text-spec.js';
