@@ -8,6 +8,5 @@ export function hubDirectoryOf(environment: Readonly<Record<string, string | und
   if (given) return given;
   const home = environment['HF_HOME'];
   if (home) return join(home, 'hub');
-  const cache = environment['XDG_CACHE_HOME'];
-  return join(cache ? cache : join(homedir(), '.cache'), 'huggingface', 'hub');
+  return join(environment['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'huggingface', 'hub');
 }

@@ -139,7 +139,7 @@ function mutateText(original: Uint8Array, kind: MutationKind, random: Random): U
     const own = Object.keys(holder);
     if (own.length === 0) continue;
     const key = own[random.integer(own.length)]!;
-    if (kind === 'json value') holder[key] = values[random.integer(values.length)];
+    if (kind === 'json value') holder[key] = structuredClone(values[random.integer(values.length)]);
     else {
       const moved = holder[key];
       const to =

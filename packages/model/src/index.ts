@@ -12,7 +12,9 @@ export {
 } from './decoder-layer.js';
 export type { ModelExample } from './example.js';
 export { openImageFeatures, type ImageFeatures, type ImageFeaturesOptions } from './image-features.js';
-export { readImage } from './image-input.js';
+export { readImage, readImageTiles, readPicture } from './image-input.js';
+export { parseImageProcessor, processImage, splitImage, type ImageProcessorSpec } from './image-processor.js';
+export { resizeImage, type Resampling, type RgbImage } from './resize-image.js';
 export {
   hiddenStates,
   languageLogits,
