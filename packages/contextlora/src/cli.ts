@@ -13,6 +13,7 @@ import { type PlanCommandOptions, runPlan } from './commands/plan.js';
 import { type GraphFormat, graphFormats, showGraph } from './commands/show-graph.js';
 import { runTrain } from './commands/train.js';
 import { createProgress } from './terminal/progress.js';
+import { hubDirectoryOf } from './hub-directory.js';
 import { isUserError } from './user-error.js';
 
 const userMistake = 2;
@@ -47,6 +48,7 @@ const context: CommandContext = {
   input: process.stdin,
   output: process.stdout,
   now: () => new Date(),
+  hubDirectory: hubDirectoryOf(process.env),
 };
 
 const command = new Command('contextlora')
@@ -72,7 +74,7 @@ command
 command
   .command('train <tasks.yaml>')
   .description('train one segment per task of a task file, in the order of their dependencies')
-  .requiredOption('--model <directory>', 'a Hugging Face model directory')
+  .requiredOption('--model <path>', 'a model directory, a GGUF file, or a name in the Hugging Face cache')
   .option('--data <directory>', 'where the data files lie; by default beside the task file')
   .option('--out <directory>', 'where results go', 'contextlora-output')
   .option('--rank <n>', 'ranks per layer, shared by all tasks', naturalNumber, 32)
@@ -121,7 +123,7 @@ command
 command
   .command('chat')
   .description('talk to a model on a terminal, or answer one prompt')
-  .requiredOption('--model <path>', 'a Hugging Face model directory or a GGUF file')
+  .requiredOption('--model <path>', 'a model directory, a GGUF file, or a name in the Hugging Face cache')
   .option('--adapter <directory>', 'a PEFT folder, or the folder of a run')
   .option('--task <name>', 'whose adapter of the run')
   .option('--system <text>', 'what the model is told first')

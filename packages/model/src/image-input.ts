@@ -1,21 +1,27 @@
 /** A picture file as a vision tower wants it. */
 import sharp from 'sharp';
 
+import { processImage, splitImage } from './image-processor.js';
 import { ModelError } from './model-error.js';
+import type { RgbImage } from './resize-image.js';
 import type { VisionSpec } from './vision-spec.js';
 
 const maximumPixels = 64e6;
 
-/** Reads PNG, JPEG or WebP, resizes to the tower's square, and normalises to (x/255 − 0.5)/0.5, `[3, size, size]`. */
-export async function readImage(path: string, { imageSizePixels: size }: VisionSpec): Promise<Float32Array> {
-  let bytes: Uint8Array;
+/** Reads PNG, JPEG or WebP, upright, transparency dropped. @throws ModelError when it cannot be read or is too large. */
+export async function readPicture(path: string): Promise<RgbImage> {
   try {
-    const image = sharp(path, { limitInputPixels: maximumPixels });
-    const { width, height } = await image.metadata();
-    // A picture that already has the size is taken as it is, to the bit.
-    const sized =
-      width === size && height === size ? image : image.resize(size, size, { fit: 'fill', kernel: 'cubic' });
-    bytes = await sized.removeAlpha().toColourspace('srgb').raw().toBuffer();
+    const { data, info } = await sharp(path, { limitInputPixels: maximumPixels })
+      .autoOrient()
+      .removeAlpha()
+      .toColourspace('srgb')
+      .raw()
+      .toBuffer({ resolveWithObject: true });
+    const { width, height, channels } = info;
+    if (channels === 3) return { width, height, pixels: new Uint8Array(data) };
+    const pixels = new Uint8Array(width * height * 3);
+    for (let i = 0; i < pixels.length; i++) pixels[i] = data[Math.floor(i / 3) * channels]!;
+    return { width, height, pixels };
   } catch (cause) {
     throw new ModelError(
       'readImage',
@@ -23,12 +29,20 @@ export async function readImage(path: string, { imageSizePixels: size }: VisionS
       { cause },
     );
   }
-  const plane = size * size;
-  const channels = bytes.length / plane;
-  const values = new Float32Array(3 * plane);
-  for (let i = 0; i < plane; i++)
-    for (let channel = 0; channel < 3; channel++)
-      values[channel * plane + i] =
-        ((bytes[i * channels + (channels >= 3 ? channel : 0)] ?? 0) / 255 - 0.5) / 0.5;
-  return values;
+}
+
+/** Reads a picture as the model's processor makes one image of it, normalised, `[3, size, size]`. */
+export async function readImage(
+  path: string,
+  { imageSizePixels, processor }: Pick<VisionSpec, 'imageSizePixels' | 'processor'>,
+): Promise<Float32Array> {
+  return processImage(await readPicture(path), processor, imageSizePixels);
+}
+
+/** Reads a picture as the images of its tiles, row by row, and of the whole; one image where the processor does not split. */
+export async function readImageTiles(
+  path: string,
+  { imageSizePixels, processor }: Pick<VisionSpec, 'imageSizePixels' | 'processor'>,
+): Promise<{ readonly rows: number; readonly columns: number; readonly images: readonly Float32Array[] }> {
+  return splitImage(await readPicture(path), processor, imageSizePixels);
 }

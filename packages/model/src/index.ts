@@ -12,7 +12,9 @@ export {
 } from './decoder-layer.js';
 export type { ModelExample } from './example.js';
 export { openImageFeatures, type ImageFeatures, type ImageFeaturesOptions } from './image-features.js';
-export { readImage } from './image-input.js';
+export { readImage, readImageTiles, readPicture } from './image-input.js';
+export { parseImageProcessor, processImage, splitImage, type ImageProcessorSpec } from './image-processor.js';
+export { resizeImage, type Resampling, type RgbImage } from './resize-image.js';
 export {
   hiddenStates,
   languageLogits,
@@ -43,6 +45,7 @@ export { withReplacedWeights } from './replace-weights.js';
 export { rotaryTable } from './rotary-table.js';
 export type { WeightFiles } from './weight-files.js';
 export { layerTensors, modelTensors, type TensorShapes } from './model-tensors.js';
+export { locateModel } from './locate-model.js';
 export { ModelError } from './model-error.js';
 export { hasBias, linearsOf, parseModelSpec, type ModelSpec } from './model-spec.js';
 export type { TextSpec } from './text-spec.js';

@@ -8,6 +8,8 @@ import { ggufConfig } from './gguf-config.js';
 import { type GgufHeader, readGgufHeader } from './gguf-header.js';
 import { ggufTokenizer } from './gguf-tokenizer.js';
 import { ggufWeights } from './gguf-weights.js';
+import { partOf } from './config-reader.js';
+import { parseImageProcessor } from './image-processor.js';
 import { ModelError } from './model-error.js';
 import { type ModelSpec, parseModelSpec } from './model-spec.js';
 import { openSafetensorsFiles } from './safetensors-files.js';
@@ -96,20 +98,35 @@ async function withDivisors(
 }
 
 async function readConfig(directory: string): Promise<ModelSpec> {
-  const path = join(directory, 'config.json');
   if (!(await stat(directory).catch(() => undefined))?.isDirectory())
     throw new ModelError(
       'loadModel',
       `${directory} is not a directory; if it is a model's name, "huggingface-cli download ${directory} --local-dir <directory>" fetches it`,
     );
-  const text = await readFile(path, 'utf8').catch((cause: unknown) => {
-    throw new ModelError('loadModel', `model directory ${directory} has no config.json`, { cause });
-  });
-  let config: unknown;
+  const path = join(directory, 'config.json');
+  const config = await readJson(path);
+  if (config === undefined)
+    throw new ModelError('loadModel', `model directory ${directory} has no config.json`);
+  const spec = parseModelSpec(config, path);
+  if (!spec.vision) return spec;
+  const where = join(directory, 'preprocessor_config.json');
+  const processor = await readJson(where);
+  if (processor === undefined) return spec;
+  const parsed = partOf({ processor }, 'processor');
+  if (!parsed) throw new ModelError('loadModel', `${where} is not a JSON object`);
+  return {
+    ...spec,
+    vision: { ...spec.vision, processor: parseImageProcessor(parsed, { where, ...spec.vision }) },
+  };
+}
+
+/** The value of a JSON file; undefined when there is none. */
+async function readJson(path: string): Promise<unknown> {
+  const text = await readFile(path, 'utf8').catch(() => undefined);
+  if (text === undefined) return undefined;
   try {
-    config = JSON.parse(text);
+    return JSON.parse(text) as unknown;
   } catch (cause) {
     throw new ModelError('loadModel', `${path} is not JSON`, { cause });
   }
-  return parseModelSpec(config, path);
 }

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 
 import { Tokenizer } from '@huggingface/tokenizers';
 
+import { type Config, partOf } from './config-reader.js';
 import { ModelError } from './model-error.js';
 import { tokenBytesOf } from './token-bytes.js';
 
@@ -56,16 +57,19 @@ export async function readTokenizer(directory: string): Promise<TextTokenizer> {
 
 /** Makes a tokenizer; `where` names its file in messages. */
 export function openTokenizer({ json, config }: TokenizerFiles, where: string): TextTokenizer {
-  let tokenizer: LibraryTokenizer;
-  try {
-    tokenizer = new LibraryTokenizer(json, config);
-  } catch (cause) {
-    throw new ModelError(
-      'readTokenizer',
-      `${where} is not a tokenizer that can be read (${(cause as Error).message})`,
-      { cause },
-    );
-  }
+  // What the library trips over, when it reads a file or later, is the file's fault.
+  const guarded = <T>(use: () => T): T => {
+    try {
+      return use();
+    } catch (cause) {
+      throw new ModelError(
+        'readTokenizer',
+        `${where} is not a tokenizer that can be read (${(cause as Error).message})`,
+        { cause },
+      );
+    }
+  };
+  const tokenizer = guarded(() => new LibraryTokenizer(json, config));
   const idOf = (token: string) => tokenizer.token_to_id(token);
   const specialTokens = Object.fromEntries(
     ['bos_token', 'eos_token', 'unk_token', 'pad_token'].flatMap((key) => {
@@ -78,25 +82,32 @@ export function openTokenizer({ json, config }: TokenizerFiles, where: string): 
     const content = specialTokens[key];
     return content === undefined ? undefined : idOf(content);
   };
+  const encode = (text: string, addSpecialTokens: boolean) =>
+    guarded(() => {
+      const ids = [...tokenizer.encode(text, { add_special_tokens: addSpecialTokens }).ids];
+      const odd = ids.find((id) => !Number.isSafeInteger(id) || id < 0);
+      if (odd !== undefined) throw new Error(`it gives the id ${String(odd)}`);
+      return ids;
+    });
   const beginId = special('bos_token');
   return {
-    encode: (text) => [...tokenizer.encode(text, { add_special_tokens: false }).ids],
+    encode: (text) => encode(text, false),
     // The library throws on an empty list and cleans up spaces unless told not to.
     decode: (ids, { skipSpecialTokens = false } = {}) =>
       ids.length === 0
         ? ''
-        : tokenizer.decode([...ids], {
-            skip_special_tokens: skipSpecialTokens,
-            clean_up_tokenization_spaces: false,
-          }),
+        : guarded(() =>
+            tokenizer.decode([...ids], {
+              skip_special_tokens: skipSpecialTokens,
+              clean_up_tokenization_spaces: false,
+            }),
+          ),
     idOf,
     beginId,
     endId: special('eos_token'),
     padId: special('pad_token') ?? special('eos_token') ?? 0,
     addsBegin:
-      beginId !== undefined &&
-      (config['add_bos_token'] === true ||
-        tokenizer.encode('a', { add_special_tokens: true }).ids[0] === beginId),
+      beginId !== undefined && (config['add_bos_token'] === true || encode('a', true)[0] === beginId),
     specialTokens,
     chatTemplate: chatTemplateOf(config['chat_template']),
     tokenBytes: () => tokenBytesOf(json),
@@ -107,12 +118,12 @@ export function openTokenizer({ json, config }: TokenizerFiles, where: string): 
 function chatTemplateOf(value: unknown): string | undefined {
   if (typeof value === 'string') return value;
   if (!Array.isArray(value)) return undefined;
-  const named = value as { name?: unknown; template?: unknown }[];
-  const template = named.find(({ name }) => name === 'default')?.template;
+  const named = value as ({ name?: unknown; template?: unknown } | null)[];
+  const template = named.find((entry) => entry?.name === 'default')?.template;
   return typeof template === 'string' ? template : undefined;
 }
 
-async function readJson(path: string, directory: string): Promise<Record<string, unknown>> {
+async function readJson(path: string, directory: string): Promise<Config> {
   const text = await readFile(path, 'utf8').catch((cause: unknown) => {
     throw new ModelError(
       'readTokenizer',
@@ -120,9 +131,13 @@ async function readJson(path: string, directory: string): Promise<Record<string,
       { cause },
     );
   });
+  let value: unknown;
   try {
-    return JSON.parse(text) as Record<string, unknown>;
+    value = JSON.parse(text);
   } catch (cause) {
     throw new ModelError('readTokenizer', `${path} is not JSON`, { cause });
   }
+  const object = partOf({ value }, 'value');
+  if (!object) throw new ModelError('readTokenizer', `${path} is not a JSON object`);
+  return object;
 }

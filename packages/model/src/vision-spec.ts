@@ -1,5 +1,6 @@
 /** The image part of a config: a tower of SigLIP's or CLIP's kind and what joins it to the language model. */
 import { type Config, readConfigNumbers, textOf } from './config-reader.js';
+import { defaultProcessor, type ImageProcessorSpec } from './image-processor.js';
 
 export interface VisionSpec {
   /** SigLIP: a bias on the patches, a last norm. CLIP: a class token in front, a first norm, features before the last layer's end. */
@@ -24,6 +25,8 @@ export interface VisionSpec {
   readonly imageTokenId: number;
   /** Image tokens per image. */
   readonly tokenCount: number;
+  /** How pictures are brought to the tower. */
+  readonly processor: ImageProcessorSpec;
   /** Prefix of the tower's tensors. */
   readonly prefix: string;
 }
@@ -68,6 +71,7 @@ export function parseSiglipSpec(config: Config, vision: Config, where: string): 
     keepsClassToken: false,
     imageTokenId,
     tokenCount: (side / scaleFactor) ** 2,
+    processor: defaultProcessor('siglip', shared.imageSizePixels),
     prefix: 'model.vision_model.',
   };
 }
@@ -131,6 +135,7 @@ export function parseClipSpec(
     keepsClassToken: strategy === 'full',
     imageTokenId,
     tokenCount: side * side + (strategy === 'full' ? 1 : 0),
+    processor: defaultProcessor('clip', shared.imageSizePixels),
     prefix: 'model.vision_tower.',
   };
 }

@@ -14,6 +14,7 @@ import {
   jsonConstraint,
   type LoadedModel,
   loadModel,
+  locateModel,
   renderChat,
 } from '@contextlora/model';
 
@@ -45,7 +46,7 @@ export async function runChat(options: ChatOptions, context: CommandContext): Pr
     throw new Error('contextlora/chat: --task names a task of a run; give its folder with --adapter');
   const schema = options.schema === undefined ? undefined : await readSchema(options.schema);
   const kernels = await openKernels({ threads: options.threads });
-  const model = await loadModel(options.model, { kernels });
+  const model = await loadModel(await locateModel(options.model, context), { kernels });
   if (!options.plain && model.tokenizer.chatTemplate === undefined)
     throw new Error(
       `contextlora/chat: ${options.model} has no chat template; --plain gives it the prompt as it is`,

@@ -14,6 +14,8 @@ export interface CommandContext {
   readonly input: NodeJS.ReadStream;
   readonly output: NodeJS.WriteStream;
   readonly now: () => Date;
+  /** Where Hugging Face's tools keep downloaded models. */
+  readonly hubDirectory: string;
 }
 
 /** Ends an iteration early when the signal is raised, so that the generator behind it can save its state. */

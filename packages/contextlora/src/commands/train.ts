@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 
 import { openKernels } from '@contextlora/kernels';
-import { loadModel } from '@contextlora/model';
+import { loadModel, locateModel } from '@contextlora/model';
 import { fileCheckpoints } from '@contextlora/trainer';
 import { toText } from '@contextlora/task-graph';
 
@@ -31,12 +31,12 @@ export interface TrainCommandOptions extends TrainSettings {
 /** Checks everything that can be checked, then trains, evaluates and writes. */
 export async function runTrain(
   options: TrainCommandOptions,
-  { progress, clock, signal }: CommandContext,
+  { progress, clock, signal, hubDirectory }: CommandContext,
 ): Promise<void> {
   const started = clock();
   const {
     taskFile,
-    model: modelDirectory,
+    model: modelName,
     out,
     resume,
     threads,
@@ -52,6 +52,7 @@ export async function runTrain(
     taskFile,
     options.data === undefined ? {} : { dataDirectory: options.data },
   );
+  const modelDirectory = await locateModel(modelName, { hubDirectory });
   const kernels = await openKernels({ threads });
   const base = await loadModel(modelDirectory, { kernels });
   const run = planContextRun(base, data, { settings });

@@ -1,0 +1,213 @@
+/**
+ * Opens damaged checkpoints and adapters for a while: small fixtures with random and structured mutations. Every outcome must be
+ * success or an error of ours (its message names a function), in little time and memory.
+ *
+ * Usage: npm run fuzz -- [--seconds 60] [--seed 1] [--from ITERATION] [--json FILE]
+ */
+import { fork } from 'node:child_process';
+import { mkdtemp, readFile, rm, writeFile, mkdir } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+
+import { openKernels } from '@contextlora/kernels';
+import { keyedRandom, readPeftFolder, writeWhole } from '@contextlora/lora';
+import { loadModel, ModelError } from '@contextlora/model';
+
+import { smallGguf, writeGguf } from '../test/write-gguf.js';
+import { mutate } from './mutations.js';
+
+const fixtures = join(import.meta.dirname, '../test/fixtures');
+/** What one input may take at most. */
+const limits = { seconds: 5, growthBytes: 400 * 2 ** 20 };
+
+/** The files of each target, of which one is damaged at a time. */
+const targets: Readonly<Record<string, { readonly folder?: string; readonly damage: readonly string[] }>> = {
+  'gguf, small': { damage: ['file.gguf'] },
+  'gguf, mixed types': { folder: 'gguf-mixed', damage: ['mixed.gguf'] },
+  safetensors: {
+    folder: 'llama-tiny',
+    damage: ['model.safetensors', 'config.json', 'tokenizer.json', 'tokenizer_config.json'],
+  },
+  'shards and index': {
+    folder: 'llama-tiny-sharded-bf16',
+    damage: ['model.safetensors.index.json', 'model-00001-of-00002.safetensors', 'config.json'],
+  },
+  'vision-language': { folder: 'llava-tiny', damage: ['config.json', 'model.safetensors'] },
+  adapter: { folder: 'lora-patterns', damage: ['adapter_config.json', 'adapter_model.safetensors'] },
+};
+
+interface Settings {
+  readonly seconds: number;
+  readonly seed: number;
+  readonly from: number;
+}
+interface Report {
+  readonly iterations: number;
+  readonly outcomes: Record<string, Record<string, number>>;
+  readonly slowestSeconds: number;
+  readonly slowest: string;
+  readonly largestGrowthBytes: number;
+  readonly failures: readonly string[];
+}
+
+if (process.send) await work(JSON.parse(process.argv[2] ?? '{}') as Settings);
+else await watch();
+
+/** Runs the work in a process of its own, so that an input that never ends is noticed. */
+async function watch(): Promise<void> {
+  const { values } = parseArgs({
+    options: {
+      seconds: { type: 'string', default: '60' },
+      seed: { type: 'string', default: '1' },
+      from: { type: 'string', default: '0' },
+      json: { type: 'string' },
+    },
+  });
+  const settings: Settings = {
+    seconds: Number(values.seconds),
+    seed: Number(values.seed),
+    from: Number(values.from),
+  };
+  const worker = fork(import.meta.filename, [JSON.stringify(settings)], { execArgv: process.execArgv });
+  let current = 'the first input';
+  let last = performance.now();
+  const report = await new Promise<Report>((resolve, reject) => {
+    const timer = setInterval(() => {
+      if (performance.now() - last < 30_000) return;
+      clearInterval(timer);
+      worker.kill('SIGKILL');
+      reject(new Error(`no end after 30 s: ${current}`));
+    }, 1000);
+    worker.on('message', (message: string | Report) => {
+      last = performance.now();
+      if (typeof message === 'string') current = message;
+      else {
+        clearInterval(timer);
+        resolve(message);
+      }
+    });
+    worker.on('exit', (code) => {
+      clearInterval(timer);
+      reject(new Error(`the process ended with ${code}: ${current}`));
+    });
+  });
+  for (const [target, outcomes] of Object.entries(report.outcomes)) {
+    const total = Object.values(outcomes).reduce((sum, n) => sum + n, 0);
+    const most = Object.entries(outcomes).sort(([, p], [, q]) => q - p);
+    console.log(`${target.padEnd(20)}${String(total).padStart(7)} inputs, ${outcomes['read'] ?? 0} read`);
+    for (const [outcome, count] of most.filter(([name]) => name !== 'read').slice(0, 4))
+      console.log(`${' '.repeat(20)}${String(count).padStart(7)} ${outcome}`);
+  }
+  console.log(
+    `${report.iterations} inputs, seed ${settings.seed}; slowest ${report.slowestSeconds.toFixed(2)} s (${report.slowest}), memory grew by at most ${(report.largestGrowthBytes / 2 ** 20).toFixed(0)} MiB`,
+  );
+  for (const failure of report.failures) console.log(`FAILED ${failure}`);
+  if (values.json) await writeWhole(values.json, `${JSON.stringify({ ...settings, ...report }, null, 2)}\n`);
+  if (report.failures.length > 0) process.exitCode = 1;
+}
+
+async function work({ seconds, seed, from }: Settings): Promise<void> {
+  const kernels = await openKernels({ prefer: 'reference' });
+  const directory = await mkdtemp(join(tmpdir(), 'fuzz-'));
+  const originals = await readTargets();
+  const names = Object.keys(originals);
+  for (const target of names) {
+    await mkdir(join(directory, target));
+    for (const [file, bytes] of originals[target]!) await writeFile(join(directory, target, file), bytes);
+  }
+  const outcomes: Record<string, Record<string, number>> = {};
+  const failures: string[] = [];
+  let [slowestSeconds, slowest, largestGrowthBytes] = [0, '', 0];
+  const baseBytes = process.memoryUsage().rss;
+  const end = performance.now() + 1000 * seconds;
+  let i = from;
+  for (; performance.now() < end && failures.length < 20; i++) {
+    const random = keyedRandom(seed, 'fuzz', String(i));
+    const target = names[i % names.length]!;
+    const files = originals[target]!;
+    const damage = targets[target]!.damage;
+    const file = damage[random.integer(damage.length)]!;
+    const { bytes, kind } = mutate(files.get(file)!, file, random);
+    const what = `${target}: ${file}, ${kind}, --seed ${seed} --from ${i}`;
+    process.send?.(what);
+    await writeFile(join(directory, target, file), bytes);
+    const start = performance.now();
+    const outcome = await outcomeOf(target, join(directory, target), file);
+    const took = (performance.now() - start) / 1000;
+    await writeFile(join(directory, target, file), files.get(file)!);
+    const of = (outcomes[target] ??= {});
+    of[outcome] = (of[outcome] ?? 0) + 1;
+    if (took > slowestSeconds) [slowestSeconds, slowest] = [took, what];
+    const growth = process.memoryUsage().rss - baseBytes;
+    largestGrowthBytes = Math.max(largestGrowthBytes, growth);
+    if (took > limits.seconds) failures.push(`${what}: took ${took.toFixed(1)} s`);
+    if (growth > limits.growthBytes)
+      failures.push(`${what}: memory grew by ${Math.round(growth / 2 ** 20)} MiB`);
+    if (outcome.startsWith('not ours: ')) failures.push(`${what}: ${outcome}`);
+  }
+
+  async function outcomeOf(target: string, path: string, file: string): Promise<string> {
+    try {
+      if (target === 'adapter') {
+        await readPeftFolder(path);
+        return 'read';
+      }
+      const model = await loadModel(file.endsWith('.gguf') ? join(path, file) : path, {
+        kernels,
+        ...(target === 'shards and index' ? { tokenizerDirectory: join(directory, 'safetensors') } : {}),
+      });
+      model.dispose();
+      model.tokenizer.decode(model.tokenizer.encode('the cat <s> 12'));
+      return 'read';
+    } catch (error) {
+      const { message, stack } = error as Error;
+      const isOurs = error instanceof ModelError || /^(lora|kernels|model)\/\w+: /.test(message);
+      if (!isOurs) return `not ours: ${stack ?? message}`;
+      // Numbers and names differ from input to input; the rest says which check it was.
+      return message
+        .replaceAll(directory, '')
+        .replace(/"[^"]*"|'[^']*'/g, '"…"')
+        .replace(/-?\d[\d.e+]*/g, 'n')
+        .split('\n', 1)[0]!
+        .replace(/^.*?(?:json|gguf|safetensors|mixed types|adapter|index): ?/, '')
+        .slice(0, 70);
+    }
+  }
+
+  kernels.dispose();
+  await rm(directory, { recursive: true, force: true });
+  const report: Report = {
+    iterations: i - from,
+    outcomes,
+    slowestSeconds,
+    slowest,
+    largestGrowthBytes,
+    failures,
+  };
+  process.send?.(report);
+}
+
+async function readTargets(): Promise<Record<string, Map<string, Uint8Array>>> {
+  const result: Record<string, Map<string, Uint8Array>> = {};
+  for (const [target, { folder, damage }] of Object.entries(targets)) {
+    const files = new Map<string, Uint8Array>();
+    result[target] = files;
+    if (folder === undefined) {
+      files.set('file.gguf', writeGguf(smallGguf));
+      continue;
+    }
+    const others = [
+      'tokenizer.json',
+      'tokenizer_config.json',
+      'config.json',
+      'model.safetensors',
+      'model-00002-of-00002.safetensors',
+    ];
+    for (const name of [...damage, ...others]) {
+      const bytes = await readFile(join(fixtures, folder, name)).catch(() => undefined);
+      if (bytes) files.set(name, bytes);
+    }
+  }
+  return result;
+}
