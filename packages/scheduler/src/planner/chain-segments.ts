@@ -41,13 +41,20 @@ interface Link {
   readonly choices: readonly (readonly NamedAssessment[])[];
 }
 
-export function chainSegments(options: readonly WaveOption[], objective: Objective, recut: boolean): Chain {
+/** What other segments' placements are worth to a segment, once found. */
+export type KnownAssessments = WeakMap<SegmentNode, Map<string, NamedAssessment | undefined>>;
+
+export function chainSegments(
+  options: readonly WaveOption[],
+  objective: Objective,
+  { recut, known = new WeakMap() }: { recut: boolean; known?: KnownAssessments },
+): Chain {
   const links = options.flatMap(({ lanes, value }): Link[] =>
     lanes.length === 1
       ? lanes[0]!.map((node) => ({ nodes: [node], choices: node.found.map((one) => [one]) }))
       : [{ value, nodes: lanes.map((lane) => lane[0]!), choices: [lanes.map((lane) => lane[0]!.found[0]!)] }],
   );
-  const widened = links.map((link, index) => widen(link, links, index, recut));
+  const widened = links.map((link, index) => widen(link, links, index, { recut, known }));
   const path = recut ? cheapestPath(widened, objective) : samePath(widened);
   let at = 0;
   return {
@@ -78,7 +85,12 @@ export function chainSegments(options: readonly WaveOption[], objective: Objecti
 }
 
 /** Adds the best placements of other segments, assessed for this one. */
-function widen(link: Link, links: readonly Link[], index: number, recut: boolean): Link {
+function widen(
+  link: Link,
+  links: readonly Link[],
+  index: number,
+  { recut, known: remembered }: { recut: boolean; known: KnownAssessments },
+): Link {
   const node = link.nodes[0]!;
   if (link.nodes.length > 1 || node.problem.costs.devices.length > manyDevices) return link;
   const known = new Set(link.choices.map(([one]) => keyOf(one!.placement)));
@@ -94,13 +106,29 @@ function widen(link: Link, links: readonly Link[], index: number, recut: boolean
       const cut = one!.placement.stages[1]?.start ?? firstCut;
       if (known.has(key) || cut < firstCut) continue;
       known.add(key);
-      const placement = { ...one!.placement, tasks: node.problem.tasks };
-      const assessment = assessPlacement(node.problem, placement, one!.passes);
-      if (assessment) added.push([{ ...assessment, strategy: one!.strategy }]);
+      const assessment = assessOnce(remembered, node, one!);
+      if (assessment) added.push([assessment]);
     }
   }
   const choices = [...link.choices, ...added].sort((a, b) => a[0]!.value - b[0]!.value);
   return { ...link, choices };
+}
+
+/** Another segment's placement, assessed for this one. */
+function assessOnce(
+  remembered: KnownAssessments,
+  node: SegmentNode,
+  { placement, passes, strategy }: NamedAssessment,
+): NamedAssessment | undefined {
+  let known = remembered.get(node);
+  if (!known) remembered.set(node, (known = new Map<string, NamedAssessment | undefined>()));
+  const shares = placement.stages.map(({ members }) => members.map(({ share }) => share).join()).join('|');
+  const key = `${strategy}\n${keyOf(placement)}\n${shares}`;
+  if (!known.has(key)) {
+    const found = assessPlacement(node.problem, { ...placement, tasks: node.problem.tasks }, passes);
+    known.set(key, found && { ...found, strategy });
+  }
+  return known.get(key);
 }
 
 const moveOf = (links: readonly Link[], index: number, from: number, to: number): Move =>

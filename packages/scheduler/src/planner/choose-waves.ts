@@ -3,7 +3,7 @@
  * from the same way for all, and changing one wave at a time while that helps.
  */
 import type { Objective } from '../search/segment-problem.js';
-import { type Chain, chainSegments } from './chain-segments.js';
+import { type Chain, chainSegments, type KnownAssessments } from './chain-segments.js';
 import type { WaveWay } from './search-wave.js';
 
 /** With more waves, changing them one at a time would take long; the starts alone are compared. */
@@ -21,16 +21,17 @@ export function chooseWaves(
   objective: Objective,
   recut: boolean,
 ): ChosenWaves {
-  const kept = chooseChain(ways, objective, false);
+  const assessed: KnownAssessments = new WeakMap();
+  const kept = chooseChain(ways, objective, { recut: false, known: assessed });
   if (!recut) return kept;
-  const changing = chooseChain(ways, objective, true);
+  const changing = chooseChain(ways, objective, { recut: true, known: assessed });
   return kept.chain.value < changing.chain.value ? kept : changing;
 }
 
 function chooseChain(
   ways: readonly (readonly WaveWay[])[],
   objective: Objective,
-  recut: boolean,
+  chaining: { readonly recut: boolean; readonly known: KnownAssessments },
 ): ChosenWaves {
   const known = new Map<string, Chain>();
   const chainOf = (choice: readonly number[]): Chain => {
@@ -42,7 +43,7 @@ function chooseChain(
         (chain = chainSegments(
           choice.flatMap((way, wave) => ways[wave]![way]!.waves),
           objective,
-          recut,
+          chaining,
         )),
       );
     return chain;
