@@ -7,7 +7,7 @@ interface Sequence {
   clearHistory(): Promise<void>;
 }
 interface Library {
-  getLlama(options: object): Promise<{
+  readonly getLlama: (options: object) => Promise<{
     loadModel(options: object): Promise<{
       createContext(options: object): Promise<{ getSequence(): Sequence }>;
     }>;
@@ -47,20 +47,29 @@ async function open(settings: {
   const prompt = Array.from({ length: promptTokens }, (_, i) => 5 + ((i * 37) % (size - 10)));
   return async () => {
     await sequence.clearHistory();
+    const cpuBefore = process.cpuUsage();
     const begin = performance.now();
     let read = begin;
     let count = 0;
-    for await (const token of sequence.evaluate(prompt, { temperature: 0, yieldEogToken: true })) {
-      void token;
+    const tokens = sequence.evaluate(prompt, { temperature: 0, yieldEogToken: true });
+    while (count < newTokens && !(await tokens.next()).done) {
       if (count === 0) read = performance.now();
-      if (++count === newTokens) break;
+      count++;
     }
+    await tokens.return(undefined);
     const end = performance.now();
     return {
       prefillSeconds: (read - begin) / 1000,
       // An end token may come early: by what was written.
       decodeSeconds: (((end - read) / 1000) * (newTokens - 1)) / Math.max(1, count - 1),
+      cpuSeconds: cpuSecondsSince(cpuBefore),
       peakBytes: process.resourceUsage().maxRSS * 1024,
     };
   };
+}
+
+/** Of all threads. */
+function cpuSecondsSince(before: NodeJS.CpuUsage): number {
+  const { user, system } = process.cpuUsage(before);
+  return (user + system) / 1e6;
 }

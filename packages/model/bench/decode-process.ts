@@ -26,6 +26,7 @@ async function open(settings: {
   const prompt = Array.from({ length: promptTokens }, (_, i) => 5 + ((i * 37) % (vocabularySize - 10)));
   return () => {
     const cache = openCache(model, { capacity: promptTokens + newTokens });
+    const cpuBefore = process.cpuUsage();
     const begin = performance.now();
     let next = likeliest(cachedLogits(model, [{ ids: prompt }], cache)[0]![0]!);
     const read = performance.now();
@@ -36,7 +37,14 @@ async function open(settings: {
     return {
       prefillSeconds: (read - begin) / 1000,
       decodeSeconds: (end - read) / 1000,
+      cpuSeconds: cpuSecondsSince(cpuBefore),
       peakBytes: process.resourceUsage().maxRSS * 1024,
     };
   };
+}
+
+/** Of all threads. */
+function cpuSecondsSince(before: NodeJS.CpuUsage): number {
+  const { user, system } = process.cpuUsage(before);
+  return (user + system) / 1e6;
 }

@@ -41,6 +41,8 @@ const settings = {
 interface Answer {
   readonly prefillSeconds: number;
   readonly decodeSeconds: number;
+  /** Of all threads, for both: it tells how many were at work, and depends less on what else the machine does. */
+  readonly cpuSeconds: number;
   readonly peakBytes: number;
 }
 interface Side {
@@ -135,8 +137,10 @@ for (const side of sides) side.end();
 const median = (numbers: readonly number[]) => [...numbers].sort((a, b) => a - b)[numbers.length >> 1] ?? NaN;
 const results = sides.map(({ name }, i) => ({
   name,
+  // Medians of time on the clock.
   prefillTokensPerSecond: settings.promptTokens / median((answers[i] ?? []).map((of) => of.prefillSeconds)),
   decodeTokensPerSecond: (settings.newTokens - 1) / median((answers[i] ?? []).map((of) => of.decodeSeconds)),
+  cpuSeconds: Math.min(...(answers[i] ?? []).map(({ cpuSeconds }) => cpuSeconds)),
   peakMebibytes: Math.max(...(answers[i] ?? []).map(({ peakBytes }) => peakBytes)) / 2 ** 20,
 }));
 const [own] = results;
@@ -144,11 +148,12 @@ console.log(
   `${settings.promptTokens} tokens read, ${settings.newTokens} written, ${settings.threads} thread(s), median of ${values.rounds} rounds`,
 );
 for (const of of results) {
-  const ratio = (key: 'prefillTokensPerSecond' | 'decodeTokensPerSecond' | 'peakMebibytes') =>
+  const ratio = (key: 'prefillTokensPerSecond' | 'decodeTokensPerSecond' | 'cpuSeconds' | 'peakMebibytes') =>
     own === undefined || of === own ? '' : ` (ours ${(own[key] / of[key]).toFixed(2)} times)`;
   console.log(
     `${of.name.padEnd(16)} read ${of.prefillTokensPerSecond.toFixed(0)}/s${ratio('prefillTokensPerSecond')}, ` +
       `write ${of.decodeTokensPerSecond.toFixed(1)}/s${ratio('decodeTokensPerSecond')}, ` +
+      `least CPU time ${of.cpuSeconds.toFixed(2)} s${ratio('cpuSeconds')}, ` +
       `peak ${of.peakMebibytes.toFixed(0)} MiB${ratio('peakMebibytes')}`,
   );
 }
@@ -171,9 +176,9 @@ async function start(
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   const nextLine = async () => {
     for (;;) {
-      const { value, done } = await lines.next();
-      if (done) return undefined;
-      if (value.startsWith('{')) return JSON.parse(value) as Record<string, unknown>;
+      const line = await lines.next();
+      if (line.done) return undefined;
+      if (line.value.startsWith('{')) return JSON.parse(line.value) as Record<string, unknown>;
     }
   };
   child.stdin.on('error', () => undefined);

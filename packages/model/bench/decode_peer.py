@@ -36,6 +36,7 @@ def main() -> None:
     print("{}", flush=True)
     for _ in sys.stdin:
         with torch.no_grad():
+            cpu = time.process_time()
             begin = time.perf_counter()
             out = model(prompt, use_cache=True, logits_to_keep=1)
             token = out.logits[:, -1].argmax(-1, keepdim=True)
@@ -44,8 +45,10 @@ def main() -> None:
                 out = model(token, past_key_values=out.past_key_values, use_cache=True)
                 token = out.logits[:, -1].argmax(-1, keepdim=True)
             end = time.perf_counter()
+            cpu = time.process_time() - cpu
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        print(json.dumps({"prefillSeconds": read - begin, "decodeSeconds": end - read, "peakBytes": peak}), flush=True)
+        times = {"prefillSeconds": read - begin, "decodeSeconds": end - read, "cpuSeconds": cpu}
+        print(json.dumps({**times, "peakBytes": peak}), flush=True)
 
 
 main()
