@@ -100,9 +100,9 @@ const score = (answers: readonly { answer: string }[], of: 'topic' | 'action') =
   );
 /** The action's prompt holds the topic that the model itself found. */
 const both = async (using: (id: string) => ReturnType<typeof roles> | undefined) => {
-  const topic = (await model.predict('topic', test.map(topicOf), using('topic')));
+  const topic = await model.predict('topic', test.map(topicOf), using('topic'));
   const examples = test.map((message, i) => actionOf(message, topic[i]!.answer));
-  const action = (await model.predict('action', examples, using('action')));
+  const action = await model.predict('action', examples, using('action'));
   return { topic, action };
 };
 /** The same questions in the form of a chat, if the model has one. */
@@ -163,7 +163,7 @@ for await (const event of train(model, planPhases(graph), {
   if (event.type === 'phaseEnd') {
     certificates.push({ tasks: event.tasks, unchanged: event.check.unchanged });
     if (event.tasks.includes('topic'))
-      afterFirst = (await model.predict('topic', test.map(topicOf), roles('topic')));
+      afterFirst = await model.predict('topic', test.map(topicOf), roles('topic'));
   }
 }
 const trained = await both(roles);
