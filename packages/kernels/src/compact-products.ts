@@ -11,7 +11,7 @@ import type { LinearWeight } from './kernels.js';
 import type { Products } from './products.js';
 import { makeResident, type ResidentWeight } from './resident-weight.js';
 import { openScratch } from './scratch.js';
-import { multiplyVector, vectorRows } from './vector-products.js';
+import { addBias, multiplyVector, vectorRows } from './vector-products.js';
 
 /** A weight that is expanded when it is used. */
 interface CompactLinear extends LinearWeight {
@@ -68,11 +68,6 @@ export function withCompactWeights(
     return resident;
   };
 
-  const addBias = (y: Tensor2D, bias: Float32Array) => {
-    const values = heap.view(y);
-    for (let i = 0; i < values.length; i++) values[i]! += bias[i % bias.length]!;
-  };
-
   /** Copies columns `[first, end)` of one matrix to or from another that has only those. */
   const copyColumns = (wide: Tensor2D, narrow: Tensor2D, first: number, into: 'wide' | 'narrow') => {
     const [rows, columns] = wide.shape;
@@ -107,7 +102,7 @@ export function withCompactWeights(
       const resident = x.shape[0] <= vectorRows && residentOf(weight);
       if (resident) {
         const y = multiplyVector(x, resident, weight.outFeatures, { heap, module, scratch });
-        if (weight.bias) addBias(y, weight.bias);
+        if (weight.bias) addBias(heap.view(y), weight.bias);
         return { y, hidden: segments.map((segment) => lowRank.addSegment(x, y, segment)) };
       }
       let whole: Tensor2D | undefined;

@@ -6,19 +6,27 @@ import { batchedGraph, linearBackwardGraph, linearGraph } from './onnx-graphs.js
 import { encodeOnnxModel, type OnnxGraph } from './onnx-model.js';
 import type { OnnxRuntime, OnnxSession } from './onnx-runtime.js';
 import type { Products } from './products.js';
+import { addBias, vectorRows } from './vector-products.js';
 import type { WasmHeap } from './wasm-heap.js';
+import type { WasmModule } from './wasm-module.js';
 
 interface OnnxWeight extends LinearWeight {
   /** Made when it is used: what lies on the heap moves when the heap grows. */
   readonly weight: () => unknown;
   readonly bias: unknown;
+  /** Moves a small weight to the heap, for good, where few rows are multiplied without the runtime's fixed cost of a call. */
+  readonly moveToHeap?: () => number;
+  readonly biasValues?: Float32Array | undefined;
 }
+
+/** Above this, reading a weight takes longer than a call. */
+const smallWeightBytes = 2 ** 20;
 
 /** Products over a loaded runtime and an open heap; `threads` are those of one product. */
 export function createOnnxProducts(
   runtime: OnnxRuntime,
   heap: WasmHeap,
-  { threads }: { readonly threads: number },
+  { threads, module }: { readonly threads: number; readonly module: WasmModule },
 ): Products {
   const sessions = new Map<string, OnnxSession>();
   const plain = (values: Float32Array, shape: readonly number[]) => runtime.tensor('float32', values, shape);
@@ -62,15 +70,33 @@ export function createOnnxProducts(
 
   return {
     prepareLinear(weight, outFeatures, inFeatures, bias): OnnxWeight {
-      const tensor = plain(weight, [outFeatures, inFeatures]);
+      const shape = [outFeatures, inFeatures];
+      // Outside the wasm heap: the base does not count against its 4 GiB.
+      let place: { readonly outside: unknown } | { readonly address: number } = {
+        outside: plain(weight, shape),
+      };
       return {
         outFeatures,
         inFeatures,
         hasBias: bias !== undefined,
-        // Outside the wasm heap: the base does not count against its 4 GiB.
-        weight: () => tensor,
+        weight: () =>
+          'outside' in place ? place.outside : plain(heap.floatsAt(place.address, weight.length), shape),
         bias: bias && plain(bias, [outFeatures]),
-        dispose: () => undefined,
+        biasValues: bias,
+        ...(weight.byteLength > smallWeightBytes
+          ? {}
+          : {
+              moveToHeap() {
+                if ('address' in place) return place.address;
+                const address = heap.reserve(weight.byteLength);
+                heap.floatsAt(address, weight.length).set(weight);
+                place = { address };
+                return address;
+              },
+            }),
+        dispose() {
+          if ('address' in place) heap.release(place.address);
+        },
       };
     },
 
@@ -84,8 +110,23 @@ export function createOnnxProducts(
     }),
 
     linear(x, weight, segments) {
-      const { weight: w, bias, outFeatures, hasBias } = weight as OnnxWeight;
+      const {
+        weight: w,
+        bias,
+        outFeatures,
+        inFeatures,
+        hasBias,
+        moveToHeap,
+        biasValues,
+      } = weight as OnnxWeight;
       const [rows] = x.shape;
+      if (moveToHeap && rows <= vectorRows && segments.length === 0) {
+        const address = moveToHeap();
+        const y = heap.allocate([rows, outFeatures]) as tf.Tensor2D;
+        module.vectorProductF32(heap.address(x), address, heap.address(y), rows, outFeatures, inFeatures);
+        if (biasValues) addBias(heap.view(y), biasValues);
+        return { y, hidden: [] };
+      }
       const result = run(
         sessionOf(`linear/${segments.length}/${hasBias}`, () => linearGraph(segments.length, hasBias)),
         {

@@ -7,6 +7,11 @@ import type { ResidentWeight } from './resident-weight.js';
 /** From so many rows on, expanding a weight and a matrix product is faster. */
 export const vectorRows = 4;
 
+/** Adds a bias to every row. */
+export function addBias(rows: Float32Array, bias: Float32Array): void {
+  for (let i = 0; i < rows.length; i++) rows[i]! += bias[i % bias.length]!;
+}
+
 /** Bytes that arrangeIntegers makes of 32 floats. */
 const arrangedBytes = 144;
 

@@ -6,7 +6,7 @@ import type { LowRank } from './low-rank.js';
 import type { Products } from './products.js';
 import type { Scratch } from './scratch.js';
 import type { WasmHeap } from './wasm-heap.js';
-import { vectorRows } from './vector-products.js';
+import { addBias, vectorRows } from './vector-products.js';
 import type { WasmModule } from './wasm-module.js';
 
 interface WasmWeight extends LinearWeight {
@@ -96,7 +96,7 @@ export function createWasmProducts({
       if (few) module.vectorProductF32(at(x), w, at(y), m, n, k);
       if (bias) {
         const rows = heap.view(y);
-        if (few) for (let i = 0; i < rows.length; i++) rows[i]! += bias[i % n]!;
+        if (few) addBias(rows, bias);
         else for (let row = 0; row < m; row++) rows.set(bias, row * n);
       }
       if (!few) multiply({ a: at(x), b: w, c: at(y), m, n, k, transposeB: true, add: bias !== undefined });

@@ -255,7 +255,7 @@ test('sampling options leave of the logits what those of transformers leave', as
       scores: (number | null)[];
     }[];
   };
-  expect(cases).toHaveLength(18);
+  expect(cases).toHaveLength(20);
   for (const { options, ids, logits, scores } of cases) {
     const actual = processLogits(Float32Array.from(logits), ids, {
       temperature: options['temperature']!,

@@ -1,0 +1,53 @@
+/**
+ * Writes a Llama or Qwen2 checkpoint as a directory of float32 tensors that transformers reads: config.json and model.safetensors.
+ * Usage: export-float32.ts MODEL DIRECTORY
+ */
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { float32Tensor, writeSafetensors } from '@contextlora/lora';
+import { linearsOf, openCheckpoint } from '@contextlora/model';
+
+const [model, directory] = process.argv.slice(2);
+if (model === undefined || directory === undefined)
+  throw new Error('usage: export-float32.ts MODEL DIRECTORY');
+const { spec, weights } = await openCheckpoint(model);
+const { text } = spec;
+const norms = Array.from({ length: text.layerCount }, (_, depth) => [
+  `model.layers.${depth}.input_layernorm.weight`,
+  `model.layers.${depth}.post_attention_layernorm.weight`,
+]);
+const names = [
+  'model.embed_tokens.weight',
+  'model.norm.weight',
+  ...(text.tiedHead ? [] : ['lm_head.weight']),
+  ...linearsOf(spec).flatMap(({ name }) =>
+    [`${name}.weight`, `${name}.bias`].filter((tensor) => weights.shapeOf(tensor)),
+  ),
+  ...norms.flat(),
+];
+const tensors = [];
+for (const name of names)
+  tensors.push([name, float32Tensor([...(weights.shapeOf(name) ?? [])], await weights.read(name))] as const);
+await weights.close();
+await writeSafetensors(join(directory, 'model.safetensors'), tensors, { format: 'pt' });
+await writeFile(
+  join(directory, 'config.json'),
+  JSON.stringify({
+    architectures: [spec.architecture === 'qwen2' ? 'Qwen2ForCausalLM' : 'LlamaForCausalLM'],
+    model_type: spec.architecture === 'qwen2' ? 'qwen2' : 'llama',
+    vocab_size: text.vocabularySize,
+    hidden_size: text.hiddenSize,
+    intermediate_size: text.mlpSize,
+    num_hidden_layers: text.layerCount,
+    num_attention_heads: text.heads,
+    num_key_value_heads: text.kvHeads,
+    head_dim: text.headDim,
+    rms_norm_eps: text.rmsEpsilon,
+    rope_theta: text.ropeTheta,
+    max_position_embeddings: text.maximumPositions,
+    tie_word_embeddings: text.tiedHead,
+    hidden_act: 'silu',
+    torch_dtype: 'float32',
+  }),
+);
