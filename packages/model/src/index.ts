@@ -45,6 +45,7 @@ export { withReplacedWeights } from './replace-weights.js';
 export { rotaryTable } from './rotary-table.js';
 export type { WeightFiles } from './weight-files.js';
 export { locateModel } from './locate-model.js';
+export { modelTensors } from './model-tensors.js';
 export { ModelError } from './model-error.js';
 export { hasBias, linearsOf, parseModelSpec, type ModelSpec } from './model-spec.js';
 export type { TextSpec } from './text-spec.js';
