@@ -12,17 +12,23 @@ export function compressWeight(
   requireLength('compressWeight', 'the weight', values.length, outFeatures * inFeatures);
   const toHalf = openHalf();
   switch (format) {
-    case 'f16':
-      return { format, values: Uint16Array.from(values, toHalf) };
+    case 'f16': {
+      // `from` with a function would first make a list of all values, and take many times as long.
+      const halves = new Uint16Array(values.length);
+      for (let i = 0; i < halves.length; i++) halves[i] = toHalf(values[i]!);
+      return { format, values: halves };
+    }
     case 'int8': {
       const scales = Float32Array.from({ length: outFeatures }, (_, row) => {
         const largest = largestOf(values.subarray(row * inFeatures, (row + 1) * inFeatures));
         return largest / 127;
       });
-      const rounded = Int8Array.from(values, (value, i) => {
-        const scale = scales[Math.floor(i / inFeatures)]!;
-        return scale === 0 ? 0 : Math.round(value / scale);
-      });
+      const rounded = new Int8Array(values.length);
+      for (let row = 0, i = 0; row < outFeatures; row++) {
+        const scale = scales[row]!;
+        for (const end = i + inFeatures; i < end; i++)
+          rounded[i] = scale === 0 ? 0 : Math.round(values[i]! / scale);
+      }
       return { format, values: rounded, scales };
     }
     case 'q8_0':
@@ -86,10 +92,11 @@ function largestOf(values: Float32Array): number {
 
 /** A function to the nearest half-precision number, ties to even. */
 function openHalf(): (value: number) => number {
-  const view = new DataView(new ArrayBuffer(4));
+  const float = new Float32Array(1);
+  const word = new Uint32Array(float.buffer);
   return (value) => {
-    view.setFloat32(0, value);
-    const bits = view.getUint32(0);
+    float[0] = value;
+    const bits = word[0]!;
     const sign = (bits >>> 16) & 0x8000;
     const magnitude = bits & 0x7fffffff;
     if (magnitude >= 0x477ff000)

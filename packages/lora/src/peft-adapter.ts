@@ -143,17 +143,32 @@ export async function readPeftFolder(directory: string): Promise<PeftAdapter> {
     const plain = name.startsWith(prefix) ? name.slice(prefix.length) : name;
     const match = /^(.*)\.lora_([AB])\.weight$/.exec(plain);
     if (!match) {
-      if (/lora_|dora|magnitude/i.test(plain))
-        problems.push(`tensor "${name}" is of a kind that is not supported`);
-      else replaced[plain] = tensor;
+      const kind = unsupportedKind(plain);
+      if (kind === undefined) replaced[plain] = tensor;
+      else problems.push(`tensor "${name}": ${kind} is not supported`);
       continue;
     }
     const [, module = '', side] = match;
-    if (side === 'B') continue;
+    if (side === 'B') {
+      if (!tensors.has(name.replace('.lora_B.', '.lora_A.')))
+        problems.push(`"${module}": lora_B [${tensor.shape.join(', ')}] has no lora_A`);
+      continue;
+    }
+    if (!isFloat(tensor)) {
+      problems.push(`tensor "${name}" is of type ${tensor.dtype}, and must be F32, F16 or BF16`);
+      continue;
+    }
     const other = tensors.get(name.replace('.lora_A.', '.lora_B.'));
     const [rank = 0, inFeatures = 0] = tensor.shape;
     const [outFeatures = 0, otherRank] = other?.shape ?? [];
-    if (!other || tensor.shape.length !== 2 || other.shape.length !== 2 || rank !== otherRank || rank === 0) {
+    if (
+      !other ||
+      tensor.shape.length !== 2 ||
+      other.shape.length !== 2 ||
+      rank !== otherRank ||
+      rank === 0 ||
+      !isFloat(other)
+    ) {
       problems.push(
         `"${module}": lora_A [${tensor.shape.join(', ')}] and lora_B ${other ? `[${other.shape.join(', ')}]` : 'missing'} do not fit`,
       );
@@ -186,9 +201,21 @@ export function segmentOf(modules: Readonly<Record<string, AdapterModule>>): Seg
   );
 }
 
+/** What a tensor is that is neither of a LoRA pair nor a whole weight; undefined for a whole weight. */
+function unsupportedKind(name: string): string | undefined {
+  if (name.includes('lora_embedding_')) return 'LoRA on an embedding';
+  if (/lora_magnitude_vector|dora/i.test(name)) return 'DoRA';
+  if (/lora_[AB]\.bias$/.test(name)) return 'a bias of LoRA';
+  if (/lora_[AB]\.\w+\.weight$/.test(name))
+    return 'an adapter with a name in its tensors (as of a training checkpoint)';
+  return name.includes('lora_') ? 'a tensor of this kind' : undefined;
+}
+
+const isFloat = ({ dtype }: FileTensor) => dtype === 'F32' || dtype === 'F16' || dtype === 'BF16';
+
 interface LoraConfig {
   readonly alpha: number;
-  readonly alphaPattern: Readonly<Record<string, number>>;
+  readonly alphaPattern: readonly { readonly pattern: RegExp; readonly alpha: number }[];
   readonly rslora: boolean;
   readonly all: Readonly<Record<string, unknown>>;
 }
@@ -200,32 +227,74 @@ function parseConfig(text: string, path: string): LoraConfig {
   } catch (cause) {
     throw new Error(`lora/readPeftFolder: ${path} is not JSON`, { cause });
   }
-  const all = (value ?? {}) as Record<string, unknown>;
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw new Error(`lora/readPeftFolder: ${path} is not a JSON object`);
+  const all = value as Record<string, unknown>;
+  const patterns = alphaPatterns(all['alpha_pattern']);
   const problems = [
     ...(all['peft_type'] === 'LORA'
       ? []
       : [`peft_type is ${JSON.stringify(all['peft_type'])}, only "LORA" is supported`]),
+    ...unsupportedKeys
+      .filter((key) => isSet(all[key]))
+      .map((key) => `${key} is ${JSON.stringify(all[key])}, which is not supported`),
     ...(all['use_dora'] ? ['use_dora is true; DoRA is not supported'] : []),
     ...(all['fan_in_fan_out'] ? ['fan_in_fan_out is true; it is not supported'] : []),
     ...(all['bias'] === undefined || all['bias'] === 'none' ? [] : ['bias must be "none"']),
-    ...(typeof all['lora_alpha'] === 'number' ? [] : ['lora_alpha is no number']),
+    ...(Number.isFinite(all['lora_alpha']) ? [] : ['lora_alpha is no number']),
+    ...patterns.problems,
   ];
   if (problems.length > 0)
     throw new Error(`lora/readPeftFolder: ${path}:\n${problems.map((problem) => `  ${problem}`).join('\n')}`);
   return {
     alpha: all['lora_alpha'] as number,
-    alphaPattern: (all['alpha_pattern'] ?? {}) as Record<string, number>,
+    alphaPattern: patterns.read,
     rslora: all['use_rslora'] === true,
     all,
   };
 }
 
-/** PEFT matches the keys of its patterns against the end of the module path: `^(.*\.)?KEY$`. */
+/** Settings that change what an adapter computes, and that nothing here does. */
+const unsupportedKeys = [
+  'lora_bias',
+  'use_qalora',
+  'layer_replication',
+  'trainable_token_indices',
+  'target_parameters',
+];
+const isSet = (value: unknown) =>
+  value !== undefined && value !== null && value !== false && !(Array.isArray(value) && value.length === 0);
+
+/**
+ * PEFT matches the keys of its patterns against the end of the module path: `^(.*\.)?KEY$`.
+ *
+ * A key is an expression from a file: one whose matching could take long (a repeated group, many repetitions) is refused.
+ */
+function alphaPatterns(value: unknown): { read: LoraConfig['alphaPattern']; problems: readonly string[] } {
+  if (value === undefined || value === null) return { read: [], problems: [] };
+  if (typeof value !== 'object' || Array.isArray(value))
+    return { read: [], problems: ['alpha_pattern is not an object'] };
+  const read: { pattern: RegExp; alpha: number }[] = [];
+  const problems: string[] = [];
+  for (const [key, alpha] of Object.entries(value)) {
+    const shown = JSON.stringify(key.slice(0, 80));
+    const repetitions = key.match(/[*+{]/g)?.length ?? 0;
+    if (typeof alpha !== 'number' || !Number.isFinite(alpha))
+      problems.push(`alpha_pattern ${shown} is no number`);
+    else if (key.length > 256 || /\)[*+{?]/.test(key) || repetitions > 3)
+      problems.push(`alpha_pattern ${shown} is too intricate an expression; name the modules instead`);
+    else
+      try {
+        read.push({ pattern: new RegExp(`^(?:.*\\.)?(?:${key})$`), alpha });
+      } catch {
+        problems.push(`alpha_pattern ${shown} is no regular expression`);
+      }
+  }
+  return { read, problems };
+}
+
 function scaleFor(module: string, rank: number, { alpha, alphaPattern, rslora }: LoraConfig): number {
-  const key = Object.keys(alphaPattern).find(
-    (pattern) => module === pattern || new RegExp(`^(?:.*\\.)?(?:${pattern})$`).test(module),
-  );
-  const own = key === undefined ? alpha : (alphaPattern[key] ?? alpha);
+  const own = alphaPattern.find(({ pattern }) => pattern.test(module))?.alpha ?? alpha;
   return rslora ? own / Math.sqrt(rank) : own / rank;
 }
 

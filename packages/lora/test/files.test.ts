@@ -1,4 +1,4 @@
-import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -126,6 +126,58 @@ describe('PEFT folders', () => {
     await writeFile(path, JSON.stringify({ ...config, use_dora: true, peft_type: 'IA3' }));
     await expect(readPeftFolder(out)).rejects.toThrow(/peft_type is "IA3"[\s\S]*DoRA is not supported/);
     await expect(readPeftFolder(join(directory, 'nowhere'))).rejects.toThrow('has no adapter_config.json');
+  });
+
+  const pair = (module: string): [string, ReturnType<typeof float32Tensor>][] => [
+    [`base_model.model.${module}.lora_A.weight`, float32Tensor([1, 2], Float32Array.of(1, 2))],
+    [`base_model.model.${module}.lora_B.weight`, float32Tensor([2, 1], Float32Array.of(1, 2))],
+  ];
+  const config = { peft_type: 'LORA', r: 1, lora_alpha: 2, target_modules: ['q_proj'] };
+  const one = float32Tensor([1], Float32Array.of(1));
+  test.each([
+    ['DoRA', { use_dora: true }, [['q_proj.lora_magnitude_vector', one]], /DoRA is not supported/],
+    [
+      'magnitudes',
+      {},
+      [['q_proj.lora_magnitude_vector', one]],
+      /"q_proj\.lora_magnitude_vector": DoRA is not/,
+    ],
+    [
+      'embeddings',
+      {},
+      [['model.embed_tokens.lora_embedding_A', one]],
+      /LoRA on an embedding is not supported/,
+    ],
+    ['a bias', { bias: 'all' }, [], /bias must be "none"/],
+    ['a bias of LoRA', { lora_bias: true }, [['q_proj.lora_B.bias', one]], /lora_bias is true, which is not/],
+    ['a bias of LoRA in the weights', {}, [['q_proj.lora_B.bias', one]], /a bias of LoRA is not supported/],
+    ['a name in its tensors', {}, [['q_proj.lora_A.default.weight', one]], /as of a training checkpoint/],
+    ['trained tokens', { trainable_token_indices: [1] }, [], /trainable_token_indices is \[1\]/],
+    ['half a pair', {}, [pair('k_proj')[1]!], /"k_proj": lora_B \[2, 1\] has no lora_A/],
+    [
+      'no numbers',
+      {},
+      [['base_model.model.v_proj.lora_A.weight', { ...one, dtype: 'I32' }]],
+      /is of type I32/,
+    ],
+    ['an expression that is none', { alpha_pattern: { '(': 1 } }, [], /alpha_pattern "\(" is no regular/],
+    ['an expression that takes long', { alpha_pattern: { '(a+)+b': 1 } }, [], /too intricate an expression/],
+    [
+      'an alpha that is none',
+      { lora_alpha: null, alpha_pattern: { q: 'x' } },
+      [],
+      /lora_alpha[\s\S]*"q" is no number/,
+    ],
+  ] as const)('with %s are refused with the reason', async (name, change, tensors, message) => {
+    const out = join(directory, `refused-${name.replaceAll(' ', '-')}`);
+    await mkdir(out);
+    await writeFile(join(out, 'adapter_config.json'), JSON.stringify({ ...config, ...change }));
+    const all = [
+      ...pair('q_proj'),
+      ...(tensors as unknown as typeof pair extends (m: string) => infer T ? T : never),
+    ];
+    await writeSafetensors(join(out, 'adapter_model.safetensors'), all);
+    await expect(readPeftFolder(out)).rejects.toThrow(message);
   });
 });
 

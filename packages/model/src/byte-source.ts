@@ -48,19 +48,27 @@ export interface RowRegion {
 
 const chunkBytes = 4 * 2 ** 20;
 
-/** Reads a region a few megabytes at a time, in multiples of `group` rows; the bytes are valid until the next call. */
-export async function eachChunkOfRows(
+export type ReadChunks = (
   source: ByteSource,
-  { position, rowBytes, rows }: RowRegion,
+  region: RowRegion,
   use: (bytes: Uint8Array, firstRow: number, endRow: number) => void,
-  { group = 1 }: { group?: number } = {},
-): Promise<void> {
-  const size = Math.max(1, Math.floor(chunkBytes / rowBytes / group)) * group;
-  const buffer = new Uint8Array(Math.min(size, rows) * rowBytes);
-  for (let first = 0; first < rows; first += size) {
-    const end = Math.min(rows, first + size);
-    const bytes = buffer.subarray(0, (end - first) * rowBytes);
-    await source.read(position + first * rowBytes, bytes);
-    use(bytes, first, end);
-  }
+) => Promise<void>;
+
+/**
+ * A reader of regions, a few megabytes at a time through one buffer: the bytes are valid until the next chunk, and one region is read
+ * at a time.
+ */
+export function openChunks(): ReadChunks {
+  let buffer = new Uint8Array();
+  return async (source, { position, rowBytes, rows }, use) => {
+    const size = Math.max(1, Math.floor(chunkBytes / rowBytes));
+    const needed = Math.min(size, rows) * rowBytes;
+    if (buffer.length < needed) buffer = new Uint8Array(needed);
+    for (let first = 0; first < rows; first += size) {
+      const end = Math.min(rows, first + size);
+      const bytes = buffer.subarray(0, (end - first) * rowBytes);
+      await source.read(position + first * rowBytes, bytes);
+      use(bytes, first, end);
+    }
+  };
 }

@@ -4,7 +4,7 @@
  * Writers of architecture `llama` interleave the rows of q and k for their rotary pairs, [heads, d/2, 2]; here they are put back to
  * [heads, 2, d/2]. Other architectures are not permuted.
  */
-import { type ByteSource, eachChunkOfRows } from './byte-source.js';
+import { type ByteSource, openChunks } from './byte-source.js';
 import { ggufTypes, halfTable } from './gguf-blocks.js';
 import type { GgufHeader, GgufTensor } from './gguf-header.js';
 import type { TextSpec } from './text-spec.js';
@@ -41,6 +41,7 @@ export function ggufWeights(
   { text, architecture }: { text: TextSpec; architecture: string },
 ): WeightFiles {
   const half = halfTable();
+  const readChunks = openChunks();
   const find = (name: string) => header.tensors.get(ggufNameOf(name) ?? '');
   const need = (name: string): GgufTensor => {
     const tensor = find(name);
@@ -67,16 +68,12 @@ export function ggufWeights(
     // A bias is one row in the file, but its values are those of the matrix's rows.
     const columns = permuted && shape.length === 1 ? 1 : shape.at(-1)!;
     const rowBytes = (columns / values) * bytes;
-    await eachChunkOfRows(
-      source,
-      { position, rowBytes, rows: sizeOf(shape) / columns },
-      (chunk, first, end) => {
-        if (!permuted) use(chunk, first, end - first);
-        else
-          for (let row = first; row < end; row++)
-            use(chunk.subarray((row - first) * rowBytes, (row - first + 1) * rowBytes), rowFor(row), 1);
-      },
-    );
+    await readChunks(source, { position, rowBytes, rows: sizeOf(shape) / columns }, (chunk, first, end) => {
+      if (!permuted) use(chunk, first, end - first);
+      else
+        for (let row = first; row < end; row++)
+          use(chunk.subarray((row - first) * rowBytes, (row - first + 1) * rowBytes), rowFor(row), 1);
+    });
   };
 
   const read: WeightFiles['read'] = async (name, target) => {

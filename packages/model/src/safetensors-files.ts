@@ -4,7 +4,7 @@ import { join } from 'node:path';
 
 import { parseSafetensorsHeader, type SafetensorsEntry } from '@contextlora/lora';
 
-import { type ByteSource, eachChunkOfRows, type OpenBytes, openFileBytes } from './byte-source.js';
+import { type ByteSource, openChunks, type OpenBytes, openFileBytes } from './byte-source.js';
 import { expandBrain, expandHalf, halfTable } from './gguf-blocks.js';
 import { ModelError } from './model-error.js';
 import { sizeOf, type WeightFiles } from './weight-files.js';
@@ -23,6 +23,7 @@ export async function openSafetensorsFiles(
   }: { openBytes?: OpenBytes; namesOf?: (name: string) => readonly string[] } = {},
 ): Promise<WeightFiles> {
   const half = halfTable();
+  const readChunks = openChunks();
   const { paths, shardOf } = await filesOf(directory);
   const sources: ByteSource[] = [];
   const close = async () => {
@@ -76,7 +77,7 @@ export async function openSafetensorsFiles(
       return result;
     }
     const expand = dtype === 'F16' ? expandHalf : expandBrain;
-    await eachChunkOfRows(source, { position, rowBytes: 2, rows: result.length }, (bytes, first, end) => {
+    await readChunks(source, { position, rowBytes: 2, rows: result.length }, (bytes, first, end) => {
       expand(bytes, result.subarray(first, end), half);
     });
     return result;

@@ -1,0 +1,35 @@
+/** Loads one model in a process of its own and prints what that took: load-process.ts SETTINGS as JSON. */
+import { openKernels } from '@contextlora/kernels';
+import { type BaseFormat, loadModel, openFileBytes } from '@contextlora/model';
+
+const { path, tokenizer, base, ground } = JSON.parse(process.argv[2] ?? '{}') as {
+  path: string;
+  tokenizer?: string;
+  base?: BaseFormat;
+  ground: 'wasm' | 'onnx';
+};
+const kernels = await openKernels({ prefer: ground });
+const before = process.memoryUsage().rss;
+let bytesRead = 0;
+const start = performance.now();
+const model = await loadModel(path, {
+  kernels,
+  ...(tokenizer === undefined ? {} : { tokenizerDirectory: tokenizer }),
+  ...(base === undefined ? {} : { base }),
+  openBytes: async (file) => {
+    const source = await openFileBytes(file);
+    return {
+      ...source,
+      read: (position, target) => {
+        bytesRead += target.length;
+        return source.read(position, target);
+      },
+    };
+  },
+});
+const seconds = (performance.now() - start) / 1000;
+// maxRSS is of the whole life of the process, in KiB.
+const peakBytes = process.resourceUsage().maxRSS * 1024 - before;
+console.log(
+  JSON.stringify({ ground: kernels.ground, seconds, peakBytes, bytesRead, parameters: model.parameterCount }),
+);
