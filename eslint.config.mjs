@@ -10,8 +10,9 @@ const layers = {
   model: ['lora', 'kernels'],
   trainer: ['task-graph', 'lora'],
   scheduler: [],
+  jetson: ['scheduler'],
   benchmarks: ['task-graph', 'lora', 'kernels', 'model', 'trainer'],
-  contextlora: ['task-graph', 'lora', 'kernels', 'model', 'trainer', 'scheduler', 'benchmarks'],
+  contextlora: ['task-graph', 'lora', 'kernels', 'model', 'trainer', 'scheduler', 'jetson', 'benchmarks'],
 };
 const names = Object.keys(layers);
 
