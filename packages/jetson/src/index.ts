@@ -1,4 +1,13 @@
 export {
+  type CommandRunner,
+  type FileTree,
+  openFileTree,
+  type RecordedFile,
+  recordedFileTree,
+} from './file-tree.js';
+export { identifyBoard } from './identify-board.js';
+export { type NvpmodelMode, parseNvpmodelModes } from './parse-nvpmodel.js';
+export {
   parseTegrastats,
   type TegrastatsCore,
   type TegrastatsMemory,
@@ -7,5 +16,25 @@ export {
   type TegrastatsTemperature,
   type TegrastatsUnit,
 } from './parse-tegrastats.js';
+export { type Board, readBoard } from './read-board.js';
+export { type GpuState, readGpu } from './read-gpu.js';
+export { readPowerRails } from './read-power-rails.js';
+export {
+  coreLoads,
+  counterPowers,
+  type Counters,
+  type Memory,
+  readCoreClocks,
+  readCounters,
+  readMemory,
+} from './read-processor.js';
 export { readTegrastats } from './read-tegrastats.js';
+export { readTemperatures, type Temperature } from './read-temperatures.js';
+export {
+  type DeviceSample,
+  sampleDevice,
+  type SampleOptions,
+  watchDevice,
+  type WatchOptions,
+} from './sample-device.js';
 export { type RailPower, totalPower, type TotalPower } from './total-power.js';

@@ -1,0 +1,292 @@
+import { mkdtempSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { describe, expect, test } from '@jest/globals';
+import {
+  type CommandRunner,
+  coreLoads,
+  counterPowers,
+  type DeviceSample,
+  type FileTree,
+  openFileTree,
+  parseNvpmodelModes,
+  readGpu,
+  readPowerRails,
+  type RecordedFile,
+  recordedFileTree,
+  sampleDevice,
+  watchDevice,
+} from '@contextlora/jetson';
+
+const filesOf = (name: string) =>
+  JSON.parse(readFileSync(new URL(`fixtures/boards/${name}.json`, import.meta.url), 'utf8')) as Record<
+    string,
+    RecordedFile
+  >;
+
+/** A clock that only sleeping moves. */
+function fakeTime() {
+  let now = 100;
+  return {
+    clock: () => now,
+    sleep: (seconds: number) => {
+      now += seconds;
+      return Promise.resolve();
+    },
+  };
+}
+
+const sample = (files: Record<string, RecordedFile>, run?: CommandRunner) =>
+  sampleDevice(recordedFileTree(files), { ...fakeTime(), ...(run && { run }) });
+
+const brief = ({ board, load, memory, power, temperatures, clocks, missing }: DeviceSample) => ({
+  profile: board.profile,
+  soc: board.soc,
+  release: board.l4tRelease,
+  jetPack: board.jetPack,
+  mode: board.powerMode?.name,
+  gpuPercent: load.gpuPercent,
+  totalMegabytes: memory && memory.totalBytes / 2 ** 20,
+  rails: power.rails.length,
+  milliwatts: power.total && Math.round(power.total.watts * 1000),
+  from: power.total?.from,
+  sensors: temperatures.length,
+  gpuMegahertz: clocks.gpuHertz === undefined ? undefined : clocks.gpuHertz / 1e6,
+  cores: clocks.cores.length,
+  missing: missing.map(({ what }) => what),
+});
+
+describe('one sample of each board', () => {
+  test('a Nano of JetPack 4 reads its rails through iio', async () => {
+    expect(brief(await sample(filesOf('nano')))).toEqual({
+      profile: 'nano',
+      soc: 'tegra210',
+      release: 'R32.7.1',
+      jetPack: 4,
+      mode: 'MAXN',
+      gpuPercent: 7,
+      totalMegabytes: 3964,
+      rails: 3,
+      milliwatts: 2746,
+      from: 'POM_5V_IN',
+      sensors: 6,
+      gpuMegahertz: 768,
+      cores: 4,
+      missing: ['memory clock'],
+    });
+  });
+
+  test('a Xavier NX whose power mode may not be read says so', async () => {
+    expect(brief(await sample(filesOf('xavier-nx')))).toEqual({
+      profile: 'xavier-nx-8',
+      soc: 'tegra194',
+      release: 'R35.4.1',
+      jetPack: 5,
+      mode: undefined,
+      gpuPercent: 0,
+      totalMegabytes: 6851,
+      rails: 3,
+      milliwatts: 2760,
+      from: 'VDD_IN',
+      sensors: 3,
+      gpuMegahertz: 114.75,
+      cores: 6,
+      missing: ['power mode', 'memory clock'],
+    });
+    const asked = await sample(filesOf('xavier-nx'), (command) =>
+      Promise.resolve(command === 'nvpmodel' ? 'NV Power Mode: MODE_15W_6CORE\n2\n' : undefined),
+    );
+    expect(asked.board.powerMode).toEqual({ id: 2, name: 'MODE_15W_6CORE' });
+  });
+
+  test('an Orin Nano Super has its mode by name: id 2 is MAXN_SUPER there', async () => {
+    expect(brief(await sample(filesOf('orin-nano-super')))).toEqual({
+      profile: 'orin-nano-8-super',
+      soc: 'tegra234',
+      release: 'R36.4.4',
+      jetPack: 6,
+      mode: 'MAXN_SUPER',
+      gpuPercent: 63,
+      totalMegabytes: 7620,
+      rails: 3,
+      milliwatts: 12480,
+      from: 'VDD_IN',
+      sensors: 4,
+      gpuMegahertz: 621,
+      cores: 6,
+      missing: ['memory clock'],
+    });
+  });
+
+  test('an Orin NX with half its cores off has clocks and loads of the others', async () => {
+    expect(brief(await sample(filesOf('orin-nx')))).toMatchObject({
+      profile: 'orin-nx-16',
+      mode: '15W',
+      milliwatts: 5300,
+      gpuMegahertz: 611,
+      cores: 4,
+    });
+  });
+
+  test('an AGX Orin as root: rails are summed, sensors that are off left out, nothing is missing', async () => {
+    const taken = await sample(filesOf('agx-orin'));
+    expect(brief(taken)).toMatchObject({
+      profile: 'agx-orin-64',
+      mode: 'MAXN',
+      rails: 4,
+      milliwatts: 6830,
+      from: 'sum',
+      sensors: 2,
+      cores: 12,
+      missing: [],
+    });
+    expect(taken.clocks.memoryHertz).toBe(2_133_000_000);
+  });
+
+  test('a Thor has no load file: the load is what NVML says, or unknown, never 0', async () => {
+    const alone = await sample(filesOf('thor'));
+    expect(brief(alone)).toMatchObject({
+      profile: 'thor-t5000',
+      jetPack: 7,
+      milliwatts: 124486,
+      from: 'VIN',
+      gpuMegahertz: 1574,
+      cores: 14,
+    });
+    expect(alone.load).not.toHaveProperty('gpuPercent');
+    expect((await sample(filesOf('thor'), () => Promise.resolve('97\n'))).load.gpuPercent).toBe(97);
+    const unsupported = await sample(filesOf('thor'), () => Promise.resolve('[N/A]\n'));
+    expect(unsupported.load).not.toHaveProperty('gpuPercent');
+  });
+
+  test('any Linux machine has loads, memory and heat; RAPL needs more rights', async () => {
+    const taken = await sample(filesOf('linux-pc'));
+    expect(brief(taken)).toEqual({
+      profile: undefined,
+      soc: undefined,
+      release: undefined,
+      jetPack: undefined,
+      mode: undefined,
+      gpuPercent: undefined,
+      totalMegabytes: 15900,
+      rails: 0,
+      milliwatts: undefined,
+      from: undefined,
+      sensors: 1,
+      gpuMegahertz: undefined,
+      cores: 4,
+      missing: ['processor power (RAPL)'],
+    });
+    expect(taken.board.model).toBe('Intel(R) Core(TM) i5-8250U CPU @ 1.60GHz');
+    expect(taken.temperatures).toEqual([{ sensor: 'coretemp Package id 0', celsius: 47 }]);
+  });
+});
+
+test('a machine without a single file gives an empty sample', async () => {
+  expect(await sample({})).toEqual({
+    atSeconds: 100.25,
+    board: {},
+    load: { cores: [] },
+    power: { rails: [] },
+    temperatures: [],
+    clocks: { cores: [] },
+    missing: [],
+  });
+});
+
+test('all files refused: an empty sample that lists what is missing', async () => {
+  const files = filesOf('orin-nano-super');
+  const refused = Object.fromEntries(Object.keys(files).map((path) => [path, { denied: true } as const]));
+  const taken = await sample(refused);
+  expect(taken.load).toEqual({ cores: [] });
+  expect(taken.power).toEqual({ rails: [] });
+  const kinds = new Set(taken.missing.map(({ what }) => what));
+  for (const what of ['power', 'temperature', 'GPU clock', 'GPU load', 'core clocks', 'power mode'])
+    expect(kinds).toContain(what);
+});
+
+test('rails are found by their driver where the chips have no name', async () => {
+  const rails = await readPowerRails(
+    recordedFileTree({
+      '/sys/bus/i2c/drivers/ina3221x/6-0040/iio:device0/rail_name_0': 'POM_5V_IN\n',
+      '/sys/bus/i2c/drivers/ina3221x/6-0040/iio:device0/in_power0_input': '2746\n',
+      '/sys/bus/i2c/drivers/ina3221x/bind': '',
+    }),
+  );
+  expect(rails).toEqual([{ rail: 'POM_5V_IN', watts: 2.746 }]);
+});
+
+test('the GPU is looked for anew: a node that appears late is found', async () => {
+  const files: Record<string, RecordedFile> = {};
+  expect(await readGpu(recordedFileTree(files))).toEqual({});
+  files['/sys/devices/gpu.0/load'] = '1000\n';
+  expect(await readGpu(recordedFileTree(files))).toEqual({ loadPercent: 100 });
+  files['/sys/devices/gpu.0/load'] = '4294967\n';
+  expect(await readGpu(recordedFileTree(files))).toEqual({});
+});
+
+test('core loads and counted powers are differences of two reads, and a counter may pass its range', () => {
+  const before = {
+    atSeconds: 10,
+    cores: [{ core: 0, busy: 100, total: 1000 }],
+    energies: [{ domain: 'package-0', joules: 95, rangeJoules: 100 }],
+  };
+  const after = {
+    atSeconds: 12,
+    cores: [
+      { core: 0, busy: 150, total: 1200 },
+      { core: 1, busy: 5, total: 10 },
+    ],
+    energies: [{ domain: 'package-0', joules: 5, rangeJoules: 100 }],
+  };
+  expect(coreLoads(before, after)).toEqual([{ core: 0, loadPercent: 25 }]);
+  expect(counterPowers(before, after)).toEqual([{ rail: 'package-0', watts: 5 }]);
+});
+
+test('watching takes the asked number of samples, one interval apart, with loads of each interval', async () => {
+  const files = filesOf('orin-nano-super');
+  let reads = 0;
+  const recorded = recordedFileTree(files);
+  const tree: FileTree = {
+    ...recorded,
+    read(path) {
+      if (path !== '/proc/stat') return recorded.read(path);
+      reads += 1;
+      return Promise.resolve(`cpu0 ${reads * 30} 0 0 ${reads * 70} 0 0 0 0\n`);
+    },
+  };
+  const samples: DeviceSample[] = [];
+  for await (const one of watchDevice(tree, { ...fakeTime(), intervalSeconds: 2, count: 3 }))
+    samples.push(one);
+  expect(samples.map(({ atSeconds }) => atSeconds)).toEqual([100.25, 102.25, 104.25]);
+  expect(samples.map(({ load }) => load.cpuPercent)).toEqual([30, 30, 30]);
+});
+
+test('nvpmodel files give modes by id, with cores, limits and the default', () => {
+  const text = filesOf('orin-nano-super')['/etc/nvpmodel.conf'] as string;
+  expect(parseNvpmodelModes(text)).toEqual([
+    { id: 0, name: '15W', isDefault: false, onlineCores: 6, gpuMaxHertz: 612e6 },
+    { id: 1, name: '25W', isDefault: true, onlineCores: 6, gpuMaxHertz: 918e6 },
+    { id: 2, name: 'MAXN_SUPER', isDefault: false, onlineCores: 6 },
+  ]);
+  expect(parseNvpmodelModes('not a configuration')).toEqual([]);
+});
+
+test('files of a real directory are read below their root', async () => {
+  const root = mkdtempSync(join(tmpdir(), 'jetson-'));
+  try {
+    mkdirSync(join(root, 'proc'));
+    writeFileSync(join(root, 'proc/meminfo'), 'MemTotal: 1024 kB\nMemAvailable: 512 kB\n');
+    const taken = await sampleDevice(openFileTree(root), fakeTime());
+    expect(taken.memory).toEqual({
+      totalBytes: 2 ** 20,
+      availableBytes: 2 ** 19,
+      swapTotalBytes: 0,
+      swapUsedBytes: 0,
+    });
+    expect(await openFileTree(root).list('/nowhere')).toEqual([]);
+  } finally {
+    rmSync(root, { recursive: true, force: true });
+  }
+});
