@@ -6,6 +6,18 @@ export {
   recordedFileTree,
 } from './file-tree.js';
 export { identifyBoard } from './identify-board.js';
+export {
+  fitSustainedShare,
+  type MeasurableLayer,
+  type MeasuredRate,
+  type MeasuredRates,
+  measureRates,
+  type MeasureRatesOptions,
+  measureSustained,
+  type MeasureSustainedOptions,
+  type SustainedRates,
+  type WorkKind,
+} from './measure-rates.js';
 export { type NvpmodelMode, parseNvpmodelModes } from './parse-nvpmodel.js';
 export {
   parseTegrastats,
@@ -16,6 +28,19 @@ export {
   type TegrastatsTemperature,
   type TegrastatsUnit,
 } from './parse-tegrastats.js';
+export {
+  type PublishedAssumptions,
+  publishedAssumptions,
+  publishedCluster,
+  type PublishedClusterOptions,
+  publishedProfile,
+} from './published-cluster.js';
+export {
+  type PublishedMode,
+  type PublishedNumber,
+  type PublishedProfile,
+  publishedProfiles,
+} from './published-profiles.js';
 export { type Board, readBoard } from './read-board.js';
 export { type GpuState, readGpu } from './read-gpu.js';
 export { readPowerRails } from './read-power-rails.js';

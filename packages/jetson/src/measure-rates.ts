@@ -1,0 +1,198 @@
+/** How fast a machine computes a layer: FLOP/s by kind of work, and what of it lasts when it gets hot. */
+import type { ComputeRates } from '@contextlora/scheduler';
+
+/** Kinds of work, as the scheduler prices them. */
+export type WorkKind = keyof ComputeRates;
+
+/** A layer whose passes can be run and whose work is known. */
+export interface MeasurableLayer {
+  forward(tokens: number): void;
+  /** The gradient of the input alone, as in a layer that trains nothing. */
+  backwardInput(tokens: number): void;
+  /** The gradients of input and weights. */
+  backwardBoth(tokens: number): void;
+  flops(kind: WorkKind, tokens: number): number;
+}
+
+/** A rate that was measured; quartiles are of the repetitions. */
+export interface MeasuredRate {
+  readonly flopsPerSecond: number;
+  readonly lowerQuartile: number;
+  readonly upperQuartile: number;
+  readonly repetitions: number;
+}
+
+export type MeasuredRates = Readonly<Record<WorkKind, MeasuredRate>> & {
+  readonly tokens: number;
+  readonly seconds: number;
+  /** Whether every spread came below the tolerance within the budget. */
+  readonly settled: boolean;
+};
+
+export interface MeasureRatesOptions {
+  /** Monotonic seconds. */
+  readonly clock: () => number;
+  readonly budgetSeconds: number;
+  /** Measuring ends once (upper − lower quartile) / median of the times is at most this for all kinds. */
+  readonly tolerance: number;
+  readonly tokens?: number;
+}
+
+const kinds = ['forward', 'input', 'weight'] as const;
+const fewestRounds = 5;
+
+/**
+ * Measures forward, input and weight rates in interleaved rounds, so that what disturbs one disturbs all.
+ *
+ * A round's weight time is that of both gradients less that of the input's. The first round warms up and does not count; five are
+ * measured even where the budget is spent before.
+ *
+ * @throws if budget, tolerance, tokens or the layer's work are no positive numbers, or if a kind takes no time by this clock.
+ */
+export function measureRates(
+  layer: MeasurableLayer,
+  { clock, budgetSeconds, tolerance, tokens = 256 }: MeasureRatesOptions,
+): MeasuredRates {
+  const work = checkedWork('measureRates', layer, tokens, { budgetSeconds, tolerance });
+  const timed = (pass: 'forward' | 'backwardInput' | 'backwardBoth'): number => {
+    const start = clock();
+    layer[pass](tokens);
+    return clock() - start;
+  };
+  const measureRound = (): Record<WorkKind, number> => {
+    const [forward, input, both] = [timed('forward'), timed('backwardInput'), timed('backwardBoth')];
+    return { forward, input, weight: both - input };
+  };
+
+  measureRound();
+  const start = clock();
+  const rounds: Record<WorkKind, number>[] = [];
+  const timesOf = (kind: WorkKind) => quartiles(rounds.map((round) => round[kind]));
+  const isSettled = () =>
+    rounds.length >= fewestRounds &&
+    kinds.every((kind) => {
+      const [low, middle, high] = timesOf(kind);
+      return middle > 0 && (high - low) / middle <= tolerance;
+    });
+  const mayGoOn = () => {
+    const spent = clock() - start;
+    // A clock that stands still would never spend the budget.
+    return rounds.length < fewestRounds || (spent > 0 && spent < budgetSeconds);
+  };
+  while (mayGoOn() && !isSettled()) rounds.push(measureRound());
+
+  const rateOf = (kind: WorkKind): MeasuredRate => {
+    const [low, middle, high] = timesOf(kind);
+    if (!(middle > 0))
+      throw new Error(
+        `jetson/measureRates: ${kind} took ${middle} s for ${tokens} tokens; measure more tokens at a time, or with a finer clock`,
+      );
+    return {
+      flopsPerSecond: work[kind] / middle,
+      lowerQuartile: work[kind] / high,
+      // A difference of two times may come out at nothing.
+      upperQuartile: work[kind] / (low > 0 ? low : middle),
+      repetitions: rounds.length,
+    };
+  };
+  return {
+    forward: rateOf('forward'),
+    input: rateOf('input'),
+    weight: rateOf('weight'),
+    tokens,
+    seconds: clock() - start,
+    settled: isSettled(),
+  };
+}
+
+export interface MeasureSustainedOptions {
+  /** Monotonic seconds. */
+  readonly clock: () => number;
+  readonly durationSeconds: number;
+  readonly tokens?: number;
+}
+
+export interface SustainedRates {
+  /** For `DeviceProfile.sustainedShare`: above 0 to 1. */
+  readonly sustainedShare: number;
+  readonly series: readonly { readonly atSeconds: number; readonly flopsPerSecond: number }[];
+}
+
+/**
+ * Runs training rounds without a pause and says what share of its first rate the machine keeps.
+ *
+ * @throws if duration, tokens or the layer's work are no positive numbers, or fewer than nine rounds fit into the duration.
+ */
+export function measureSustained(
+  layer: MeasurableLayer,
+  { clock, durationSeconds, tokens = 256 }: MeasureSustainedOptions,
+): SustainedRates {
+  const work = checkedWork('measureSustained', layer, tokens, { durationSeconds });
+  const flops = work.forward + work.input + work.weight;
+  const series: { atSeconds: number; flopsPerSecond: number }[] = [];
+  const start = clock();
+  let from = start;
+  while (from - start < durationSeconds) {
+    layer.forward(tokens);
+    layer.backwardBoth(tokens);
+    const end = clock();
+    if (!(end > from))
+      throw new Error(
+        `jetson/measureSustained: a round of ${tokens} tokens took no time by this clock; measure more tokens at a time`,
+      );
+    series.push({ atSeconds: end - start, flopsPerSecond: flops / (end - from) });
+    from = end;
+  }
+  return { sustainedShare: fitSustainedShare(series.map(({ flopsPerSecond }) => flopsPerSecond)), series };
+}
+
+/**
+ * Median of the last third over median of the first third, at most 1.
+ *
+ * @throws if there are fewer than nine rates.
+ */
+export function fitSustainedShare(flopsPerSecond: readonly number[]): number {
+  if (flopsPerSecond.length < 9)
+    throw new Error(
+      `jetson/fitSustainedShare: needs 9 rounds or more, got ${flopsPerSecond.length}; run longer or with fewer tokens`,
+    );
+  const third = Math.floor(flopsPerSecond.length / 3);
+  const [, first] = quartiles(flopsPerSecond.slice(0, third));
+  const [, last] = quartiles(flopsPerSecond.slice(-third));
+  return Math.min(1, last / first);
+}
+
+function checkedWork(
+  where: string,
+  layer: MeasurableLayer,
+  tokens: number,
+  numbers: Readonly<Record<string, number>>,
+): Record<WorkKind, number> {
+  const work = {
+    forward: layer.flops('forward', tokens),
+    input: layer.flops('input', tokens),
+    weight: layer.flops('weight', tokens),
+  };
+  const problems = Object.entries({
+    tokens,
+    ...numbers,
+    'flops of forward': work.forward,
+    'flops of input': work.input,
+    'flops of weight': work.weight,
+  })
+    .filter(([, value]) => !(value > 0 && Number.isFinite(value)))
+    .map(([name, value]) => `${name} must be a number above 0, got ${value}`);
+  if (problems.length > 0) throw new Error(`jetson/${where}: ${problems.join('; ')}`);
+  return work;
+}
+
+/** [lower quartile, median, upper quartile], interpolated. */
+function quartiles(values: readonly number[]): [number, number, number] {
+  const sorted = [...values].sort((a, b) => a - b);
+  const at = (share: number): number => {
+    const place = share * (sorted.length - 1);
+    const [low, high] = [sorted[Math.floor(place)] ?? NaN, sorted[Math.ceil(place)] ?? NaN];
+    return low + (high - low) * (place - Math.floor(place));
+  };
+  return [at(0.25), at(0.5), at(0.75)];
+}
