@@ -10,6 +10,7 @@ import { type ChatOptions, runChat } from './commands/chat.js';
 import { type CommandContext, Stopped } from './commands/command-context.js';
 import { runDemo } from './commands/demo.js';
 import { type PlanCommandOptions, runPlan } from './commands/plan.js';
+import { type ProfileOptions, runProfile } from './commands/profile.js';
 import { type GraphFormat, graphFormats, showGraph } from './commands/show-graph.js';
 import { runTrain } from './commands/train.js';
 import { createProgress } from './terminal/progress.js';
@@ -119,6 +120,21 @@ command
   .action((taskFile: string, options: Omit<PlanCommandOptions, 'taskFile'>) =>
     runPlan({ taskFile, ...options }, context),
   );
+
+command
+  .command('profile')
+  .description('load, memory, power, heat and clocks of this machine, or what is published of a Jetson board')
+  .option('--count <n>', 'samples; 0 goes on until Ctrl-C', naturalNumber, 1)
+  .option('--interval <seconds>', 'between samples', positiveNumber, 1)
+  .option('--json', 'a JSON object a line', false)
+  .option('--board <name>', 'print the published figures of a board, each with its source')
+  .option('--cluster <names>', 'print published boards as devices for "plan", as in nano,orin-nx-16')
+  .option('--mbit <n>', 'with --cluster: Mbit/s of the network', positiveNumber, 100)
+  .option('--switched', 'with --cluster: a switch, not one Wi-Fi channel for all', false)
+  .option('--root <directory>', 'where the files of the machine are', '/')
+  .action(async (options: ProfileOptions) => {
+    if (await runProfile(options, context)) process.exitCode = interrupted;
+  });
 
 command
   .command('chat')

@@ -1,4 +1,5 @@
 export * as benchmarks from '@contextlora/benchmarks';
+export * as jetson from '@contextlora/jetson';
 export * as kernels from '@contextlora/kernels';
 export * as lora from '@contextlora/lora';
 export * as model from '@contextlora/model';

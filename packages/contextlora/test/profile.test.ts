@@ -1,0 +1,89 @@
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+
+const program = fileURLToPath(new URL('../src/cli.ts', import.meta.url));
+const run = (...args: string[]) => {
+  const { status, stdout, stderr } = spawnSync(
+    process.execPath,
+    ['--conditions', '@contextlora/source', '--import', 'tsx', program, 'profile', ...args],
+    { encoding: 'utf8' },
+  );
+  return { status, stdout, stderr };
+};
+
+/** A board's files, as far as the line shows them. */
+const files: Record<string, string> = {
+  'proc/meminfo': 'MemTotal: 7802880 kB\nMemAvailable: 1469440 kB\n',
+  'proc/stat': 'cpu0 1 0 1 1 0 0 0 0\n',
+  'proc/device-tree/model': 'NVIDIA Jetson Orin Nano Engineering Reference Developer Kit Super\0',
+  'proc/device-tree/compatible': 'nvidia,p3767-0005\0nvidia,tegra234\0',
+  'etc/nvpmodel.conf': '< POWER_MODEL ID=2 NAME=MAXN_SUPER >\n',
+  'var/lib/nvpmodel/status': 'pmode:0002 fmode:quiet\n',
+  'sys/devices/platform/gpu.0/load': '630\n',
+  'sys/class/devfreq/17000000.gpu/cur_freq': '621000000\n',
+  'sys/class/thermal/thermal_zone0/type': 'gpu-thermal\n',
+  'sys/class/thermal/thermal_zone0/temp': '53343\n',
+  'sys/bus/i2c/devices/1-0040/name': 'ina3221\n',
+  'sys/bus/i2c/devices/1-0040/hwmon/hwmon1/in1_label': 'VDD_IN\n',
+  'sys/bus/i2c/devices/1-0040/hwmon/hwmon1/in1_input': '5000\n',
+  'sys/bus/i2c/devices/1-0040/hwmon/hwmon1/curr1_input': '2496\n',
+};
+
+let root: string;
+beforeAll(() => {
+  root = mkdtempSync(join(tmpdir(), 'profile-'));
+  for (const [path, content] of Object.entries(files)) {
+    mkdirSync(dirname(join(root, path)), { recursive: true });
+    writeFileSync(join(root, path), content);
+  }
+});
+afterAll(() => {
+  rmSync(root, { recursive: true, force: true });
+});
+
+test('a sample is one line, and a JSON object a line with --json', () => {
+  const line =
+    'orin-nano-8-super MAXN_SUPER  CPU – %  GPU 63 % at 621 MHz  RAM 6185/7620 MB  12.5 W (VDD_IN)  53.3 °C (gpu)\n';
+  expect(run('--root', root)).toEqual({ status: 0, stdout: line, stderr: '' });
+  const { stdout } = run('--root', root, '--count', '2', '--interval', '0.05', '--json');
+  const samples = stdout
+    .trim()
+    .split('\n')
+    .map((text) => JSON.parse(text) as { atSeconds: number; load: { gpuPercent: number } });
+  expect(samples.map(({ load }) => load.gpuPercent)).toEqual([63, 63]);
+  expect(samples[1]!.atSeconds).toBeGreaterThan(samples[0]!.atSeconds);
+});
+
+test('published boards are printed as figures with sources, and as a cluster for plan', () => {
+  const profile = JSON.parse(run('--board', 'orin-nx-16').stdout) as {
+    gpu: { cores: { value: number; source: string } };
+  };
+  expect(profile.gpu.cores).toMatchObject({ value: 1024, source: expect.stringContaining('DS-10712-001') });
+  const cluster = JSON.parse(run('--cluster', 'nano, tx2', '--mbit', '40').stdout) as {
+    devices: { id: string }[];
+    links: unknown[];
+  };
+  expect(cluster.devices.map(({ id }) => id)).toEqual(['nano', 'tx2']);
+  expect(cluster.links).toEqual([
+    { from: '*', to: '*', bytesPerSecond: 5e6, latencySeconds: 0.003, medium: 'wifi' },
+  ]);
+});
+
+test('mistakes are one message and exit code 2', () => {
+  const unknown = run('--board', 'orin-nano-9');
+  expect([unknown.status, unknown.stdout.trim()]).toEqual([2, '']);
+  expect(unknown.stderr).toMatch(
+    /^jetson\/publishedProfile: there is no board "orin-nano-9", did you mean .*\n$/,
+  );
+  expect(run('--root', join(root, 'nowhere'))).toMatchObject({
+    status: 2,
+    stderr: expect.stringMatching(/^contextlora\/profile: there is nothing to read below /),
+  });
+  expect(run('--interval', '0')).toMatchObject({ status: 2, stderr: expect.stringContaining('above 0') });
+  expect(run('--board', 'nano', '--cluster', 'nano').stderr).toContain('give one of them');
+});
