@@ -11,7 +11,7 @@ export async function readCluster(path: string): Promise<Cluster> {
   const info = await stat(path).catch(() => undefined);
   if (!info?.isFile())
     throw new Error(
-      `contextlora/readCluster: there is no file ${path}; "contextlora profile" writes one, and the README of @contextlora/scheduler shows its form`,
+      `contextlora/readCluster: there is no file ${path}; "contextlora profile --cluster nano,tx2" prints one, and the README of @contextlora/scheduler shows its form`,
     );
   if (info.size > largestBytes)
     throw new Error(
