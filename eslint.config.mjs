@@ -72,6 +72,23 @@ export default tseslint.config(
     },
   })),
   {
+    files: ['packages/jetson/src/**/*.ts'],
+    rules: {
+      '@typescript-eslint/no-restricted-imports': [
+        'error',
+        {
+          patterns: [
+            {
+              group: ['@contextlora/scheduler'],
+              allowTypeImports: true,
+              message: 'jetson uses types of it only',
+            },
+          ],
+        },
+      ],
+    },
+  },
+  {
     files: ['**/*.{mjs,js}'],
     ...tseslint.configs.disableTypeChecked,
     languageOptions: {

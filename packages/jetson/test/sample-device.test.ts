@@ -11,6 +11,7 @@ import {
   type FileTree,
   openFileTree,
   parseNvpmodelModes,
+  readCounters,
   readGpu,
   readPowerRails,
   type RecordedFile,
@@ -244,6 +245,12 @@ test('core loads and counted powers are differences of two reads, and a counter 
   expect(counterPowers(before, after)).toEqual([{ rail: 'package-0', watts: 5 }]);
 });
 
+test('waiting for a disk is no load', async () => {
+  const tree = recordedFileTree({ '/proc/stat': 'cpu  9 9 9 9 9 9 9 9\ncpu3 100 20 30 800 50 6 4 0 70 0\n' });
+  const { cores } = await readCounters(tree, 0);
+  expect(cores).toEqual([{ core: 3, busy: 160, total: 1010 }]);
+});
+
 test('watching takes the asked number of samples, one interval apart, with loads of each interval', async () => {
   const files = filesOf('orin-nano-super');
   let reads = 0;
@@ -253,14 +260,16 @@ test('watching takes the asked number of samples, one interval apart, with loads
     read(path) {
       if (path !== '/proc/stat') return recorded.read(path);
       reads += 1;
-      return Promise.resolve(`cpu0 ${reads * 30} 0 0 ${reads * 70} 0 0 0 0\n`);
+      // Busy 10, 20, 30 … of each 100 ticks.
+      const busy = 5 * reads * (reads + 1);
+      return Promise.resolve(`cpu0 ${busy} 0 0 ${reads * 100 - busy} 0 0 0 0\n`);
     },
   };
   const samples: DeviceSample[] = [];
   for await (const one of watchDevice(tree, { ...fakeTime(), intervalSeconds: 2, count: 3 }))
     samples.push(one);
   expect(samples.map(({ atSeconds }) => atSeconds)).toEqual([100.25, 102.25, 104.25]);
-  expect(samples.map(({ load }) => load.cpuPercent)).toEqual([30, 30, 30]);
+  expect(samples.map(({ load }) => load.cpuPercent)).toEqual([20, 30, 40]);
 });
 
 test('nvpmodel files give modes by id, with cores, limits and the default', () => {
