@@ -131,6 +131,11 @@ command
   .option('--cluster <names>', 'print published boards as devices for "plan", as in nano,orin-nx-16')
   .option('--mbit <n>', 'with --cluster: Mbit/s of the network', positiveNumber, 100)
   .option('--switched', 'with --cluster: a switch, not one Wi-Fi channel for all', false)
+  .option('--measure <model>', "measure the rates of a layer of this model, as a cluster's flopsPerSecond")
+  .option('--tokens <n>', 'with --measure: tokens of a pass', positiveWhole, 128)
+  .option('--rank <n>', 'with --measure: ranks of what trains', positiveWhole, 8)
+  .option('--budget <seconds>', 'with --measure: most time it takes', positiveNumber, 10)
+  .option('--threads <n>', 'with --measure: of one native operation', naturalNumber, 1)
   .option('--root <directory>', 'where the files of the machine are', '/')
   .action(async (options: ProfileOptions) => {
     if (await runProfile(options, context)) process.exitCode = interrupted;
@@ -213,6 +218,13 @@ function naturalNumber(text: string): number {
   const value = Number(text);
   if (!Number.isSafeInteger(value) || value < 0)
     throw new InvalidArgumentError('must be a whole number, 0 or more');
+  return value;
+}
+
+function positiveWhole(text: string): number {
+  const value = Number(text);
+  if (!Number.isSafeInteger(value) || value < 1)
+    throw new InvalidArgumentError('must be a whole number, 1 or more');
   return value;
 }
 

@@ -16,6 +16,7 @@ export {
 export { drawGraph } from './drawings/draw-graph.js';
 export { plotLosses, type LossPoint } from './drawings/plot-losses.js';
 export { drawingFont, renderPng } from './drawings/render-png.js';
+export { measuredLayer, type MeasuredLayerOptions } from './seam/measured-layer.js';
 export { answerQuestion, type AnswerLine } from './run/answer-question.js';
 export { evaluateTask, samePredictions, type TaskEvaluation } from './run/evaluate-task.js';
 export { exampleOf, exampleOfGraph, trainingExamples } from './run/examples-of.js';

@@ -1,11 +1,20 @@
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+import { openKernels } from '@contextlora/kernels';
+import { loadModel } from '@contextlora/model';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import * as tf from '@tensorflow/tfjs-core';
+import { measuredLayer } from 'contextlora';
 
+const baseModel = join(
+  dirname(createRequire(import.meta.url).resolve('@contextlora/benchmarks/package.json')),
+  'models/iov-base',
+);
 const program = fileURLToPath(new URL('../src/cli.ts', import.meta.url));
 const run = (...args: string[]) => {
   const { status, stdout, stderr } = spawnSync(
@@ -72,6 +81,37 @@ test('published boards are printed as figures with sources, and as a cluster for
   expect(cluster.links).toEqual([
     { from: '*', to: '*', bytesPerSecond: 5e6, latencySeconds: 0.003, medium: 'wifi' },
   ]);
+});
+
+test('a layer is measured by kind of work, and nothing of it stays in memory', async () => {
+  const out = run('--measure', baseModel, '--tokens', '16', '--budget', '0.5');
+  expect(out.stderr).toBe('');
+  const measured = JSON.parse(out.stdout) as Record<
+    'forward' | 'input' | 'weight',
+    { flopsPerSecond: number }
+  >;
+  for (const kind of ['forward', 'input', 'weight'] as const)
+    expect(measured[kind].flopsPerSecond).toBeGreaterThan(0);
+
+  const base = await loadModel(baseModel, { kernels: await openKernels({ threads: 1 }) });
+  const before = tf.memory().numTensors;
+  const layer = measuredLayer(base, { rank: 4 });
+  const flopsOf = (tokens: number) =>
+    (['forward', 'input', 'weight'] as const).map((kind) => layer.flops(kind, tokens));
+  const [forward = 0, input = 0, weight = 0] = flopsOf(16);
+  // All of a frozen layer's products are done again for the input's gradient; only the segments have weight gradients.
+  expect(input / forward).toBeGreaterThan(0.9);
+  expect(weight).toBeGreaterThan(0);
+  expect(weight).toBeLessThan(0.5 * forward);
+  // Products with weights grow with the tokens, attention with their square.
+  expect(flopsOf(32)[0]! / forward).toBeGreaterThanOrEqual(2);
+  for (const tokens of [8, 8, 16]) {
+    layer.backwardInput(tokens);
+    layer.forward(tokens);
+    layer.backwardBoth(tokens);
+  }
+  layer.dispose();
+  expect(tf.memory().numTensors).toBe(before);
 });
 
 test('mistakes are one message and exit code 2', () => {

@@ -5,12 +5,16 @@ import { setTimeout } from 'node:timers/promises';
 import {
   type CommandRunner,
   type DeviceSample,
+  measureRates,
   openFileTree,
   publishedCluster,
   publishedProfile,
   watchDevice,
 } from '@contextlora/jetson';
+import { openKernels } from '@contextlora/kernels';
+import { loadModel, locateModel } from '@contextlora/model';
 
+import { measuredLayer } from '../seam/measured-layer.js';
 import type { CommandContext } from './command-context.js';
 
 export interface ProfileOptions {
@@ -24,18 +28,28 @@ export interface ProfileOptions {
   readonly cluster?: string;
   readonly mbit: number;
   readonly switched: boolean;
+  /** Measures the rates of a layer of this model on this machine instead. */
+  readonly measure?: string;
+  readonly tokens: number;
+  readonly rank: number;
+  readonly budget: number;
+  readonly threads: number;
   /** Where the machine's files are. */
   readonly root: string;
 }
 
 /** Returns whether it was stopped. */
 export async function runProfile(
-  { count, interval, json, board, cluster, mbit, switched, root }: ProfileOptions,
-  { clock, signal, output }: CommandContext,
+  options: ProfileOptions,
+  { clock, signal, output, hubDirectory }: CommandContext,
 ): Promise<boolean> {
+  const { count, interval, json, board, cluster, measure, mbit, switched, root } = options;
   const print = (value: unknown) => output.write(`${JSON.stringify(value, null, 2)}\n`);
-  if (board !== undefined && cluster !== undefined)
-    throw new Error('contextlora/profile: --board and --cluster ask for two things; give one of them');
+  const asked = Object.entries({ board, cluster, measure }).filter(([, value]) => value !== undefined);
+  if (asked.length > 1)
+    throw new Error(
+      `contextlora/profile: ${asked.map(([name]) => `--${name}`).join(' and ')} ask for different things; give one of them`,
+    );
   if (board !== undefined) {
     print(publishedProfile(board));
     return false;
@@ -43,6 +57,25 @@ export async function runProfile(
   if (cluster !== undefined) {
     const ids = cluster.split(',').map((id) => id.trim());
     print(publishedCluster(ids, { megabitsPerSecond: mbit, sharedMedium: !switched }));
+    return false;
+  }
+
+  if (measure !== undefined) {
+    const kernels = await openKernels({ threads: options.threads });
+    const layer = measuredLayer(await loadModel(await locateModel(measure, { hubDirectory }), { kernels }), {
+      rank: options.rank,
+    });
+    try {
+      const rates = measureRates(layer, {
+        clock,
+        budgetSeconds: options.budget,
+        tolerance: 0.05,
+        tokens: options.tokens,
+      });
+      print({ model: measure, ground: kernels.ground, rank: options.rank, ...rates });
+    } finally {
+      layer.dispose();
+    }
     return false;
   }
 
