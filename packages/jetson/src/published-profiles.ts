@@ -4,7 +4,7 @@
  * FP32 peak = cores × 2 × clock; dense FP16 on tensor cores is 8 times that (Volta, Ampere), without tensor cores twice.
  */
 
-/** A figure, where it is from, and whether it was read there (`verified`) or is only commonly quoted. */
+/** A figure, where it is from, and whether it was read there (`verified`), or is from a quotation of it or only commonly quoted. */
 export interface PublishedNumber {
   readonly value: number;
   readonly source: string;
@@ -45,10 +45,10 @@ const from =
   (value) => ({ value, source, verified });
 
 const quoted = from("NVIDIA's published figures, as commonly quoted", false);
-const orinNanoSheet = from('NVIDIA data sheet DS-11105-001 (Orin Nano), as quoted', true);
-const orinNxSheet = from('NVIDIA data sheet DS-10712-001 (Orin NX), as quoted', true);
-const agxOrinSheet = from('NVIDIA data sheet DS-10662-001 v1.8 (AGX Orin), as quoted', true);
-const superPages = from("NVIDIA's product pages of the Super boards, as quoted", true);
+const orinNanoSheet = from('NVIDIA data sheet DS-11105-001 (Orin Nano), as quoted', false);
+const orinNxSheet = from('NVIDIA data sheet DS-10712-001 (Orin NX), as quoted', false);
+const agxOrinSheet = from('NVIDIA data sheet DS-10662-001 v1.8 (AGX Orin), as quoted', false);
+const superPages = from("NVIDIA's product pages of the Super boards, as quoted", false);
 const hardwarePage = from('https://huggingface.co/hardware', true);
 const thorCores = from(
   'https://forums.developer.nvidia.com/t/clarification-on-cuda-core-and-tensor-core-counts-for-jetson-agx-thor/356355',
