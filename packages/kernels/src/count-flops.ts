@@ -13,7 +13,13 @@ export type WorkKind = 'forward' | 'input' | 'weight';
 
 export interface OperationCount {
   readonly operation:
-    'linear' | 'linearBackward' | 'attention' | 'attentionBackward' | 'patchEmbedding' | 'linearCrossEntropy';
+    | 'linear'
+    | 'linearBackward'
+    | 'attention'
+    | 'attentionBackward'
+    | 'cachedAttention'
+    | 'patchEmbedding'
+    | 'linearCrossEntropy';
   readonly kind: WorkKind;
   readonly flops: number;
   /** The frozen weight it went through; attention has none. */
@@ -55,6 +61,12 @@ export function countFlops(kernels: Kernels, report: (count: OperationCount) => 
       say('attentionBackward', 'input', 4 * pairFlops(shape));
       return kernels.attentionBackward(dy, saved, shape, rotary);
     },
+    cachedAttention(q, k, v, cache, step) {
+      const { heads, counts } = step;
+      const pairs = counts.reduce((sum, count, row) => sum + count * (cache.lengths[row]! + count), 0);
+      say('cachedAttention', 'forward', 4 * heads * cache.shape.headDim * pairs);
+      return kernels.cachedAttention(q, k, v, cache, step);
+    },
     patchEmbedding(images, weight, shape, segments = []) {
       const patches = (shape.imageSizePixels / shape.patchSizePixels) ** 2;
       say(
@@ -75,19 +87,20 @@ export function countFlops(kernels: Kernels, report: (count: OperationCount) => 
 }
 
 /**
- * through    2 · rows · (in · out + Σ rank · (in + out)), of the output and of the input's gradient alike
- * gradients  2 · rows · Σ rank · (in + out) over the segments that train
+ * through    2 · (rows · in · out + Σ rank · rows of the segment · (in + out)), of the output and of the input's gradient alike
+ * gradients  2 · Σ rank · rows · (in + out) over the segments that train
  */
 function linearFlops(
   rows: number,
   { inFeatures, outFeatures }: LinearWeight,
   segments: readonly LoraSegment[],
 ): { through: number; gradients: number } {
-  const rankOf = (some: readonly LoraSegment[]) => some.reduce((sum, { a }) => sum + a.shape[0], 0);
+  const ranksTimesRows = (some: readonly LoraSegment[]) =>
+    some.reduce((sum, { a, rows: own }) => sum + a.shape[0] * (own ? own.end - own.start : rows), 0);
   const wide = inFeatures + outFeatures;
   return {
-    through: 2 * rows * (inFeatures * outFeatures + rankOf(segments) * wide),
-    gradients: 2 * rows * rankOf(segments.filter(({ train }) => train)) * wide,
+    through: 2 * (rows * inFeatures * outFeatures + ranksTimesRows(segments) * wide),
+    gradients: 2 * ranksTimesRows(segments.filter(({ train }) => train)) * wide,
   };
 }
 

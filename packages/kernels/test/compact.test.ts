@@ -1,16 +1,15 @@
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import {
   compressWeight,
   expandWeight,
-  openKernels,
   type CompactFormat,
   type CompactWeight,
   type Kernels,
   type LoraSegment,
 } from '@contextlora/kernels';
-import * as tf from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
 
+import { grounds, useGround } from './grounds.js';
 import { type Matrix, matrix, naiveLinear } from './naive.js';
 import { expectClose, inScope, matrixOf, randomMatrix, tensor } from './tensors.js';
 
@@ -73,16 +72,10 @@ function naiveValue(weight: CompactWeight, columns: number, index: number): numb
   return format === 'q4_0' ? half(blocks, at) * (q - 8) : half(blocks, at) * q + half(blocks, at + 2);
 }
 
-describe.each(['reference', 'wasm', 'onnx'] as const)('the %s ground', (ground) => {
+describe.each(grounds)('the %s ground', (ground) => {
   let kernels: Kernels;
-  let tensorsBefore: number;
-  beforeAll(async () => {
-    kernels = await openKernels({ prefer: ground });
-    tensorsBefore = tf.memory().numTensors;
-  });
-  afterAll(() => {
-    kernels.dispose();
-    expect(tf.memory().numTensors).toBe(tensorsBefore);
+  useGround(ground, (opened) => {
+    kernels = opened;
   });
 
   test.each(formats)('a linear layer over a %s base equals that of its numbers, both ways', (format) => {

@@ -12,6 +12,7 @@ import {
 import * as tf from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
 
+import { grounds, useGround } from './grounds.js';
 import { matrix, type Matrix, naiveLinear } from './naive.js';
 import { expectClose, fewRuns, inScope, matrixOf, randomMatrix, randomRow, tensor } from './tensors.js';
 
@@ -40,16 +41,10 @@ const padded = (parts: readonly Matrix[], time: number): Matrix => {
   });
 };
 
-describe.each(['reference', 'wasm', 'onnx'] as const)('the %s ground', (ground) => {
+describe.each(grounds)('the %s ground', (ground) => {
   let kernels: Kernels;
-  let tensorsBefore: number;
-  beforeAll(async () => {
-    kernels = await openKernels({ prefer: ground });
-    tensorsBefore = tf.memory().numTensors;
-  });
-  afterAll(() => {
-    kernels.dispose();
-    expect(tf.memory().numTensors).toBe(tensorsBefore);
+  useGround(ground, (opened) => {
+    kernels = opened;
   });
 
   test('attention piece by piece over a cache equals attention over everything, rows of unequal lengths apart', () => {

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import {
   describeGrounds,
   loadOnnxRuntime,
@@ -9,6 +9,7 @@ import {
 import * as tf from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
 
+import { grounds, useGround } from './grounds.js';
 import {
   elementwise,
   erf,
@@ -52,17 +53,10 @@ test('the native ground is said to be available exactly where its runtime loads,
   } else expect((await openKernels()).ground).toBe('onnx');
 });
 
-describe.each(['reference', 'wasm', 'onnx'] as const)('the %s ground', (ground) => {
+describe.each(grounds)('the %s ground', (ground) => {
   let kernels: Kernels;
-  let tensorsBefore: number;
-  beforeAll(async () => {
-    kernels = await openKernels({ prefer: ground });
-    tensorsBefore = tf.memory().numTensors;
-  });
-  afterAll(() => {
-    kernels.dispose();
-    // Every test is in a tidy scope, and kernels keep nothing: what is left was leaked.
-    expect(tf.memory().numTensors).toBe(tensorsBefore);
+  useGround(ground, (opened) => {
+    kernels = opened;
   });
   test('linear with several segments equals its definition, forward and backward', () => {
     fc.assert(

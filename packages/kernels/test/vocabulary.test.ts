@@ -1,8 +1,9 @@
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { openKernels, type Kernels, type LoraSegment } from '@contextlora/kernels';
+import { describe, expect, test } from '@jest/globals';
+import { type Kernels, type LoraSegment } from '@contextlora/kernels';
 import * as tf from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
 
+import { grounds, useGround } from './grounds.js';
 import { at, elementwise, erf, matrix, naiveLinear, numericGradient, type Matrix } from './naive.js';
 import { expectClose, fewRuns, inScope, randomMatrix, sizes, tensor } from './tensors.js';
 
@@ -17,16 +18,10 @@ function naiveCrossEntropy(logits: Matrix, targets: Int32Array, weights: Float32
   return loss;
 }
 
-describe.each(['reference', 'wasm', 'onnx'] as const)('the %s ground', (ground) => {
+describe.each(grounds)('the %s ground', (ground) => {
   let kernels: Kernels;
-  let tensorsBefore: number;
-  beforeAll(async () => {
-    kernels = await openKernels({ prefer: ground });
-    tensorsBefore = tf.memory().numTensors;
-  });
-  afterAll(() => {
-    kernels.dispose();
-    expect(tf.memory().numTensors).toBe(tensorsBefore);
+  useGround(ground, (opened) => {
+    kernels = opened;
   });
 
   test('the loss of a head and its gradient equal the definition, whatever the number of rows', () => {
