@@ -40,4 +40,3 @@ export {
 export { writeRun, type RunFiles } from './run/write-run.js';
 export { graphWorkloads, planRun, type PlannedRun, type PlanSettings } from './plan/plan-run.js';
 export { applyWhatIf } from './plan/what-if.js';
-export { publishedSpec, publishedSpecNames } from './seam/published-specs.js';

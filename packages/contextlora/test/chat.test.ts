@@ -1,13 +1,12 @@
-import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 
-const program = fileURLToPath(new URL('../src/cli.ts', import.meta.url));
+import { runCommand, type RunOptions } from './run-command.js';
+
 const modelRoot = dirname(createRequire(import.meta.url).resolve('@contextlora/model/package.json'));
 const fixture = (...parts: string[]) => join(modelRoot, 'test/fixtures', ...parts);
 const tiny = fixture('llama-tiny');
@@ -18,34 +17,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(directory, { recursive: true, force: true }));
 
-interface Outcome {
-  readonly code: number | null;
-  readonly out: string;
-  readonly err: string;
-}
-
-/** Runs `contextlora chat` from source with some input. */
-function chat(
-  args: readonly string[],
-  { input = '', onOutput }: { input?: string; onOutput?: (child: ChildProcess) => void } = {},
-): Promise<Outcome> {
-  const child = spawn(process.execPath, [
-    ...['--conditions', '@contextlora/source', '--import', 'tsx', program, 'chat'],
-    ...args,
-  ]);
-  let [out, err] = ['', ''];
-  child.stdout.on('data', (text: Buffer) => {
-    if (out === '') onOutput?.(child);
-    out += text.toString();
-  });
-  child.stderr.on('data', (text: Buffer) => (err += text.toString()));
-  child.stdin.end(input);
-  return new Promise((resolve) =>
-    child.on('close', (code) => {
-      resolve({ code, out, err });
-    }),
-  );
-}
+const chat = (args: readonly string[], options: RunOptions = {}) => runCommand(['chat', ...args], options);
 
 describe('contextlora chat', () => {
   test('answers a prompt given or piped alike, the same for the same seed, of a directory and of a GGUF file', async () => {

@@ -1,14 +1,13 @@
-import { type ChildProcess, spawn } from 'node:child_process';
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { taskGraph, benchmarks } from 'contextlora';
 
-const program = fileURLToPath(new URL('../src/cli.ts', import.meta.url));
+import { runCommand as run } from './run-command.js';
+
 const benchmarkRoot = dirname(createRequire(import.meta.url).resolve('@contextlora/benchmarks/package.json'));
 const scenario = join(benchmarkRoot, 'scenarios/iov/tasks.yaml');
 const baseModel = join(benchmarkRoot, 'models/iov-base');
@@ -22,36 +21,6 @@ beforeAll(async () => {
     expect(done).toBeGreaterThan(0);
 });
 afterAll(() => rm(directory, { recursive: true, force: true }));
-
-interface Outcome {
-  readonly code: number | null;
-  readonly out: string;
-  readonly err: string;
-}
-
-/** Runs the command from source, as `npm run demo` does. */
-function run(
-  args: readonly string[],
-  onStart?: (child: ChildProcess, seen: () => string) => void,
-): Promise<Outcome> {
-  const child = spawn(process.execPath, [
-    '--conditions',
-    '@contextlora/source',
-    '--import',
-    'tsx',
-    program,
-    ...args,
-  ]);
-  let [out, err] = ['', ''];
-  child.stdout.on('data', (text: Buffer) => (out += text.toString()));
-  child.stderr.on('data', (text: Buffer) => (err += text.toString()));
-  onStart?.(child, () => out);
-  return new Promise((resolve) =>
-    child.on('close', (code) => {
-      resolve({ code, out, err });
-    }),
-  );
-}
 
 const trainArgs = (
   out: string,
@@ -194,12 +163,14 @@ describe('the train command', () => {
       expect(task['bitIdentical']).toBe(true);
     }
 
-    const stopped = await run(trainArgs('stopped'), (child, seen) => {
-      const timer = setInterval(() => {
-        if (!seen().includes('2/4 weather')) return;
-        clearInterval(timer);
-        child.kill('SIGINT');
-      }, 5);
+    const stopped = await run(trainArgs('stopped'), {
+      onStart(child, seen) {
+        const timer = setInterval(() => {
+          if (!seen().includes('2/4 weather')) return;
+          clearInterval(timer);
+          child.kill('SIGINT');
+        }, 5);
+      },
     });
     expect(stopped.code).toBe(130);
     expect(stopped.err).toMatch(/--resume goes on from there/);

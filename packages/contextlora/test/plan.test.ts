@@ -1,15 +1,14 @@
-import { spawn } from 'node:child_process';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 
 import type { Cluster } from '@contextlora/scheduler';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { applyWhatIf, publishedSpec, publishedSpecNames, scheduler } from 'contextlora';
+import { applyWhatIf, scheduler } from 'contextlora';
 
-const program = fileURLToPath(new URL('../src/cli.ts', import.meta.url));
+import { runCommand } from './run-command.js';
+
 const scenario = join(
   dirname(createRequire(import.meta.url).resolve('@contextlora/benchmarks/package.json')),
   'scenarios/iov/tasks.yaml',
@@ -32,24 +31,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(directory, { recursive: true, force: true }));
 
-function run(...args: readonly string[]): Promise<{ code: number | null; out: string; err: string }> {
-  const child = spawn(process.execPath, [
-    '--conditions',
-    '@contextlora/source',
-    '--import',
-    'tsx',
-    program,
-    ...args,
-  ]);
-  let [out, err] = ['', ''];
-  child.stdout.on('data', (text: Buffer) => (out += text.toString()));
-  child.stderr.on('data', (text: Buffer) => (err += text.toString()));
-  return new Promise((resolve) =>
-    child.on('close', (code) => {
-      resolve({ code, out, err });
-    }),
-  );
-}
+const run = (...args: readonly string[]) => runCommand(args);
 const planArgs = (...more: readonly string[]) => [
   'plan',
   scenario,
@@ -131,21 +113,5 @@ describe('a what-if', () => {
     'drop nano, drop orin',
   ])('refuses "%s"', (changes) => {
     expect(() => applyWhatIf(cluster, changes)).toThrow(/^contextlora\/whatIf: /);
-  });
-});
-
-test('published dimensions give the published numbers of parameters', () => {
-  const parametersOf = (name: string): number => {
-    const { text } = publishedSpec(name)!;
-    const { hiddenSize: h, mlpSize: m, heads, kvHeads, headDim, layerCount, vocabularySize } = text;
-    const biases = text.attentionBias ? (heads + 2 * kvHeads) * headDim : 0;
-    const layer = 2 * h * heads * headDim + 2 * h * kvHeads * headDim + 3 * h * m + 2 * h + biases;
-    return vocabularySize * h + layerCount * layer + h;
-  };
-  // As the model cards say: 135 M, 0.49 B, 1.24 B.
-  expect(Object.fromEntries(publishedSpecNames.map((name) => [name, parametersOf(name)]))).toEqual({
-    'smollm2-135m': 134_515_008,
-    'qwen2.5-0.5b': 494_032_768,
-    'llama-3.2-1b': 1_235_814_400,
   });
 });

@@ -118,7 +118,7 @@ test('mistakes are one message and exit code 2', () => {
   const unknown = run('--board', 'orin-nano-9');
   expect([unknown.status, unknown.stdout.trim()]).toEqual([2, '']);
   expect(unknown.stderr).toMatch(
-    /^jetson\/publishedProfile: there is no board "orin-nano-9", did you mean .*\n$/,
+    /^jetson\/publishedProfile: there is no board "orin-nano-9"; boards are nano, .*\n$/,
   );
   expect(run('--root', join(root, 'nowhere'))).toMatchObject({
     status: 2,

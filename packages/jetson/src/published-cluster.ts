@@ -1,7 +1,6 @@
 /** Published boards as a cluster that the scheduler plans for. */
 import type { Cluster, DeviceProfile, PowerMode } from '@contextlora/scheduler';
 
-import { nearestSpelling } from './nearest-spelling.js';
 import { type PublishedMode, type PublishedProfile, publishedProfiles } from './published-profiles.js';
 
 /** What no publication says. The same for all boards. */
@@ -84,7 +83,7 @@ export function publishedCluster(
 /**
  * The profile with an id.
  *
- * @throws if there is none, with the nearest spelling and the list.
+ * @throws if there is none, with the list.
  */
 export function publishedProfile(id: string): PublishedProfile {
   const profile = publishedProfiles.find((one) => one.id === id);
@@ -94,12 +93,8 @@ export function publishedProfile(id: string): PublishedProfile {
 
 const boardList = () => publishedProfiles.map(({ id }) => id).join(', ');
 
-function unknownProfile(id: string): string | undefined {
-  const known = publishedProfiles.map((profile) => profile.id);
-  if (known.includes(id)) return undefined;
-  const nearest = nearestSpelling(id, known);
-  return `there is no board "${id}"${nearest === undefined ? '' : `, did you mean "${nearest}"?`}`;
-}
+const unknownProfile = (id: string): string | undefined =>
+  publishedProfiles.some((profile) => profile.id === id) ? undefined : `there is no board "${id}"`;
 
 function deviceOf(profile: PublishedProfile, id: string, given: PublishedAssumptions): DeviceProfile {
   const rated = profile.modes.filter(({ watts }) => watts !== undefined);

@@ -12,7 +12,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
 import { writeWhole } from '@contextlora/lora';
-import { linearsOf, modelTensors, parseModelSpec } from '@contextlora/model';
+import { linearsOf, modelTensors, parseModelSpec, publishedConfig } from '@contextlora/model';
 
 const { values } = parseArgs({
   options: {
@@ -22,19 +22,7 @@ const { values } = parseArgs({
     json: { type: 'string' },
   },
 });
-const config = {
-  model_type: 'llama',
-  vocab_size: 49_152,
-  hidden_size: 576,
-  intermediate_size: 1536,
-  num_hidden_layers: 30,
-  num_attention_heads: 9,
-  num_key_value_heads: 3,
-  rms_norm_eps: 1e-5,
-  rope_theta: 100_000,
-  max_position_embeddings: 8192,
-  tie_word_embeddings: true,
-};
+const config = publishedConfig('smollm2-135m')!;
 const spec = parseModelSpec(config, 'the synthetic config');
 const tensors = modelTensors(spec);
 const size = (shape: readonly number[]) => shape.reduce((product, n) => product * n, 1);

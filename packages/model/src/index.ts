@@ -41,6 +41,7 @@ export {
 } from './local-model.js';
 export { openCheckpoint, readModelSpec, type Checkpoint } from './open-checkpoint.js';
 export { openFileBytes, type ByteSource, type OpenBytes } from './byte-source.js';
+export { publishedConfig, publishedSpec, publishedSpecNames } from './published-specs.js';
 export { withReplacedWeights } from './replace-weights.js';
 export { rotaryTable } from './rotary-table.js';
 export type { WeightFiles } from './weight-files.js';

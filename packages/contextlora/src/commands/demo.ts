@@ -8,12 +8,9 @@ import { openKernels } from '@contextlora/kernels';
 import { writeWhole } from '@contextlora/lora';
 import { type ImageFeatures, loadModel, type LoadedModel, type LocalModel } from '@contextlora/model';
 import { fileCheckpoints } from '@contextlora/trainer';
-import { type TaskGraph, toText } from '@contextlora/task-graph';
+import { toText } from '@contextlora/task-graph';
 
-import { renderPng } from '../drawings/render-png.js';
-import { comparePeers } from '../plan/compare-peers.js';
-import { graphWorkloads, planRun, planSvg, planTrace } from '../plan/plan-run.js';
-import { boardAssumptions, publishedBoards } from '../plan/published-boards.js';
+import { planBoards } from '../plan/plan-boards.js';
 import { answerQuestion } from '../run/answer-question.js';
 import { compareDecisions, trainedParameters } from '../run/compare-decisions.js';
 import { evaluateTask, type TaskEvaluation } from '../run/evaluate-task.js';
@@ -26,7 +23,6 @@ import { type TrainedSegments, trainEmptyGraph } from '../run/train-baselines.js
 import { imagesOf, planContextRun, trainContextRun, type TrainSettings } from '../run/train-context.js';
 import { writeRun } from '../run/write-run.js';
 import { predictTraining } from '../seam/predict-training.js';
-import { publishedSpec } from '../seam/published-specs.js';
 import { bar, clockTime } from '../terminal/progress.js';
 import { percent } from '../terminal/table.js';
 import { startBaselines } from './baseline-process.js';
@@ -165,11 +161,11 @@ export async function runDemo(
       predictedSeconds: predicted.seconds,
       measuredSeconds: record.stepSeconds,
       error: predicted.seconds / record.stepSeconds - 1,
-      spread: predicted.spread,
+      settled: predicted.settled,
     };
     if (!resume)
       progress.print(
-        `   Steps took ${prediction.measuredSeconds.toFixed(1)} s (measured), ${signedPercent(prediction.error)} off by the prediction`,
+        `   Steps took ${prediction.measuredSeconds.toFixed(1)} s (measured); the prediction was ${signedPercent(prediction.error)} off`,
       );
     const empty = compare
       ? await stage('trainEmptyGraph', () =>
@@ -259,60 +255,6 @@ export async function runDemo(
 }
 
 const signedPercent = (share: number): string => `${share < 0 ? '−' : '+'}${percent(Math.abs(share))}`;
-
-/** What the same four tasks would take with a larger model on boards that one may own. Simulated: no board is here. */
-async function planBoards(
-  graph: TaskGraph,
-  { out, print }: { out: string; print: (line?: string) => void },
-): Promise<readonly (readonly [string, string])[]> {
-  const spec = publishedSpec('smollm2-135m')!;
-  const cluster = publishedBoards(50);
-  const settings = {
-    rank: 32,
-    samples: 16,
-    tokens: 128,
-    answered: 16,
-    steps: 250,
-    epochs: 10,
-    base: 'f16',
-  } as const;
-  const workloads = graphWorkloads(spec, graph, { ...settings, frozenPrefix: true });
-  const planned = planRun(workloads, cluster);
-  const [peer] = comparePeers(workloads, cluster);
-  const plainWorkloads = graphWorkloads(spec, graph, { ...settings, frozenPrefix: false });
-  const [plainPeer] = comparePeers(plainWorkloads, cluster);
-  const own = planned.plan.totalSeconds;
-  print(
-    '7  The same tasks with SmolLM2-135M on five boards and 50 Mbit/s of Wi-Fi: simulated, from published figures',
-  );
-  print(
-    `     ContextGear                         ${clockTime(own)} of training, ${formatSent(planned.plan.totalBytes)}`,
-  );
-  for (const [what, one] of [
-    ['same frozen layers', peer],
-    ['plain LoRA', plainPeer],
-  ] as const)
-    if (one)
-      print(
-        `     best peer, ${what.padEnd(18)}       ${clockTime(one.totalSeconds)} (${one.strategy}); ContextGear takes ${(own / one.totalSeconds).toFixed(2)} of it`,
-      );
-  const svg = planSvg(planned);
-  await writeWhole(join(out, 'plan.svg'), svg);
-  await writeWhole(join(out, 'plan.png'), renderPng(svg, { widthPixels: 1400 }));
-  await writeWhole(join(out, 'plan-trace.json'), JSON.stringify(planTrace(planned)));
-  await writeWhole(
-    join(out, 'plan.json'),
-    `${JSON.stringify({ simulated: true, assumptions: boardAssumptions, settings, cluster, plan: planned.plan, peers: { frozen: peer, plain: plainPeer } }, null, 2)}\n`,
-  );
-  return [
-    ['plan.json', 'the plan for five boards (simulated), with its reasons'],
-    ['plan.svg, .png', 'its Gantt chart'],
-    ['plan-trace.json', 'the same for Perfetto'],
-  ];
-}
-
-const formatSent = (bytes: number): string =>
-  bytes === 0 ? 'nothing sent' : `${(bytes / 1e6).toFixed(0)} MB sent`;
 
 /** The scenario and the base model that come with the benchmarks package. */
 function embedded(): { scenarioFile: string; modelDirectory: string } {

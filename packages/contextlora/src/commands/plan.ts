@@ -2,7 +2,7 @@
 import { stat } from 'node:fs/promises';
 
 import { writeWhole } from '@contextlora/lora';
-import { type ModelSpec, readModelSpec } from '@contextlora/model';
+import { type ModelSpec, publishedSpec, publishedSpecNames, readModelSpec } from '@contextlora/model';
 import type { Cluster, Objective } from '@contextlora/scheduler';
 
 import { applyWhatIf } from '../plan/what-if.js';
@@ -17,7 +17,6 @@ import {
 } from '../plan/plan-run.js';
 import { readCluster } from '../plan/read-cluster.js';
 import { readTaskFile } from '../run/read-task-data.js';
-import { publishedSpec, publishedSpecNames } from '../seam/published-specs.js';
 import { clockTime } from '../terminal/progress.js';
 import type { CommandContext } from './command-context.js';
 

@@ -54,7 +54,8 @@ export interface RunReport {
     readonly predictedSeconds: number;
     readonly measuredSeconds: number;
     readonly error: number;
-    readonly spread: number;
+    /** Whether what was measured for it agreed. */
+    readonly settled: boolean;
   };
   /** Wall-clock seconds of each stage. */
   readonly seconds: Readonly<Record<string, number>>;

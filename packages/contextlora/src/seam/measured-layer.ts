@@ -7,10 +7,12 @@ import * as tf from '@tensorflow/tfjs-core';
 export interface MeasuredLayerOptions {
   /** Ranks of the segment that trains in every linear layer. */
   readonly rank: number;
+  /** Samples of a pass; 1 when absent. */
+  readonly batch?: number;
 }
 
 /**
- * The model's first layer, one sample of `tokens` tokens at a time. FLOPs are those of the products that `countFlops` counts.
+ * The model's first layer, `batch` samples of `tokens` tokens at a time. FLOPs are those of the products that `countFlops` counts.
  *
  * A backward pass goes through what the last forward pass of as many tokens kept; `dispose` frees everything.
  *
@@ -18,7 +20,7 @@ export interface MeasuredLayerOptions {
  */
 export function measuredLayer(
   model: LoadedModel,
-  { rank }: MeasuredLayerOptions,
+  { rank, batch = 1 }: MeasuredLayerOptions,
 ): MeasurableLayer & { dispose(): void } {
   const { hiddenSize, heads, kvHeads, headDim, rmsEpsilon } = model.spec.text;
   const [weights] = model.layers;
@@ -31,7 +33,7 @@ export function measuredLayer(
       ]),
     );
   const [training, frozen] = [segmentsOf(true), segmentsOf(false)];
-  const shared = { heads, kvHeads, headDim, rmsEpsilon, rotary: model.rotary, batch: 1 };
+  const shared = { heads, kvHeads, headDim, rmsEpsilon, rotary: model.rotary, batch };
   const counts = new Map<number, Record<WorkKind, number>>();
   let kept:
     { readonly tokens: number; readonly x: tf.Tensor2D; readonly dy: tf.Tensor2D; saved: Saved } | undefined;
@@ -45,7 +47,7 @@ export function measuredLayer(
     const [x, dy] =
       kept?.tokens === tokens
         ? [kept.x, kept.dy]
-        : [filled(tokens, hiddenSize, 0.5), filled(tokens, hiddenSize, 1e-3)];
+        : [filled(batch * tokens, hiddenSize, 0.5), filled(batch * tokens, hiddenSize, 1e-3)];
     if (kept?.tokens === tokens) kept.saved.dispose();
     else forget();
     const { y, saved } = decoderLayer(x, weights, {

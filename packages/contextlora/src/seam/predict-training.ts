@@ -1,23 +1,25 @@
 /** How long a run will train on this machine, said before it starts: the plan for one device, whose rates were just measured. */
+import { measureRates } from '@contextlora/jetson';
 import { initialiseSegments } from '@contextlora/lora';
 import { createLocalModel, type LoadedModel, type ModelExample, promptIds } from '@contextlora/model';
 import { type Cluster, plan } from '@contextlora/scheduler';
 
 import { trainingExamples } from '../run/examples-of.js';
 import type { ContextRun, TrainSettings } from '../run/train-context.js';
-import { measureRates } from './measure-rates.js';
+import { measuredLayer } from './measured-layer.js';
 import { workloadsOf, type SampleShape } from './workloads-of.js';
 
 export interface TrainingPrediction {
   readonly seconds: number;
   readonly secondsByTask: Readonly<Record<string, number>>;
   readonly cluster: Cluster;
-  /** Of the measured passes; a large one says that the machine is busy with something else. */
-  readonly spread: number;
+  /** Whether the measured passes agreed; if not, the machine is busy with something else. */
+  readonly settled: boolean;
 }
 
 /** Prompts that are looked at to know how long a batch gets: its longest sets the time of all. */
 const promptsAsked = 64;
+const measuring = { budgetSeconds: 3, tolerance: 0.05 };
 
 export async function predictTraining(
   base: LoadedModel,
@@ -33,12 +35,17 @@ export async function predictTraining(
     ),
   );
   const longest = Math.max(...[...shapes.values()].map(({ tokens }) => tokens));
-  const { rates, spread } = measureRates(base, {
-    clock,
+  const layer = measuredLayer(base, {
     batch: settings.batchSize,
-    time: longest,
     rank: Math.max(1, Math.round(settings.rank / partition.order.length)),
   });
+  const measured = measureRates(layer, { clock, ...measuring, tokens: longest });
+  layer.dispose();
+  const rates = {
+    forward: measured.forward.flopsPerSecond,
+    input: measured.input.flopsPerSecond,
+    weight: measured.weight.flopsPerSecond,
+  };
   const stepsOf = ({ steps }: TrainSettings, task: string) =>
     Math.max(1, typeof steps === 'number' ? steps : (steps[task] ?? 0));
   const workloadsWith = (samples: number) =>
@@ -76,7 +83,7 @@ export async function predictTraining(
     seconds: Object.values(secondsByTask).reduce((a, b) => a + b, 0),
     secondsByTask,
     cluster,
-    spread,
+    settled: measured.settled,
   };
 }
 

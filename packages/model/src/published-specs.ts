@@ -1,5 +1,5 @@
 /** Dimensions of models that are planned for often, from their config.json, so that a plan needs no weights. */
-import { type ModelSpec, parseModelSpec } from '@contextlora/model';
+import { type ModelSpec, parseModelSpec } from './model-spec.js';
 
 const configs = {
   'smollm2-135m': {
@@ -47,8 +47,12 @@ const configs = {
 
 export const publishedSpecNames: readonly string[] = Object.keys(configs);
 
-/** The dimensions under one of {@link publishedSpecNames}; undefined for any other name. */
+/** What the config.json of one of {@link publishedSpecNames} says of its dimensions; undefined for any other name. */
+export const publishedConfig = (name: string): Readonly<Record<string, unknown>> | undefined =>
+  Object.entries(configs).find(([known]) => known === name.toLowerCase())?.[1];
+
+/** The same as a spec. */
 export function publishedSpec(name: string): ModelSpec | undefined {
-  const config = Object.entries(configs).find(([known]) => known === name.toLowerCase())?.[1];
+  const config = publishedConfig(name);
   return config && parseModelSpec(config, name);
 }
