@@ -98,6 +98,8 @@ describe('a what-if', () => {
       ],
       links: [{ ...cluster.links[0], bytesPerSecond: 6.25e6 }],
     });
+    // A link goes with the device at either of its ends.
+    expect(applyWhatIf(cluster, 'drop orin').links).toEqual([cluster.links[0]]);
     expect(applyWhatIf(cluster, 'links=8kbit').links.map(({ bytesPerSecond }) => bytesPerSecond)).toEqual([
       1000, 1000,
     ]);

@@ -112,12 +112,12 @@ function deviceOf(profile: PublishedProfile, id: string, given: PublishedAssumpt
   };
 }
 
-/** rate = utilisation × peak × (cores on × clock) / (all cores × highest clock), at most utilisation × peak */
+/** rate = utilisation × peak × (cores on × clock) / (all cores × highest clock) */
 function settingOf({ gpu }: PublishedProfile, mode: PublishedMode, given: PublishedAssumptions) {
   const share = (mode.gpuCores.value * mode.gpuMegahertz.value) / (gpu.cores.value * gpu.megahertz.value);
   const watts = mode.watts?.value;
   return {
-    flopsPerSecond: given.utilisation * gpu.fp16FlopsPerSecond.value * Math.min(1, share),
+    flopsPerSecond: given.utilisation * gpu.fp16FlopsPerSecond.value * share,
     ...(watts !== undefined && { watts, idleWatts: watts * given.idleShare }),
   };
 }

@@ -593,6 +593,21 @@ describe('the explanation', () => {
     );
   });
 
+  test('keeps one cut for all segments where a segment knows it with several shares', () => {
+    // Tasks of 1 and 3 samples divide one layer between two devices differently.
+    const one = (name: string, samples: number, dependsOn: string[]) =>
+      task(
+        [layer({ inputFlops: 0, weightFlops: 1, gradientBytes: 1, optimizerBytes: 2, outputBytes: 1 })],
+        samples,
+        { name, dependsOn },
+      );
+    const tasks = [one('t0', 1, []), one('t1', 3, ['t0']), one('t2', 1, [])];
+    const rates = { forward: 1, input: 1, weight: 1 };
+    const on = cluster([device('d0'), device('d1', { flopsPerSecond: rates })], { bytesPerSecond: 1e6 });
+    const found = plan(tasks, on);
+    expect(found.totalSeconds).toBeGreaterThanOrEqual(found.lowerBoundSeconds * (1 - 1e-9));
+  });
+
   test('lays the lanes of a wave out side by side', () => {
     // Two siblings, two devices, and a link so slow that each task stays on one.
     const twins = ['a', 'b'].map((name) =>

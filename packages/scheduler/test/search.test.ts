@@ -258,6 +258,21 @@ describe('the bounded search', () => {
     );
   });
 
+  test('counts the energy of updates when it has time to look at one placement only', () => {
+    // Forward and backward alone speak for the others; the update's launch is what makes them the worse.
+    const quick = ['d0', 'd1', 'd2'].map((id) =>
+      device(id, { flopsPerSecond: 1.1, overheadSeconds: 1, watts: 1 }),
+    );
+    const devices = [...quick, device('d3', { flopsPerSecond: 0.87, watts: 1 })];
+    const problem = segment(
+      openCostModel([task([layer({ forwardFlops: 5, inputFlops: 0, weightFlops: 5 })], 1)], cluster(devices)),
+      { objective: 'energy' },
+    );
+    const { found } = searchSegment(problem, { exactDevices: 0, budget: 1 });
+    expect(found[0]!.placement.stages[0]!.members[0]!.device).toBe('d3');
+    expect(found[0]!.value).toBeCloseTo(10 / 0.87, 9);
+  });
+
   test('takes placements that are offered to it into account', () => {
     fc.assert(
       fc.property(small, (problem) => {

@@ -128,14 +128,11 @@ function leastExchangeSeconds({ costs, tasks }: SegmentProblem): number {
       ),
     );
   // A group exchanges the gradients of its stage, at least those of one layer, twice over; a frozen stage's group none. Of several tasks
-  // a device may handle one alone; that all devices have tasks in common is certain only where every task has a sample for each.
-  const shared = all.length === 1 || Math.min(...all.map(({ samples }) => samples)) >= costs.devices.length;
+  // each device may handle only one, which it shares at least with the member of the largest share.
   for (let layer = 0; layer < costs.layerCount; layer++)
     least = Math.min(
       least,
-      shared
-        ? 2 * Math.min(...all.map(({ sums }) => sums.gradientBytes[layer + 1]! - sums.gradientBytes[layer]!))
-        : 0,
+      2 * Math.min(...all.map(({ sums }) => sums.gradientBytes[layer + 1]! - sums.gradientBytes[layer]!)),
     );
   return least / rate;
 }
