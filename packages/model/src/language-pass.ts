@@ -330,10 +330,10 @@ export function contextOf(
   { kernels, spec, rotary }: LoadedModel,
   { batch, time, firstKeys }: TokenBatch,
 ): LayerContext {
-  const { heads, kvHeads, headDim, rmsEpsilon, maximumPositions } = spec.text;
-  if (time > maximumPositions)
+  const { heads, kvHeads, headDim, rmsEpsilon } = spec.text;
+  if (time > rotary.time)
     throw new Error(
-      `model/languagePass: ${time} tokens are more than the ${maximumPositions} positions of the model; shorten the prompt`,
+      `model/languagePass: ${time} tokens are more than the ${rotary.time} positions that are computed with; shorten the prompt`,
     );
   return {
     kernels,

@@ -51,6 +51,9 @@ export interface LoadModelOptions {
   readonly openBytes?: OpenBytes;
 }
 
+/** Longer contexts would cost memory for angles that training on small devices has no room to use. */
+const mostPositions = 8192;
+
 /**
  * Loads a model from a directory in the Hugging Face layout or from a GGUF file. With a compact `base` the weights of the decoder
  * layers are kept so and expanded where they are used; embedding, head and vision tower are float32.
@@ -100,7 +103,7 @@ export async function loadModel(
       rotary: rotaryTable(
         text.ropeTheta,
         text.headDim,
-        Math.min(text.maximumPositions, 8192),
+        Math.min(text.maximumPositions, mostPositions),
         text.ropeScaling,
       ),
       ...(vision && connector ? { vision, connector } : {}),

@@ -287,3 +287,32 @@ test('weights in f16 are kept so where the base is to be as stored', async () =>
   expect(weights.shapeOf(name)).toEqual([64, 48]);
   await weights.close();
 });
+
+test('a context longer than the positions that are computed with is refused before anything runs', async () => {
+  const model = await loadModel(fixture('mistral-tiny'), {
+    kernels,
+    tokenizerDirectory: fixture('llama-tiny'),
+  });
+  const positions = model.rotary.time;
+  const logits = (time: number) =>
+    languageLogits(
+      model,
+      { batch: 1, time, ids: new Int32Array(time).fill(5), images: [undefined] },
+      { head: { rows: Int32Array.of(time - 1) } },
+    );
+  expect(positions).toBe(model.spec.text.maximumPositions);
+  logits(positions).dispose();
+  expect(() => logits(positions + 1)).toThrow(
+    `model/languagePass: ${positions + 1} tokens are more than the ${positions} positions that are computed with; shorten the prompt`,
+  );
+  // A table that ends below the model's own positions is the limit.
+  const short = { ...model, rotary: { ...model.rotary, time: 8 } };
+  expect(() =>
+    languageLogits(
+      short,
+      { batch: 1, time: 9, ids: new Int32Array(9).fill(5), images: [undefined] },
+      { head: { rows: Int32Array.of(8) } },
+    ),
+  ).toThrow('more than the 8 positions');
+  model.dispose();
+});
