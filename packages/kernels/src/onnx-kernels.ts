@@ -18,9 +18,7 @@ export function openOnnxParts(
   const module = openWasmModule(heap);
   const scratch = openScratch(heap);
   const lowRank = openLowRank({ heap, module, scratch });
-  const native = createOnnxProducts(runtime, heap, { threads, module });
-  // A second thread makes up for the copies that the native products make of a thin operand's result.
-  const products = withLowRank(native, lowRank, { always: threads === 1 });
+  const products = withLowRank(createOnnxProducts(runtime, heap, { threads, module }), lowRank);
   return { heap, module, scratch, products, lowRank };
 }
 
