@@ -31,6 +31,13 @@ export function sigmoid(x: v128): v128 {
   return f32x4.div(one, f32x4.add(one, exp(f32x4.neg(x))));
 }
 
+/** e / (1 + e) for e = eˣ, infinite ones included */
+@inline
+export function sigmoidFrom(e: v128): v128 {
+  const finite = f32x4.pmin(e, f32x4.splat(1e38));
+  return f32x4.div(finite, f32x4.add(f32x4.splat(1.0), finite));
+}
+
 /** 1 − 2 / (e²ˣ + 1) */
 @inline
 export function tanh(x: v128): v128 {

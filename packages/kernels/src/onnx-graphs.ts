@@ -107,3 +107,10 @@ export const batchedGraph = ({
   inputs: ['a', 'b'],
   outputs: ['c'],
 });
+
+/** y = eˣ. In: x. Out: y. */
+export const exponentialGraph = (): OnnxGraph => ({
+  nodes: [node('Exp', ['x'], ['y'])],
+  inputs: ['x'],
+  outputs: ['y'],
+});

@@ -18,8 +18,9 @@ export function openOnnxParts(
   const module = openWasmModule(heap);
   const scratch = openScratch(heap);
   const lowRank = openLowRank({ heap, module, scratch });
-  const products = withLowRank(createOnnxProducts(runtime, heap, { threads, module }), lowRank);
-  return { heap, module, scratch, products, lowRank };
+  const native = createOnnxProducts(runtime, heap, { threads, module });
+  const products = withLowRank(native, lowRank);
+  return { heap, module, scratch, products, lowRank, exponential: native.exponential };
 }
 
 /** Makes the ground over a loaded runtime and an open heap. */

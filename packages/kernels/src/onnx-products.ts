@@ -1,8 +1,9 @@
 /** Matrix products by onnxruntime, reading and writing the tfjs wasm heap in place. */
 import type * as tf from '@tensorflow/tfjs-core';
 
+import type { FusedContext } from './fused-context.js';
 import type { LinearWeight, LoraSegment, SegmentGradient } from './kernels.js';
-import { batchedGraph, linearBackwardGraph, linearGraph } from './onnx-graphs.js';
+import { batchedGraph, linearBackwardGraph, linearGraph, exponentialGraph } from './onnx-graphs.js';
 import type { OnnxGraph } from './onnx-model.js';
 import type { OnnxRuntime, OnnxSession, OnnxTensor } from './onnx-runtime.js';
 import type { Products } from './products.js';
@@ -27,7 +28,7 @@ export function createOnnxProducts(
   runtime: OnnxRuntime,
   heap: WasmHeap,
   { threads, module }: { readonly threads: number; readonly module: WasmModule },
-): Products {
+): Products & Required<Pick<FusedContext, 'exponential'>> {
   const sessions = new Map<string, OnnxSession>();
   const plain = (values: Float32Array, shape: readonly number[]): OnnxTensor => ({ values, shape });
 
@@ -212,6 +213,14 @@ export function createOnnxProducts(
         { c: plain(heap.view(c), [batch, m, n]) },
       );
       return c;
+    },
+
+    exponential(x, out) {
+      const size = [x.shape.reduce((product, n) => product * n, 1)];
+      sessionOf('exponential', exponentialGraph).run(
+        { x: plain(heap.view(x), size) },
+        { y: plain(heap.view(out), size) },
+      );
     },
 
     dispose() {
