@@ -61,10 +61,12 @@ export function createReferenceKernels(): Kernels {
     gelu,
     geluBackward,
     add(x, y) {
+      requireShape('add', 'x', x, [null, null]);
       requireShape('add', 'y', y, x.shape);
       return tf.add(x, y);
     },
     gatherRows(x, indices) {
+      requireShape('gatherRows', 'x', x, [null, null]);
       requireIndices('gatherRows', indices, x.shape[0]);
       return tf.tidy(() => tf.gather(x, tf.tensor1d(indices, 'int32')));
     },
@@ -77,6 +79,7 @@ export function createReferenceKernels(): Kernels {
 }
 
 function gatherRowsBackward(dy: tf.Tensor2D, indices: Int32Array, rows: number): tf.Tensor2D {
+  requireShape('gatherRowsBackward', 'dy', dy, [null, null]);
   requireLength('gatherRowsBackward', 'indices', indices.length, dy.shape[0]);
   requireIndices('gatherRowsBackward', indices, rows);
   return tf.tidy(() => {

@@ -2,6 +2,9 @@ import { describe, expect, test } from '@jest/globals';
 import { loadOnnxRuntime, openKernels, openWasmHeap, type WasmHeap } from '@contextlora/kernels';
 import * as tf from '@tensorflow/tfjs-core';
 
+import { fittingOperands, openOperations } from './operations.js';
+import { inScope } from './tensors.js';
+
 test('without the native library, or with another version or a binary that does not load, the reason is said', () => {
   const missing = () => {
     throw new Error('Cannot find module');
@@ -28,7 +31,7 @@ describe.each(['wasm', 'onnx'] as const)('the %s ground', (ground) => {
     const kernels = await openKernels({ prefer: ground });
     const gone = tf.zeros<tf.Rank.R2>([2, 3]);
     gone.dispose();
-    expect(() => kernels.add(gone, gone)).toThrow('kernels/heap: a tensor is disposed');
+    expect(() => kernels.add(gone, gone)).toThrow('kernels/add: x is disposed; keep what');
     tf.tidy(() => {
       const integers = tf.zeros<tf.Rank.R2>([2, 3], 'int32');
       expect(() => kernels.add(integers, integers)).toThrow('x must be float32 [any, any], got int32 [2, 3]');
@@ -76,6 +79,55 @@ describe.each(['wasm', 'onnx'] as const)('the %s ground', (ground) => {
     });
   });
 });
+
+describe.each(['wasm', 'onnx'] as const)('on a heap that is full, the %s ground', (ground) => {
+  test('throws from every operation, and goes on right when there is room again', async () => {
+    const kernels = await openKernels({ prefer: ground });
+    const heap = openWasmHeap() as WasmHeap;
+    const operations = openOperations(kernels);
+    await inScope(async () => {
+      const calls = operations.list.map((operation) => ({ operation, operands: fittingOperands(operation) }));
+      const once = () => calls.map(({ operation, operands }) => operation.run(operands));
+      const expected = await Promise.all(
+        once()
+          .flat()
+          .map((tensor) => tensor.data()),
+      );
+      const filling = fill(heap);
+      let refused = 0;
+      for (const { operation, operands } of calls)
+        try {
+          operation.run(operands);
+        } catch (error) {
+          expect((error as Error).message).toMatch(/has no room for/);
+          refused += 1;
+        }
+      for (const address of filling) heap.release(address);
+      expect(refused).toBe(calls.length);
+      expect(
+        await Promise.all(
+          once()
+            .flat()
+            .map((tensor) => tensor.data()),
+        ),
+      ).toEqual(expected);
+    });
+    operations.dispose();
+    kernels.dispose();
+  });
+});
+
+/** Takes all memory of a heap, down to the last bytes. */
+function fill(heap: WasmHeap): number[] {
+  const addresses: number[] = [];
+  for (let bytes = 2 ** 30; bytes >= 16; bytes /= 2)
+    try {
+      for (;;) addresses.push(heap.reserve(bytes));
+    } catch {
+      // No piece of this size is left.
+    }
+  return addresses;
+}
 
 test('an exhausted heap is an error that says so, and what was there stays right', async () => {
   await openKernels({ prefer: 'wasm' });
