@@ -1,9 +1,10 @@
 /** Attention over cached keys and values of a fast ground: the cache lies on the heap, one pass over it per new position. */
 import type { Tensor2D } from '@tensorflow/tfjs-core';
 
+import { type CacheBlock, type CacheBlocks, openCacheBlocks } from './cache-blocks.js';
 import type { FusedContext } from './fused-context.js';
 import type { Kernels } from './kernels.js';
-import { type BlockCache, type CacheBlock, makeRoom, openBlockCache } from './key-value-cache.js';
+import { makeRoom, openStoredCache, type StoredCache } from './key-value-cache.js';
 import { requireShape } from './require-shape.js';
 
 type CachedAttention = Pick<Kernels, 'openCache' | 'cachedAttention'>;
@@ -24,10 +25,10 @@ export function fusedCachedAttention(
     };
   };
   return {
-    openCache: (shape) => openBlockCache(shape, allocate),
+    openCache: (shape) => openStoredCache(shape, (capacity) => openCacheBlocks(shape, capacity, allocate)),
 
     cachedAttention(q, k, v, given, { layer, heads, counts }) {
-      const cache = given as BlockCache;
+      const cache = given as StoredCache<CacheBlocks>;
       const { kvHeads, headDim, rotary } = cache.shape;
       const { batch } = cache;
       const time = q.shape[0] / batch;
@@ -35,8 +36,9 @@ export function fusedCachedAttention(
       requireShape('cachedAttention', 'k', k, [batch * time, kvHeads * headDim]);
       requireShape('cachedAttention', 'v', v, [batch * time, kvHeads * headDim]);
       makeRoom(cache, counts);
-      const { capacity, lengths, cosines, sines } = cache;
-      const [keys, values] = [cache.keys[layer]!, cache.values[layer]!];
+      const { capacity, lengths, store } = cache;
+      const { cosines, sines } = store;
+      const [keys, values] = [store.keys[layer]!, store.values[layer]!];
       const hasPast = lengths.some((length) => length > 0);
       const whole =
         time > 1 && !hasPast

@@ -16,6 +16,7 @@ export {
 } from './onnx-runtime.js';
 export { describeGrounds, openKernels, type GroundReport, type OpenKernelsOptions } from './open-kernels.js';
 export type { OpenBackendOptions } from './open-backend.js';
+export { openWebGpu, type WebGpuGround } from './open-webgpu.js';
 export { createReferenceKernels } from './reference-kernels.js';
 export { createWasmKernels } from './wasm-kernels.js';
 export { openWasmHeap, type WasmHeap } from './wasm-heap.js';

@@ -127,6 +127,9 @@ export interface CachedStep {
   readonly counts: readonly number[];
 }
 
+/** A loss: a number, or where a backend is only read asynchronously (WebGPU) the promise of one; `await` takes both. */
+export type LossValue = number | Promise<number>;
+
 export type GeluVariant = 'tanh' | 'erf' | 'quick';
 
 /** Square images of `channels` planes, cut into square patches. */
@@ -256,7 +259,7 @@ export interface Kernels {
     logits: Tensor2D,
     targets: Int32Array,
     weights: Float32Array,
-  ): { loss: number; dLogits: Tensor2D };
+  ): { loss: LossValue; dLogits: Tensor2D };
 
   /**
    * `crossEntropy` of the logits x Wᵀ, and its gradient for x if owed.
@@ -269,7 +272,7 @@ export interface Kernels {
     targets: Int32Array,
     weights: Float32Array,
     owed: { readonly input: boolean },
-  ): { loss: number; dx: Tensor2D | null };
+  ): { loss: LossValue; dx: Tensor2D | null };
 
   /**
    * One AdamW step in place over flat buffers of equal length (Loshchilov & Hutter 2019; torch.optim.AdamW).

@@ -1,28 +1,33 @@
 /** The bookkeeping of a cache of keys and values; where the floats lie is its ground's business. */
 import type { CacheShape, KeyValueCache } from './kernels.js';
 
-/** Floats that a ground can reach. */
-export interface CacheBlock {
-  /** Valid until the next allocation. */
-  view(): Float32Array;
-  /** Byte address, where the ground has one. */
-  readonly address: number;
-  free(): void;
+/** A cache's batch and room anew. */
+export interface CacheChange {
+  /** Which of the rows there are come next, in this order. */
+  readonly rows: readonly number[];
+  /** Positions each row had room for. */
+  readonly from: number;
+  /** Positions each row gets room for. */
+  readonly to: number;
 }
 
-export interface BlockCache extends KeyValueCache {
-  /** Per layer `[batch, kvHeads, capacity, headDim]`. */
-  readonly keys: readonly CacheBlock[];
-  readonly values: readonly CacheBlock[];
-  /** Of the first `capacity` positions: `[capacity, headDim / 2]`. */
-  readonly cosines: CacheBlock;
-  readonly sines: CacheBlock;
+/** Where a ground keeps the floats of a cache. */
+export interface CacheStore {
+  relay(change: CacheChange): void;
+  dispose(): void;
+}
+
+export interface StoredCache<Store> extends KeyValueCache {
+  readonly store: Store;
 }
 
 const defaultCapacity = 64;
 
-/** Opens a cache over blocks that `allocate` makes. */
-export function openBlockCache(shape: CacheShape, allocate: (floats: number) => CacheBlock): BlockCache {
+/** Opens a cache over a store, which is opened with the first capacity. */
+export function openStoredCache<Store extends CacheStore>(
+  shape: CacheShape,
+  open: (capacity: number) => Store,
+): StoredCache<Store> {
   const { layers, kvHeads, headDim, rotary } = shape;
   const most = rotary.time;
   const bound = (positions: number) => {
@@ -33,40 +38,11 @@ export function openBlockCache(shape: CacheShape, allocate: (floats: number) => 
   };
   let capacity = Math.min(most, Math.max(1, shape.capacity ?? defaultCapacity));
   let lengths = new Array<number>(shape.batch).fill(0);
-  const filled = (values: Float32Array) => {
-    const block = allocate(values.length);
-    block.view().set(values);
-    return block;
-  };
-  const table = (values: Float32Array) => filled(values.subarray(0, capacity * rotary.halfDim));
-  const floatsOf = (batch: number, positions: number) => batch * kvHeads * positions * headDim;
-  const blocks = () => Array.from({ length: layers }, () => allocate(floatsOf(shape.batch, capacity)));
-  let [keys, values] = [blocks(), blocks()];
-  let [cosines, sines] = [table(rotary.cos), table(rotary.sin)];
-
-  /** Copies every block to the rows and the room wanted, one after the other. */
+  const store = open(capacity);
   const relay = (rows: readonly number[], room: number) => {
-    const from = capacity;
-    const kept = Math.min(from, room) * headDim;
-    const move = (old: CacheBlock) => {
-      const made = allocate(floatsOf(rows.length, room));
-      const [source, target] = [old.view(), made.view()];
-      for (const [i, row] of rows.entries())
-        for (let head = 0; head < kvHeads; head++) {
-          const at = (row * kvHeads + head) * from * headDim;
-          target.set(source.subarray(at, at + kept), (i * kvHeads + head) * room * headDim);
-        }
-      old.free();
-      return made;
-    };
-    keys = keys.map(move);
-    values = values.map(move);
+    store.relay({ rows, from: capacity, to: room });
     lengths = rows.map((row) => lengths[row]!);
-    if (room === capacity) return;
     capacity = room;
-    cosines.free();
-    sines.free();
-    [cosines, sines] = [table(rotary.cos), table(rotary.sin)];
   };
   const all = () => lengths.map((_, row) => row);
   const requireRows = (what: string, given: readonly number[]) => {
@@ -76,6 +52,7 @@ export function openBlockCache(shape: CacheShape, allocate: (floats: number) => 
 
   return {
     shape,
+    store,
     get batch() {
       return lengths.length;
     },
@@ -85,20 +62,9 @@ export function openBlockCache(shape: CacheShape, allocate: (floats: number) => 
     get lengths() {
       return lengths;
     },
-    get keys() {
-      return keys;
-    },
-    get values() {
-      return values;
-    },
-    get cosines() {
-      return cosines;
-    },
-    get sines() {
-      return sines;
-    },
     get memoryBytes() {
-      return 4 * (2 * layers * floatsOf(lengths.length, capacity) + 2 * capacity * rotary.halfDim);
+      const positions = lengths.length * capacity;
+      return 4 * (2 * layers * positions * kvHeads * headDim + 2 * capacity * rotary.halfDim);
     },
     reserve(positions) {
       bound(positions);
@@ -129,14 +95,13 @@ export function openBlockCache(shape: CacheShape, allocate: (floats: number) => 
       relay(rows, capacity);
     },
     dispose() {
-      for (const block of [...keys, ...values, cosines, sines]) block.free();
-      [keys, values] = [[], []];
+      store.dispose();
     },
   };
 }
 
 /** Room for the new positions of a step: twice as much as before whenever it is used up. */
-export function makeRoom(cache: BlockCache, counts: readonly number[]): void {
+export function makeRoom(cache: KeyValueCache, counts: readonly number[]): void {
   if (counts.length !== cache.batch)
     throw new Error(`kernels/cachedAttention: counts must name ${cache.batch} rows, got ${counts.length}`);
   const needed = Math.max(...cache.lengths.map((length, row) => length + counts[row]!));

@@ -10,6 +10,7 @@ interface PairSaved extends Saved {
 }
 
 export function swiglu(gate: tf.Tensor2D, up: tf.Tensor2D) {
+  requireShape('swiglu', 'gate', gate, [null, null]);
   requireShape('swiglu', 'up', up, gate.shape);
   const y = tf.tidy(() => tf.mul(tf.mul(gate, tf.sigmoid(gate)), up) as tf.Tensor2D);
   const saved: PairSaved = { gate, up, dispose: () => undefined };
@@ -34,6 +35,7 @@ interface GatedSaved extends PairSaved {
 }
 
 export function geglu(gate: tf.Tensor2D, up: tf.Tensor2D, variant: GeluVariant) {
+  requireShape('geglu', 'gate', gate, [null, null]);
   requireShape('geglu', 'up', up, gate.shape);
   const y = tf.tidy(() => tf.mul(tf.mul(gate, gateOf(gate, variant)), up) as tf.Tensor2D);
   const saved: GatedSaved = { gate, up, variant, dispose: () => undefined };
@@ -60,6 +62,7 @@ interface UnarySaved extends Saved {
 const rootTwoOverPi = Math.sqrt(2 / Math.PI);
 
 export function gelu(x: tf.Tensor2D, variant: GeluVariant) {
+  requireShape('gelu', 'x', x, [null, null]);
   const y = tf.tidy(() => tf.mul(x, gateOf(x, variant)) as tf.Tensor2D);
   const saved: UnarySaved = { x, variant, dispose: () => undefined };
   return { y, saved };

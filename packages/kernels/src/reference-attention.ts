@@ -6,31 +6,40 @@ import type { AttentionShape, Forward, RotaryPositions, RotaryShape, RotaryTable
 import { requireAttention, requireRotary } from './require-attention.js';
 import { requireShape } from './require-shape.js';
 
-/** (l, r) → (l·cos − r·sin, r·cos + l·sin) on the halves of each head; `direction` −1 turns back. */
+/** Turns every head of x by its row's angles; `direction` −1 turns back. */
 export function rotate(
   x: tf.Tensor2D,
   table: RotaryTable,
-  { batch, time, heads, headDim }: RotaryShape,
+  shape: RotaryShape,
   offset: number,
   direction: 1 | -1,
 ): tf.Tensor2D {
+  const { batch, time, heads, headDim } = shape;
   requireShape('rotary', 'x', x, [batch * time, heads * headDim]);
   const half = table.halfDim;
   requireRotary(table, { time, headDim, offset });
   return tf.tidy(() => {
     const rows = (values: Float32Array) =>
       tf.tensor4d(values.subarray(offset * half, (offset + time) * half), [1, time, 1, half]);
-    const cos = rows(table.cos);
-    const sin = tf.mul(rows(table.sin), direction);
-    const split = tf.reshape(x, [batch, time, heads, headDim]);
-    const left = tf.slice(split, [0, 0, 0, 0], [batch, time, heads, half]);
-    const right = tf.slice(split, [0, 0, 0, half], [batch, time, heads, half]);
-    const turned = tf.concat(
-      [tf.sub(tf.mul(left, cos), tf.mul(right, sin)), tf.add(tf.mul(right, cos), tf.mul(left, sin))],
-      3,
-    );
-    return tf.reshape(turned, [batch * time, heads * headDim]) as tf.Tensor2D;
+    return turnHalves(x, { cos: rows(table.cos), sin: tf.mul(rows(table.sin), direction) }, shape);
   });
+}
+
+/** (l, r) → (l·cos − r·sin, r·cos + l·sin) on the halves of each head; cos and sin `[1 or batch, time, 1, headDim / 2]`. */
+export function turnHalves(
+  x: tf.Tensor2D,
+  { cos, sin }: { readonly cos: tf.Tensor4D; readonly sin: tf.Tensor4D },
+  { batch, time, heads, headDim }: RotaryShape,
+): tf.Tensor2D {
+  const half = headDim / 2;
+  const split = tf.reshape(x, [batch, time, heads, headDim]);
+  const left = tf.slice(split, [0, 0, 0, 0], [batch, time, heads, half]);
+  const right = tf.slice(split, [0, 0, 0, half], [batch, time, heads, half]);
+  const turned = tf.concat(
+    [tf.sub(tf.mul(left, cos), tf.mul(right, sin)), tf.add(tf.mul(right, cos), tf.mul(left, sin))],
+    3,
+  );
+  return tf.reshape(turned, [batch * time, heads * headDim]) as tf.Tensor2D;
 }
 
 interface AttentionSaved extends Saved {
@@ -41,17 +50,19 @@ interface AttentionSaved extends Saved {
   readonly probabilities: tf.Tensor3D;
 }
 
+type HeadShape = Pick<AttentionShape, 'batch' | 'time' | 'kvHeads' | 'headDim'>;
+
 /** `[rows, heads · d]` → `[batch · kvHeads, group · time, d]` */
-function toHeads(
+export function toHeads(
   x: tf.Tensor2D,
   heads: number,
-  { batch, time, kvHeads, headDim }: AttentionShape,
+  { batch, time, kvHeads, headDim }: HeadShape,
 ): tf.Tensor3D {
   const split = tf.transpose(tf.reshape(x, [batch, time, heads, headDim]), [0, 2, 1, 3]);
   return tf.reshape(split, [batch * kvHeads, (heads / kvHeads) * time, headDim]) as tf.Tensor3D;
 }
 
-function fromHeads(x: tf.Tensor3D, heads: number, { batch, time, headDim }: AttentionShape): tf.Tensor2D {
+export function fromHeads(x: tf.Tensor3D, heads: number, { batch, time, headDim }: HeadShape): tf.Tensor2D {
   const split = tf.transpose(tf.reshape(x, [batch, heads, time, headDim]), [0, 2, 1, 3]);
   return tf.reshape(split, [batch * time, heads * headDim]) as tf.Tensor2D;
 }

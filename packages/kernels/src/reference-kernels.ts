@@ -1,6 +1,5 @@
 /**
- * The reference ground: every operation composed of tfjs-core operations, for tfjs backends that can be read synchronously
- * (tested on wasm; WebGPU cannot be).
+ * The reference ground: every operation composed of tfjs-core operations, for any tfjs backend (tested on wasm and WebGPU).
  *
  * It is written for the wasm backend's habits: only an unbatched matrix product without transposes is fast there, so weights are
  * kept in both orientations and small operands are transposed first; masks are added, never selected; grouped-query attention
@@ -9,12 +8,12 @@
 import * as tf from '@tensorflow/tfjs-core';
 
 import { adamW } from './adam-w.js';
-import { crossEntropyInPlace } from './cross-entropy.js';
 import type { Kernels } from './kernels.js';
 import { patchesOf } from './patches.js';
 import { geglu, gegluBackward, gelu, geluBackward, swiglu, swigluBackward } from './reference-activations.js';
 import { attention, attentionBackward, rotate } from './reference-attention.js';
 import { referenceCachedAttention } from './reference-cached-attention.js';
+import { crossEntropy, linearCrossEntropy } from './reference-cross-entropy.js';
 import { linear, linearBackward, type LinearSaved, prepareLinear } from './reference-linear.js';
 import { layerNorm, layerNormBackward, rmsNorm, rmsNormBackward } from './reference-norms.js';
 import { requireIndices, requireLength, requireShape } from './require-shape.js';
@@ -62,46 +61,30 @@ export function createReferenceKernels(): Kernels {
     gelu,
     geluBackward,
     add(x, y) {
+      requireShape('add', 'x', x, [null, null]);
       requireShape('add', 'y', y, x.shape);
       return tf.add(x, y);
     },
     gatherRows(x, indices) {
+      requireShape('gatherRows', 'x', x, [null, null]);
       requireIndices('gatherRows', indices, x.shape[0]);
       return tf.tidy(() => tf.gather(x, tf.tensor1d(indices, 'int32')));
     },
     gatherRowsBackward,
-    crossEntropy(logits, targets, weights) {
-      const [rows, columns] = logits.shape;
-      requireLength('crossEntropy', 'targets', targets.length, rows);
-      requireLength('crossEntropy', 'weights', weights.length, rows);
-      const values = Float32Array.from(logits.dataSync());
-      const loss = crossEntropyInPlace(values, targets, weights);
-      return { loss, dLogits: tf.tensor2d(values, [rows, columns]) };
-    },
-    linearCrossEntropy(x, weight, targets, weights, { input }) {
-      const { y, saved } = linear(x, weight);
-      const values = y.dataSync() as Float32Array;
-      y.dispose();
-      requireLength('crossEntropy', 'targets', targets.length, x.shape[0]);
-      requireLength('crossEntropy', 'weights', weights.length, x.shape[0]);
-      const loss = crossEntropyInPlace(values, targets, weights);
-      if (!input) return { loss, dx: null };
-      const dLogits = tf.tensor2d(values, [x.shape[0], weight.outFeatures]);
-      const { dx } = linearBackward(dLogits, saved, weight, [], { input });
-      dLogits.dispose();
-      return { loss, dx };
-    },
+    crossEntropy,
+    linearCrossEntropy,
     adamW,
     dispose: () => undefined,
   };
 }
 
 function gatherRowsBackward(dy: tf.Tensor2D, indices: Int32Array, rows: number): tf.Tensor2D {
+  requireShape('gatherRowsBackward', 'dy', dy, [null, null]);
   requireLength('gatherRowsBackward', 'indices', indices.length, dy.shape[0]);
-  const features = dy.shape[1];
-  const values = dy.dataSync();
-  const sum = new Float32Array(rows * features);
-  for (const [i, row] of indices.entries())
-    for (let j = 0; j < features; j++) sum[row * features + j]! += values[i * features + j]!;
-  return tf.tensor2d(sum, [rows, features]);
+  requireIndices('gatherRowsBackward', indices, rows);
+  return tf.tidy(() => {
+    const places = tf.tensor2d(indices, [indices.length, 1], 'int32');
+    // Rows of the same index are added up.
+    return tf.scatterND<tf.Rank.R2>(places, dy, [rows, dy.shape[1]]);
+  });
 }

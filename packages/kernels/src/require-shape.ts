@@ -3,13 +3,17 @@ import type { Tensor2D } from '@tensorflow/tfjs-core';
 
 import type { LinearWeight, LoraSegment } from './kernels.js';
 
-/** Throws unless a tensor is float32 `[rows, columns]`; null leaves a dimension open. */
+/** Throws unless a tensor is there and float32 `[rows, columns]`; null leaves a dimension open. */
 export function requireShape(
   operation: string,
   name: string,
   tensor: Tensor2D,
   [rows, columns]: readonly [number | null, number | null],
 ): void {
+  if (tensor.isDisposed)
+    throw new Error(
+      `kernels/${operation}: ${name} is disposed; keep what an operation and its backward still read`,
+    );
   const shape: readonly number[] = tensor.shape;
   const fits =
     tensor.dtype === 'float32' &&

@@ -13,7 +13,6 @@ interface WasmBackend {
   };
   readonly dataIdMap: { get(dataId: object): { readonly memoryOffset: number } | undefined };
   makeOutput(shape: readonly number[], dtype: 'float32'): tf.TensorInfo;
-  disposeData(dataId: object): boolean;
 }
 
 export interface WasmHeap {
@@ -33,6 +32,9 @@ export interface WasmHeap {
   reserve(bytes: number): number;
   release(address: number): void;
 }
+
+/** More than the backend takes to register one tensor. */
+const bookkeepingBytes = 4096;
 
 /** Opens the heap of the current backend, or says why it has none. */
 export function openWasmHeap(): WasmHeap | string {
@@ -66,16 +68,20 @@ export function openWasmHeap(): WasmHeap | string {
       `kernels/allocate: the wasm heap (4 GiB at most) has no room for ${what}; ` +
         `use smaller batches, dispose what is no longer needed, or split the model over more processes`,
     );
+  /** Memory, or 0 where there is none. */
+  const take = (bytes: number) => {
+    if (bytes >= 2 ** 32) return 0;
+    const address = backend.wasm._malloc(bytes) >>> 0;
+    // Just below 4 GiB the allocator hands out blocks that end behind the memory; such a one is left alone.
+    return address + bytes > backend.wasm.asm.memory.buffer.byteLength ? 0 : address;
+  };
   const allocateInfo = (shape: readonly number[]) => {
     const size = sizeOf(shape);
-    if (!(size * 4 < 2 ** 32)) throw exhausted(`[${shape.join(', ')}]`);
-    const info = backend.makeOutput(shape, 'float32');
-    // The backend does not check what its allocator says.
-    if (addressOf(info) === 0 && size > 0) {
-      backend.disposeData(info.dataId);
-      throw exhausted(`[${shape.join(', ')}]`);
-    }
-    return info;
+    // The backend does not check what its allocator says, and its own bookkeeping aborts where that has no room.
+    const probe = take(size * 4 + bookkeepingBytes);
+    if (probe === 0) throw exhausted(`[${shape.join(', ')}]`);
+    backend.wasm._free(probe);
+    return backend.makeOutput(shape, 'float32');
   };
   return {
     memory: backend.wasm.asm.memory,
@@ -85,7 +91,7 @@ export function openWasmHeap(): WasmHeap | string {
     allocateInfo,
     allocate: (shape) => tf.engine().makeTensorFromTensorInfo(allocateInfo(shape)),
     reserve(bytes) {
-      const address = backend.wasm._malloc(bytes) >>> 0;
+      const address = take(bytes);
       if (address === 0) throw exhausted(`${bytes} bytes`);
       return address;
     },

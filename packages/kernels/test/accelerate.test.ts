@@ -4,6 +4,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import '@tensorflow/tfjs-backend-wasm';
 import fc from 'fast-check';
 
+import type { Matrix } from './naive.js';
 import { expectClose, inScope, matrixOf, randomMatrix } from './tensors.js';
 
 const prefers = typeof loadOnnxRuntime() === 'string' ? (['wasm'] as const) : (['wasm', 'onnx'] as const);
@@ -41,25 +42,25 @@ test.each(prefers)(
   'tf.matMul by %s equals the backend’s own, whatever is transposed or batched',
   async (prefer) => {
     await tf.setBackend('wasm');
-    const own: { shape: number[]; values: ReturnType<typeof matrixOf> }[] = [];
-    inScope(() => {
-      own.push(...products().map((y) => ({ shape: y.shape, values: matrixOf(y) })));
+    const own: { shape: number[]; values: Matrix }[] = [];
+    await inScope(async () => {
+      for (const y of products()) own.push({ shape: y.shape, values: await matrixOf(y) });
     });
     const before = tf.getKernel('BatchMatMul', 'wasm');
     const acceleration = await accelerateTfjs({ prefer });
     expect(acceleration.ground).toBe(prefer);
     expect(tf.getKernel('BatchMatMul', 'wasm')).not.toBe(before);
     const tensorsBefore = tf.memory().numTensors;
-    inScope(() => {
+    await inScope(async () => {
       for (const [i, y] of products().entries()) {
         expect(y.shape).toEqual(own[i]?.shape);
-        expectClose(y, own[i]!.values);
+        await expectClose(y, own[i]!.values);
       }
     });
     expect(tf.memory().numTensors).toBe(tensorsBefore);
     acceleration.restore();
     expect(tf.getKernel('BatchMatMul', 'wasm')).toBe(before);
-    inScope(() => {
+    await inScope(() => {
       expect([...tf.matMul(tf.ones([2, 3]), tf.ones([3, 1])).dataSync()]).toEqual([3, 3]);
     });
   },

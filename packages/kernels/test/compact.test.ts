@@ -78,54 +78,57 @@ describe.each(grounds)('the %s ground', (ground) => {
     kernels = opened;
   });
 
-  test.each(formats)('a linear layer over a %s base equals that of its numbers, both ways', (format) => {
-    fc.assert(
-      fc.property(
-        fc.record({
-          rows: fc.integer({ min: 1, max: 4 }),
-          outFeatures: fc.integer({ min: 1, max: 5 }),
-          seed: fc.integer({ min: 1, max: 1e6 }),
-          withBias: fc.boolean(),
-        }),
-        ({ rows, outFeatures, seed, withBias }) => {
-          inScope(() => {
-            const inFeatures = format === 'q4_K' ? 256 : 32 * (1 + (seed % 2));
-            const compact = compactOf(format, outFeatures, inFeatures, seed);
-            const w: Matrix = matrix(outFeatures, inFeatures, (row, column) =>
-              naiveValue(compact, inFeatures, row * inFeatures + column),
-            );
-            const bias = withBias ? randomMatrix(1, outFeatures, seed + 3).values : undefined;
-            const x = randomMatrix(rows, inFeatures, seed + 1);
-            const dy = tensor(randomMatrix(rows, outFeatures, seed + 2));
-            const [a, b] = [randomMatrix(2, inFeatures, seed + 4), randomMatrix(outFeatures, 2, seed + 5)];
-            const segments: LoraSegment[] = [{ a: tensor(a), b: tensor(b), scale: 2, train: true }];
-            const prepare = (given: Float32Array | CompactWeight) =>
-              kernels.prepareLinear(given, outFeatures, inFeatures, bias && Float32Array.from(bias));
-            const weight = prepare(compact);
-            const { y, saved } = kernels.linear(tensor(x), weight, segments);
-            expectClose(y, naiveLinear(x, w, bias, [{ a, b, scale: 2 }]));
-            // Backward over float32 is checked against finite differences elsewhere.
-            const plain = prepare(Float32Array.from(w.values));
-            const same = kernels.linear(tensor(x), plain, segments);
-            const backward = (of: typeof saved, over: typeof weight) =>
-              kernels.linearBackward(dy, of, over, segments, { input: true });
-            const [got, expected] = [backward(saved, weight), backward(same.saved, plain)];
-            expectClose(got.dx!, matrixOf(expected.dx!));
-            for (const side of ['a', 'b'] as const)
-              expectClose(got.segments[0]![side], matrixOf(expected.segments[0]![side]));
-            same.saved.dispose();
-            plain.dispose();
-            saved.dispose();
-            weight.dispose();
-          });
-        },
-      ),
-      { numRuns: 5 },
-    );
-  });
+  test.each(formats)(
+    'a linear layer over a %s base equals that of its numbers, both ways',
+    async (format) => {
+      await fc.assert(
+        fc.asyncProperty(
+          fc.record({
+            rows: fc.integer({ min: 1, max: 4 }),
+            outFeatures: fc.integer({ min: 1, max: 5 }),
+            seed: fc.integer({ min: 1, max: 1e6 }),
+            withBias: fc.boolean(),
+          }),
+          async ({ rows, outFeatures, seed, withBias }) => {
+            await inScope(async () => {
+              const inFeatures = format === 'q4_K' ? 256 : 32 * (1 + (seed % 2));
+              const compact = compactOf(format, outFeatures, inFeatures, seed);
+              const w: Matrix = matrix(outFeatures, inFeatures, (row, column) =>
+                naiveValue(compact, inFeatures, row * inFeatures + column),
+              );
+              const bias = withBias ? randomMatrix(1, outFeatures, seed + 3).values : undefined;
+              const x = randomMatrix(rows, inFeatures, seed + 1);
+              const dy = tensor(randomMatrix(rows, outFeatures, seed + 2));
+              const [a, b] = [randomMatrix(2, inFeatures, seed + 4), randomMatrix(outFeatures, 2, seed + 5)];
+              const segments: LoraSegment[] = [{ a: tensor(a), b: tensor(b), scale: 2, train: true }];
+              const prepare = (given: Float32Array | CompactWeight) =>
+                kernels.prepareLinear(given, outFeatures, inFeatures, bias && Float32Array.from(bias));
+              const weight = prepare(compact);
+              const { y, saved } = kernels.linear(tensor(x), weight, segments);
+              await expectClose(y, naiveLinear(x, w, bias, [{ a, b, scale: 2 }]));
+              // Backward over float32 is checked against finite differences elsewhere.
+              const plain = prepare(Float32Array.from(w.values));
+              const same = kernels.linear(tensor(x), plain, segments);
+              const backward = (of: typeof saved, over: typeof weight) =>
+                kernels.linearBackward(dy, of, over, segments, { input: true });
+              const [got, expected] = [backward(saved, weight), backward(same.saved, plain)];
+              await expectClose(got.dx!, await matrixOf(expected.dx!));
+              for (const side of ['a', 'b'] as const)
+                await expectClose(got.segments[0]![side], await matrixOf(expected.segments[0]![side]));
+              same.saved.dispose();
+              plain.dispose();
+              saved.dispose();
+              weight.dispose();
+            });
+          },
+        ),
+        { numRuns: 5 },
+      );
+    },
+  );
 
-  test('a compact weight larger than what is expanded at a time gives the same numbers', () => {
-    inScope(() => {
+  test('a compact weight larger than what is expanded at a time gives the same numbers', async () => {
+    await inScope(async () => {
       const [outFeatures, inFeatures] = [1100, 16_384];
       const blocks = Uint8Array.from(
         { length: (outFeatures * inFeatures * 18) / 32 },
@@ -136,15 +139,15 @@ describe.each(grounds)('the %s ground', (ground) => {
       const compact: CompactWeight = { format: 'q4_0', blocks };
       const x = tensor(randomMatrix(2, inFeatures, 4));
       const dy = tensor(randomMatrix(2, outFeatures, 5));
-      const results = [compact, expandWeight(compact, outFeatures, inFeatures)].map((given) => {
+      const results: ArrayLike<number>[][] = [];
+      for (const given of [compact, expandWeight(compact, outFeatures, inFeatures)]) {
         const weight = kernels.prepareLinear(given, outFeatures, inFeatures);
         const { y, saved } = kernels.linear(x, weight);
         const { dx } = kernels.linearBackward(dy, saved, weight, [], { input: true });
         saved.dispose();
-        const values = [y.dataSync(), dx?.dataSync() ?? []];
+        results.push([await y.data(), (await dx?.data()) ?? []]);
         weight.dispose();
-        return values;
-      });
+      }
       for (const side of [0, 1]) {
         const [inBlocks, whole] = [results[0]?.[side] ?? [], results[1]?.[side] ?? []];
         const worst = Math.max(...Array.from(inBlocks, (value, i) => Math.abs(value - (whole[i] ?? NaN))));

@@ -47,9 +47,9 @@ describe.each(grounds)('the %s ground', (ground) => {
     kernels = opened;
   });
 
-  test('attention piece by piece over a cache equals attention over everything, rows of unequal lengths apart', () => {
-    fc.assert(
-      fc.property(
+  test('attention piece by piece over a cache equals attention over everything, rows of unequal lengths apart', async () => {
+    await fc.assert(
+      fc.asyncProperty(
         fc.record({
           kvHeads: fc.integer({ min: 1, max: 2 }),
           group: fc.integer({ min: 1, max: 3 }),
@@ -62,8 +62,8 @@ describe.each(grounds)('the %s ground', (ground) => {
           capacity: fc.integer({ min: 1, max: 4 }),
           seed: fc.integer({ min: 1, max: 1e6 }),
         }),
-        ({ kvHeads, group, half, passes, capacity, seed }) => {
-          inScope(() => {
+        async ({ kvHeads, group, half, passes, capacity, seed }) => {
+          await inScope(async () => {
             const [heads, headDim] = [kvHeads * group, half * 2];
             const rotary = rotaryOf(16, half);
             const totals = [0, 1].map((row) => passes.reduce((sum, pass) => sum + (pass[row] ?? 0), 0));
@@ -94,7 +94,7 @@ describe.each(grounds)('the %s ground', (ground) => {
               });
               cache.advance(counts);
               for (const row of [0, 1])
-                given[row]?.push(rowsOf(matrixOf(y), row * time, row * time + (counts[row] ?? 0)));
+                given[row]?.push(rowsOf(await matrixOf(y), row * time, row * time + (counts[row] ?? 0)));
             }
             expect(cache.lengths).toEqual(totals);
             for (const [row, { q, k, v }] of whole.entries()) {
@@ -106,7 +106,11 @@ describe.each(grounds)('the %s ground', (ground) => {
               });
               saved.dispose();
               const values = (given[row] ?? []).flatMap((part) => [...part.values]);
-              expectClose(y, { rows: time, columns: heads * headDim, values: Float64Array.from(values) });
+              await expectClose(y, {
+                rows: time,
+                columns: heads * headDim,
+                values: Float64Array.from(values),
+              });
             }
             cache.dispose();
           });
@@ -116,26 +120,27 @@ describe.each(grounds)('the %s ground', (ground) => {
     );
   });
 
-  test('a cache grows by doubling, keeps what it holds when rows are chosen anew, and forgets on demand', () => {
-    inScope(() => {
+  test('a cache grows by doubling, keeps what it holds when rows are chosen anew, and forgets on demand', async () => {
+    await inScope(async () => {
       const rotary = rotaryOf(20, 2);
       const cache = kernels.openCache({ layers: 2, batch: 1, kvHeads: 1, headDim: 4, rotary, capacity: 2 });
-      const step = (seed: number, rows: number) => {
+      const step = async (seed: number, rows: number) => {
         const x = tensor(randomMatrix(rows, 4, seed));
         const counts = cache.lengths.map(() => rows / cache.batch);
         const ys = [0, 1].map((layer) =>
           kernels.cachedAttention(x, x, x, cache, { layer, heads: 1, counts }),
         );
         cache.advance(counts);
-        return matrixOf(ys[1]!).values;
+        return (await matrixOf(ys[1]!)).values;
       };
-      const capacities = [1, 2, 3, 4, 5, 6].map((seed) => {
-        step(seed, 1);
-        return cache.capacity;
-      });
+      const capacities: number[] = [];
+      for (const seed of [1, 2, 3, 4, 5, 6]) {
+        await step(seed, 1);
+        capacities.push(cache.capacity);
+      }
       expect(capacities).toEqual([2, 2, 4, 4, 8, 8]);
       expect(cache.memoryBytes).toBe(4 * (2 * 2 * 8 * 4 + 2 * 8 * 2));
-      const next = step(7, 1);
+      const next = await step(7, 1);
       cache.truncate([6]);
       cache.select([0, 0, 0]);
       expect(cache.lengths).toEqual([6, 6, 6]);
@@ -143,7 +148,7 @@ describe.each(grounds)('the %s ground', (ground) => {
       const same = tensor(matrix(3, 4, (_, column) => x.values[column]!));
       const y = kernels.cachedAttention(same, same, same, cache, { layer: 1, heads: 1, counts: [1, 1, 1] });
       for (const row of [0, 1, 2])
-        expectClose(
+        await expectClose(
           tf.slice(y, [row, 0], [1, 4]),
           matrix(1, 4, (_, i) => next[i]!),
         );
@@ -162,15 +167,15 @@ describe.each(grounds)('the %s ground', (ground) => {
     });
   });
 
-  test('a segment for some rows changes these alone, and has no backward', () => {
-    fc.assert(
-      fc.property(
+  test('a segment for some rows changes these alone, and has no backward', async () => {
+    await fc.assert(
+      fc.asyncProperty(
         fc.integer({ min: 1, max: 9 }),
         fc.integer({ min: 1, max: 9 }),
         fc.integer({ min: 1, max: 3 }),
         fc.integer({ min: 1, max: 1e6 }),
-        (before, count, rank, seed) => {
-          inScope(() => {
+        async (before, count, rank, seed) => {
+          await inScope(async () => {
             const rows = before + count + 1;
             const [x, w] = [randomMatrix(rows, 5, seed), randomMatrix(6, 5, seed + 1)];
             const [a, b] = [randomMatrix(rank, 5, seed + 2), randomMatrix(6, rank, seed + 3)];
@@ -185,7 +190,7 @@ describe.each(grounds)('the %s ground', (ground) => {
             const { y, saved } = kernels.linear(tensor(x), weight, [segment]);
             const plain = naiveLinear(x, w, undefined, []);
             const adapted = naiveLinear(x, w, undefined, [{ a, b, scale: 0.5 }]);
-            expectClose(
+            await expectClose(
               y,
               matrix(rows, 6, (row, column) => {
                 const inside = row >= before && row < before + count;
@@ -227,17 +232,17 @@ describe.each(['wasm', 'onnx'] as const)('products of few rows on the %s ground'
 
   test.each(['f16', 'int8', 'q8_0', 'q4_0', 'q4_1', 'q4_K'] as const)(
     '%s weights equal their expansion, before and after they lie on the heap',
-    (format) => {
-      fc.assert(
-        fc.property(
+    async (format) => {
+      await fc.assert(
+        fc.asyncProperty(
           fc.integer({ min: 1, max: 7 }),
           fc.integer({ min: 1, max: 6 }),
           fc.integer({ min: 1, max: 5 }),
           fc.constantFrom(1e-12, 1, 1e12),
           fc.boolean(),
           fc.integer({ min: 1, max: 1e6 }),
-          (rows, n, blocks, size, withBias, seed) => {
-            inScope(() => {
+          async (rows, n, blocks, size, withBias, seed) => {
+            await inScope(async () => {
               const k = blocks * (format === 'q4_K' ? 256 : 32) - (format === 'f16' ? 3 : 0);
               const compact = compactOf(format, n, k, seed);
               const bias = withBias ? randomRow(n, seed + 1) : undefined;
@@ -257,12 +262,14 @@ describe.each(['wasm', 'onnx'] as const)('products of few rows on the %s ground'
                   { a: tensor(segment.a), b: tensor(segment.b), scale: 0.5, train: false },
                 ]);
                 saved.dispose();
-                const difference = [...y.dataSync()].map((value, i) => Math.abs(value - expected.values[i]!));
+                const difference = [...(await y.data())].map((value, i) =>
+                  Math.abs(value - expected.values[i]!),
+                );
                 expect(Math.max(...difference)).toBeLessThan(bound);
                 // A weight on the heap still serves many rows, and a backward.
                 const many = randomMatrix(9, k, seed + 5);
                 const wide = kernels.linear(tensor(many), weight);
-                expectClose(wide.y, naiveLinear(many, w, bias, []));
+                await expectClose(wide.y, naiveLinear(many, w, bias, []));
                 const { dx } = kernels.linearBackward(wide.y, wide.saved, weight, [], { input: true });
                 expect(dx?.shape).toEqual([9, k]);
                 wide.saved.dispose();
@@ -276,15 +283,15 @@ describe.each(['wasm', 'onnx'] as const)('products of few rows on the %s ground'
     },
   );
 
-  test('what is no number stays none, and spoils its own row alone', () => {
-    inScope(() => {
+  test('what is no number stays none, and spoils its own row alone', async () => {
+    await inScope(async () => {
       const compact = compactOf('q4_1', 3, 64, 1);
       const weight = kernels.prepareLinear(compact, 3, 64);
       const values = new Float32Array(3 * 64).fill(1);
       values[5] = NaN;
       values[64 + 40] = Infinity;
       const { y } = kernels.linear(tf.tensor2d(values, [3, 64]), weight);
-      expect([...y.dataSync()].map(Number.isFinite)).toEqual([
+      expect([...(await y.data())].map(Number.isFinite)).toEqual([
         ...Array<boolean>(6).fill(false),
         true,
         true,

@@ -1,16 +1,21 @@
 /** Opens a ground for a suite, and sees at its end that no tensor was leaked. */
 import { afterAll, beforeAll, expect } from '@jest/globals';
-import { type Kernels, openKernels } from '@contextlora/kernels';
+import { type Kernels, openKernels, openWebGpu } from '@contextlora/kernels';
 import * as tf from '@tensorflow/tfjs-core';
 
-export const grounds = ['reference', 'wasm', 'onnx'] as const;
+type TestedGround = Kernels['ground'] | 'webgpu';
+
+/** `webgpu` is the reference ground over another backend: jest.webgpu.config.mjs. */
+export const grounds: readonly TestedGround[] =
+  (globalThis as { readonly testedGrounds?: readonly TestedGround[] }).testedGrounds ??
+  (['reference', 'wasm', 'onnx'] as const);
 
 /** Registers the suite's set-up; `use` gets the kernels before the first test. */
-export function useGround(ground: Kernels['ground'], use: (kernels: Kernels) => void): void {
+export function useGround(ground: TestedGround, use: (kernels: Kernels) => void): void {
   let kernels: Kernels;
   let tensorsBefore: number;
   beforeAll(async () => {
-    kernels = await openKernels({ prefer: ground });
+    kernels = ground === 'webgpu' ? await openOnWebGpu() : await openKernels({ prefer: ground });
     tensorsBefore = tf.memory().numTensors;
     use(kernels);
   });
@@ -19,4 +24,14 @@ export function useGround(ground: Kernels['ground'], use: (kernels: Kernels) => 
     // Every test is in a tidy scope, and kernels keep nothing: what is left was leaked.
     expect(tf.memory().numTensors).toBe(tensorsBefore);
   });
+}
+
+async function openOnWebGpu(): Promise<Kernels> {
+  const opened = await openWebGpu();
+  if (typeof opened === 'string') throw new Error(opened);
+  // What never left the processor could be read at once; a real activation cannot.
+  tf.Tensor.prototype.dataSync = () => {
+    throw new Error('a tensor is read synchronously');
+  };
+  return opened.kernels;
 }

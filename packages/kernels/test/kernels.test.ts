@@ -58,15 +58,15 @@ describe.each(grounds)('the %s ground', (ground) => {
   useGround(ground, (opened) => {
     kernels = opened;
   });
-  test('linear with several segments equals its definition, forward and backward', () => {
-    fc.assert(
-      fc.property(
+  test('linear with several segments equals its definition, forward and backward', async () => {
+    await fc.assert(
+      fc.asyncProperty(
         sizes,
         fc.array(fc.record({ rank: fc.integer({ min: 1, max: 3 }), train: fc.boolean() }), { maxLength: 3 }),
         fc.boolean(),
         fc.boolean(),
-        ({ rows, inFeatures, outFeatures, seed }, spans, withBias, input) => {
-          check(() => {
+        async ({ rows, inFeatures, outFeatures, seed }, spans, withBias, input) => {
+          await check(async () => {
             const x = randomMatrix(rows, inFeatures, seed);
             const w = randomMatrix(outFeatures, inFeatures, seed + 1);
             const dy = randomMatrix(rows, outFeatures, seed + 2);
@@ -91,20 +91,20 @@ describe.each(grounds)('the %s ground', (ground) => {
             );
             const { y, saved } = kernels.linear(tensor(x), weight, segments);
             const define = () => naiveLinear(x, w, bias, naive);
-            expectClose(y, define());
+            await expectClose(y, define());
 
             const { dx, segments: gradients } = kernels.linearBackward(tensor(dy), saved, weight, segments, {
               input,
             });
-            if (input) expectClose(dx as tf.Tensor, numericGradient(x, dy, define));
+            if (input) await expectClose(dx as tf.Tensor, numericGradient(x, dy, define));
             else expect(dx).toBeNull();
             for (const [i, { a, b, train }] of naive.entries()) {
               if (!train) {
                 expect(gradients[i]).toBeNull();
                 continue;
               }
-              expectClose(gradients[i]?.a as tf.Tensor, numericGradient(a, dy, define));
-              expectClose(gradients[i]?.b as tf.Tensor, numericGradient(b, dy, define));
+              await expectClose(gradients[i]?.a as tf.Tensor, numericGradient(a, dy, define));
+              await expectClose(gradients[i]?.b as tf.Tensor, numericGradient(b, dy, define));
             }
             saved.dispose();
             weight.dispose();
@@ -115,11 +115,11 @@ describe.each(grounds)('the %s ground', (ground) => {
     );
   });
 
-  test('norms equal their definitions, forward and backward', () => {
-    fc.assert(
-      fc.property(sizes, ({ rows, inFeatures, seed }) => {
+  test('norms equal their definitions, forward and backward', async () => {
+    await fc.assert(
+      fc.asyncProperty(sizes, async ({ rows, inFeatures, seed }) => {
         const columns = inFeatures + 1;
-        check(() => {
+        await check(async () => {
           const x = randomMatrix(rows, columns, seed);
           const dy = randomMatrix(rows, columns, seed + 1);
           const gain = randomRow(columns, seed + 2);
@@ -128,16 +128,16 @@ describe.each(grounds)('the %s ground', (ground) => {
           const xt = tensor(x);
 
           const rms = kernels.rmsNorm(xt, gain32, 1e-3);
-          expectClose(rms.y, naiveRmsNorm(x, gain, 1e-3));
-          expectClose(
+          await expectClose(rms.y, naiveRmsNorm(x, gain, 1e-3));
+          await expectClose(
             kernels.rmsNormBackward(tensor(dy), rms.saved, gain32),
             numericGradient(x, dy, () => naiveRmsNorm(x, gain, 1e-3)),
           );
           rms.saved.dispose();
 
           const layer = kernels.layerNorm(xt, gain32, bias32, 1e-2);
-          expectClose(layer.y, naiveLayerNorm(x, gain, bias, 1e-2));
-          expectClose(
+          await expectClose(layer.y, naiveLayerNorm(x, gain, bias, 1e-2));
+          await expectClose(
             kernels.layerNormBackward(tensor(dy), layer.saved, gain32),
             numericGradient(x, dy, () => naiveLayerNorm(x, gain, bias, 1e-2)),
           );
@@ -148,13 +148,13 @@ describe.each(grounds)('the %s ground', (ground) => {
     );
   });
 
-  test('rotary embedding equals its definition, and its backward turns back', () => {
-    fc.assert(
-      fc.property(
+  test('rotary embedding equals its definition, and its backward turns back', async () => {
+    await fc.assert(
+      fc.asyncProperty(
         attentionShapes,
         fc.integer({ min: 0, max: 3 }),
-        ({ batch, time, heads, headDim, seed }, offset) => {
-          check(() => {
+        async ({ batch, time, heads, headDim, seed }, offset) => {
+          await check(async () => {
             const half = headDim / 2;
             const angle = (i: number) => Math.floor(i / half) / 100 ** ((i % half) / half);
             const length = (time + offset) * half;
@@ -167,8 +167,8 @@ describe.each(grounds)('the %s ground', (ground) => {
             const x = randomMatrix(batch * time, heads * headDim, seed);
             const shape = { batch, time, heads, headDim };
             const y = kernels.rotary(tensor(x), table, shape, offset);
-            expectClose(y, naiveRotary(x, { time, headDim, offset, theta: 100 }));
-            expectClose(kernels.rotaryBackward(y, table, shape, offset), x);
+            await expectClose(y, naiveRotary(x, { time, headDim, offset, theta: 100 }));
+            await expectClose(kernels.rotaryBackward(y, table, shape, offset), x);
           });
         },
       ),
@@ -176,10 +176,10 @@ describe.each(grounds)('the %s ground', (ground) => {
     );
   });
 
-  test('attention equals its definition with groups, causality and padding, forward and backward', () => {
-    fc.assert(
-      fc.property(attentionShapes, ({ seed, ...shape }) => {
-        check(() => {
+  test('attention equals its definition with groups, causality and padding, forward and backward', async () => {
+    await fc.assert(
+      fc.asyncProperty(attentionShapes, async ({ seed, ...shape }) => {
+        await check(async () => {
           const { batch, time, heads, kvHeads, headDim } = shape;
           const q = randomMatrix(batch * time, heads * headDim, seed);
           const k = randomMatrix(batch * time, kvHeads * headDim, seed + 1);
@@ -187,11 +187,11 @@ describe.each(grounds)('the %s ground', (ground) => {
           const dy = randomMatrix(batch * time, heads * headDim, seed + 3);
           const { y, saved } = kernels.attention(tensor(q), tensor(k), tensor(v), shape);
           const define = () => naiveAttention(q, k, v, shape);
-          expectClose(y, define());
+          await expectClose(y, define());
           const { dq, dk, dv } = kernels.attentionBackward(tensor(dy), saved, shape);
-          expectClose(dq, numericGradient(q, dy, define));
-          expectClose(dk, numericGradient(k, dy, define));
-          expectClose(dv, numericGradient(v, dy, define));
+          await expectClose(dq, numericGradient(q, dy, define));
+          await expectClose(dk, numericGradient(k, dy, define));
+          await expectClose(dv, numericGradient(v, dy, define));
           saved.dispose();
         });
       }),
@@ -199,29 +199,29 @@ describe.each(grounds)('the %s ground', (ground) => {
     );
   });
 
-  test('gated and plain activations equal their definitions, forward and backward', () => {
+  test('gated and plain activations equal their definitions, forward and backward', async () => {
     const silu = (g: number) => g / (1 + Math.exp(-g));
     const gelus = {
       tanh: (x: number) => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3))),
       erf: (x: number) => 0.5 * x * (1 + erf(x / Math.SQRT2)),
       quick: (x: number) => x / (1 + Math.exp(-1.702 * x)),
     };
-    fc.assert(
-      fc.property(sizes, ({ rows, inFeatures, seed }) => {
-        check(() => {
+    await fc.assert(
+      fc.asyncProperty(sizes, async ({ rows, inFeatures, seed }) => {
+        await check(async () => {
           const gate = randomMatrix(rows, inFeatures, seed);
           const up = randomMatrix(rows, inFeatures, seed + 1);
           const dy = randomMatrix(rows, inFeatures, seed + 2);
           const define = () => elementwise(gate, (g, i) => silu(g) * (up.values[i] ?? NaN));
           const forward = kernels.swiglu(tensor(gate), tensor(up));
-          expectClose(forward.y, define());
+          await expectClose(forward.y, define());
           const { dGate, dUp } = kernels.swigluBackward(tensor(dy), forward.saved);
-          expectClose(dGate, numericGradient(gate, dy, define));
-          expectClose(dUp, numericGradient(up, dy, define));
+          await expectClose(dGate, numericGradient(gate, dy, define));
+          await expectClose(dUp, numericGradient(up, dy, define));
           for (const variant of ['tanh', 'erf', 'quick'] as const) {
             const gelu = kernels.gelu(tensor(gate), variant);
-            expectClose(gelu.y, elementwise(gate, gelus[variant]));
-            expectClose(
+            await expectClose(gelu.y, elementwise(gate, gelus[variant]));
+            await expectClose(
               kernels.geluBackward(tensor(dy), gelu.saved),
               numericGradient(gate, dy, () => elementwise(gate, gelus[variant])),
             );
@@ -232,18 +232,18 @@ describe.each(grounds)('the %s ground', (ground) => {
     );
   });
 
-  test('rows are gathered and their gradients added back where a row is used twice', () => {
-    check(() => {
+  test('rows are gathered and their gradients added back where a row is used twice', async () => {
+    await check(async () => {
       const x = tf.tensor2d([1, 2, 3, 4, 5, 6], [3, 2]);
       const picked = Int32Array.of(2, 0, 2);
-      expect([...kernels.gatherRows(x, picked).dataSync()]).toEqual([5, 6, 1, 2, 5, 6]);
+      expect([...(await kernels.gatherRows(x, picked).data())]).toEqual([5, 6, 1, 2, 5, 6]);
       const dy = tf.tensor2d([1, 2, 3, 4, 5, 6], [3, 2]);
-      expect([...kernels.gatherRowsBackward(dy, picked, 3).dataSync()]).toEqual([3, 4, 0, 0, 6, 8]);
+      expect([...(await kernels.gatherRowsBackward(dy, picked, 3).data())]).toEqual([3, 4, 0, 0, 6, 8]);
     });
   });
 
-  test('cross-entropy equals its definition, is safe far from the maximum, and leaves weightless rows out', () => {
-    check(() => {
+  test('cross-entropy equals its definition, is safe far from the maximum, and leaves weightless rows out', async () => {
+    await check(async () => {
       const logits = tf.tensor2d([0.5, -1, 2, 400, 0, -400, 9, 9, 9], [3, 3]);
       const { loss, dLogits } = kernels.crossEntropy(
         logits,
@@ -251,16 +251,16 @@ describe.each(grounds)('the %s ground', (ground) => {
         Float32Array.of(0.5, 0.5, 0),
       );
       const first = -2 + Math.log(Math.exp(0.5) + Math.exp(-1) + Math.exp(2));
-      expect(loss).toBeCloseTo(0.5 * first + 0.5 * 800, 4);
-      const gradient = [...dLogits.dataSync()];
+      expect(await loss).toBeCloseTo(0.5 * first + 0.5 * 800, 4);
+      const gradient = [...(await dLogits.data())];
       expect(gradient.slice(3)).toEqual([0.5, 0, -0.5, 0, 0, 0]);
       expect(gradient[2]).toBeCloseTo(0.5 * (Math.exp(2) / Math.exp(2 + first) - 1), 6);
-      expect([...logits.dataSync()].slice(0, 3)).toEqual([0.5, -1, 2]);
+      expect([...(await logits.data())].slice(0, 3)).toEqual([0.5, -1, 2]);
     });
   });
 
-  test('a wrong shape is an error that names the operand, never a wrong number', () => {
-    check(() => {
+  test('a wrong shape is an error that names the operand, never a wrong number', async () => {
+    await check(() => {
       const weight = kernels.prepareLinear(new Float32Array(6), 2, 3);
       expect(() => kernels.linear(tf.zeros([4, 2]), weight)).toThrow(
         'kernels/linear: x must be float32 [any, 3], got float32 [4, 2]',
@@ -289,12 +289,12 @@ describe.each(grounds)('the %s ground', (ground) => {
     });
   });
 
-  test('the same call gives the same bits', () => {
-    check(() => {
+  test('the same call gives the same bits', async () => {
+    await check(async () => {
       const [x, w] = [randomMatrix(9, 33, 5), randomMatrix(17, 33, 6)];
       const weight = kernels.prepareLinear(Float32Array.from(w.values), 17, 33);
-      const once = () => [...kernels.linear(tensor(x), weight).y.dataSync()];
-      expect(once()).toEqual(once());
+      const once = async () => [...(await kernels.linear(tensor(x), weight).y.data())];
+      expect(await once()).toEqual(await once());
       weight.dispose();
     });
   });

@@ -1,83 +1,9 @@
-import { createRequire } from 'node:module';
-
 import { describe, expect, test } from '@jest/globals';
-import { loadOnnxRuntime, openKernels, openWasmHeap, type WasmHeap } from '@contextlora/kernels';
+import { openKernels, openWasmHeap, type WasmHeap } from '@contextlora/kernels';
 import * as tf from '@tensorflow/tfjs-core';
 
-describe('without the native library', () => {
-  const sources = {
-    require: (module: string) =>
-      module === 'koffi' ? (createRequire(import.meta.url)('koffi') as unknown) : { version: '1.30.0' },
-    resolve: (module: string) => `/nowhere/${module}`,
-    platform: 'linux',
-    architecture: 'x64',
-  };
-  const fail = (message: string) => () => {
-    throw new Error(message);
-  };
-
-  test('a package that is missing or of another version is named, with the command that mends it', () => {
-    expect(loadOnnxRuntime({ ...sources, resolve: fail('Cannot find module') })).toMatch(
-      /^onnxruntime-node is not installed; npm install onnxruntime-node@1\.30\.0 koffi/,
-    );
-    expect(loadOnnxRuntime({ ...sources, require: () => ({ version: '1.31.0' }) })).toMatch(
-      /^onnxruntime-node 1\.31\.0 is installed, .* in 1\.30\.0 only; npm install/,
-    );
-    const withoutKoffi = (module: string) =>
-      module === 'koffi' ? fail('Cannot find module\nRequire stack: …')() : { version: '1.30.0' };
-    expect(loadOnnxRuntime({ ...sources, require: withoutKoffi })).toMatch(
-      /^koffi, .* does not load \(Cannot find module\); npm install koffi/,
-    );
-  });
-
-  test('a library that is not there, or is no library, is an answer and not a crash', () => {
-    expect(loadOnnxRuntime(sources)).toMatch(
-      /^onnxruntime-node has no library that loads on linux-x64: .*nowhere/,
-    );
-    expect(loadOnnxRuntime({ ...sources, platform: 'plan9', architecture: 'mips' })).toMatch(
-      /on plan9-mips: /,
-    );
-  });
-});
-
-test('an onnx graph that is wrong, or inputs that do not fit it, are errors in the words of the runtime', () => {
-  const runtime = loadOnnxRuntime();
-  if (typeof runtime === 'string') throw new Error(runtime);
-  const graph = (op: string) => ({
-    nodes: [{ op, inputs: ['a', 'b'], outputs: ['c'] }],
-    inputs: ['a', 'b'],
-    outputs: ['c'],
-  });
-  expect(() => runtime.load(graph('NoSuchOperation'), 1)).toThrow(
-    /onnxruntime\/createSessionFromArray: .*NoSuchOperation/,
-  );
-  const session = runtime.load(graph('MatMul'), 1);
-  const tensor = (...shape: number[]) => ({
-    values: new Float32Array(shape.reduce((product, n) => product * n, 1)).fill(1),
-    shape,
-  });
-  const c = tensor(2, 4);
-  session.run({ a: tensor(2, 3), b: tensor(3, 4) }, { c });
-  expect([...c.values]).toEqual(new Array(8).fill(3));
-  expect(() => {
-    session.run({ a: tensor(2, 3), b: tensor(2, 4) }, { c });
-  }).toThrow(/onnxruntime\/run: /);
-  // A result that does not fit the memory given for it is refused, not written beyond it.
-  expect(() => {
-    session.run({ a: tensor(2, 3), b: tensor(3, 4) }, { c: tensor(2, 3) });
-  }).toThrow(/onnxruntime\/run: /);
-  expect(() => {
-    session.run({ a: { values: new Float32Array(5), shape: [2, 3] }, b: tensor(3, 4) }, { c });
-  }).toThrow(/onnxruntime\/createTensorWithDataAsOrtValue: /);
-  expect(() => {
-    session.run({ a: tensor(2, 3) }, { c });
-  }).toThrow('no tensor "b" was given');
-  session.dispose();
-  session.dispose();
-  expect(() => {
-    session.run({ a: tensor(2, 3), b: tensor(3, 4) }, { c });
-  }).toThrow('after it was disposed');
-});
+import { fittingOperands, openOperations } from './operations.js';
+import { inScope } from './tensors.js';
 
 test('an impossible number of threads is an error', async () => {
   await expect(openKernels({ threads: 0 })).rejects.toThrow('threads must be a positive integer, got 0');
@@ -88,7 +14,7 @@ describe.each(['wasm', 'onnx'] as const)('the %s ground', (ground) => {
     const kernels = await openKernels({ prefer: ground });
     const gone = tf.zeros<tf.Rank.R2>([2, 3]);
     gone.dispose();
-    expect(() => kernels.add(gone, gone)).toThrow('kernels/heap: a tensor is disposed');
+    expect(() => kernels.add(gone, gone)).toThrow('kernels/add: x is disposed; keep what');
     tf.tidy(() => {
       const integers = tf.zeros<tf.Rank.R2>([2, 3], 'int32');
       expect(() => kernels.add(integers, integers)).toThrow('x must be float32 [any, any], got int32 [2, 3]');
@@ -136,6 +62,55 @@ describe.each(['wasm', 'onnx'] as const)('the %s ground', (ground) => {
     });
   });
 });
+
+describe.each(['wasm', 'onnx'] as const)('on a heap that is full, the %s ground', (ground) => {
+  test('throws from every operation, and goes on right when there is room again', async () => {
+    const kernels = await openKernels({ prefer: ground });
+    const heap = openWasmHeap() as WasmHeap;
+    const operations = openOperations(kernels);
+    await inScope(async () => {
+      const calls = operations.list.map((operation) => ({ operation, operands: fittingOperands(operation) }));
+      const once = () => calls.map(({ operation, operands }) => operation.run(operands));
+      const expected = await Promise.all(
+        once()
+          .flat()
+          .map((tensor) => tensor.data()),
+      );
+      const filling = fill(heap);
+      let refused = 0;
+      for (const { operation, operands } of calls)
+        try {
+          operation.run(operands);
+        } catch (error) {
+          expect((error as Error).message).toMatch(/has no room for/);
+          refused += 1;
+        }
+      for (const address of filling) heap.release(address);
+      expect(refused).toBe(calls.length);
+      expect(
+        await Promise.all(
+          once()
+            .flat()
+            .map((tensor) => tensor.data()),
+        ),
+      ).toEqual(expected);
+    });
+    operations.dispose();
+    kernels.dispose();
+  });
+});
+
+/** Takes all memory of a heap, down to the last bytes. */
+function fill(heap: WasmHeap): number[] {
+  const addresses: number[] = [];
+  for (let bytes = 2 ** 30; bytes >= 16; bytes /= 2)
+    try {
+      for (;;) addresses.push(heap.reserve(bytes));
+    } catch {
+      // No piece of this size is left.
+    }
+  return addresses;
+}
 
 test('an exhausted heap is an error that says so, and what was there stays right', async () => {
   await openKernels({ prefer: 'wasm' });

@@ -18,13 +18,13 @@ export const tensor = ({ rows, columns, values }: Matrix) =>
   tf.tensor2d(Float32Array.from(values), [rows, columns]);
 
 /** A tensor's values as one row, or as they are if it is a matrix. */
-export function matrixOf(of: tf.Tensor): Matrix {
+export async function matrixOf(of: tf.Tensor): Promise<Matrix> {
   const columns = of.shape.at(-1) ?? 1;
-  return { rows: of.size / columns, columns, values: Float64Array.from(of.dataSync()) };
+  return { rows: of.size / columns, columns, values: Float64Array.from(await of.data()) };
 }
 
-export function expectClose(actual: tf.Tensor, expected: Matrix, tolerance = 1e-5): void {
-  const values = actual.dataSync();
+export async function expectClose(actual: tf.Tensor, expected: Matrix, tolerance = 1e-5): Promise<void> {
+  const values = await actual.data();
   expect(values.length).toBe(expected.values.length);
   const scale = Math.max(1, ...expected.values.map(Math.abs));
   const worst = Math.max(0, ...expected.values.map((value, i) => Math.abs(value - (values[i] ?? NaN))));
@@ -40,10 +40,10 @@ export const sizes = fc.record({
 export const fewRuns = { numRuns: 15 };
 
 /** Runs a test's body and frees every tensor it leaves. */
-export function inScope(body: () => void): void {
+export async function inScope(body: () => void | Promise<void>): Promise<void> {
   tf.engine().startScope();
   try {
-    body();
+    await body();
   } finally {
     tf.engine().endScope();
   }

@@ -33,7 +33,8 @@ export function openImageFeatures(
       );
     const tower = spec.vision;
     const images = await Promise.all(paths.map((path) => readImage(path, tower)));
-    for (const [i, features] of visionFeatures(images, vision, { spec: tower, kernels }).entries()) {
+    const computed = await visionFeatures(images, vision, { spec: tower, kernels });
+    for (const [i, features] of computed.entries()) {
       kept.set(paths[i]!, features);
       keptBytes += features.byteLength;
     }

@@ -1,8 +1,8 @@
 /**
  * One pass of a batch through the model: embed, layers, head, loss, and backward as far down as anything trains.
  */
-import type { LinearWeight, LoraSegment, SegmentGradient } from '@contextlora/kernels';
-import { dispose, tensor2d, type Tensor2D } from '@tensorflow/tfjs-core';
+import type { LinearWeight, LoraSegment, LossValue, SegmentGradient } from '@contextlora/kernels';
+import { concat2d, dispose, tensor2d, type Tensor2D } from '@tensorflow/tfjs-core';
 
 import {
   decoderLayer,
@@ -94,7 +94,7 @@ export function languageLoss(
   model: LoadedModel,
   tokens: TokenBatch,
   { head, segments }: { head: LossRequest; segments: SegmentsByLayer },
-): { loss: number; gradients: GradientsByLayer } {
+): { loss: LossValue; gradients: GradientsByLayer } {
   const { kernels, spec } = model;
   const depths = Array.from({ length: spec.text.layerCount }, (_, depth) => depth);
   const trains = (name: string) => segments.get(name)?.some(({ train }) => train) ?? false;
@@ -179,12 +179,11 @@ export function embed(
     throw new Error(`internal: ${rows.length} image tokens, but features for ${at / wide}`);
   const input = tensor2d(all, [rows.length, wide]);
   const { y, saved } = kernels.linear(input, model.connector, segments.get(connectorOf(model)) ?? []);
-  const values = words.dataSync() as Float32Array;
-  const projected = y.dataSync();
-  for (const [i, row] of rows.entries())
-    values.set(projected.subarray(i * hiddenSize, (i + 1) * hiddenSize), row * hiddenSize);
-  dispose([y, words]);
-  const x = tensor2d(values, [ids.length, hiddenSize]);
+  const both = concat2d([words, y], 0);
+  const source = Int32Array.from(ids.keys());
+  for (const [i, row] of rows.entries()) source[row] = ids.length + i;
+  const x = kernels.gatherRows(both, source);
+  dispose([y, words, both]);
   return {
     x,
     connector: { rows, saved },
@@ -293,7 +292,7 @@ function headLoss(
   model: LoadedModel,
   top: Tensor2D,
   { head, input }: { head: LossRequest; input: boolean },
-): { loss: number; dTop: Tensor2D | null } {
+): { loss: LossValue; dTop: Tensor2D | null } {
   const opened = openHead(model, top, head);
   const { loss, dx } = model.kernels.linearCrossEntropy(
     opened.normed,

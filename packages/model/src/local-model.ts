@@ -135,8 +135,8 @@ export function createLocalModel(
             head: { ...group.head, weights },
             segments: active.byLayer,
           });
-          loss += result.loss;
-          addGradients(flat, active, result.gradients, { first: isFirst });
+          loss += await result.loss;
+          await addGradients(flat, active, result.gradients, { first: isFirst });
           isFirst = false;
         }
       }
@@ -295,26 +295,32 @@ function lossGroups(
 }
 
 /** Adds what a backward computed to the flat gradient, and frees it. */
-function addGradients(
+async function addGradients(
   flat: FlatParameters,
   active: ActiveSegments,
   gradients: GradientsByLayer,
   { first }: { first: boolean },
-): void {
-  for (const [layer, of] of gradients) {
+): Promise<void> {
+  const matrices = [...gradients].flatMap(([layer, of]) => {
     const tasks = active.tasks.get(layer) ?? [];
-    for (const [i, gradient] of of.entries()) {
-      if (!gradient) continue;
-      for (const side of ['a', 'b'] as const) {
-        const offset = flat.offsetOf(tasks[i] ?? '', layer, side);
-        const values = gradient[side].dataSync();
-        const target = flat.gradients.subarray(offset, offset + values.length);
-        // A copy is many times faster than adding to zeros.
-        if (first) target.set(values);
-        else for (let j = 0; j < values.length; j++) target[j]! += values[j]!;
-      }
-      dispose([gradient.a, gradient.b]);
-    }
+    return of.flatMap((gradient, i) =>
+      gradient
+        ? (['a', 'b'] as const).map((side) => ({
+            gradient: gradient[side],
+            offset: flat.offsetOf(tasks[i] ?? '', layer, side),
+          }))
+        : [],
+    );
+  });
+  // All at once: a graphics card is waited for once.
+  const read = await Promise.all(matrices.map(({ gradient }) => gradient.data()));
+  for (const [i, { gradient, offset }] of matrices.entries()) {
+    const values = read[i]!;
+    const target = flat.gradients.subarray(offset, offset + values.length);
+    // A copy is many times faster than adding to zeros.
+    if (first) target.set(values);
+    else for (let j = 0; j < values.length; j++) target[j]! += values[j]!;
+    dispose(gradient);
   }
 }
 

@@ -32,7 +32,7 @@ export async function predictAnswers(
     const slice = examples.slice(at, at + batchSize);
     const images = await imagesOf(slice, features);
     if (slice.every(({ labels }) => labels && labelTokens(model, labels)))
-      answers.push(...scoreSingleTokens(model, slice, { images, segments }));
+      answers.push(...(await scoreSingleTokens(model, slice, { images, segments })));
     else {
       const texts = await generateTexts(model, slice, { images, segments, maximumNewTokens });
       for (const [i, example] of slice.entries())
@@ -60,11 +60,11 @@ export async function imagesOf(
   return examples.map(({ image }) => (image === undefined ? undefined : found[next++]));
 }
 
-function scoreSingleTokens(
+async function scoreSingleTokens(
   model: LoadedModel,
   examples: readonly ModelExample[],
   { images, segments }: { images: readonly (Float32Array | undefined)[]; segments: SegmentsByLayer },
-): AnswerPrediction[] {
+): Promise<AnswerPrediction[]> {
   const rows = examples.map((example) => promptIds(model, example));
   const tokens = batchOf(model, rows, images);
   const columns = [...new Set(examples.flatMap(({ labels = [] }) => labelTokens(model, labels) ?? []))];
@@ -72,7 +72,7 @@ function scoreSingleTokens(
     head: { rows: Int32Array.from(rows, (row, i) => i * tokens.time + row.length - 1), columns },
     segments,
   });
-  const values = logits.dataSync();
+  const values = await logits.data();
   logits.dispose();
   return examples.map(({ labels = [] }, i) => {
     const ids = labelTokens(model, labels) ?? [];

@@ -117,17 +117,17 @@ function withClassToken(
  * What the connector takes of each image, `[image tokens, wide]`: the tower's hidden states, pixel-shuffled in SmolVLM, through the
  * projector's first layer in LLaVA (there also gelu).
  */
-export function visionFeatures(
+export async function visionFeatures(
   images: readonly Float32Array[],
   weights: VisionWeights,
   { spec, kernels }: { spec: VisionSpec; kernels: Kernels },
-): Float32Array[] {
+): Promise<Float32Array[]> {
   const features = tf.tidy(() => {
     const hidden = visionTower(images, weights, { spec, kernels });
     if (!weights.projector || !spec.projector) return hidden;
     return kernels.gelu(kernels.linear(hidden, weights.projector).y, spec.projector.gelu).y;
   });
-  const values = features.dataSync() as Float32Array;
+  const values = (await features.data()) as Float32Array;
   features.dispose();
   const size = values.length / images.length;
   return images.map((_, i) => {

@@ -352,7 +352,7 @@ function adaptedVision(): ParityCheck {
         await Golden.read('lora-smolvlm', 'expected.safetensors'),
       ];
       const { vision, kernels, spec } = partsOf(model);
-      const tokens = batchOfGolden(inputs, visionFeatures(imagesOf(inputs), vision, { kernels, spec }));
+      const tokens = batchOfGolden(inputs, await visionFeatures(imagesOf(inputs), vision, { kernels, spec }));
       const segments = await segmentsOf(model, ['lora-smolvlm'], { train: true });
       return gradientsError(model, golden, { tokens, segments, labels: inputs });
     },
@@ -373,9 +373,11 @@ function otherImages(
       const model = await open(base);
       const golden = await Golden.read(name, 'expected.safetensors');
       const { vision, kernels, spec } = partsOf(model);
-      const features = rowsOf(golden).map((images) =>
-        Float32Array.from(visionFeatures(images, vision, { kernels, spec }).flatMap((image) => [...image])),
-      );
+      const features: Float32Array[] = [];
+      for (const images of rowsOf(golden)) {
+        const ofRow = await visionFeatures(images, vision, { kernels, spec });
+        features.push(Float32Array.from(ofRow.flatMap((image) => [...image])));
+      }
       return logitsError(model, golden, batchOfGolden(golden, features));
     },
   };
@@ -455,18 +457,18 @@ function logitsError(
   );
 }
 
-function lossError(
+async function lossError(
   model: LoadedModel,
   golden: Golden,
   segments: SegmentsByLayer,
   images: readonly Float32Array[] = [],
-): number {
+): Promise<number> {
   const frozen = new Map([...segments].map(([name, of]) => [name, of.map((s) => ({ ...s, train: false }))]));
   const { loss } = languageLoss(model, batchOfGolden(golden, images), {
     head: lossRequestOf(golden),
     segments: frozen,
   });
-  return Math.abs(loss - (golden.floats('loss')[0] ?? NaN));
+  return Math.abs((await loss) - (golden.floats('loss')[0] ?? NaN));
 }
 
 /**

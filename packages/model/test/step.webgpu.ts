@@ -1,0 +1,80 @@
+import { expect, test } from '@jest/globals';
+import { type Kernels, openKernels, openWebGpu } from '@contextlora/kernels';
+import {
+  decodeSafetensors,
+  initialiseSegments,
+  partitionRanks,
+  type Roles,
+  type Segments,
+  toFloat32,
+} from '@contextlora/lora';
+import { createLocalModel, linearsOf, loadModel, type ModelExample } from '@contextlora/model';
+import * as tf from '@tensorflow/tfjs-core';
+
+import { fixture } from './golden.js';
+
+const examples: ModelExample[] = ['red car', 'blue bus', 'green dog'].map((prompt) => ({
+  prompt,
+  answer: 'a b',
+}));
+
+/** Two steps of a task whose ancestor's segment is frozen beside it. */
+async function train(kernels: Kernels) {
+  const base = await loadModel(fixture('llama-tiny'), { kernels });
+  const partition = partitionRanks(
+    linearsOf(base.spec),
+    [
+      { id: 'first', dependsOn: [] },
+      { id: 'second', dependsOn: ['first'] },
+    ],
+    { rank: 8 },
+  );
+  // B is zero at first, and with it the gradient of A: give every matrix values.
+  const segments: Segments = initialiseSegments(partition, { seed: 1 });
+  for (const segment of Object.values(segments))
+    for (const { b } of Object.values(segment)) b.forEach((_, i) => (b[i] = Math.sin(i) / 50));
+  const model = createLocalModel(base, { partition, segments });
+  const roles: Roles = { first: 'freeze', second: 'train' };
+  await model.setPhase({ tasks: ['second'], roles: { second: roles } });
+  const first = await model.step('second', [examples.slice(0, 2), examples.slice(2)], { learningRate: 1e-3 });
+  const { 'optimizer-second.safetensors': moments = new Uint8Array() } = await model.saveState();
+  const second = await model.step('second', [examples], { learningRate: 1e-3 });
+  const labels = ['a', 'b', 'c'];
+  const answers = await model.predict('second', [{ prompt: 'red car', answer: 'a', labels }], roles);
+  base.dispose();
+  const moment = decodeSafetensors(moments, 'moments').tensors.get('first');
+  if (!moment) throw new Error('internal: the state has no first moment');
+  // After one step it is the clipped gradient times 1 − β₁.
+  return {
+    steps: [first, second],
+    gradients: toFloat32(moment),
+    scores: answers[0]?.labelLogProbabilities ?? [],
+  };
+}
+
+test('LoRA steps over webgpu have the losses and the gradients of the wasm backend', async () => {
+  const expected = await train(await openKernels({ prefer: 'reference' }));
+  const opened = await openWebGpu();
+  if (typeof opened === 'string') throw new Error(opened);
+  tf.Tensor.prototype.dataSync = () => {
+    throw new Error('a tensor is read synchronously');
+  };
+  const before = tf.memory().numTensors;
+  const got = await train(opened.kernels);
+  expect(tf.memory().numTensors).toBe(before);
+  for (const [i, { loss, tokens, gradientNorm }] of expected.steps.entries()) {
+    expect(got.steps[i]?.tokens).toBe(tokens);
+    expect(Math.abs((got.steps[i]?.loss ?? NaN) / loss - 1)).toBeLessThan(1e-5);
+    expect(Math.abs((got.steps[i]?.gradientNorm ?? NaN) / gradientNorm - 1)).toBeLessThan(1e-5);
+  }
+  const largest = expected.gradients.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  const worst = expected.gradients.reduce(
+    (most, value, i) => Math.max(most, Math.abs(value - (got.gradients[i] ?? NaN))),
+    0,
+  );
+  expect(expected.scores).toHaveLength(3);
+  for (const [i, score] of expected.scores.entries()) expect(got.scores[i]).toBeCloseTo(score, 4);
+  expect(largest).toBeGreaterThan(0);
+  expect(worst / largest).toBeLessThan(1e-5);
+  expect(got.gradients.length).toBe(expected.gradients.length);
+});
