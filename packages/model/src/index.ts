@@ -46,6 +46,7 @@ export { withReplacedWeights } from './replace-weights.js';
 export { rotaryTable } from './rotary-table.js';
 export type { WeightFiles } from './weight-files.js';
 export { layerTensors, modelTensors, type TensorShapes } from './model-tensors.js';
+export { matrixRows, type RowMatrix } from './matrix-rows.js';
 export { locateModel } from './locate-model.js';
 export { ModelError } from './model-error.js';
 export { hasBias, linearsOf, parseModelSpec, type ModelSpec } from './model-spec.js';

@@ -14,6 +14,7 @@ import {
   type LayerSegments,
 } from './decoder-layer.js';
 import type { LoadedModel } from './load-model.js';
+import { matrixRows } from './matrix-rows.js';
 
 /** A batch of equal-length rows of token ids. */
 export interface TokenBatch {
@@ -153,8 +154,11 @@ export function embed(
   segments: SegmentsByLayer,
 ): Embedded {
   const { embedding, spec, kernels } = model;
-  const { hiddenSize } = spec.text;
-  const words = kernels.embedding(embedding, ids, hiddenSize);
+  const { hiddenSize, vocabularySize } = spec.text;
+  const words =
+    embedding instanceof Float32Array
+      ? kernels.embedding(embedding, ids, hiddenSize)
+      : tensor2d(matrixRows(embedding, ids, [vocabularySize, hiddenSize]), [ids.length, hiddenSize]);
   const imageToken = spec.vision?.imageTokenId;
   const rows = Int32Array.from(
     [...ids.keys()].filter((row) => ids[row] === imageToken && images[Math.floor(row / time)]),
@@ -259,12 +263,10 @@ export function openHead(
   top: Tensor2D,
   { rows, columns }: HeadRequest,
 ): Head {
-  const { hiddenSize, rmsEpsilon } = spec.text;
+  const { hiddenSize, rmsEpsilon, vocabularySize } = spec.text;
   const weight = columns
     ? kernels.prepareLinear(
-        Float32Array.from(
-          columns.flatMap((id) => [...head.subarray(id * hiddenSize, (id + 1) * hiddenSize)]),
-        ),
+        matrixRows(head, columns, [vocabularySize, hiddenSize]),
         columns.length,
         hiddenSize,
       )
