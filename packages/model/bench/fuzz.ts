@@ -27,7 +27,13 @@ const targets: Readonly<Record<string, { readonly folder?: string; readonly dama
   'gguf, mixed types': { folder: 'gguf-mixed', damage: ['mixed.gguf'] },
   safetensors: {
     folder: 'llama-tiny',
-    damage: ['model.safetensors', 'config.json', 'tokenizer.json', 'tokenizer_config.json'],
+    damage: [
+      'model.safetensors',
+      'config.json',
+      'generation_config.json',
+      'tokenizer.json',
+      'tokenizer_config.json',
+    ],
   },
   'shards and index': {
     folder: 'llama-tiny-sharded-bf16',

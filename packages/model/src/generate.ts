@@ -40,7 +40,7 @@ export interface GenerateOptions extends SamplingOptions {
   readonly seed?: number | string;
   /** Texts that end the answer and are not part of it. */
   readonly stop?: readonly string[];
-  /** Ids that end the answer. @default those of the model */
+  /** Ids that end the answer. @default the model's `endIds` */
   readonly endIds?: readonly number[];
   readonly constraint?: TokenConstraint;
   /** The active segments of this prompt's task. */
@@ -198,7 +198,6 @@ function openRow(model: LoadedModel, options: GenerateRequest, index: number): R
     throw new Error(
       `model/generate: the prompt has ${ids.length} tokens, and the model ${positions} positions; shorten it`,
     );
-  const { endId } = model.tokenizer;
   // The last token of an answer needs no position of its own.
   const limit = Math.min(maximumNewTokens, positions - ids.length + 1);
   const needed = options.constraint?.minimumTokens ?? 0;
@@ -211,7 +210,7 @@ function openRow(model: LoadedModel, options: GenerateRequest, index: number): R
     options,
     promptIds: ids,
     ids: [],
-    endIds: options.endIds ?? (endId === undefined ? [] : [endId]),
+    endIds: options.endIds ?? model.endIds,
     stream: openTextStream(model.tokenizer, stop),
     random: keyedRandom(seed, 'generate'),
     constraint: options.constraint?.start(),

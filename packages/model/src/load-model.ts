@@ -25,6 +25,8 @@ export interface LoadedModel {
   readonly spec: ModelSpec;
   readonly kernels: Kernels;
   readonly tokenizer: TextTokenizer;
+  /** Every id that ends an answer: the tokenizer's end token and those that the checkpoint names. */
+  readonly endIds: readonly number[];
   /** `[vocabulary, hidden]`, outside any heap; looked up with `matrixRows`. */
   readonly embedding: RowMatrix;
   readonly layers: readonly DecoderLayerWeights[];
@@ -96,6 +98,9 @@ export async function loadModel(
       spec,
       kernels,
       tokenizer,
+      endIds: [
+        ...new Set([...(tokenizer.endId === undefined ? [] : [tokenizer.endId]), ...checkpoint.endIds]),
+      ],
       embedding,
       layers,
       finalNorm,

@@ -1,0 +1,28 @@
+/** The ids by which a model ends an answer, as its files name them beside the tokenizer's own end token. */
+import { type Config, textOf } from './config-reader.js';
+import type { GgufHeader } from './gguf-header.js';
+import { ModelError } from './model-error.js';
+
+/**
+ * `eos_token_id` of a generation_config.json or config.json: an id, a list of ids, or none.
+ *
+ * @throws ModelError when it is anything else.
+ */
+export function configEndIds(config: Config, where: string): number[] {
+  const value = Object.hasOwn(config, 'eos_token_id') ? config['eos_token_id'] : undefined;
+  const ids: readonly unknown[] = Array.isArray(value) ? value : [value ?? []].flat();
+  if (!ids.every((id) => Number.isSafeInteger(id) && (id as number) >= 0))
+    throw new ModelError(
+      'loadModel',
+      `${where}: "eos_token_id" is ${textOf(value).slice(0, 80)}; it must be an id or a list of ids`,
+    );
+  return ids as number[];
+}
+
+/** End of the text, of a turn and of a message, of those a GGUF file names. */
+export function ggufEndIds({ metadata }: GgufHeader): number[] {
+  return ['eos', 'eot', 'eom'].flatMap((name) => {
+    const id = metadata.get(`tokenizer.ggml.${name}_token_id`);
+    return typeof id === 'number' ? [id] : [];
+  });
+}
