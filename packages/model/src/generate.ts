@@ -67,7 +67,7 @@ export interface GenerationResult {
   readonly promptTokens: number;
 }
 
-/** A prompt: text (the model's begin token is put before it), or ids as they are. */
+/** A prompt: text (with the begin token, where the model's tokenizer adds it), or ids as they are. */
 export type Prompt = string | readonly number[];
 
 export interface GenerateControl {

@@ -28,7 +28,7 @@ export interface TextTokenizer {
   readonly beginId: number | undefined;
   readonly endId: number | undefined;
   readonly padId: number;
-  /** Whether the model's own tokenizer puts the begin token before a plain text. */
+  /** Whether the model's own tokenizer puts the begin token before a plain text: by its post-processor or by `add_bos_token`. */
   readonly addsBegin: boolean;
   /** The text of the special tokens that the vocabulary has, as chat templates name them: `bos_token` and the like. */
   readonly specialTokens: Readonly<Record<string, string>>;

@@ -3,14 +3,20 @@ import type { ModelExample } from './example.js';
 import type { LoadedModel } from './load-model.js';
 import type { TokenBatch } from './language-pass.js';
 
-/** The ids a model reads before it answers. */
+/**
+ * The ids a model reads before it answers. They begin with the begin token where the tokenizer puts it before a text, as transformers
+ * has it; an empty prompt is the begin token in any case, since a model cannot go on from nothing.
+ */
 export function promptIds({ spec, tokenizer }: LoadedModel, { prompt, image }: ModelExample): number[] {
-  const begin = tokenizer.beginId === undefined ? [] : [tokenizer.beginId];
+  const { addsBegin, beginId } = tokenizer;
+  const text = tokenizer.encode(prompt);
+  const isEmpty = text.length === 0 && image === undefined;
+  const begin = beginId !== undefined && (addsBegin || isEmpty) ? [beginId] : [];
   const imageIds =
     image !== undefined && spec.vision
       ? new Array<number>(spec.vision.tokenCount).fill(spec.vision.imageTokenId)
       : [];
-  return [...begin, ...imageIds, ...tokenizer.encode(prompt)];
+  return [...begin, ...imageIds, ...text];
 }
 
 /** The ids of an answer, spelt as it is behind a prompt: with the space that parts words. */
