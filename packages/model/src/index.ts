@@ -63,6 +63,7 @@ export { openTokenizer, readTokenizer, type TextTokenizer, type TokenizerFiles }
 export { answerIds, batchOf, promptIds } from './token-rows.js';
 export { pixelShuffle, visionFeatures, visionTower, type VisionWeights } from './vision-tower.js';
 export { cachedLogits, openCache, type CachedRow } from './cached-pass.js';
+export { openConversation, type Conversation } from './conversation.js';
 export {
   generate,
   generateBatch,
@@ -75,6 +76,7 @@ export {
   type Prompt,
   type RowEvent,
   type TokenConstraint,
+  type TurnControl,
 } from './generate.js';
 export { drawToken, likeliest, logProbability, processLogits, type SamplingOptions } from './sampling.js';
 export { openTextStream, type TextStream } from './text-stream.js';
