@@ -13,6 +13,7 @@ export {
 export type { ModelExample } from './example.js';
 export { openImageFeatures, type ImageFeatures, type ImageFeaturesOptions } from './image-features.js';
 export { readImage, readImageTiles, readPicture } from './image-input.js';
+export { imageText, withImageTexts, type TileLayout } from './image-text.js';
 export { parseImageProcessor, processImage, splitImage, type ImageProcessorSpec } from './image-processor.js';
 export { resizeImage, type Resampling, type RgbImage } from './resize-image.js';
 export {
