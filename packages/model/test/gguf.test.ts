@@ -152,6 +152,12 @@ describe('a GGUF file of mixed types', () => {
     if (stored instanceof Float32Array || stored.format !== 'q4_K') throw new Error('q4_K is kept as it is');
     const read = await weights.read('model.layers.0.self_attn.q_proj.weight');
     expect(worstDifference(expandWeight(stored, 64, 256), read)).toBe(0);
+    // Kernels keep no q5_0; the same numbers are q8_0.
+    const five = await weights.readStored('model.layers.0.self_attn.o_proj.weight');
+    if (five instanceof Float32Array || five.format !== 'q8_0') throw new Error('q5_0 is kept as q8_0');
+    const wide = await weights.read('model.layers.0.self_attn.o_proj.weight');
+    expect(worstDifference(expandWeight(five, 256, 64), wide)).toBe(0);
+    expect(Math.max(...wide)).toBeGreaterThan(0);
     await weights.close();
   });
 
