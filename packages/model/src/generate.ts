@@ -161,11 +161,13 @@ async function* generateRows(
         for (const row of active) row.finish = 'aborted';
         break;
       }
-      const inputs = active.map(({ promptIds: prompt, ids, options: { image, segments } }): CachedRow => ({
-        ids: isFirst ? prompt.slice(cachedTokens) : ids.slice(-1),
-        ...(isFirst ? { image } : {}),
-        segments,
-      }));
+      const inputs = active.map(({ promptIds: prompt, ids, options: { image, segments } }): CachedRow => {
+        const next = isFirst ? prompt.slice(cachedTokens) : ids.slice(-1);
+        // An earlier turn may have read the image.
+        const isSeen =
+          !isFirst || (cachedTokens > 0 && !next.includes(model.spec.vision?.imageTokenId ?? -1));
+        return { ids: next, ...(isSeen ? {} : { image }), segments };
+      });
       const logits = cachedLogits(model, inputs, cache);
       isFirst = false;
       for (const [i, row] of active.entries()) {

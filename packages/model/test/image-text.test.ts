@@ -1,6 +1,9 @@
 import { expect, test } from '@jest/globals';
+import { openKernels } from '@contextlora/kernels';
 import {
+  generate,
   imageText,
+  loadModel,
   type LoadedModel,
   ModelError,
   openTokenizer,
@@ -101,4 +104,19 @@ test('a prompt with more or fewer image tokens than pictures, or for a model wit
   const blind = { spec: text, tokenizer } as LoadedModel;
   expect(() => imageText(blind)).toThrow('the model has no vision tower');
   expect(withImageTexts(blind, 'as <image> it is', [])).toBe('as <image> it is');
+});
+
+test('a prompt whose text holds an image token itself is refused, not filled with another row’s image', async () => {
+  const kernels = await openKernels({ prefer: 'reference' });
+  const model = await loadModel(fixture('smolvlm-tiny'), { kernels });
+  const { tokenCount, connector } = model.spec.vision!;
+  const image = new Float32Array(tokenCount * connector.inFeatures).fill(0.1);
+  const first = (prompt: string | number[]) => generate(model, prompt, { image, maximumNewTokens: 1 }).next();
+  expect((await first('what is it ?')).done).toBe(false);
+  await expect(first('what is <image> ?')).rejects.toThrow(
+    'model/languagePass: row 0 has 5 image tokens, and its images have features for 4; does its text hold an image token?',
+  );
+  await expect(first([40, 41])).rejects.toThrow('row 0 has 0 image tokens');
+  model.dispose();
+  kernels.dispose();
 });
