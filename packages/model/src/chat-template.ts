@@ -62,7 +62,7 @@ export function renderChat(
     return fail(`the chat template cannot be parsed: ${(cause as Error).message}`, cause);
   }
   let refusal: string | undefined;
-  try {
+  const run = () => {
     // `Template.render` has a clock and a raise_exception of its own, which cannot be replaced.
     const environment = new Environment();
     for (const [name, value] of Object.entries({
@@ -85,7 +85,10 @@ export function renderChat(
       add_generation_prompt: addGenerationPrompt,
     }))
       environment.set(name, value);
-    return limit(() => new Interpreter(environment).run(parsed).value, { milliseconds, slow });
+    return new Interpreter(environment).run(parsed).value;
+  };
+  try {
+    return limit(run, { milliseconds, slow });
   } catch (cause) {
     return fail(
       refusal === undefined
