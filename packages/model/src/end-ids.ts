@@ -19,10 +19,20 @@ export function configEndIds(config: Config, where: string): number[] {
   return ids as number[];
 }
 
-/** End of the text, of a turn and of a message, of those a GGUF file names. */
+/** Ends of a turn by their text, for files that do not name one; as llama.cpp looks for them (llama-vocab.cpp). */
+const turnEnds = ['<|eot_id|>', '<|im_end|>', '<|end|>', '<end_of_turn>', '<end_of_utterance>'];
+const controlToken = 3;
+
+/** End of the text, of a turn and of a message, of those a GGUF file names, or has under a usual name. */
 export function ggufEndIds({ metadata }: GgufHeader): number[] {
-  return ['eos', 'eot', 'eom'].flatMap((name) => {
+  const named = (name: string) => {
     const id = metadata.get(`tokenizer.ggml.${name}_token_id`);
     return typeof id === 'number' ? [id] : [];
-  });
+  };
+  const [tokens, types] = [metadata.get('tokenizer.ggml.tokens'), metadata.get('tokenizer.ggml.token_type')];
+  const found =
+    Array.isArray(tokens) && types instanceof Int32Array && named('eot').length === 0
+      ? turnEnds.map((text) => tokens.indexOf(text)).filter((id) => types[id] === controlToken)
+      : [];
+  return [...named('eos'), ...named('eot'), ...named('eom'), ...found];
 }

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { fixture } from './golden.js';
-import { smallGguf, writeGguf } from './write-gguf.js';
+import { smallGguf, type Value, writeGguf } from './write-gguf.js';
 
 let kernels: Kernels;
 let directory: string;
@@ -85,16 +85,39 @@ test.each([['"two"'], ['[2,null]'], ['[[2]]'], ['-1'], ['1.5']])(
   },
 );
 
-test('a GGUF file’s ends of text, turn and message all end an answer', async () => {
+const ggufEnds = async (metadata: readonly (readonly [string, Value])[]) => {
   const path = join(directory, 'ends.gguf');
+  const keys = new Set(metadata.map(([key]) => key));
+  const others = smallGguf.metadata.filter(([key]) => !keys.has(key) && !key.endsWith('eos_token_id'));
+  await writeFile(path, writeGguf({ ...smallGguf, metadata: [...others, ...metadata] }));
+  const { endIds, weights } = await openCheckpoint(path);
+  await weights.close();
+  return endIds;
+};
+
+test('a GGUF file’s ends of text, turn and message all end an answer', async () => {
   const ends = [
     ['tokenizer.ggml.eos_token_id', { type: 'u32', value: 1 }],
     ['tokenizer.ggml.eot_token_id', { type: 'u32', value: 2 }],
     ['tokenizer.ggml.eom_token_id', { type: 'u32', value: 4 }],
   ] as const;
-  const others = smallGguf.metadata.filter(([key]) => !key.endsWith('eos_token_id'));
-  await writeFile(path, writeGguf({ ...smallGguf, metadata: [...others, ...ends] }));
-  const { endIds, weights } = await openCheckpoint(path);
-  await weights.close();
-  expect(endIds).toEqual([1, 2, 4]);
+  expect(await ggufEnds(ends)).toEqual([1, 2, 4]);
+});
+
+test('a GGUF file that names no end of a turn has it where a control token is called so', async () => {
+  const tokens = ['a', '<|im_end|>', '<|eot_id|>', 'b', '<|end|>'];
+  const withTypes = (types: readonly number[]) =>
+    [
+      ['tokenizer.ggml.tokens', { type: 'texts', value: tokens }],
+      ['tokenizer.ggml.token_type', { type: 'i32s', value: types }],
+      ['tokenizer.ggml.eos_token_id', { type: 'u32', value: 3 }],
+    ] as const;
+  expect(await ggufEnds(withTypes([1, 3, 3, 1, 1]))).toEqual([3, 2, 1]);
+  expect(await ggufEnds(withTypes([1, 1, 1, 1, 1]))).toEqual([3]);
+  expect(
+    await ggufEnds([
+      ...withTypes([1, 3, 3, 1, 1]),
+      ['tokenizer.ggml.eot_token_id', { type: 'u32', value: 4 }],
+    ]),
+  ).toEqual([3, 4]);
 });
