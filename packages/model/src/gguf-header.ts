@@ -132,6 +132,10 @@ function openCursor(bytes: Uint8Array, path: string) {
     if (value > BigInt(most)) throw broken(path, `${what} is ${value}, more than the ${most} that are read`);
     return Number(value);
   };
+  const textOf = (length: number, what: string) => {
+    const start = take(length, what);
+    return buffer.toString('utf8', start, start + length);
+  };
   return {
     position: () => at,
     skip: take,
@@ -139,10 +143,22 @@ function openCursor(bytes: Uint8Array, path: string) {
     u32,
     count,
     u64: (what: string) => view.getBigUint64(take(8, what), true),
-    text(what: string, most: number) {
-      const length = count(`the length of ${what}`, most);
-      const start = take(length, what);
-      return buffer.toString('utf8', start, start + length);
+    text: (what: string, most: number) => textOf(count(`the length of ${what}`, most), what),
+    /** Many texts; what each is called is worked out for the one that is wrong alone, and is more to make than the texts are. */
+    texts(length: number, what: string, most: number) {
+      const texts: string[] = [];
+      for (let i = 0; i < length; i++) {
+        const left = bytes.length - at - 8;
+        const size = left < 0 ? Infinity : view.getUint32(at, true) + 2 ** 32 * view.getUint32(at + 4, true);
+        if (size <= most && size <= left) {
+          at += 8;
+          texts.push(textOf(size, ''));
+        } else {
+          const element = `element ${i} of ${what}`;
+          texts.push(textOf(count(`the length of ${element}`, most), element));
+        }
+      }
+      return texts;
     },
     bytes: (start: number, length: number) => bytes.subarray(start, start + length),
   };
@@ -189,11 +205,7 @@ function readArray(cursor: Cursor, { key, path }: { key: string; path: string })
   const what = `metadata "${key}"`;
   const type = cursor.u32(`the element type of ${what}`);
   const length = cursor.count(`the length of ${what}`, limits.arrayLength);
-  if (type === typeText) {
-    const texts: string[] = [];
-    for (let i = 0; i < length; i++) texts.push(cursor.text(`element ${i} of ${what}`, 2 ** 16));
-    return texts;
-  }
+  if (type === typeText) return cursor.texts(length, what, 2 ** 16);
   const size = valueBytes[type];
   if (size === undefined || type === typeArray)
     throw broken(path, `${what} is an array of the unsupported type ${type}`);

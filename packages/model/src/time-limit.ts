@@ -7,12 +7,16 @@ import { createContext, Script } from 'node:vm';
  */
 export type TimeLimit = <T>(work: () => T, limit: { milliseconds: number; slow: () => Error }) => T;
 
-/** Opens a limit. Each use costs a tenth of a millisecond, so do not use it where nothing can take long. */
+/** Opens a limit. Its first use costs a millisecond and each a tenth of one, so do not use it where nothing can take long. */
 export function openTimeLimit(): TimeLimit {
   // Node ends a script of another context after a time, also within a regular expression; ours calls back.
-  const context = createContext({ work: undefined as unknown });
-  const script = new Script('work()');
+  const open = () => ({
+    context: createContext({ work: undefined as unknown }),
+    script: new Script('work()'),
+  });
+  let opened: ReturnType<typeof open> | undefined;
   return (work, { milliseconds, slow }) => {
+    const { context, script } = (opened ??= open());
     context['work'] = work;
     try {
       for (let timeout = milliseconds; ; timeout *= 2) {
