@@ -29,10 +29,10 @@ worst = 0.0
 for line in question["answers"]:
     base = AutoModelForImageTextToText.from_pretrained(directory, dtype=torch.float32)
     model = PeftModel.from_pretrained(base, os.path.join(output, "adapters", line["task"])).eval()
-    ids = [config["text_config"]["bos_token_id"], *[config["image_token_id"]] * 16, *tokens.encode(line["prompt"]).ids]
+    ids = [config["text_config"]["bos_token_id"], *[config["image_token_id"]] * 16, *tokens.encode(line["prompt"], add_special_tokens=False).ids]
     with torch.no_grad():
         logits = model(input_ids=torch.tensor([ids]), pixel_values=image).logits[0, -1]
-    chosen = torch.tensor([tokens.encode(label).ids[0] for label in line["labels"]])
+    chosen = torch.tensor([tokens.encode(label, add_special_tokens=False).ids[0] for label in line["labels"]])
     theirs = torch.log_softmax(logits[chosen].double(), -1)
     difference = (theirs - torch.tensor(line["labelLogProbabilities"], dtype=torch.float64)).abs().max().item()
     worst = max(worst, difference)

@@ -9,6 +9,7 @@ import sys
 
 import torch
 from safetensors.torch import save_file
+from tokenizers import processors
 
 import corpus
 from model import CONFIG, BaseModel
@@ -74,5 +75,9 @@ write(
         "rescale_factor": 1 / 255, "do_normalize": True, "image_mean": [0.5] * 3, "image_std": [0.5] * 3,
     },
 )  # fmt: skip
+# Every text of the training began so; readers learn it here.
+tokens.post_processor = processors.TemplateProcessing(
+    single="<bos> $A", pair="<bos> $A $B", special_tokens=[("<bos>", corpus.BOS)]
+)
 tokens.save(os.path.join(output, "tokenizer.json"))
 print(output, sum(os.path.getsize(os.path.join(output, f)) for f in os.listdir(output)), "bytes")

@@ -1,5 +1,5 @@
 /** Elementwise functions and their slopes, one pass over memory each; sizes in floats, addresses in bytes. */
-import { erf, exp, load, sigmoid, store, tanh } from './vector-math';
+import { erf, exp, load, sigmoid, sigmoidFrom, store, tanh } from './vector-math';
 
 export function add(x: usize, y: usize, out: usize, size: i32): void {
   for (let i = 0; i < size; ) {
@@ -10,26 +10,35 @@ export function add(x: usize, y: usize, out: usize, size: i32): void {
   }
 }
 
-/** y = g·σ(g)·u */
-export function swiglu(gate: usize, up: usize, out: usize, size: i32): void {
+/** y = g·σ(g)·u; `given`: e^g lies in y already. */
+export function swiglu(gate: usize, up: usize, out: usize, size: i32, given: i32): void {
   for (let i = 0; i < size; ) {
     const whole = i + 4 <= size;
     const at = (<usize>i) << 2;
     const g = load(gate + at, whole);
-    store(out + at, f32x4.mul(f32x4.mul(g, sigmoid(g)), load(up + at, whole)), whole);
+    const s = given ? sigmoidFrom(load(out + at, whole)) : sigmoid(g);
+    store(out + at, f32x4.mul(f32x4.mul(g, s), load(up + at, whole)), whole);
     i += whole ? 4 : 1;
   }
 }
 
-/** du = dy·silu, dg = dy·u·(σ + silu·(1 − σ)) */
-export function swigluBackward(dy: usize, gate: usize, up: usize, dGate: usize, dUp: usize, size: i32): void {
+/** du = dy·silu, dg = dy·u·(σ + silu·(1 − σ)); `given`: e^g lies in du already. */
+export function swigluBackward(
+  dy: usize,
+  gate: usize,
+  up: usize,
+  dGate: usize,
+  dUp: usize,
+  size: i32,
+  given: i32,
+): void {
   const one = f32x4.splat(1.0);
   for (let i = 0; i < size; ) {
     const whole = i + 4 <= size;
     const at = (<usize>i) << 2;
     const d = load(dy + at, whole);
     const g = load(gate + at, whole);
-    const s = sigmoid(g);
+    const s = given ? sigmoidFrom(load(dUp + at, whole)) : sigmoid(g);
     const silu = f32x4.mul(g, s);
     const slope = f32x4.add(s, f32x4.mul(silu, f32x4.sub(one, s)));
     store(dGate + at, f32x4.mul(f32x4.mul(d, load(up + at, whole)), slope), whole);

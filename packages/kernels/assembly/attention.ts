@@ -1,4 +1,5 @@
 /** What attention needs besides matrix products: heads laid out and rotated, softmax over the keys a query may see. */
+import { rowMaximum } from './cross-entropy';
 import { exp, load, store, sum } from './vector-math';
 
 /**
@@ -63,9 +64,7 @@ export function maskedSoftmax(
       const query = row % time;
       const start = scores + (((<usize>item * heads * time + row) * time) << 2);
       const end = causal ? query + 1 : time;
-      let highest: f32 = -Infinity;
-      for (let i = first; i < end; i++) highest = max(highest, f32.load(start + ((<usize>i) << 2)));
-      const shift = f32x4.splat(highest);
+      const shift = f32x4.splat(rowMaximum(start + ((<usize>first) << 2), end - first));
       let lanes = f32x4.splat(0);
       let total: f32 = 0;
       for (let i = first; i < end;) {

@@ -1,4 +1,5 @@
 /** Attention of new positions over the keys and values that are kept of earlier ones. */
+import { rowMaximum } from './cross-entropy';
 import { exp, sum } from './vector-math';
 
 /**
@@ -73,8 +74,7 @@ function dotOf(x: usize, y: usize, d: i32): f32 {
 
 /** Exponentials of a row less its largest, in place; returns their sum. */
 function expInPlace(row: usize, size: i32): f32 {
-  let highest: f32 = -Infinity;
-  for (let i = 0; i < size; i++) highest = max(highest, f32.load(row + ((<usize>i) << 2)));
+  const highest = rowMaximum(row, size);
   const shift = f32x4.splat(highest);
   let lanes = f32x4.splat(0);
   let total: f32 = 0;

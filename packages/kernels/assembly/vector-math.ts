@@ -1,10 +1,10 @@
 /** Elementary functions on four floats at a time. */
 
-/** eˣ within 2 ulp (Cephes expf); 0 below −87.3 and held at e⁸⁸ above, where float32 ends. */
+/** eˣ within 2 ulp (the polynomial of Cephes' expf); 0 below −87.3 and held at e⁸⁸ above, where float32 ends; NaN of NaN. */
 @inline
 export function exp(x: v128): v128 {
-  const seen = f32x4.ge(x, f32x4.splat(-87.3));
-  x = f32x4.pmax(f32x4.pmin(x, f32x4.splat(88.0)), f32x4.splat(-87.3));
+  const vanished = f32x4.lt(x, f32x4.splat(-87.3));
+  x = f32x4.pmin(x, f32x4.splat(88.0));
   // Adding 1.5 · 2²³ rounds to the nearest integer and leaves it in the low bits.
   const shifted = f32x4.add(f32x4.mul(x, f32x4.splat(1.44269504088896341)), f32x4.splat(12582912.0));
   const n = f32x4.sub(shifted, f32x4.splat(12582912.0));
@@ -13,15 +13,15 @@ export function exp(x: v128): v128 {
     f32x4.sub(x, f32x4.mul(n, f32x4.splat(0.693359375))),
     f32x4.mul(n, f32x4.splat(2.12194440e-4)),
   );
-  let p = f32x4.splat(1.9875691500e-4);
-  p = f32x4.add(f32x4.mul(p, r), f32x4.splat(1.3981999507e-3));
-  p = f32x4.add(f32x4.mul(p, r), f32x4.splat(8.3334519073e-3));
-  p = f32x4.add(f32x4.mul(p, r), f32x4.splat(4.1665795894e-2));
-  p = f32x4.add(f32x4.mul(p, r), f32x4.splat(1.6666665459e-1));
-  p = f32x4.add(f32x4.mul(p, r), f32x4.splat(5.0000001201e-1));
-  p = f32x4.add(f32x4.add(f32x4.mul(p, f32x4.mul(r, r)), r), f32x4.splat(1.0));
-  const power = i32x4.add(i32x4.shl(shifted, 23), i32x4.splat(0x3f800000));
-  return v128.and(f32x4.mul(p, power), seen);
+  // In pairs: a chain of seven products would be waited for one by one.
+  const squared = f32x4.mul(r, r);
+  const high = f32x4.add(f32x4.mul(f32x4.splat(1.9875691500e-4), r), f32x4.splat(1.3981999507e-3));
+  const middle = f32x4.add(f32x4.mul(f32x4.splat(8.3334519073e-3), r), f32x4.splat(4.1665795894e-2));
+  const low = f32x4.add(f32x4.mul(f32x4.splat(1.6666665459e-1), r), f32x4.splat(5.0000001201e-1));
+  const p = f32x4.add(f32x4.mul(f32x4.add(f32x4.mul(high, squared), middle), squared), low);
+  const e = f32x4.add(f32x4.mul(p, squared), f32x4.add(r, f32x4.splat(1.0)));
+  // e is between 0.7 and 1.5: adding n to its exponent multiplies by 2ⁿ.
+  return v128.andnot(i32x4.add(e, i32x4.shl(shifted, 23)), vanished);
 }
 
 /** 1 / (1 + e⁻ˣ) */
@@ -29,6 +29,13 @@ export function exp(x: v128): v128 {
 export function sigmoid(x: v128): v128 {
   const one = f32x4.splat(1.0);
   return f32x4.div(one, f32x4.add(one, exp(f32x4.neg(x))));
+}
+
+/** e / (1 + e) for e = eˣ, infinite ones included */
+@inline
+export function sigmoidFrom(e: v128): v128 {
+  const finite = f32x4.pmin(e, f32x4.splat(1e38));
+  return f32x4.div(finite, f32x4.add(f32x4.splat(1.0), finite));
 }
 
 /** 1 − 2 / (e²ˣ + 1) */

@@ -1,14 +1,19 @@
 /**
  * Times `tf.matMul` and the two products of its gradient with the wasm backend's own kernel and with `accelerateTfjs`, interleaved.
- * Usage: npm run bench:matmul -- [--rounds N] [--threads N]
+ * Usage: npm run bench:matmul -- [--rounds N] [--threads N] [--json FILE]
  */
+import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 
 import { accelerateTfjs, loadOnnxRuntime } from '@contextlora/kernels';
 import * as tf from '@tensorflow/tfjs-core';
 
 const { values } = parseArgs({
-  options: { rounds: { type: 'string', default: '5' }, threads: { type: 'string', default: '1' } },
+  options: {
+    rounds: { type: 'string', default: '5' },
+    threads: { type: 'string', default: '1' },
+    json: { type: 'string' },
+  },
 });
 const threads = Number(values.threads);
 const shapes = [
@@ -18,6 +23,7 @@ const shapes = [
 ];
 const kinds = ['own', 'wasm', ...(typeof loadOnnxRuntime() === 'string' ? [] : (['onnx'] as const))] as const;
 
+const results: Record<string, unknown>[] = [];
 for (const { batch, m, k, n } of shapes) {
   await tf.setBackend('wasm');
   const [a, b, dy] = [
@@ -54,10 +60,21 @@ for (const { batch, m, k, n } of shapes) {
         `${kind} ${(medians[i] ?? NaN).toFixed(2)} ms` +
         (i === 0 ? '' : ` (${((medians[0] ?? NaN) / (medians[i] ?? NaN)).toFixed(1)} times faster)`),
     );
+    results.push({
+      batch,
+      m,
+      k,
+      n,
+      name,
+      threads,
+      milliseconds: Object.fromEntries(kinds.map((kind, i) => [kind, medians[i]])),
+    });
     const size = `${[...batch, ''].join(' x ')}[${m}, ${k}] [${k}, ${n}]`;
     console.log(`${size.padEnd(28)} ${name.padEnd(8)}  ${shown.join('  ')}`);
   }
 }
+
+if (values.json) writeFileSync(values.json, `${JSON.stringify(results, null, 2)}\n`);
 
 function median(numbers: readonly number[]): number {
   return [...numbers].sort((x, y) => x - y)[Math.floor(numbers.length / 2)] ?? NaN;

@@ -25,9 +25,18 @@ type Activations = Pick<
   'add' | 'swiglu' | 'swigluBackward' | 'geglu' | 'gegluBackward' | 'gelu' | 'geluBackward'
 >;
 
-export function fusedActivations({ heap, module }: FusedContext): Activations {
+/** Below this, a call of the ground's own exponential costs more than it saves. */
+const smallSize = 16_384;
+
+export function fusedActivations({ heap, module, exponential }: FusedContext): Activations {
   const like = (x: Tensor2D) => heap.allocate(x.shape) as Tensor2D;
   const at = heap.address;
+  /** Puts eˣ into what will hold a result, where that is quicker; whether it did. */
+  const exponentialInto = (out: Tensor2D, x: Tensor2D): number => {
+    if (!exponential || x.size < smallSize) return 0;
+    exponential(x, out);
+    return 1;
+  };
   return {
     add(x, y) {
       requireShape('add', 'x', x, [null, null]);
@@ -41,7 +50,7 @@ export function fusedActivations({ heap, module }: FusedContext): Activations {
       requireShape('swiglu', 'gate', gate, [null, null]);
       requireShape('swiglu', 'up', up, gate.shape);
       const y = like(gate);
-      module.swiglu(at(gate), at(up), at(y), y.size);
+      module.swiglu(at(gate), at(up), at(y), y.size, exponentialInto(y, gate));
       const saved: PairSaved = { gate, up, dispose: nothing };
       return { y, saved };
     },
@@ -50,7 +59,8 @@ export function fusedActivations({ heap, module }: FusedContext): Activations {
       const { gate, up } = saved as PairSaved;
       requireShape('swigluBackward', 'dy', dy, gate.shape);
       const [dGate, dUp] = [like(gate), like(gate)];
-      module.swigluBackward(at(dy), at(gate), at(up), at(dGate), at(dUp), dy.size);
+      const given = exponentialInto(dUp, gate);
+      module.swigluBackward(at(dy), at(gate), at(up), at(dGate), at(dUp), dy.size, given);
       return { dGate, dUp };
     },
 

@@ -1,4 +1,6 @@
 /** What the parts of a fast ground share. */
+import type { TensorInfo } from '@tensorflow/tfjs-core';
+
 import type { LowRank } from './low-rank.js';
 import type { Products } from './products.js';
 import type { Scratch } from './scratch.js';
@@ -11,4 +13,6 @@ export interface FusedContext {
   readonly scratch: Scratch;
   readonly products: Products;
   readonly lowRank: LowRank;
+  /** out = eˣ, where the ground has a faster way than the module's. */
+  readonly exponential?: (x: TensorInfo, out: TensorInfo) => void;
 }

@@ -5,11 +5,14 @@ export { compressWeight } from './compress-weight.js';
 export { expandWeight } from './expand-weight.js';
 export { countFlops, type OperationCount, type WorkKind } from './count-flops.js';
 export { createOnnxKernels } from './onnx-kernels.js';
+export type { OnnxGraph, OnnxNode } from './onnx-model.js';
 export {
   loadOnnxRuntime,
   pinnedOnnxRuntimeVersion,
   type OnnxRuntime,
+  type OnnxRuntimeSources,
   type OnnxSession,
+  type OnnxTensor,
 } from './onnx-runtime.js';
 export { describeGrounds, openKernels, type GroundReport, type OpenKernelsOptions } from './open-kernels.js';
 export type { OpenBackendOptions } from './open-backend.js';

@@ -77,10 +77,10 @@ export function openLowRank({
   };
 }
 
-/** Given products for the base, wasm for the segments: `always`, or only where given products cannot or are slow for few rows. */
-export function withLowRank(base: Products, lowRank: LowRank, { always }: { always: boolean }): Products {
+/** Given products, and wasm for the segments where those cannot be used, or are slow because the rows are few. */
+export function withLowRank(base: Products, lowRank: LowRank): Products {
   const takes = (rows: number, segments: readonly LoraSegment[]) =>
-    always || rows <= vectorRows || segments.some((segment) => segment.rows);
+    rows <= vectorRows || segments.some((segment) => segment.rows);
   return {
     ...base,
     linear(x, weight, segments) {

@@ -13,8 +13,6 @@ const transposeB: Attributes = { transB: { int: 1 } };
 const transposeA: Attributes = { transA: { int: 1 } };
 
 const range = (count: number) => Array.from({ length: count }, (_, i) => i);
-const floats = (names: readonly string[]) =>
-  Object.fromEntries(names.map((name) => [name, 'float32' as const]));
 
 /** y = x Wᵀ (+ bias) + Σ hᵢ Bᵢᵀ, hᵢ = sᵢ · x Aᵢᵀ. In: x, w, bias?, aᵢ, bᵢ, sᵢ. Out: y, hᵢ. */
 export function linearGraph(segments: number, bias: boolean): OnnxGraph {
@@ -29,12 +27,12 @@ export function linearGraph(segments: number, bias: boolean): OnnxGraph {
         node('Gemm', [`h${i}`, `b${i}`, i === 0 ? 'base' : name(i - 1)], [name(i)], transposeB),
       ]),
     ],
-    inputs: floats([
+    inputs: [
       'x',
       'w',
       ...(bias ? ['bias'] : []),
       ...range(segments).flatMap((i) => [`a${i}`, `b${i}`, `s${i}`]),
-    ]),
+    ],
     outputs: ['y', ...range(segments).map((i) => `h${i}`)],
   };
 }
@@ -68,7 +66,7 @@ export function linearBackwardGraph(trained: readonly boolean[], input: boolean)
   }
   return {
     nodes,
-    inputs: floats([
+    inputs: [
       'dy',
       ...(input ? ['w'] : []),
       ...(training.length > 0 ? ['x'] : []),
@@ -78,7 +76,7 @@ export function linearBackwardGraph(trained: readonly boolean[], input: boolean)
         ...(input ? [`a${i}`] : []),
         ...(trained[i] ? [`h${i}`] : []),
       ]),
-    ]),
+    ],
     outputs: [...(input ? ['dx'] : []), ...training.flatMap((i) => [`da${i}`, `db${i}`])],
   };
 }
@@ -106,6 +104,13 @@ export const batchedGraph = ({
       },
     },
   ],
-  inputs: floats(['a', 'b']),
+  inputs: ['a', 'b'],
   outputs: ['c'],
+});
+
+/** y = eˣ. In: x. Out: y. */
+export const exponentialGraph = (): OnnxGraph => ({
+  nodes: [node('Exp', ['x'], ['y'])],
+  inputs: ['x'],
+  outputs: ['y'],
 });

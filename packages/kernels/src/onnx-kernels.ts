@@ -19,9 +19,8 @@ export function openOnnxParts(
   const scratch = openScratch(heap);
   const lowRank = openLowRank({ heap, module, scratch });
   const native = createOnnxProducts(runtime, heap, { threads, module });
-  // A second thread makes up for the copies that the native products make of a thin operand's result.
-  const products = withLowRank(native, lowRank, { always: threads === 1 });
-  return { heap, module, scratch, products, lowRank };
+  const products = withLowRank(native, lowRank);
+  return { heap, module, scratch, products, lowRank, exponential: native.exponential };
 }
 
 /** Makes the ground over a loaded runtime and an open heap. */

@@ -14,27 +14,20 @@ export type OnnxAttribute =
   | { readonly ints: readonly number[] }
   | { readonly text: string };
 
-export type OnnxType = 'float32' | 'int64';
-
+/** All tensors are float32. */
 export interface OnnxGraph {
   readonly nodes: readonly OnnxNode[];
-  readonly inputs: Readonly<Record<string, OnnxType>>;
-  /** All float32. */
+  readonly inputs: readonly string[];
   readonly outputs: readonly string[];
-  /** Float32 scalars. */
-  readonly scalars?: Readonly<Record<string, number>>;
 }
 
 /** Default opset 17 (ReduceMean still takes its axes as an attribute), com.microsoft 1, IR version 8. */
-export function encodeOnnxModel({ nodes, inputs, outputs, scalars = {} }: OnnxGraph): Uint8Array {
+export function encodeOnnxModel({ nodes, inputs, outputs }: OnnxGraph): Uint8Array {
   const graph = [
     ...nodes.map((node) => message(1, encodeNode(node))),
     text(2, 'graph'),
-    ...Object.entries(scalars).map(([name, value]) =>
-      message(5, [varint(2, 1), text(8, name), message(9, [float(value)])]),
-    ),
-    ...Object.entries(inputs).map(([name, type]) => message(11, encodeValue(name, type))),
-    ...outputs.map((name) => message(12, encodeValue(name, 'float32'))),
+    ...inputs.map((name) => message(11, encodeValue(name))),
+    ...outputs.map((name) => message(12, encodeValue(name))),
   ];
   const opsets = [
     [text(1, ''), varint(2, 17)],
@@ -61,10 +54,8 @@ function encodeAttribute(value: OnnxAttribute): Uint8Array[] {
 }
 
 /** A value of unknown shape: one session serves all shapes. */
-const encodeValue = (name: string, type: OnnxType) => [
-  text(1, name),
-  message(2, [message(1, [varint(1, type === 'float32' ? 1 : 7)])]),
-];
+const encodeValue = (name: string) => [text(1, name), message(2, [message(1, [varint(1, float32)])])];
+const float32 = 1;
 
 function rawVarint(value: number | bigint): Uint8Array {
   let rest = BigInt.asUintN(64, BigInt(value));

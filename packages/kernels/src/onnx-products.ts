@@ -1,10 +1,11 @@
 /** Matrix products by onnxruntime, reading and writing the tfjs wasm heap in place. */
 import type * as tf from '@tensorflow/tfjs-core';
 
+import type { FusedContext } from './fused-context.js';
 import type { LinearWeight, LoraSegment, SegmentGradient } from './kernels.js';
-import { batchedGraph, linearBackwardGraph, linearGraph } from './onnx-graphs.js';
-import { encodeOnnxModel, type OnnxGraph } from './onnx-model.js';
-import type { OnnxRuntime, OnnxSession } from './onnx-runtime.js';
+import { batchedGraph, linearBackwardGraph, linearGraph, exponentialGraph } from './onnx-graphs.js';
+import type { OnnxGraph } from './onnx-model.js';
+import type { OnnxRuntime, OnnxSession, OnnxTensor } from './onnx-runtime.js';
 import type { Products } from './products.js';
 import { addBias, vectorRows } from './vector-products.js';
 import type { WasmHeap } from './wasm-heap.js';
@@ -12,8 +13,8 @@ import type { WasmModule } from './wasm-module.js';
 
 interface OnnxWeight extends LinearWeight {
   /** Made when it is used: what lies on the heap moves when the heap grows. */
-  readonly weight: () => unknown;
-  readonly bias: unknown;
+  readonly weight: () => OnnxTensor;
+  readonly bias: OnnxTensor | undefined;
   /** Moves a small weight to the heap, for good, where few rows are multiplied without the runtime's fixed cost of a call. */
   readonly moveToHeap?: () => number;
   readonly biasValues?: Float32Array | undefined;
@@ -27,14 +28,14 @@ export function createOnnxProducts(
   runtime: OnnxRuntime,
   heap: WasmHeap,
   { threads, module }: { readonly threads: number; readonly module: WasmModule },
-): Products {
+): Products & Required<Pick<FusedContext, 'exponential'>> {
   const sessions = new Map<string, OnnxSession>();
-  const plain = (values: Float32Array, shape: readonly number[]) => runtime.tensor('float32', values, shape);
+  const plain = (values: Float32Array, shape: readonly number[]): OnnxTensor => ({ values, shape });
 
   const sessionOf = (key: string, makeGraph: () => OnnxGraph) => {
     const known = sessions.get(key);
     if (known) return known;
-    const session = runtime.load(encodeOnnxModel(makeGraph()), threads);
+    const session = runtime.load(makeGraph(), threads);
     sessions.set(key, session);
     return session;
   };
@@ -51,17 +52,17 @@ export function createOnnxProducts(
       outputs,
     }: {
       tensors: Readonly<Record<string, tf.Tensor>>;
-      others: () => Readonly<Record<string, unknown>>;
+      others: () => Readonly<Record<string, OnnxTensor>>;
       outputs: Readonly<Record<string, readonly number[]>>;
     },
   ): Record<string, tf.Tensor> => {
     const made = Object.entries(outputs).map(([name, shape]) => [name, heap.allocate(shape)] as const);
-    const feeds: Record<string, unknown> = { ...others() };
-    const fetches: Record<string, unknown> = {};
+    const feeds: Record<string, OnnxTensor> = { ...others() };
+    const fetches: Record<string, OnnxTensor> = {};
     for (const [name, tensor] of Object.entries(tensors))
       feeds[name] = plain(heap.view(tensor), tensor.shape);
     for (const [name, tensor] of made) fetches[name] = plain(heap.view(tensor), tensor.shape);
-    session.run(feeds, fetches, {});
+    session.run(feeds, fetches);
     return Object.fromEntries(made);
   };
   const one = (result: Record<string, tf.Tensor>, name: string) => result[name] as tf.Tensor2D;
@@ -72,7 +73,7 @@ export function createOnnxProducts(
     prepareLinear(weight, outFeatures, inFeatures, bias): OnnxWeight {
       const shape = [outFeatures, inFeatures];
       // Outside the wasm heap: the base does not count against its 4 GiB.
-      let place: { readonly outside: unknown } | { readonly address: number } = {
+      let place: { readonly outside: OnnxTensor } | { readonly address: number } = {
         outside: plain(weight, shape),
       };
       return {
@@ -144,7 +145,7 @@ export function createOnnxProducts(
           },
           others: () => ({
             w: w(),
-            ...(hasBias ? { bias } : {}),
+            ...(bias ? { bias } : {}),
             ...Object.fromEntries(segments.map((segment, i) => [`s${i}`, scaleOf(segment)])),
           }),
           outputs: {
@@ -210,13 +211,20 @@ export function createOnnxProducts(
           b: plain(heap.view(b), transposeB ? [batch, n, k] : [batch, k, n]),
         },
         { c: plain(heap.view(c), [batch, m, n]) },
-        {},
       );
       return c;
     },
 
+    exponential(x, out) {
+      const size = [x.shape.reduce((product, n) => product * n, 1)];
+      sessionOf('exponential', exponentialGraph).run(
+        { x: plain(heap.view(x), size) },
+        { y: plain(heap.view(out), size) },
+      );
+    },
+
     dispose() {
-      for (const session of sessions.values()) session.dispose?.();
+      for (const session of sessions.values()) session.dispose();
       sessions.clear();
     },
   };

@@ -1,77 +1,84 @@
-/**
- * The synchronous native runtime behind the fast ground.
- *
- * onnxruntime-node's public `session.run` is asynchronous, and kernels are not; its internal binding is synchronous and fills
- * preallocated outputs. It is internal, so the version is pinned exactly and checked.
- */
+/** Finds the native library of the fast ground, or says why it cannot be had. */
 import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
 
+import { type Koffi, openOnnxLibrary } from './onnx-library.js';
+import type { OnnxGraph } from './onnx-model.js';
+
+/** The package keeps its library in a folder that is no part of its interface. */
 export const pinnedOnnxRuntimeVersion = '1.30.0';
 
+/** A matrix where it lies: nothing is copied. */
+export interface OnnxTensor {
+  readonly values: Float32Array;
+  readonly shape: readonly number[];
+}
+
 export interface OnnxSession {
-  run(feeds: Record<string, unknown>, fetches: Record<string, unknown>, options: object): void;
-  dispose?(): void;
+  /** Computes the graph's outputs from its inputs, into the memory of the tensors given; throws when one is missing or of another shape. */
+  run(inputs: Readonly<Record<string, OnnxTensor>>, outputs: Readonly<Record<string, OnnxTensor>>): void;
+  dispose(): void;
 }
 
 export interface OnnxRuntime {
-  /** A tensor over the bytes given: nothing is copied. */
-  tensor(type: 'float32', values: Float32Array, shape: readonly number[]): unknown;
-  tensor(type: 'int64', values: BigInt64Array, shape: readonly number[]): unknown;
-  load(model: Uint8Array, threads: number): OnnxSession;
+  load(graph: OnnxGraph, threads: number): OnnxSession;
 }
 
-interface Binding {
-  readonly binding: {
-    readonly InferenceSession: new () => OnnxSession & {
-      loadModel(buffer: ArrayBufferLike, offset: number, length: number, options: object): void;
-    };
+/** Names of the library by platform. */
+const libraryNames: Readonly<Record<string, string>> = {
+  linux: 'libonnxruntime.so.1',
+  darwin: `libonnxruntime.${pinnedOnnxRuntimeVersion}.dylib`,
+  win32: 'onnxruntime.dll',
+};
+
+/** Where things are looked for; tests give their own. */
+export interface OnnxRuntimeSources {
+  readonly require: (module: string) => unknown;
+  readonly resolve: (module: string) => string;
+  readonly platform: string;
+  readonly architecture: string;
+}
+
+function installed(): OnnxRuntimeSources {
+  const require = createRequire(import.meta.url);
+  return {
+    require,
+    resolve: (module) => require.resolve(module),
+    platform: process.platform,
+    architecture: process.arch,
   };
-  readonly initOrt: () => void;
 }
 
-interface PublicPackage {
-  readonly Tensor: new (type: string, values: unknown, shape: readonly number[]) => unknown;
-}
-
-/** Loads the runtime, or says in one sentence why it cannot be had here; `load` resolves modules. */
-export function loadOnnxRuntime(
-  load: (module: string) => unknown = createRequire(import.meta.url),
-): OnnxRuntime | string {
+/** Loads the runtime, or says in one sentence why it cannot be had here. */
+export function loadOnnxRuntime(sources: OnnxRuntimeSources = installed()): OnnxRuntime | string {
+  const { require, resolve, platform, architecture } = sources;
+  const needed = `onnxruntime-node@${pinnedOnnxRuntimeVersion}`;
   let version: string;
-  let binding: Binding;
-  let publicPackage: PublicPackage;
+  let manifest: string;
   try {
-    ({ version } = load('onnxruntime-node/package.json') as { version: string });
+    manifest = resolve('onnxruntime-node/package.json');
+    ({ version } = require('onnxruntime-node/package.json') as { version: string });
   } catch {
-    return `onnxruntime-node is not installed; npm install onnxruntime-node@${pinnedOnnxRuntimeVersion} adds it`;
+    return `onnxruntime-node is not installed; npm install ${needed} koffi adds it`;
   }
   if (version !== pinnedOnnxRuntimeVersion)
     return (
-      `onnxruntime-node ${version} is installed, and the synchronous binding is known in ${pinnedOnnxRuntimeVersion} only; ` +
-      `npm install onnxruntime-node@${pinnedOnnxRuntimeVersion}`
+      `onnxruntime-node ${version} is installed, and its library is known to lie where it is looked for in ` +
+      `${pinnedOnnxRuntimeVersion} only; npm install ${needed}`
     );
+  let koffi: Koffi;
   try {
-    binding = load('onnxruntime-node/dist/binding.js') as Binding;
-    publicPackage = load('onnxruntime-node') as PublicPackage;
-    binding.initOrt();
+    koffi = require('koffi') as Koffi;
   } catch (cause) {
-    return `onnxruntime-node has no binary that loads on ${process.platform}-${process.arch}: ${(cause as Error).message.split('\n')[0] ?? ''}`;
+    return `koffi, which calls onnxruntime's library, does not load (${firstLine(cause)}); npm install koffi adds it`;
   }
-  return {
-    tensor: (type: string, values: unknown, shape: readonly number[]) =>
-      new publicPackage.Tensor(type, values, shape),
-    load(model, threads) {
-      const session = new binding.binding.InferenceSession();
-      session.loadModel(model.buffer, model.byteOffset, model.byteLength, {
-        intraOpNumThreads: threads,
-        interOpNumThreads: 1,
-        executionMode: 'sequential',
-        graphOptimizationLevel: 'all',
-        enableMemPattern: false,
-        // Spinning threads starve whatever else runs on a small machine.
-        extra: { session: { intra_op: { allow_spinning: '0' } } },
-      });
-      return session;
-    },
-  };
+  const library = libraryNames[platform] ?? libraryNames['linux']!;
+  const path = join(dirname(manifest), 'bin', 'napi-v6', platform, architecture, library);
+  try {
+    return openOnnxLibrary(koffi, path);
+  } catch (cause) {
+    return `onnxruntime-node has no library that loads on ${platform}-${architecture}: ${path}: ${firstLine(cause)}`;
+  }
 }
+
+const firstLine = (cause: unknown) => (cause as Error).message.split('\n')[0] ?? '';

@@ -1,26 +1,9 @@
 import { describe, expect, test } from '@jest/globals';
-import { loadOnnxRuntime, openKernels, openWasmHeap, type WasmHeap } from '@contextlora/kernels';
+import { openKernels, openWasmHeap, type WasmHeap } from '@contextlora/kernels';
 import * as tf from '@tensorflow/tfjs-core';
 
 import { fittingOperands, openOperations } from './operations.js';
 import { inScope } from './tensors.js';
-
-test('without the native library, or with another version or a binary that does not load, the reason is said', () => {
-  const missing = () => {
-    throw new Error('Cannot find module');
-  };
-  expect(loadOnnxRuntime(missing)).toMatch(/^onnxruntime-node is not installed; npm install/);
-  expect(loadOnnxRuntime(() => ({ version: '1.31.0' }))).toMatch(
-    /^onnxruntime-node 1\.31\.0 is installed, and the synchronous binding is known in 1\.30\.0 only/,
-  );
-  const broken = (name: string) => {
-    if (name.endsWith('package.json')) return { version: '1.30.0' };
-    throw new Error('GLIBC_2.99 not found\nRequire stack: …');
-  };
-  expect(loadOnnxRuntime(broken)).toMatch(
-    /^onnxruntime-node has no binary that loads on .*: GLIBC_2\.99 not found$/,
-  );
-});
 
 test('an impossible number of threads is an error', async () => {
   await expect(openKernels({ threads: 0 })).rejects.toThrow('threads must be a positive integer, got 0');

@@ -62,6 +62,7 @@ export function randomModel(
       chatTemplate: undefined,
       tokenBytes: () => [],
     },
+    endIds: [1],
     embedding,
     layers,
     finalNorm: ones(),

@@ -46,7 +46,7 @@ export interface RowRegion {
   readonly rows: number;
 }
 
-const chunkBytes = 4 * 2 ** 20;
+const chunkBytes = 2 ** 20;
 
 export type ReadChunks = (
   source: ByteSource,
@@ -55,7 +55,7 @@ export type ReadChunks = (
 ) => Promise<void>;
 
 /**
- * A reader of regions, a few megabytes at a time through one buffer: the bytes are valid until the next chunk, and one region is read
+ * A reader of regions, a megabyte at a time through one buffer: the bytes are valid until the next chunk, and one region is read
  * at a time.
  */
 export function openChunks(): ReadChunks {

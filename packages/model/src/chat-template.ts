@@ -2,6 +2,7 @@
 import * as jinja from '@huggingface/jinja';
 
 import { ModelError } from './model-error.js';
+import { openTimeLimit } from './time-limit.js';
 import type { TextTokenizer } from './text-tokenizer.js';
 
 /** What is used of the library; its own types do not resolve under NodeNext. */
@@ -27,6 +28,8 @@ export interface RenderChatOptions {
   readonly now?: Date;
   /** Further names that the template may use. */
   readonly variables?: Readonly<Record<string, unknown>>;
+  /** What the template may take; published ones take a few. @default 3000 */
+  readonly limitMilliseconds?: number;
 }
 
 /**
@@ -42,6 +45,7 @@ export function renderChat(
     template = tokenizer.chatTemplate,
     now,
     variables = {},
+    limitMilliseconds: milliseconds = 3000,
   }: RenderChatOptions = {},
 ): string {
   const fail = (what: string, cause?: unknown): never => {
@@ -49,14 +53,16 @@ export function renderChat(
   };
   if (template === undefined)
     return fail('the model has no chat template; give one, or a plain prompt to generate');
+  const limit = openTimeLimit();
+  const slow = () => new Error(`it takes more than ${milliseconds} ms`);
   let parsed: object;
   try {
-    parsed = new Template(template).parsed;
+    parsed = limit(() => new Template(template).parsed, { milliseconds, slow });
   } catch (cause) {
     return fail(`the chat template cannot be parsed: ${(cause as Error).message}`, cause);
   }
   let refusal: string | undefined;
-  try {
+  const run = () => {
     // `Template.render` has a clock and a raise_exception of its own, which cannot be replaced.
     const environment = new Environment();
     for (const [name, value] of Object.entries({
@@ -80,6 +86,9 @@ export function renderChat(
     }))
       environment.set(name, value);
     return new Interpreter(environment).run(parsed).value;
+  };
+  try {
+    return limit(run, { milliseconds, slow });
   } catch (cause) {
     return fail(
       refusal === undefined
@@ -92,10 +101,15 @@ export function renderChat(
 
 const constants = { true: true, True: true, false: false, False: false, none: null, None: null };
 
+/** As in Jinja's sandbox, in which transformers runs templates. */
+const longestRange = 100_000;
+
 /** Python's range. */
 function range(first: number, end?: number, step = 1): number[] {
   const [from, to] = end === undefined ? [0, first] : [first, end];
-  return Array.from({ length: Math.max(0, Math.ceil((to - from) / step)) }, (_, i) => from + i * step);
+  const length = Math.max(0, Math.ceil((to - from) / step));
+  if (!(length <= longestRange)) throw new Error(`its range has more than ${longestRange} numbers`);
+  return Array.from({ length }, (_, i) => from + i * step);
 }
 
 const months = 'January February March April May June July August September October November December'.split(

@@ -8,6 +8,8 @@ export interface ConfigReader {
   count(key: string, options?: { readonly fallback?: number; readonly most?: number }): number;
   /** A positive finite number. */
   positive(key: string, options?: { readonly fallback?: number }): number;
+  /** So many positive finite numbers. */
+  positives(key: string, count: number): readonly number[];
   /** Notes another problem. */
   refuse(what: string): void;
   /** Throws if anything was wrong. */
@@ -31,6 +33,16 @@ export function readConfigNumbers(config: Config, where: string): ConfigReader {
       number(key, fallback, (value) => Number.isInteger(value) && value > 0 && value <= most),
     positive: (key, { fallback } = {}) =>
       number(key, fallback, (value) => Number.isFinite(value) && value > 0),
+    positives(key, count) {
+      const value = given(key, undefined);
+      const numbers: readonly unknown[] = Array.isArray(value) ? value : [];
+      if (numbers.length === count && numbers.every((n) => Number.isFinite(n) && (n as number) > 0))
+        return numbers as readonly number[];
+      problems.push(
+        `"${key}" must hold ${count} positive numbers, and ${Array.isArray(value) ? `holds ${JSON.stringify(value).slice(0, 80)}` : `is ${JSON.stringify(value ?? null).slice(0, 80)}`}`,
+      );
+      return [];
+    },
     refuse: (what) => {
       problems.push(what);
     },

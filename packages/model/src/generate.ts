@@ -2,6 +2,7 @@
 import { keyedRandom } from '@contextlora/lora';
 
 import { cachedLogits, type CachedRow, openCache } from './cached-pass.js';
+import type { Conversation } from './conversation.js';
 import type { SegmentsByLayer } from './language-pass.js';
 import type { LoadedModel } from './load-model.js';
 import {
@@ -40,7 +41,7 @@ export interface GenerateOptions extends SamplingOptions {
   readonly seed?: number | string;
   /** Texts that end the answer and are not part of it. */
   readonly stop?: readonly string[];
-  /** Ids that end the answer. @default those of the model */
+  /** Ids that end the answer. @default the model's `endIds` */
   readonly endIds?: readonly number[];
   readonly constraint?: TokenConstraint;
   /** The active segments of this prompt's task. */
@@ -65,14 +66,21 @@ export interface GenerationResult {
   /** An end token, a stop sequence, the limit of tokens or positions, or the caller's signal. */
   readonly finish: 'end' | 'stop' | 'length' | 'aborted';
   readonly promptTokens: number;
+  /** Of the prompt, those that an earlier turn of the conversation had read. */
+  readonly cachedTokens: number;
 }
 
-/** A prompt: text (the model's begin token is put before it), or ids as they are. */
+/** A prompt: text (with the begin token, where the model's tokenizer adds it), or ids as they are. */
 export type Prompt = string | readonly number[];
 
 export interface GenerateControl {
   /** Ends all answers after the token that is under way. */
   readonly signal?: AbortSignal | undefined;
+}
+
+export interface TurnControl extends GenerateControl {
+  /** Of which this is the next turn: what it has read of the prompt is not read again. */
+  readonly conversation?: Conversation | undefined;
 }
 
 /**
@@ -85,9 +93,9 @@ export interface GenerateControl {
 export async function* generate(
   model: LoadedModel,
   prompt: Prompt,
-  { signal, ...options }: GenerateOptions & GenerateControl = {},
+  { signal, conversation, ...options }: GenerateOptions & TurnControl = {},
 ): AsyncGenerator<GenerationEvent, GenerationResult> {
-  const rows = generateBatch(model, [{ prompt, ...options }], { signal });
+  const rows = generateRows(model, [{ prompt, ...options }], { signal, conversation });
   for (;;) {
     const { done, value } = await rows.next();
     if (done) return value[0]!;
@@ -124,17 +132,28 @@ interface Row {
  *
  * Rows with one map of segments are put side by side, so that every segment is multiplied once a pass.
  */
-export async function* generateBatch(
+export function generateBatch(
   model: LoadedModel,
   requests: readonly GenerateRequest[],
   { signal }: GenerateControl = {},
+): AsyncGenerator<RowEvent, GenerationResult[]> {
+  return generateRows(model, requests, { signal });
+}
+
+/** Both of the above; a conversation is for one request. */
+async function* generateRows(
+  model: LoadedModel,
+  requests: readonly GenerateRequest[],
+  { signal, conversation }: TurnControl,
 ): AsyncGenerator<RowEvent, GenerationResult[]> {
   if (requests.length === 0) return [];
   const all = requests.map((options, index) => openRow(model, options, index));
   let active = groupBySegments(all.filter(({ limit }) => limit > 0));
   for (const row of all) if (row.limit <= 0) row.finish = 'length';
   const longest = Math.max(...all.map(({ promptIds: ids, limit }) => ids.length + Math.min(limit, 64)));
-  const cache = openCache(model, { batch: active.length, capacity: longest });
+  const cache = conversation?.cache ?? openCache(model, { batch: active.length, capacity: longest });
+  const cachedTokens = conversation && all[0] ? conversation.resume(all[0].promptIds, all[0].options) : 0;
+  if (conversation) cache.reserve(Math.min(longest, model.rotary.time));
   try {
     let isFirst = true;
     while (active.length > 0) {
@@ -142,11 +161,13 @@ export async function* generateBatch(
         for (const row of active) row.finish = 'aborted';
         break;
       }
-      const inputs = active.map(({ promptIds: prompt, ids, options: { image, segments } }): CachedRow => ({
-        ids: isFirst ? prompt : ids.slice(-1),
-        ...(isFirst ? { image } : {}),
-        segments,
-      }));
+      const inputs = active.map(({ promptIds: prompt, ids, options: { image, segments } }): CachedRow => {
+        const next = isFirst ? prompt.slice(cachedTokens) : ids.slice(-1);
+        // An earlier turn may have read the image.
+        const isSeen =
+          !isFirst || (cachedTokens > 0 && !next.includes(model.spec.vision?.imageTokenId ?? -1));
+        return { ids: next, ...(isSeen ? {} : { image }), segments };
+      });
       const logits = cachedLogits(model, inputs, cache);
       isFirst = false;
       for (const [i, row] of active.entries()) {
@@ -163,13 +184,16 @@ export async function* generateBatch(
       await new Promise((resolve) => setImmediate(resolve));
     }
   } finally {
-    cache.dispose();
+    if (conversation)
+      for (const { promptIds: prompt, ids, options } of all) conversation.keep([...prompt, ...ids], options);
+    else cache.dispose();
   }
   return all.map(({ ids, text, finish = 'aborted', promptIds: prompt }) => ({
     ids,
     text,
     finish,
     promptTokens: prompt.length,
+    cachedTokens,
   }));
 }
 
@@ -198,7 +222,6 @@ function openRow(model: LoadedModel, options: GenerateRequest, index: number): R
     throw new Error(
       `model/generate: the prompt has ${ids.length} tokens, and the model ${positions} positions; shorten it`,
     );
-  const { endId } = model.tokenizer;
   // The last token of an answer needs no position of its own.
   const limit = Math.min(maximumNewTokens, positions - ids.length + 1);
   const needed = options.constraint?.minimumTokens ?? 0;
@@ -211,7 +234,7 @@ function openRow(model: LoadedModel, options: GenerateRequest, index: number): R
     options,
     promptIds: ids,
     ids: [],
-    endIds: options.endIds ?? (endId === undefined ? [] : [endId]),
+    endIds: options.endIds ?? model.endIds,
     stream: openTextStream(model.tokenizer, stop),
     random: keyedRandom(seed, 'generate'),
     constraint: options.constraint?.start(),

@@ -124,6 +124,21 @@ function expandQ50(blocks: Uint8Array, target: Float32Array, half: Float32Array)
   }
 }
 
+/** The same numbers as q8_0, which kernels can keep: d q' with the signed byte q' = q − 16, 34 bytes for 22. */
+export function q80FromQ50(blocks: Uint8Array): Uint8Array {
+  const result = new Uint8Array((blocks.length / 22) * 34);
+  for (let at = 0, to = 0; at < blocks.length; at += 22, to += 34) {
+    result.set(blocks.subarray(at, at + 2), to);
+    const high = wordAt(blocks, at + 2) | (wordAt(blocks, at + 4) << 16);
+    for (let i = 0; i < 16; i++) {
+      const packed = blocks[at + 6 + i]!;
+      result[to + 2 + i] = ((packed & 15) | (((high >>> i) & 1) << 4)) - 16;
+      result[to + 18 + i] = ((packed >> 4) | (((high >>> (i + 16)) & 1) << 4)) - 16;
+    }
+  }
+  return result;
+}
+
 /** d q + m with five bits */
 function expandQ51(blocks: Uint8Array, target: Float32Array, half: Float32Array): void {
   for (let at = 0, to = 0; to < target.length; at += 24, to += 32) {

@@ -52,7 +52,7 @@ const limits = {
 export async function readGgufHeader(source: ByteSource): Promise<GgufHeader> {
   const most = Math.min(source.sizeBytes, limits.headerBytes);
   // The header's length stands nowhere: what does not suffice is read again with more.
-  for (let size = Math.min(2 ** 20, most); ; size = Math.min(size * 4, most)) {
+  for (let size = Math.min(2 ** 20, most); ; size = Math.min(size * 2, most)) {
     const bytes = new Uint8Array(size);
     await source.read(0, bytes);
     try {
@@ -118,7 +118,8 @@ type Cursor = ReturnType<typeof openCursor>;
 /** Reads on through the bytes; throws `HeaderContinues` at their end. */
 function openCursor(bytes: Uint8Array, path: string) {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const decoder = new TextDecoder();
+  // A view for each of some hundred thousand short texts would be more garbage than the texts are.
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   let at = 0;
   const take = (size: number, what: string) => {
     if (size > bytes.length - at) throw new HeaderContinues(what);
@@ -141,7 +142,7 @@ function openCursor(bytes: Uint8Array, path: string) {
     text(what: string, most: number) {
       const length = count(`the length of ${what}`, most);
       const start = take(length, what);
-      return decoder.decode(bytes.subarray(start, start + length));
+      return buffer.toString('utf8', start, start + length);
     },
     bytes: (start: number, length: number) => bytes.subarray(start, start + length),
   };

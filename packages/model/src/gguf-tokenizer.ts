@@ -74,7 +74,7 @@ export function ggufTokenizer({ metadata }: GgufHeader, path: string): Tokenizer
     eos_token: special('eos'),
     unk_token: special('unknown'),
     pad_token: special('padding'),
-    add_bos_token: typeof addBegin === 'boolean' ? addBegin : kind === 'llama',
+    add_bos_token: typeof addBegin === 'boolean' ? addBegin : addsBeginByDefault(kind, metadata),
     ...(typeof template === 'string' ? { chat_template: template } : {}),
   };
   if (kind === 'gpt2')
@@ -83,6 +83,11 @@ export function ggufTokenizer({ metadata }: GgufHeader, path: string): Tokenizer
     return { json: { ...shared, ...sentencePiece(metadata, { tokens, vocab, byText, refuse }) }, config };
   return refuse(`a tokenizer of kind ${JSON.stringify(kind)} is not supported; "gpt2" and "llama" are`);
 }
+
+/** What llama.cpp does where `tokenizer.ggml.add_bos_token` is absent: SentencePiece and Llama 3 begin with the token. */
+const addsBeginByDefault = (kind: GgufValue | undefined, metadata: GgufHeader['metadata']) =>
+  kind === 'llama' ||
+  ['llama3', 'llama-v3', 'llama-bpe'].includes(metadata.get('tokenizer.ggml.pre') as string);
 
 const isTexts = (value: GgufValue | undefined): value is readonly string[] => Array.isArray(value);
 

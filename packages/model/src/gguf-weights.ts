@@ -5,7 +5,7 @@
  * [heads, 2, d/2]. Other architectures are not permuted.
  */
 import { type ByteSource, openChunks } from './byte-source.js';
-import { ggufTypes, halfTable } from './gguf-blocks.js';
+import { ggufTypes, halfTable, q80FromQ50 } from './gguf-blocks.js';
 import type { GgufHeader, GgufTensor } from './gguf-header.js';
 import type { TextSpec } from './text-spec.js';
 import { sizeOf, type WeightFiles } from './weight-files.js';
@@ -33,6 +33,24 @@ export function ggufNameOf(name: string): string | undefined {
   const inner = match?.[2] === undefined ? undefined : layerNames[match[2]];
   return inner === undefined ? undefined : `blk.${match?.[1]}.${inner}.${match?.[3]}`;
 }
+
+/** What kernels keep a type as, by its name: its own blocks, or other ones of exactly the same numbers. */
+const keptAs: ReadonlyMap<
+  string,
+  {
+    readonly format: 'f16' | 'q8_0' | 'q4_0' | 'q4_1' | 'q4_K';
+    readonly values: number;
+    readonly bytes: number;
+    readonly repack?: (blocks: Uint8Array) => Uint8Array;
+  }
+> = new Map([
+  ['f16', { format: 'f16', values: 1, bytes: 2 }],
+  ['q8_0', { format: 'q8_0', values: 32, bytes: 34 }],
+  ['q5_0', { format: 'q8_0', values: 32, bytes: 34, repack: q80FromQ50 }],
+  ['q4_0', { format: 'q4_0', values: 32, bytes: 18 }],
+  ['q4_1', { format: 'q4_1', values: 32, bytes: 20 }],
+  ['q4_K', { format: 'q4_K', values: 256, bytes: 144 }],
+]);
 
 /** Opens the tensors of a parsed file. */
 export function ggufWeights(
@@ -92,22 +110,15 @@ export function ggufWeights(
     read,
     async readStored(name) {
       const tensor = need(name);
-      const type = ggufTypes.get(tensor.type)!;
-      if (
-        type.name !== 'q8_0' &&
-        type.name !== 'q4_0' &&
-        type.name !== 'q4_1' &&
-        type.name !== 'q4_K' &&
-        type.name !== 'f16'
-      )
-        return read(name);
-      const blocks = new Uint8Array(tensor.bytes);
+      const kept = keptAs.get(ggufTypes.get(tensor.type)!.name);
+      if (!kept) return read(name);
+      const { format, values, bytes: blockBytes, repack } = kept;
+      const blocks = new Uint8Array((sizeOf(tensor.shape) / values) * blockBytes);
       await eachRow(name, tensor, (bytes, row, rows) => {
-        blocks.set(bytes, (bytes.length / rows) * row);
+        const own = repack ? repack(bytes) : bytes;
+        blocks.set(own, (own.length / rows) * row);
       });
-      return type.name === 'f16'
-        ? { format: 'f16', values: new Uint16Array(blocks.buffer) }
-        : { format: type.name, blocks };
+      return format === 'f16' ? { format, values: new Uint16Array(blocks.buffer) } : { format, blocks };
     },
     close: () => source.close(),
   };

@@ -13,6 +13,7 @@ export {
 export type { ModelExample } from './example.js';
 export { openImageFeatures, type ImageFeatures, type ImageFeaturesOptions } from './image-features.js';
 export { readImage, readImageTiles, readPicture } from './image-input.js';
+export { imageText, withImageTexts, type TileLayout } from './image-text.js';
 export { parseImageProcessor, processImage, splitImage, type ImageProcessorSpec } from './image-processor.js';
 export { resizeImage, type Resampling, type RgbImage } from './resize-image.js';
 export {
@@ -46,6 +47,7 @@ export { withReplacedWeights } from './replace-weights.js';
 export { rotaryTable } from './rotary-table.js';
 export type { WeightFiles } from './weight-files.js';
 export { layerTensors, modelTensors, type TensorShapes } from './model-tensors.js';
+export { matrixRows, type RowMatrix } from './matrix-rows.js';
 export { locateModel } from './locate-model.js';
 export { ModelError } from './model-error.js';
 export { hasBias, linearsOf, parseModelSpec, type ModelSpec } from './model-spec.js';
@@ -62,6 +64,7 @@ export { openTokenizer, readTokenizer, type TextTokenizer, type TokenizerFiles }
 export { answerIds, batchOf, promptIds } from './token-rows.js';
 export { pixelShuffle, visionFeatures, visionTower, type VisionWeights } from './vision-tower.js';
 export { cachedLogits, openCache, type CachedRow } from './cached-pass.js';
+export { openConversation, type Conversation } from './conversation.js';
 export {
   generate,
   generateBatch,
@@ -74,6 +77,7 @@ export {
   type Prompt,
   type RowEvent,
   type TokenConstraint,
+  type TurnControl,
 } from './generate.js';
 export { drawToken, likeliest, logProbability, processLogits, type SamplingOptions } from './sampling.js';
 export { openTextStream, type TextStream } from './text-stream.js';

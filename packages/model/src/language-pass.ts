@@ -14,6 +14,7 @@ import {
   type LayerSegments,
 } from './decoder-layer.js';
 import type { LoadedModel } from './load-model.js';
+import { matrixRows } from './matrix-rows.js';
 
 /** A batch of equal-length rows of token ids. */
 export interface TokenBatch {
@@ -153,13 +154,19 @@ export function embed(
   segments: SegmentsByLayer,
 ): Embedded {
   const { embedding, spec, kernels } = model;
-  const { hiddenSize } = spec.text;
-  const words = kernels.embedding(embedding, ids, hiddenSize);
+  const { hiddenSize, vocabularySize } = spec.text;
   const imageToken = spec.vision?.imageTokenId;
   const rows = Int32Array.from(
     [...ids.keys()].filter((row) => ids[row] === imageToken && images[Math.floor(row / time)]),
   );
-  if (rows.length === 0 || !model.connector) {
+  const features = images.filter((image) => image !== undefined);
+  const wide = model.connector?.inFeatures ?? 0;
+  if (model.connector) requireFeatures(images, rows, { time, wide });
+  const words =
+    embedding instanceof Float32Array
+      ? kernels.embedding(embedding, ids, hiddenSize)
+      : tensor2d(matrixRows(embedding, ids, [vocabularySize, hiddenSize]), [ids.length, hiddenSize]);
+  if (features.length === 0 || !model.connector) {
     return {
       x: words,
       dispose: () => {
@@ -167,16 +174,12 @@ export function embed(
       },
     };
   }
-  const features = images.filter((image) => image !== undefined);
-  const wide = model.connector.inFeatures;
   const all = new Float32Array(rows.length * wide);
   let at = 0;
   for (const image of features) {
     all.set(image, at);
     at += image.length;
   }
-  if (at !== all.length)
-    throw new Error(`internal: ${rows.length} image tokens, but features for ${at / wide}`);
   const input = tensor2d(all, [rows.length, wide]);
   const { y, saved } = kernels.linear(input, model.connector, segments.get(connectorOf(model)) ?? []);
   const both = concat2d([words, y], 0);
@@ -192,6 +195,22 @@ export function embed(
       dispose([x, input]);
     },
   };
+}
+
+/** An image's features go where its row has image tokens, one by one; a text that holds the token's spelling has more. */
+function requireFeatures(
+  images: TokenBatch['images'],
+  rows: Int32Array,
+  { time, wide }: { time: number; wide: number },
+): void {
+  for (const [i, image] of images.entries()) {
+    if (!image) continue;
+    const count = rows.filter((row) => Math.floor(row / time) === i).length;
+    if (count * wide !== image.length)
+      throw new Error(
+        `model/languagePass: row ${i} has ${count} image tokens, and its images have features for ${image.length / wide}; does its text hold an image token?`,
+      );
+  }
 }
 
 interface ForwardPass {
@@ -258,12 +277,10 @@ export function openHead(
   top: Tensor2D,
   { rows, columns }: HeadRequest,
 ): Head {
-  const { hiddenSize, rmsEpsilon } = spec.text;
+  const { hiddenSize, rmsEpsilon, vocabularySize } = spec.text;
   const weight = columns
     ? kernels.prepareLinear(
-        Float32Array.from(
-          columns.flatMap((id) => [...head.subarray(id * hiddenSize, (id + 1) * hiddenSize)]),
-        ),
+        matrixRows(head, columns, [vocabularySize, hiddenSize]),
         columns.length,
         hiddenSize,
       )

@@ -9,6 +9,7 @@ import {
 
 import { type OpenBytes, openFileBytes } from './byte-source.js';
 import { type DecoderLayerWeights, type LayerLinear, layerLinears } from './decoder-layer.js';
+import type { RowMatrix } from './matrix-rows.js';
 import { listProblems, ModelError } from './model-error.js';
 import type { ModelSpec } from './model-spec.js';
 import { layerTensors, modelTensors, type TensorShapes } from './model-tensors.js';
@@ -24,12 +25,14 @@ export interface LoadedModel {
   readonly spec: ModelSpec;
   readonly kernels: Kernels;
   readonly tokenizer: TextTokenizer;
-  /** `[vocabulary, hidden]`, outside any heap. */
-  readonly embedding: Float32Array;
+  /** Every id that ends an answer: the tokenizer's end token and those that the checkpoint names. */
+  readonly endIds: readonly number[];
+  /** `[vocabulary, hidden]`, outside any heap; looked up with `matrixRows`. */
+  readonly embedding: RowMatrix;
   readonly layers: readonly DecoderLayerWeights[];
   readonly finalNorm: Float32Array;
   /** The output matrix `[vocabulary, hidden]`; the embedding itself when tied. */
-  readonly head: Float32Array;
+  readonly head: RowMatrix;
   readonly headWeight: LinearWeight;
   readonly rotary: RotaryTable;
   readonly vision?: VisionWeights;
@@ -38,7 +41,10 @@ export interface LoadedModel {
   dispose(): void;
 }
 
-/** What the decoder layers' frozen weights are kept as; `stored` is as in the file, where kernels can keep that, else float32. */
+/**
+ * What the decoder layers' frozen weights are kept as; `stored` is as in the file, where kernels can keep that, else float32, and then
+ * holds for the embedding and the output matrix too.
+ */
 export type BaseFormat = 'f32' | 'stored' | Exclude<CompactFormat, 'q4_K'>;
 
 export interface LoadModelOptions {
@@ -56,7 +62,8 @@ const mostPositions = 8192;
 
 /**
  * Loads a model from a directory in the Hugging Face layout or from a GGUF file. With a compact `base` the weights of the decoder
- * layers are kept so and expanded where they are used; embedding, head and vision tower are float32.
+ * layers are kept so and expanded where they are used. Embedding and head are float32, or with `stored` as in the file, where a tied
+ * one is kept once; the vision tower is float32.
  *
  * @throws ModelError when a file is missing or damaged, the architecture is not supported, or tensors are missing or misshapen (all
  * listed at once).
@@ -79,22 +86,21 @@ export async function loadModel(
     const layers: DecoderLayerWeights[] = [];
     const format = base ?? (checkpoint.format === 'gguf' ? 'stored' : 'f32');
     for (let depth = 0; depth < text.layerCount; depth++) layers.push(await load.layer(text, depth, format));
-    const embedding = await files.read(`${prefix}embed_tokens.weight`);
+    const rowsFormat = format === 'stored' ? 'stored' : 'f32';
+    const embeddingName = `${prefix}embed_tokens`;
+    const embedding = await load.matrix(embeddingName, rowsFormat);
     const finalNorm = await files.read(`${prefix}norm.weight`);
-    const head = text.tiedHead ? embedding : await files.read('lm_head.weight');
-    const headName = text.tiedHead ? `${prefix}embed_tokens.weight` : 'lm_head.weight';
-    const headWeight = kernels.prepareLinear(
-      // Every new token reads all of it.
-      format === 'stored' ? await files.readStored(headName) : head,
-      text.vocabularySize,
-      text.hiddenSize,
-    );
+    const head = text.tiedHead ? embedding : await load.matrix('lm_head', rowsFormat);
+    const headWeight = load.prepare(text.tiedHead ? embeddingName : 'lm_head', head);
     const connector = spec.vision && (await load.linear(spec.vision.connector.name));
     const vision = spec.vision && (await loadVision(spec.vision, { read: (name) => files.read(name), load }));
     return {
       spec,
       kernels,
       tokenizer,
+      endIds: [
+        ...new Set([...(tokenizer.endId === undefined ? [] : [tokenizer.endId]), ...checkpoint.endIds]),
+      ],
       embedding,
       layers,
       finalNorm,
@@ -174,19 +180,25 @@ type Loader = ReturnType<typeof openLoader>;
 function openLoader(files: WeightFiles, { kernels, wanted }: { kernels: Kernels; wanted: TensorShapes }) {
   // What is compressed afterwards is read into one buffer, so that loading needs little beside what it keeps.
   let scratch = new Float32Array();
-  const readMatrix = async (name: string, [out, inp]: readonly [number, number], format: BaseFormat) => {
-    if (format === 'f32') return files.read(name);
-    if (format === 'stored') return files.readStored(name);
-    if (scratch.length < out * inp) scratch = new Float32Array(out * inp);
-    return compressWeight(await files.read(name, scratch.subarray(0, out * inp)), out, inp, format);
-  };
-  const linear = async (name: string, format: BaseFormat = 'f32') => {
+  const shapeOf = (name: string): readonly [number, number] => {
     const [out = 0, ...inner] = wanted.get(`${name}.weight`) ?? [];
-    const inp = sizeOf(inner);
-    const weight = await readMatrix(`${name}.weight`, [out, inp], format);
-    const bias = wanted.has(`${name}.bias`) ? await files.read(`${name}.bias`) : undefined;
+    return [out, sizeOf(inner)];
+  };
+  const matrix = async (name: string, format: BaseFormat): Promise<RowMatrix> => {
+    if (format === 'f32') return files.read(`${name}.weight`);
+    if (format === 'stored') return files.readStored(`${name}.weight`);
+    const [out, inp] = shapeOf(name);
+    if (scratch.length < out * inp) scratch = new Float32Array(out * inp);
+    return compressWeight(
+      await files.read(`${name}.weight`, scratch.subarray(0, out * inp)),
+      out,
+      inp,
+      format,
+    );
+  };
+  const prepare = (name: string, weight: RowMatrix, bias?: Float32Array): LinearWeight => {
     try {
-      return kernels.prepareLinear(weight, out, inp, bias);
+      return kernels.prepareLinear(weight, ...shapeOf(name), bias);
     } catch (cause) {
       throw new ModelError(
         'loadModel',
@@ -195,7 +207,15 @@ function openLoader(files: WeightFiles, { kernels, wanted }: { kernels: Kernels;
       );
     }
   };
+  const linear = async (name: string, format: BaseFormat = 'f32') =>
+    prepare(
+      name,
+      await matrix(name, format),
+      wanted.has(`${name}.bias`) ? await files.read(`${name}.bias`) : undefined,
+    );
   return {
+    matrix,
+    prepare,
     linear,
     async layer(
       { prefix, headNorms }: TextSpec,

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 
 import { type ByteSource, type OpenBytes, openFileBytes } from './byte-source.js';
 import { storedNames } from './checkpoint-names.js';
+import { configEndIds, ggufEndIds } from './end-ids.js';
 import { ggufConfig } from './gguf-config.js';
 import { type GgufHeader, readGgufHeader } from './gguf-header.js';
 import { ggufTokenizer } from './gguf-tokenizer.js';
@@ -20,6 +21,8 @@ export interface Checkpoint {
   readonly spec: ModelSpec;
   readonly weights: WeightFiles;
   readonly format: 'safetensors' | 'gguf';
+  /** Ids that end an answer, beside the tokenizer's end token: the end of a turn, for example. */
+  readonly endIds: readonly number[];
   /** The tokenizer that came with the weights. */
   readonly tokenizer: () => Promise<TextTokenizer>;
 }
@@ -35,8 +38,10 @@ export async function openCheckpoint(
 ): Promise<Checkpoint> {
   if (await isGguf(path)) return openGguf(path, openBytes);
   const spec = await readConfig(path);
+  const endIds = await readEndIds(path);
   return {
     spec,
+    endIds,
     weights: await openSafetensorsFiles(path, {
       openBytes,
       namesOf: (name) => storedNames(spec.architecture, name),
@@ -65,6 +70,7 @@ async function openGguf(path: string, openBytes: OpenBytes): Promise<Checkpoint>
     return {
       spec,
       weights: ggufWeights(source, header, spec),
+      endIds: ggufEndIds(header),
       format: 'gguf',
       tokenizer: () => Promise.resolve(openTokenizer(ggufTokenizer(header, path), path)),
     };
@@ -118,6 +124,22 @@ async function readConfig(directory: string): Promise<ModelSpec> {
     ...spec,
     vision: { ...spec.vision, processor: parseImageProcessor(parsed, { where, ...spec.vision }) },
   };
+}
+
+/** As transformers: generation_config.json counts, and only where there is none config.json does. */
+async function readEndIds(directory: string): Promise<number[]> {
+  for (const name of ['generation_config.json', 'config.json']) {
+    const where = join(directory, name);
+    const value = await readJson(where);
+    if (value === undefined) continue;
+    const config = partOf({ value }, 'value');
+    if (!config) throw new ModelError('loadModel', `${where} is not a JSON object`);
+    return configEndIds(
+      config['eos_token_id'] === undefined ? (partOf(config, 'text_config') ?? config) : config,
+      where,
+    );
+  }
+  return [];
 }
 
 /** The value of a JSON file; undefined when there is none. */

@@ -1,7 +1,8 @@
 /**
  * How a model stretches its rotary frequencies to longer contexts (transformers, modeling_rope_utils.py).
  *
- * `dynamic` and `longrope` change with the length of the text and are refused.
+ * `dynamic` and `longrope` change with the length of a text. They are read up to the length where they change, which is then what the model
+ * has of positions: plain frequencies for `dynamic`, the short factors for `longrope`.
  */
 import { type Config, type ConfigReader, textOf } from './config-reader.js';
 
@@ -26,13 +27,20 @@ export type RotaryScaling =
       readonly attentionFactor: number;
       readonly truncate: boolean;
     }
+  /** LongRoPE (Ding et al. 2024) within the original positions: a divisor per pair, and cos and sin multiplied. */
+  | {
+      readonly type: 'longrope';
+      readonly shortFactors: readonly number[];
+      readonly originalPositions: number;
+      readonly attentionFactor: number;
+    }
   /** A divisor per pair, as a GGUF file's `rope_freqs.weight` has them. */
   | { readonly type: 'divisors'; readonly divisors: readonly number[] };
 
 /** Reads `rope_parameters` or `rope_scaling`, of which `read` has the numbers; undefined for plain rotary embeddings. */
 export function parseRotaryScaling(
   rope: Config,
-  { read, maximumPositions }: { read: ConfigReader; maximumPositions: number },
+  { read, maximumPositions, headDim }: { read: ConfigReader; maximumPositions: number; headDim: number },
 ): RotaryScaling | undefined {
   const type = textOf(rope['rope_type'] ?? rope['type'] ?? 'default');
   if (Number(rope['partial_rotary_factor'] ?? 1) !== 1)
@@ -74,8 +82,27 @@ export function parseRotaryScaling(
         truncate: rope['truncate'] !== false,
       };
     }
+    case 'dynamic':
+      read.positive('factor');
+      return undefined;
+    case 'longrope': {
+      const originalPositions = read.count('original_max_position_embeddings', {
+        fallback: maximumPositions,
+      });
+      const factor = read.positive('factor', { fallback: maximumPositions / originalPositions });
+      // √(1 + ln factor / ln original)
+      const inferred = factor <= 1 ? 1 : Math.sqrt(1 + Math.log(factor) / Math.log(originalPositions));
+      return {
+        type,
+        shortFactors: read.positives('short_factor', headDim / 2),
+        originalPositions,
+        attentionFactor: read.positive('attention_factor', { fallback: inferred }),
+      };
+    }
     default:
-      read.refuse(`rope scaling "${type}" is not supported; default, linear, llama3 and yarn are`);
+      read.refuse(
+        `rope scaling "${type}" is not supported; default, linear, llama3, yarn, dynamic and longrope are`,
+      );
       return undefined;
   }
 }
@@ -98,6 +125,13 @@ export function rotaryFrequencies(
       return {
         frequencies: plain.map((frequency, i) => frequency / (scaling.divisors[i] ?? 1)),
         amplitude: 1,
+      };
+    case 'longrope':
+      return {
+        frequencies: periods.map(
+          (period, i) => 1 / Math.fround(Math.fround(scaling.shortFactors[i] ?? 1) * period),
+        ),
+        amplitude: scaling.attentionFactor,
       };
     case 'llama3':
       return { frequencies: plain.map((frequency) => llama3Frequency(frequency, scaling)), amplitude: 1 };

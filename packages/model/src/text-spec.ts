@@ -13,7 +13,7 @@ export interface TextSpec {
   readonly rmsEpsilon: number;
   readonly ropeTheta: number;
   readonly ropeScaling?: RotaryScaling;
-  /** Positions the model may use: not more than its sliding window, below which a window changes nothing. */
+  /** Positions the model may use: not more than its sliding window, below which a window changes nothing, or than its scaling is one for. */
   readonly maximumPositions: number;
   /** Biases on q, k and v (Qwen2). */
   readonly attentionBias: boolean;
@@ -111,9 +111,14 @@ export function parseTextSpec(
   const positions = read.count('max_position_embeddings', {
     fallback: family.fallbacks['max_position_embeddings'] ?? 2048,
   });
-  const rope = { ...partOf(config, 'rope_scaling'), ...partOf(config, 'rope_parameters') };
+  const original = config['original_max_position_embeddings'];
+  const rope = {
+    ...partOf(config, 'rope_scaling'),
+    ...partOf(config, 'rope_parameters'),
+    // Phi-3 and others have it outside, where it counts first.
+    ...(original === undefined ? {} : { original_max_position_embeddings: original }),
+  };
   const readRope = readConfigNumbers(rope, `${where}: rope parameters`);
-  const scaling = parseRotaryScaling(rope, { read: readRope, maximumPositions: positions });
   const ropeTheta = Object.hasOwn(rope, 'rope_theta')
     ? readRope.positive('rope_theta')
     : read.positive('rope_theta', { fallback: 10_000 });
@@ -124,6 +129,7 @@ export function parseTextSpec(
     fallback: (composite ? family.fallbacks['head_dim'] : undefined) ?? Math.max(2, Math.ceil(share)),
     most: 2 ** 12,
   });
+  const scaling = parseRotaryScaling(rope, { read: readRope, maximumPositions: positions, headDim });
   if (config['head_dim'] === undefined && hiddenSize > 1 && !Number.isInteger(share))
     read.refuse(`${hiddenSize} features do not divide into ${heads} heads, and there is no "head_dim"`);
   const kvHeads = read.count('num_key_value_heads', {
@@ -145,7 +151,11 @@ export function parseTextSpec(
     rmsEpsilon: read.positive('rms_norm_eps', { fallback: 1e-6 }),
     ropeTheta,
     ...(scaling ? { ropeScaling: scaling } : {}),
-    maximumPositions: Math.min(positions, windowOf(config, family) ?? positions),
+    maximumPositions: Math.min(
+      positions,
+      windowOf(config, family) ?? positions,
+      scaling?.type === 'longrope' ? scaling.originalPositions : positions,
+    ),
     attentionBias: family.biases === 'qkv' || hasBias,
     ...(hasBias ? { outputBias: true } : {}),
     ...(family.biases === 'by config' && config['mlp_bias'] === true ? { mlpBias: true } : {}),

@@ -6,6 +6,7 @@ import { Tokenizer } from '@huggingface/tokenizers';
 
 import { type Config, partOf } from './config-reader.js';
 import { ModelError } from './model-error.js';
+import { openTimeLimit } from './time-limit.js';
 import { tokenBytesOf } from './token-bytes.js';
 
 /** What is used of the library; its own types do not resolve under NodeNext. */
@@ -28,7 +29,7 @@ export interface TextTokenizer {
   readonly beginId: number | undefined;
   readonly endId: number | undefined;
   readonly padId: number;
-  /** Whether the model's own tokenizer puts the begin token before a plain text. */
+  /** Whether the model's own tokenizer puts the begin token before a plain text: by its post-processor or by `add_bos_token`. */
   readonly addsBegin: boolean;
   /** The text of the special tokens that the vocabulary has, as chat templates name them: `bos_token` and the like. */
   readonly specialTokens: Readonly<Record<string, string>>;
@@ -55,8 +56,15 @@ export async function readTokenizer(directory: string): Promise<TextTokenizer> {
   );
 }
 
-/** Makes a tokenizer; `where` names its file in messages. */
-export function openTokenizer({ json, config }: TokenizerFiles, where: string): TextTokenizer {
+/**
+ * Makes a tokenizer; `where` names its file in messages. The file's own regular expressions run for `limitMilliseconds`, and one more for
+ * each character, at most.
+ */
+export function openTokenizer(
+  { json, config }: TokenizerFiles,
+  where: string,
+  { limitMilliseconds = 3000 }: { readonly limitMilliseconds?: number } = {},
+): TextTokenizer {
   // What the library trips over, when it reads a file or later, is the file's fault.
   const guarded = <T>(use: () => T): T => {
     try {
@@ -70,6 +78,26 @@ export function openTokenizer({ json, config }: TokenizerFiles, where: string): 
     }
   };
   const tokenizer = guarded(() => new LibraryTokenizer(json, config));
+  const limit = openTimeLimit();
+  const limited = <T>(patterns: readonly string[], size: number, use: () => T): T => {
+    if (patterns.length === 0) return guarded(use);
+    const milliseconds = limitMilliseconds + size;
+    const slow = () =>
+      new ModelError(
+        'readTokenizer',
+        `${where}: its regular expressions need more than ${milliseconds} ms for ${size} characters or tokens (the first is ${JSON.stringify(patterns[0]).slice(0, 80)}); the file is damaged or means harm`,
+      );
+    return limit(() => guarded(use), { milliseconds, slow });
+  };
+  const parts = json as Readonly<Record<string, unknown>>;
+  const encodePatterns = [...regexesOf(parts['normalizer']), ...regexesOf(parts['pre_tokenizer'])];
+  const decodePatterns = regexesOf(parts['decoder']);
+  for (const pattern of [...encodePatterns, ...decodePatterns])
+    if (pattern.length > longestPattern)
+      throw new ModelError(
+        'readTokenizer',
+        `${where}: a regular expression has ${pattern.length} characters, and at most ${longestPattern} are read`,
+      );
   const idOf = (token: string) => tokenizer.token_to_id(token);
   const specialTokens = Object.fromEntries(
     ['bos_token', 'eos_token', 'unk_token', 'pad_token'].flatMap((key) => {
@@ -83,7 +111,7 @@ export function openTokenizer({ json, config }: TokenizerFiles, where: string): 
     return content === undefined ? undefined : idOf(content);
   };
   const encode = (text: string, addSpecialTokens: boolean) =>
-    guarded(() => {
+    limited(encodePatterns, text.length, () => {
       const ids = [...tokenizer.encode(text, { add_special_tokens: addSpecialTokens }).ids];
       const odd = ids.find((id) => !Number.isSafeInteger(id) || id < 0);
       if (odd !== undefined) throw new Error(`it gives the id ${String(odd)}`);
@@ -96,7 +124,7 @@ export function openTokenizer({ json, config }: TokenizerFiles, where: string): 
     decode: (ids, { skipSpecialTokens = false } = {}) =>
       ids.length === 0
         ? ''
-        : guarded(() =>
+        : limited(decodePatterns, ids.length, () =>
             tokenizer.decode([...ids], {
               skip_special_tokens: skipSpecialTokens,
               clean_up_tokenization_spaces: false,
@@ -112,6 +140,22 @@ export function openTokenizer({ json, config }: TokenizerFiles, where: string): 
     chatTemplate: chatTemplateOf(config['chat_template']),
     tokenBytes: () => tokenBytesOf(json),
   };
+}
+
+const longestPattern = 10_000;
+
+/** Every regular expression of a part of tokenizer.json. */
+function regexesOf(part: unknown): string[] {
+  const found: string[] = [];
+  const left = [part];
+  while (left.length > 0) {
+    const value = left.pop();
+    if (typeof value !== 'object' || value === null) continue;
+    for (const [key, inner] of Object.entries(value))
+      if (key === 'Regex') found.push(String(inner));
+      else left.push(inner);
+  }
+  return found;
 }
 
 /** A template is text, or a list of named ones of which "default" is meant. */

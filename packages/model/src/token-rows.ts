@@ -1,16 +1,26 @@
 /** From examples to rows of token ids: begin token, image tokens, prompt, and what is wanted behind it. */
 import type { ModelExample } from './example.js';
+import { framesImages, imageText } from './image-text.js';
 import type { LoadedModel } from './load-model.js';
 import type { TokenBatch } from './language-pass.js';
 
-/** The ids a model reads before it answers. */
-export function promptIds({ spec, tokenizer }: LoadedModel, { prompt, image }: ModelExample): number[] {
-  const begin = tokenizer.beginId === undefined ? [] : [tokenizer.beginId];
+/**
+ * The ids a model reads before it answers. They begin with the begin token where the tokenizer puts it before a text, as transformers
+ * has it; an empty prompt is the begin token in any case, since a model cannot go on from nothing.
+ */
+export function promptIds(model: LoadedModel, { prompt, image }: ModelExample): number[] {
+  const { spec, tokenizer } = model;
+  const { addsBegin, beginId } = tokenizer;
+  const isFramed = image !== undefined && spec.vision !== undefined && framesImages(model);
+  const text = tokenizer.encode(isFramed ? `${imageText(model)}${prompt}` : prompt);
+  const isEmpty = text.length === 0 && image === undefined;
+  const begin = beginId !== undefined && (addsBegin || isEmpty) ? [beginId] : [];
+  if (isFramed) return [...begin, ...text];
   const imageIds =
     image !== undefined && spec.vision
       ? new Array<number>(spec.vision.tokenCount).fill(spec.vision.imageTokenId)
       : [];
-  return [...begin, ...imageIds, ...tokenizer.encode(prompt)];
+  return [...begin, ...imageIds, ...text];
 }
 
 /** The ids of an answer, spelt as it is behind a prompt: with the space that parts words. */

@@ -8,7 +8,7 @@ export interface WeightFiles {
   fileOf(name: string): string;
   /** A tensor in float32, into `target` where given. */
   read(name: string, target?: Float32Array): Promise<Float32Array>;
-  /** A matrix as the file stores it, where kernels can keep that (f16, q4_0, q4_1, q4_K), else in float32. */
+  /** A matrix as the file stores it, or in other blocks of the same numbers, where kernels can keep those; else in float32. */
   readStored(name: string): Promise<Float32Array | CompactWeight>;
   close(): Promise<void>;
 }

@@ -67,6 +67,11 @@ describe('a config', () => {
     ).toBe(64);
   });
 
+  test('with scaling that changes with the length has the positions before it does', async () => {
+    expect((await withKeys('longrope', {})).text.maximumPositions).toBe(32);
+    expect((await withKeys('dynamic-rope', {})).text.maximumPositions).toBe(256);
+  });
+
   test('of a published SmolVLM, which leaves numbers out, means the defaults of transformers', () => {
     const { vision, text } = parseModelSpec(
       {
@@ -121,10 +126,28 @@ describe('a config', () => {
 
   test.each([
     [
-      'dynamic scaling',
+      'an unknown scaling',
       'llama-tiny',
-      { rope_scaling: { type: 'dynamic', factor: 2 }, rope_parameters: null },
-      'rope scaling "dynamic" is not supported; default, linear, llama3 and yarn are',
+      { rope_scaling: { type: 'su', factor: 2 }, rope_parameters: null },
+      'rope scaling "su" is not supported; default, linear, llama3, yarn, dynamic and longrope are',
+    ],
+    [
+      'too few factors',
+      'longrope',
+      { rope_scaling: { type: 'longrope', short_factor: [1, 2, 3, 4, 5] } },
+      '"short_factor" must hold 6 positive numbers, and holds [1,2,3,4,5]',
+    ],
+    [
+      'factors that are no numbers',
+      'longrope',
+      { rope_scaling: { type: 'longrope', short_factor: '123456' } },
+      '"short_factor" must hold 6 positive numbers, and is "123456"',
+    ],
+    [
+      'dynamic scaling without its factor',
+      'dynamic-rope',
+      { rope_scaling: { type: 'dynamic' }, rope_parameters: null },
+      '"factor" is undefined',
     ],
     [
       'scaling without its factor',

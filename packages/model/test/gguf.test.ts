@@ -1,6 +1,14 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { expandWeight, openKernels, type Kernels } from '@contextlora/kernels';
-import { languageLogits, loadModel, ModelError, openCheckpoint } from '@contextlora/model';
+import {
+  languageLogits,
+  languageLoss,
+  linearsOf,
+  loadModel,
+  ModelError,
+  openCheckpoint,
+} from '@contextlora/model';
+import { dispose, tensor2d } from '@tensorflow/tfjs-core';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -54,6 +62,46 @@ describe.each(['reference', 'wasm', 'onnx'] as const)('on the %s ground', (groun
   afterAll(() => {
     kernels.dispose();
   });
+
+  test('a tied embedding is kept once, as stored, and trains as in float32', async () => {
+    const results = [];
+    for (const base of ['stored', 'f32'] as const) {
+      const model = await loadModel(fixture('gguf-tiny', 'llama-tiny.q8_0.gguf'), { kernels, base });
+      if (base === 'stored') {
+        expect(model.embedding).toMatchObject({ format: 'q8_0' });
+        expect(model.head).toBe(model.embedding);
+      }
+      const name = 'model.layers.0.self_attn.q_proj';
+      const { inFeatures, outFeatures } = linearsOf(model.spec).find((linear) => linear.name === name)!;
+      const values = (length: number) => Float32Array.from({ length }, (_, i) => Math.sin(i) / 10);
+      const segment = {
+        a: tensor2d(values(2 * inFeatures), [2, inFeatures]),
+        b: tensor2d(values(2 * outFeatures), [outFeatures, 2]),
+        scale: 1,
+        train: true,
+      };
+      const { loss, gradients } = languageLoss(
+        model,
+        { batch: 1, time: 4, ids: Int32Array.of(1, 40, 41, 42), images: [] },
+        {
+          head: {
+            rows: Int32Array.of(2, 3),
+            columns: [50, 60, 70],
+            targets: Int32Array.of(0, 2),
+            weights: Float32Array.of(0.5, 0.5),
+          },
+          segments: new Map([[name, [segment]]]),
+        },
+      );
+      const [gradient] = gradients.get(name)!;
+      results.push({ loss, a: [...gradient!.a.dataSync()] });
+      dispose([gradient!.a, gradient!.b, segment.a, segment.b]);
+      model.dispose();
+    }
+    expect(results[0]!.loss).toBeCloseTo(results[1]!.loss, 5);
+    expect(worstDifference(results[0]!.a, results[1]!.a)).toBeLessThan(1e-6);
+  });
+
   const logitsOf = async (type: string, base?: 'f32') => {
     const model = await loadModel(fixture('gguf-tiny', `llama-tiny.${type}.gguf`), {
       kernels,
@@ -104,6 +152,12 @@ describe('a GGUF file of mixed types', () => {
     if (stored instanceof Float32Array || stored.format !== 'q4_K') throw new Error('q4_K is kept as it is');
     const read = await weights.read('model.layers.0.self_attn.q_proj.weight');
     expect(worstDifference(expandWeight(stored, 64, 256), read)).toBe(0);
+    // Kernels keep no q5_0; the same numbers are q8_0.
+    const five = await weights.readStored('model.layers.0.self_attn.o_proj.weight');
+    if (five instanceof Float32Array || five.format !== 'q8_0') throw new Error('q5_0 is kept as q8_0');
+    const wide = await weights.read('model.layers.0.self_attn.o_proj.weight');
+    expect(worstDifference(expandWeight(five, 256, 64), wide)).toBe(0);
+    expect(Math.max(...wide)).toBeGreaterThan(0);
     await weights.close();
   });
 

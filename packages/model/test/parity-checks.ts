@@ -71,7 +71,17 @@ export const tolerances = {
 } as const;
 
 const text = ['llama-tiny', 'qwen2-tiny'];
-const families = ['llama3-rope', 'linear-rope', 'yarn', 'qwen3-tiny', 'mistral-tiny', 'biases', 'f16'];
+const families = [
+  'llama3-rope',
+  'linear-rope',
+  'yarn',
+  'longrope',
+  'dynamic-rope',
+  'qwen3-tiny',
+  'mistral-tiny',
+  'biases',
+  'f16',
+];
 const adapters = [
   ['lora-llama', 'llama-tiny'],
   ['lora-qwen2', 'qwen2-tiny'],

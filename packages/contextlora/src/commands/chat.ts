@@ -8,6 +8,7 @@ import { composeTask, type PeftAdapter, readPartition, readPeftFolder } from '@c
 import {
   adapterSegments,
   type ChatMessage,
+  type Conversation,
   generate,
   type GenerateOptions,
   type GenerationResult,
@@ -15,6 +16,7 @@ import {
   type LoadedModel,
   loadModel,
   locateModel,
+  openConversation,
   renderChat,
 } from '@contextlora/model';
 
@@ -87,12 +89,12 @@ interface Talk {
 async function answer(
   { model, options, settings, context }: Talk,
   messages: readonly ChatMessage[],
-  { signal, seed }: { signal: AbortSignal; seed: number },
+  { signal, seed, conversation }: { signal: AbortSignal; seed: number; conversation?: Conversation },
 ): Promise<GenerationResult> {
   const prompt = options.plain
     ? (messages.at(-1)?.content ?? '')
     : model.tokenizer.encode(renderChat(model.tokenizer, messages, { now: context.now() }));
-  const events = generate(model, prompt, { ...settings, seed, signal });
+  const events = generate(model, prompt, { ...settings, seed, signal, conversation });
   for (;;) {
     const { done, value } = await events.next();
     if (done) {
@@ -119,6 +121,7 @@ async function answerOnce(talk: Talk, text: string): Promise<boolean> {
 async function converse(talk: Talk): Promise<boolean> {
   const { options, context } = talk;
   const lines = createInterface({ input: context.input, output: context.output, prompt: '> ' });
+  const conversation = openConversation(talk.model);
   let messages = opening(options);
   let answering: AbortController | undefined;
   let isSecond = false;
@@ -152,7 +155,11 @@ async function converse(talk: Talk): Promise<boolean> {
       const asked = [...messages, { role: 'user', content: line }];
       answering = new AbortController();
       try {
-        const { text } = await answer(talk, asked, { signal: answering.signal, seed: options.seed + turn++ });
+        const { text } = await answer(talk, asked, {
+          signal: answering.signal,
+          seed: options.seed + turn++,
+          conversation,
+        });
         messages = [...asked, { role: 'assistant', content: text }];
       } catch (error) {
         // A conversation that has grown too long is no reason to lose it.
@@ -165,6 +172,7 @@ async function converse(talk: Talk): Promise<boolean> {
   } finally {
     restore();
     lines.close();
+    conversation.dispose();
   }
   return left;
 }
