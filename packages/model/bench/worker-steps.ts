@@ -46,7 +46,7 @@ async function obey(order: WorkerOrder): Promise<void> {
       await measure(order.seconds);
       break;
     case 'end':
-      // By itself: who terminates a thread from outside while the native runtime computes aborts the process.
+      // By itself: to terminate a thread from outside while it calls the native runtime can abort the process.
       process.exit(0);
       break;
     default:
