@@ -3,7 +3,7 @@ import { dispose, type Tensor2D } from '@tensorflow/tfjs-core';
 
 import type { FusedContext } from './fused-context.js';
 import type { Kernels } from './kernels.js';
-import { requireLength, requireShape } from './require-shape.js';
+import { requireShape, requireTargets } from './require-shape.js';
 
 type CrossEntropy = Pick<Kernels, 'crossEntropy' | 'linearCrossEntropy'>;
 
@@ -40,24 +40,10 @@ export function fusedCrossEntropy({ heap, module, products }: FusedContext): Cro
     return loss;
   };
 
-  const requireTargets = (
-    rows: number,
-    columns: number,
-    { targets, weights }: { targets: Int32Array; weights: Float32Array },
-  ) => {
-    requireLength('crossEntropy', 'targets', targets.length, rows);
-    requireLength('crossEntropy', 'weights', weights.length, rows);
-    for (const [row, target] of targets.entries())
-      if (weights[row] !== 0 && (target < 0 || target >= columns))
-        throw new Error(
-          `kernels/crossEntropy: target ${target} of row ${row} is outside the ${columns} columns`,
-        );
-  };
-
   return {
     crossEntropy(logits, targets, weights) {
       requireShape('crossEntropy', 'logits', logits, [null, null]);
-      requireTargets(...logits.shape, { targets, weights });
+      requireTargets('crossEntropy', logits.shape, { targets, weights });
       const dLogits = heap.allocate(logits.shape) as Tensor2D;
       heap.view(dLogits).set(heap.view(logits));
       return { loss: inPlace(dLogits, targets, weights), dLogits };
@@ -66,7 +52,7 @@ export function fusedCrossEntropy({ heap, module, products }: FusedContext): Cro
     linearCrossEntropy(x, weight, targets, weights, { input }) {
       requireShape('linearCrossEntropy', 'x', x, [null, weight.inFeatures]);
       const [rows, features] = x.shape;
-      requireTargets(rows, weight.outFeatures, { targets, weights });
+      requireTargets('linearCrossEntropy', [rows, weight.outFeatures], { targets, weights });
       const dx = input ? (heap.allocate(x.shape) as Tensor2D) : null;
       const most = Math.max(1, Math.floor(logitBytes / 4 / weight.outFeatures));
       // Blocks of about equal size: a short last one would run slowly.

@@ -3,7 +3,7 @@ import * as tf from '@tensorflow/tfjs-core';
 
 import type { LinearWeight, LossValue } from './kernels.js';
 import { linear, linearBackward } from './reference-linear.js';
-import { requireLength, requireShape } from './require-shape.js';
+import { requireShape, requireTargets } from './require-shape.js';
 
 /**
  * Weighted sum over rows of −log softmax(logits)[target], by log-sum-exp, and its gradient.
@@ -17,13 +17,7 @@ export function crossEntropy(
 ): { loss: LossValue; dLogits: tf.Tensor2D } {
   requireShape('crossEntropy', 'logits', logits, [null, null]);
   const [rows, columns] = logits.shape;
-  requireLength('crossEntropy', 'targets', targets.length, rows);
-  requireLength('crossEntropy', 'weights', weights.length, rows);
-  for (const [row, target] of targets.entries())
-    if (weights[row] !== 0 && (target < 0 || target >= columns))
-      throw new Error(
-        `kernels/crossEntropy: target ${target} of row ${row} is outside the ${columns} columns`,
-      );
+  requireTargets('crossEntropy', [rows, columns], { targets, weights });
   const kept = Int32Array.from([...weights.keys()].filter((row) => weights[row] !== 0));
   if (kept.length === 0) return { loss: 0, dLogits: tf.zeros<tf.Rank.R2>([rows, columns]) };
   const [total, dLogits] = tf.tidy(() => {
@@ -60,6 +54,8 @@ export function linearCrossEntropy(
   weights: Float32Array,
   { input }: { readonly input: boolean },
 ): { loss: LossValue; dx: tf.Tensor2D | null } {
+  requireShape('linearCrossEntropy', 'x', x, [null, weight.inFeatures]);
+  requireTargets('linearCrossEntropy', [x.shape[0], weight.outFeatures], { targets, weights });
   const { y, saved } = linear(x, weight);
   const { loss, dLogits } = crossEntropy(y, targets, weights);
   const { dx } = linearBackward(dLogits, saved, weight, [], { input });

@@ -55,3 +55,18 @@ export function requireIndices(operation: string, indices: Int32Array, rows: num
     if (index < 0 || index >= rows)
       throw new Error(`kernels/${operation}: index ${i} is ${index}, and there are ${rows} rows`);
 }
+
+/** Throws unless each of the rows has a weight and, where that is not 0, a target among the columns. */
+export function requireTargets(
+  operation: string,
+  [rows, columns]: readonly [number, number],
+  { targets, weights }: { readonly targets: Int32Array; readonly weights: Float32Array },
+): void {
+  requireLength(operation, 'targets', targets.length, rows);
+  requireLength(operation, 'weights', weights.length, rows);
+  for (const [row, target] of targets.entries())
+    if (weights[row] !== 0 && (target < 0 || target >= columns))
+      throw new Error(
+        `kernels/${operation}: target ${target} of row ${row} is outside the ${columns} columns`,
+      );
+}
