@@ -11,7 +11,9 @@ export default {
     {
       ...preset(join(packages, 'kernels')),
       globals: { testedGrounds: ['webgpu'] },
-      testMatch: ['kernels', 'vocabulary', 'decoding'].map((name) => `<rootDir>/test/${name}.test.ts`),
+      testMatch: ['kernels', 'vocabulary', 'decoding', 'hostile-operands'].map(
+        (name) => `<rootDir>/test/${name}.test.ts`,
+      ),
     },
     { ...preset(join(packages, 'model')), testMatch: ['<rootDir>/test/step.webgpu.ts'] },
   ],

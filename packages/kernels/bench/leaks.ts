@@ -78,7 +78,7 @@ for (let step = 1; step <= steps; step++) {
 }
 const [first, last] = [samples[0], samples.at(-1)];
 if (!first || !last) throw new Error('--steps must be at least 1');
-const swingBytes = 64 * 2 ** 20;
+const swingBytes = 128 * 2 ** 20;
 /** Compiled code comes and goes by this much. */
 const codeBytes = 2 ** 20;
 const leaks =

@@ -29,6 +29,8 @@ export function useGround(ground: TestedGround, use: (kernels: Kernels) => void)
 async function openOnWebGpu(): Promise<Kernels> {
   const opened = await openWebGpu();
   if (typeof opened === 'string') throw new Error(opened);
+  // The backend computes small tensors that were never uploaded on the processor.
+  tf.env().set('WEBGPU_CPU_FORWARD', false);
   // What never left the processor could be read at once; a real activation cannot.
   tf.Tensor.prototype.dataSync = () => {
     throw new Error('a tensor is read synchronously');

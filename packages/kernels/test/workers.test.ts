@@ -6,38 +6,38 @@ import { Worker } from 'node:worker_threads';
 import { describe, expect, test } from '@jest/globals';
 import { loadOnnxRuntime, openKernels } from '@contextlora/kernels';
 
-import { type LaneTask, product } from './worker-lane.js';
+import { type ThreadTask, product } from './worker-thread.js';
 
 const grounds = typeof loadOnnxRuntime() === 'string' ? (['wasm'] as const) : (['wasm', 'onnx'] as const);
 
 /** A thread with its own tfjs and kernels, from source. */
-function startLane(workerData: LaneTask): Worker {
-  const lane = pathToFileURL(join(import.meta.dirname, 'worker-lane.ts')).href;
-  const code = `import('tsx/esm/api').then(({ register }) => { register(); return import('${lane}'); })`;
+function startThread(workerData: ThreadTask): Worker {
+  const thread = pathToFileURL(join(import.meta.dirname, 'worker-thread.ts')).href;
+  const code = `import('tsx/esm/api').then(({ register }) => { register(); return import('${thread}'); })`;
   return new Worker(code, { eval: true, workerData, execArgv: ['--conditions', '@contextlora/source'] });
 }
 
-async function firstMessage(lane: Worker): Promise<number[]> {
-  const [values] = (await once(lane, 'message')) as [Float32Array];
+async function firstMessage(thread: Worker): Promise<number[]> {
+  const [values] = (await once(thread, 'message')) as [Float32Array];
   return [...values];
 }
 
 describe.each(grounds)('the %s ground in worker threads', (ground) => {
   test('gives in each of several the same bits as in the main thread', async () => {
     const kernels = await openKernels({ prefer: ground });
-    const lanes = [startLane({ ground, mode: 'once' }), startLane({ ground, mode: 'once' })];
-    const exits = lanes.map((lane) => once(lane, 'exit'));
+    const threads = [startThread({ ground, mode: 'once' }), startThread({ ground, mode: 'once' })];
+    const exits = threads.map((thread) => once(thread, 'exit'));
     const expected = [...product(kernels)];
-    for (const values of await Promise.all(lanes.map(firstMessage))) expect(values).toEqual(expected);
+    for (const values of await Promise.all(threads.map(firstMessage))) expect(values).toEqual(expected);
     for (const exit of exits) expect(await exit).toEqual([0]);
     kernels.dispose();
   });
 
   test('leaves an error to its own thread, and the others go on', async () => {
     const kernels = await openKernels({ prefer: ground });
-    const going = startLane({ ground, mode: 'on' });
+    const going = startThread({ ground, mode: 'on' });
     await firstMessage(going);
-    const [error] = (await once(startLane({ ground, mode: 'fail' }), 'error')) as [Error];
+    const [error] = (await once(startThread({ ground, mode: 'fail' }), 'error')) as [Error];
     expect(error.message).toBe('kernels/linear: x must be float32 [any, 3], got float32 [1, 2]');
     const exit = once(going, 'exit');
     going.postMessage('stop');
@@ -48,9 +48,9 @@ describe.each(grounds)('the %s ground in worker threads', (ground) => {
 });
 
 test('a thread on the wasm ground may be terminated while it computes', async () => {
-  const lane = startLane({ ground: 'wasm', mode: 'on' });
-  await firstMessage(lane);
-  expect(await lane.terminate()).toBe(1);
+  const thread = startThread({ ground: 'wasm', mode: 'on' });
+  await firstMessage(thread);
+  expect(await thread.terminate()).toBe(1);
   const kernels = await openKernels({ prefer: 'wasm' });
   expect(product(kernels)).toHaveLength(16 * 48);
   kernels.dispose();

@@ -1,8 +1,8 @@
 /**
  * How far a second worker thread, or a second process, raises the steps per second of one LoRA layer, and what memory it takes.
  *
- * Every lane has its own tfjs and kernels, one thread each. One lane and two, threads and processes are measured in turn; medians of the rounds.
- * Where other work keeps cores busy, the rate per second on a core says what the lanes take from each other, waiting for a core left out.
+ * Every worker has its own tfjs and kernels, one thread each. One worker and two, threads and processes are measured in turn; medians of the rounds.
+ * Where other work keeps cores busy, the rate per second on a core says what the workers take from each other, waiting for a core left out.
  * Usage: npm run bench:workers -- [--ground onnx,wasm] [--rounds N] [--seconds S] [--json FILE]
  */
 import { fork } from 'node:child_process';
@@ -15,7 +15,7 @@ import { Worker } from 'node:worker_threads';
 import type { Kernels } from '@contextlora/kernels';
 import { writeWhole } from '@contextlora/lora';
 
-import type { LaneAnswer, LaneOrder } from './workers-lane.js';
+import type { WorkerAnswer, WorkerOrder } from './worker-steps.js';
 
 const { values } = parseArgs({
   options: {
@@ -26,39 +26,39 @@ const { values } = parseArgs({
   },
 });
 
-interface Lane {
-  order(order: LaneOrder): Promise<LaneAnswer>;
+interface StepWorker {
+  order(order: WorkerOrder): Promise<WorkerAnswer>;
   end(): Promise<void>;
 }
 
-const lanePath = join(import.meta.dirname, 'workers-lane.ts');
+const workerPath = join(import.meta.dirname, 'worker-steps.ts');
 const kinds = { threads: startThread, processes: startProcess };
 const results: Record<string, unknown>[] = [];
 for (const ground of values.ground.split(',') as Kernels['ground'][]) results.push(await measure(ground));
 if (values.json) await writeWhole(values.json, `${JSON.stringify(results, null, 2)}\n`);
 
 async function measure(ground: Kernels['ground']): Promise<Record<string, unknown>> {
-  const lanes = { threads: [] as Lane[], processes: [] as Lane[] };
+  const workers = { threads: [] as StepWorker[], processes: [] as StepWorker[] };
   // Of this process with no, one and two threads; of each child.
   const residentBytes = { threads: [process.memoryUsage().rss], processes: [] as number[] };
   let wasmHeapBytes = 0;
   for (const kind of ['threads', 'processes'] as const)
     for (let i = 0; i < 2; i++) {
-      const lane = kinds[kind]();
-      const opened = await lane.order({ type: 'open', ground });
-      lanes[kind].push(lane);
+      const worker = kinds[kind]();
+      const opened = await worker.order({ type: 'open', ground });
+      workers[kind].push(worker);
       residentBytes[kind].push(opened.residentBytes);
       ({ wasmHeapBytes } = opened);
     }
-  const rates = { threads: [[], []] as LaneAnswer[][][], processes: [[], []] as LaneAnswer[][][] };
+  const rates = { threads: [[], []] as WorkerAnswer[][][], processes: [[], []] as WorkerAnswer[][][] };
   for (let round = 0; round < Number(values.rounds); round++)
     for (const kind of ['threads', 'processes'] as const)
       for (const count of [1, 2]) {
-        const order: LaneOrder = { type: 'measure', seconds: Number(values.seconds) };
-        const answers = await Promise.all(lanes[kind].slice(0, count).map((lane) => lane.order(order)));
+        const order: WorkerOrder = { type: 'measure', seconds: Number(values.seconds) };
+        const answers = await Promise.all(workers[kind].slice(0, count).map((worker) => worker.order(order)));
         rates[kind][count - 1]?.push(answers);
       }
-  await Promise.all([...lanes.threads, ...lanes.processes].map((lane) => lane.end()));
+  await Promise.all([...workers.threads, ...workers.processes].map((worker) => worker.end()));
   const summary = Object.fromEntries(
     (['threads', 'processes'] as const).map((kind) => {
       const medians = (rate: 'stepsPerSecond' | 'stepsPerCpuSecond') => {
@@ -79,39 +79,42 @@ async function measure(ground: Kernels['ground']): Promise<Record<string, unknow
     );
   console.log(
     `${''.padEnd(9)} resident: this process with 0, 1, 2 threads ${mebibytes(residentBytes.threads)} MiB; ` +
-      `each process ${mebibytes(residentBytes.processes)} MiB; wasm heap of a lane ${mebibytes([wasmHeapBytes])} MiB; ` +
+      `each process ${mebibytes(residentBytes.processes)} MiB; wasm heap of a worker ${mebibytes([wasmHeapBytes])} MiB; ` +
       `load ${loadavg()[0]?.toFixed(1)}`,
   );
   return { ground, ...summary, residentBytes, wasmHeapBytes, load: loadavg()[0] };
 }
 
-function startThread(): Lane {
+function startThread(): StepWorker {
   // tsx hooks the main thread only: the worker registers it for itself.
   const code =
     `import(${JSON.stringify(import.meta.resolve('tsx/esm/api'))})` +
-    `.then(({ register }) => { register(); return import(${JSON.stringify(pathToFileURL(lanePath).href)}); })`;
-  const worker = new Worker(code, { eval: true, execArgv: process.execArgv });
-  return laneOver(worker, (order) => {
-    worker.postMessage(order);
+    `.then(({ register }) => { register(); return import(${JSON.stringify(pathToFileURL(workerPath).href)}); })`;
+  const thread = new Worker(code, { eval: true, execArgv: process.execArgv });
+  return workerOver(thread, (order) => {
+    thread.postMessage(order);
   });
 }
 
-function startProcess(): Lane {
-  const child = fork(lanePath, { execArgv: process.execArgv });
-  return laneOver(child, (order) => {
+function startProcess(): StepWorker {
+  const child = fork(workerPath, { execArgv: process.execArgv });
+  return workerOver(child, (order) => {
     child.send(order);
   });
 }
 
-function laneOver(source: Pick<NodeJS.EventEmitter, 'once' | 'off'>, send: (order: LaneOrder) => void): Lane {
+function workerOver(
+  source: Pick<NodeJS.EventEmitter, 'once' | 'off'>,
+  send: (order: WorkerOrder) => void,
+): StepWorker {
   return {
     order: (order) =>
       new Promise((resolve, reject) => {
         const fail = (cause: unknown) => {
-          reject(cause instanceof Error ? cause : new Error(`a lane ended early (${String(cause)})`));
+          reject(cause instanceof Error ? cause : new Error(`a worker ended early (${String(cause)})`));
         };
         source.once('error', fail).once('exit', fail);
-        source.once('message', (answer: LaneAnswer) => {
+        source.once('message', (answer: WorkerAnswer) => {
           source.off('error', fail).off('exit', fail);
           resolve(answer);
         });

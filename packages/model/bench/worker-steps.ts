@@ -1,4 +1,4 @@
-/** One lane of `npm run bench:workers`, a worker thread or a process: steps one layer with its own tfjs and kernels when it is told to. */
+/** One worker of `npm run bench:workers`, a worker thread or a process: steps one layer with its own tfjs and kernels when it is told to. */
 import { readFileSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
 
@@ -9,15 +9,15 @@ import { createLocalModel, linearsOf, type ModelExample } from '@contextlora/mod
 import { randomModel } from './random-model.js';
 import { benchCases } from './shapes.js';
 
-/** What a lane is told; `end` is the last. */
-export type LaneOrder =
+/** What a worker is told; `end` is the last. */
+export type WorkerOrder =
   | { readonly type: 'open'; readonly ground: Kernels['ground'] }
   | { readonly type: 'measure'; readonly seconds: number }
   | { readonly type: 'end' };
 
-export interface LaneAnswer {
+export interface WorkerAnswer {
   readonly stepsPerSecond: number;
-  /** Per second in which the lane had a core; NaN where the system does not say. */
+  /** Per second in which the worker had a core; NaN where the system does not say. */
   readonly stepsPerCpuSecond: number;
   readonly wasmHeapBytes: number;
   /** Of the whole process. */
@@ -26,17 +26,17 @@ export interface LaneAnswer {
 
 const id = 'task';
 const port = parentPort;
-const answer = (message: LaneAnswer) => {
+const answer = (message: WorkerAnswer) => {
   if (port) port.postMessage(message);
   else process.send?.(message);
 };
-let step = (): Promise<unknown> => Promise.reject(new Error('internal: the lane is not open'));
+let step = (): Promise<unknown> => Promise.reject(new Error('internal: the worker is not open'));
 // One order after the other: the parent waits for each answer.
-(port ?? process).on('message', (order: LaneOrder) => {
+(port ?? process).on('message', (order: WorkerOrder) => {
   void obey(order);
 });
 
-async function obey(order: LaneOrder): Promise<void> {
+async function obey(order: WorkerOrder): Promise<void> {
   switch (order.type) {
     case 'open':
       step = await openStep(order.ground);
@@ -46,7 +46,7 @@ async function obey(order: LaneOrder): Promise<void> {
       await measure(order.seconds);
       break;
     case 'end':
-      // By itself: who terminates a thread from outside while the native runtime computes aborts the process.
+      // By itself: to terminate a thread from outside while it calls the native runtime can abort the process.
       process.exit(0);
       break;
     default:
