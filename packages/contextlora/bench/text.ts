@@ -106,21 +106,24 @@ const both = async (using: (id: string) => ReturnType<typeof roles> | undefined)
   return { topic, action };
 };
 /** The same questions in the form of a chat, if the model has one. */
-const asChat = () => {
+const asChat = async () => {
   if (base.tokenizer.chatTemplate === undefined) return undefined;
-  const choose = (question: string, labels: readonly string[]) => {
+  const choose = async (question: string, labels: readonly string[]) => {
     const [body, cue] = [
       question.slice(0, question.lastIndexOf('\n')),
       question.slice(question.lastIndexOf('\n') + 1),
     ];
     const chat = renderChat(base.tokenizer, [{ role: 'user', content: body }]);
-    const scores = scoreLabels(base, base.tokenizer.encode(`${chat}${cue}`), labels);
+    const scores = await scoreLabels(base, base.tokenizer.encode(`${chat}${cue}`), labels);
     return scores.reduce((best, next) => (next.probability > best.probability ? next : best)).label;
   };
-  const topic = test.map((message) => ({ answer: choose(ask.topic(message), topics) }));
-  const action = test.map((message, i) => ({
-    answer: choose(ask.action(message, topic[i]!.answer), actions),
-  }));
+  const topic: { answer: string }[] = [];
+  const action: { answer: string }[] = [];
+  for (const message of test) {
+    const answer = await choose(ask.topic(message), topics);
+    topic.push({ answer });
+    action.push({ answer: await choose(ask.action(message, answer), actions) });
+  }
   return { topic: score(topic, 'topic'), action: score(action, 'action') };
 };
 
@@ -128,7 +131,7 @@ const seconds = () => Math.round((performance.now() - started) / 1000);
 const plain = await both(() => undefined);
 const zeroShot = {
   plain: { topic: score(plain.topic, 'topic'), action: score(plain.action, 'action') },
-  chat: asChat(),
+  chat: await asChat(),
 };
 const show = (name: string, of: { topic: number; action: number }) => {
   console.log(

@@ -4,12 +4,12 @@ import { createInterface } from 'node:readline';
 import { openKernels } from '@contextlora/kernels';
 import { cachedLogits, likeliest, loadModel, openCache, type BaseFormat } from '@contextlora/model';
 
-let run: (() => object) | undefined;
+let run: (() => Promise<object>) | undefined;
 for await (const line of createInterface({ input: process.stdin })) {
   if (!run) {
     run = await open(JSON.parse(line) as Parameters<typeof open>[0]);
     console.log('{}');
-  } else console.log(JSON.stringify(run()));
+  } else console.log(JSON.stringify(await run()));
 }
 
 async function open(settings: {
@@ -24,14 +24,14 @@ async function open(settings: {
   const model = await loadModel(settings.model, { kernels, ...(base ? { base } : {}) });
   const { vocabularySize } = model.spec.text;
   const prompt = Array.from({ length: promptTokens }, (_, i) => 5 + ((i * 37) % (vocabularySize - 10)));
-  return () => {
+  return async () => {
     const cache = openCache(model, { capacity: promptTokens + newTokens });
     const cpuBefore = process.cpuUsage();
     const begin = performance.now();
-    let next = likeliest(cachedLogits(model, [{ ids: prompt }], cache)[0]![0]!);
+    let next = likeliest((await cachedLogits(model, [{ ids: prompt }], cache))[0]![0]!);
     const read = performance.now();
     for (let i = 1; i < newTokens; i++)
-      next = likeliest(cachedLogits(model, [{ ids: [next] }], cache)[0]![0]!);
+      next = likeliest((await cachedLogits(model, [{ ids: [next] }], cache))[0]![0]!);
     const end = performance.now();
     cache.dispose();
     return {

@@ -49,12 +49,12 @@ export function openCache(
  *
  * @returns per row the logits `[vocabulary]` behind its last new token, or with `every` behind each of them.
  */
-export function cachedLogits(
+export async function cachedLogits(
   model: LoadedModel,
   rows: readonly CachedRow[],
   cache: KeyValueCache,
   { every = false }: { readonly every?: boolean } = {},
-): Float32Array[][] {
+): Promise<Float32Array[][]> {
   const { kernels, spec } = model;
   if (rows.length !== cache.batch)
     throw new Error(`model/cachedLogits: the cache has ${cache.batch} rows, got ${rows.length}`);
@@ -89,7 +89,7 @@ export function cachedLogits(
   const read = wanted.filter(({ isLast }) => every || isLast);
   const head = openHead(model, x, { rows: Int32Array.from(read, ({ at }) => at) });
   const { y, saved } = kernels.linear(head.normed, head.weight);
-  const logits = y.dataSync() as Float32Array;
+  const logits = (await y.data()) as Float32Array;
   saved.dispose();
   head.dispose();
   embedded.dispose();

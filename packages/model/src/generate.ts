@@ -168,7 +168,7 @@ async function* generateRows(
           !isFirst || (cachedTokens > 0 && !next.includes(model.spec.vision?.imageTokenId ?? -1));
         return { ids: next, ...(isSeen ? {} : { image }), segments };
       });
-      const logits = cachedLogits(model, inputs, cache);
+      const logits = await cachedLogits(model, inputs, cache);
       isFirst = false;
       for (const [i, row] of active.entries()) {
         const event = takeToken(row, logits[i]![0]!);

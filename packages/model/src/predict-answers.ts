@@ -36,7 +36,7 @@ export async function predictAnswers(
     else {
       const texts = await generateTexts(model, slice, { images, segments, maximumNewTokens });
       for (const [i, example] of slice.entries())
-        answers.push(texts.get(i) ?? scoreSequences(model, example, { image: images[i], segments }));
+        answers.push(texts.get(i) ?? (await scoreSequences(model, example, { image: images[i], segments })));
     }
   }
   return answers;
@@ -84,13 +84,13 @@ async function scoreSingleTokens(
 }
 
 /** Labels of several tokens: the sum of their tokens' log-probabilities over the whole vocabulary. */
-function scoreSequences(
+async function scoreSequences(
   model: LoadedModel,
   example: ModelExample,
   { image, segments }: { image: Float32Array | undefined; segments: SegmentsByLayer },
-): AnswerPrediction {
+): Promise<AnswerPrediction> {
   const labels = example.labels ?? [];
-  const scores = scoreLabels(model, promptIds(model, example), labels, { image, segments });
+  const scores = await scoreLabels(model, promptIds(model, example), labels, { image, segments });
   return bestLabel(
     labels,
     scores.map(({ logProbability }) => logProbability),

@@ -35,12 +35,12 @@ const labelsAtOnce = 16;
  *
  * @throws Error when there is no label, or one has no token.
  */
-export function scoreLabels(
+export async function scoreLabels(
   model: LoadedModel,
   prompt: Prompt,
   labels: readonly string[],
   { segments, image, lengths = 'sum' }: ScoreLabelsOptions = {},
-): LabelScore[] {
+): Promise<LabelScore[]> {
   if (labels.length === 0) throw new Error('model/scoreLabels: there are no labels');
   const sequences = labels.map((label) => answerIds(model, label));
   const empty = sequences.findIndex((ids) => ids.length === 0);
@@ -54,7 +54,7 @@ export function scoreLabels(
     capacity: Math.min(model.rotary.time, ids.length + Math.max(...sequences.map(({ length }) => length))),
   });
   try {
-    const first = cachedLogits(model, [{ ids, image, segments }], cache)[0]![0]!;
+    const first = (await cachedLogits(model, [{ ids, image, segments }], cache))[0]![0]!;
     const sums = sequences.map((sequence) => logProbability(first, sequence[0]!));
     for (let at = 0; at < sequences.length; at += labelsAtOnce) {
       const slice = sequences.slice(at, at + labelsAtOnce);
@@ -62,7 +62,7 @@ export function scoreLabels(
       cache.select(slice.map(() => 0));
       cache.truncate(slice.map(() => ids.length));
       if (slice.every(({ length }) => length === 1)) continue;
-      const logits = cachedLogits(
+      const logits = await cachedLogits(
         model,
         slice.map((sequence) => ({ ids: sequence.slice(0, -1), segments })),
         cache,

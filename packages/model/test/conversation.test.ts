@@ -77,9 +77,9 @@ describe.each(['reference', 'wasm'] as const)('on the %s ground', (ground) => {
           const last = [5, ...turns.at(-1)!.ids, 6];
           const kept = conversation.resume(last, {});
           expect(kept).toBeLessThan(last.length);
-          const rows = cachedLogits(model, [{ ids: last.slice(kept) }], conversation.cache)[0]![0]!;
+          const rows = (await cachedLogits(model, [{ ids: last.slice(kept) }], conversation.cache))[0]![0]!;
           const alone = openConversation(model);
-          const expected = cachedLogits(model, [{ ids: last }], alone.cache)[0]![0]!;
+          const expected = (await cachedLogits(model, [{ ids: last }], alone.cache))[0]![0]!;
           expect(worstDifference(rows, expected)).toBeLessThan(1e-4);
           alone.dispose();
           conversation.dispose();

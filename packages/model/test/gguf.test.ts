@@ -94,7 +94,7 @@ describe.each(['reference', 'wasm', 'onnx'] as const)('on the %s ground', (groun
         },
       );
       const [gradient] = gradients.get(name)!;
-      results.push({ loss, a: [...gradient!.a.dataSync()] });
+      results.push({ loss: await loss, a: [...gradient!.a.dataSync()] });
       dispose([gradient!.a, gradient!.b, segment.a, segment.b]);
       model.dispose();
     }

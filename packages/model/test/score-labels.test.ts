@@ -29,11 +29,11 @@ function definition(prompt: readonly number[], label: string): number {
   return sum;
 }
 
-test('labels of one and of many tokens get the probability that the model gives them', () => {
+test('labels of one and of many tokens get the probability that the model gives them', async () => {
   const prompt = [1, 40, 50, 60];
   // More than are computed at once, of unequal lengths.
   const labels = Array.from({ length: 19 }, (_, i) => 'red blue green '.repeat(3).slice(0, 1 + i));
-  const scores = scoreLabels(model, prompt, labels);
+  const scores = await scoreLabels(model, prompt, labels);
   expect(new Set(scores.map(({ tokens }) => tokens)).size).toBeGreaterThan(5);
   for (const { label, logProbability } of scores)
     expect(Math.abs(logProbability - definition(prompt, label))).toBeLessThan(1e-4);
@@ -42,12 +42,12 @@ test('labels of one and of many tokens get the probability that the model gives 
     expect(probability).toBeCloseTo(Math.exp(logProbability) / total, 6);
 });
 
-test('comparing by mean takes the length out of the comparison', () => {
-  const scores = scoreLabels(model, [1, 40], ['a', 'a very long label'], { lengths: 'mean' });
+test('comparing by mean takes the length out of the comparison', async () => {
+  const scores = await scoreLabels(model, [1, 40], ['a', 'a very long label'], { lengths: 'mean' });
   const means = scores.map(({ logProbability, tokens }) => Math.exp(logProbability / tokens));
   expect(scores[1]?.probability).toBeCloseTo(means[1]! / (means[0]! + means[1]!), 6);
 });
 
-test('no label, or one without a token, is refused', () => {
-  expect(() => scoreLabels(model, [1], [])).toThrow('there are no labels');
+test('no label, or one without a token, is refused', async () => {
+  await expect(scoreLabels(model, [1], [])).rejects.toThrow('there are no labels');
 });
