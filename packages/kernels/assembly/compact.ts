@@ -36,15 +36,15 @@ export function expandInt8(source: usize, scales: usize, target: usize, rows: i3
   }
 }
 
-/** Sixteen 4-bit numbers, one a byte, as scale · q + offset. */
+/** Sixteen signed numbers, one a byte, as scale · q + offset. */
 @inline
 function storeSixteen(q: v128, scale: v128, offset: v128, to: usize): void {
-  const low = i16x8.extend_low_i8x16_u(q);
-  const high = i16x8.extend_high_i8x16_u(q);
-  v128.store(to, f32x4.add(f32x4.mul(f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_u(low)), scale), offset));
-  v128.store(to, f32x4.add(f32x4.mul(f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_u(low)), scale), offset), 16);
-  v128.store(to, f32x4.add(f32x4.mul(f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_u(high)), scale), offset), 32);
-  v128.store(to, f32x4.add(f32x4.mul(f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_u(high)), scale), offset), 48);
+  const low = i16x8.extend_low_i8x16_s(q);
+  const high = i16x8.extend_high_i8x16_s(q);
+  v128.store(to, f32x4.add(f32x4.mul(f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_s(low)), scale), offset));
+  v128.store(to, f32x4.add(f32x4.mul(f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_s(low)), scale), offset), 16);
+  v128.store(to, f32x4.add(f32x4.mul(f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_s(high)), scale), offset), 32);
+  v128.store(to, f32x4.add(f32x4.mul(f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_s(high)), scale), offset), 48);
 }
 
 /** Blocks of 32: scale, (minimum,) 16 bytes whose low halves are the first 16 numbers. */
@@ -84,10 +84,70 @@ export function expandQ41(source: usize, target: usize, blocks: i32): void {
   }
 }
 
-/** Blocks of 256 in eight groups of 32: d · scale · q − dmin · minimum, with scales and minima of 6 bits packed into 12 bytes. */
-export function expandQ4K(source: usize, target: usize, blocks: i32): void {
+/** 16 in each byte whose bit is set among the 16 lowest. */
+@inline
+function fifthBits(bits: i32): v128 {
+  const places = i8x16(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1);
+  const each = i8x16(1, 2, 4, 8, 16, 32, 64, -128, 1, 2, 4, 8, 16, 32, 64, -128);
+  const seen = v128.and(i8x16.swizzle(i32x4.splat(bits), places), each);
+  return v128.and(i8x16.eq(seen, each), i8x16.splat(16));
+}
+
+/** d · q + m with five bits; the fifth ones of all 32 lie together. */
+export function expandQ51(source: usize, target: usize, blocks: i32): void {
   for (let block = 0; block < blocks; block++) {
-    const at = source + (<usize>block) * 144;
+    const at = source + (<usize>block) * 24;
+    const scale = f32x4.splat(half(at));
+    const offset = f32x4.splat(half(at + 2));
+    const bits = load<i32>(at + 4);
+    const packed = v128.load(at + 8);
+    const to = target + ((<usize>block) << 7);
+    storeSixteen(v128.or(v128.and(packed, i8x16.splat(15)), fifthBits(bits)), scale, offset, to);
+    storeSixteen(v128.or(i8x16.shr_u(packed, 4), fifthBits(bits >>> 16)), scale, offset, to + 64);
+  }
+}
+
+/** d · scale · (q − 32) in sixteen groups of 16: 128 bytes of low four bits, 64 of high two, 16 signed scales, d. */
+export function expandQ6K(source: usize, target: usize, blocks: i32): void {
+  for (let block = 0; block < blocks; block++) {
+    const at = source + (<usize>block) * 210;
+    const d = half(at + 208);
+    for (let group = 0; group < 16; group++) {
+      // Group g lies in half g >> 3, there in quarter (g >> 1) & 3, there in side g & 1.
+      const side = group >> 3;
+      const quarter = (group >> 1) & 3;
+      const place = (group & 1) << 4;
+      const packed = v128.load(at + (side << 6) + ((quarter & 1) << 5) + place);
+      const low = quarter & 2 ? i8x16.shr_u(packed, 4) : v128.and(packed, i8x16.splat(15));
+      const high = v128.and(i8x16.shr_u(v128.load(at + 128 + (side << 5) + place), quarter << 1), i8x16.splat(3));
+      storeSixteen(
+        i8x16.sub(v128.or(low, i8x16.shl(high, 4)), i8x16.splat(32)),
+        f32x4.splat(d * <f32>load<i8>(at + 192 + group)),
+        f32x4.splat(0),
+        target + ((((<usize>block) << 8) + ((<usize>group) << 4)) << 2),
+      );
+    }
+  }
+}
+
+/** Blocks of 144 bytes: expandBlocks256 with four bits. */
+export function expandQ4K(source: usize, target: usize, blocks: i32): void {
+  expandBlocks256(source, target, blocks, 0);
+}
+
+/** Blocks of 176 bytes: expandBlocks256 with a fifth bit. */
+export function expandQ5K(source: usize, target: usize, blocks: i32): void {
+  expandBlocks256(source, target, blocks, 32);
+}
+
+/**
+ * Blocks of 256 in eight groups of 32: d · scale · q − dmin · minimum, with scales and minima of 6 bits packed into 12 bytes. `fifth` is
+ * how many bytes of fifth bits come before the others: bit g of each is group g's.
+ */
+@inline
+function expandBlocks256(source: usize, target: usize, blocks: i32, fifth: usize): void {
+  for (let block = 0; block < blocks; block++) {
+    const at = source + (<usize>block) * (144 + fifth);
     const d = half(at);
     const dmin = half(at + 2);
     const packed = at + 4;
@@ -105,7 +165,7 @@ export function expandQ4K(source: usize, target: usize, blocks: i32): void {
       const scales = f32x4.splat(d * <f32>scale);
       const offsets = f32x4.splat(-dmin * <f32>minimum);
       // Two groups share 32 bytes: the even one their low halves, the odd one their high halves.
-      const bytes = at + 16 + ((<usize>(group >> 1)) << 5);
+      const bytes = at + 16 + fifth + ((<usize>(group >> 1)) << 5);
       const to = target + ((((<usize>block) << 8) + (<usize>group << 5)) << 2);
       let first = v128.load(bytes);
       let second = v128.load(bytes, 16);
@@ -115,6 +175,11 @@ export function expandQ4K(source: usize, target: usize, blocks: i32): void {
       } else {
         first = v128.and(first, i8x16.splat(15));
         second = v128.and(second, i8x16.splat(15));
+      }
+      if (fifth) {
+        const bit = i8x16.splat(1);
+        first = v128.or(first, i8x16.shl(v128.and(i8x16.shr_u(v128.load(at + 16), group), bit), 4));
+        second = v128.or(second, i8x16.shl(v128.and(i8x16.shr_u(v128.load(at + 32), group), bit), 4));
       }
       storeSixteen(first, scales, offsets, to);
       storeSixteen(second, scales, offsets, to + 64);

@@ -2,7 +2,7 @@
 export { add, geglu, gegluBackward, gelu, geluBackward, swiglu, swigluBackward } from './activations';
 export { adamW } from './adam-w';
 export { maskedSoftmax, maskedSoftmaxBackward, rotateHeads } from './attention';
-export { expandHalf, expandInt8, expandQ40, expandQ41, expandQ4K, expandQ80 } from './compact';
+export { expandHalf, expandInt8, expandQ40, expandQ41, expandQ4K, expandQ51, expandQ5K, expandQ6K, expandQ80 } from './compact';
 export { expRow, rowMaximum, scaleRow } from './cross-entropy';
 export { appendHeads, attendCached } from './cached-attention';
 export { addExpanded, outerProducts, projectRows, transpose } from './low-rank';
@@ -14,6 +14,7 @@ export {
   expand8,
   vectorProduct4,
   vectorProduct8,
+  vectorProductBlocks,
   vectorProductF16,
   vectorProductF32,
 } from './vector-product';

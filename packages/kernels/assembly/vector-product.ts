@@ -4,7 +4,7 @@
  * Weights of few bits are multiplied as integers, which this instruction set does with eight lanes where floats have four. For that each
  * 32 values of x become s (hi + lo / 65536) with 16-bit integers hi and lo: 30 bits, more than a float has.
  */
-import { expandBlock32, half, halvesToFloats } from './compact';
+import { expandBlock32, expandQ51, expandQ5K, expandQ6K, half, halvesToFloats } from './compact';
 import { sum } from './vector-math';
 
 /** Bytes of 32 arranged values: hi and lo (64 each), s in four lanes. */
@@ -184,6 +184,32 @@ export function vectorProduct8(x: usize, w: usize, y: usize, rows: i32, n: i32, 
       }
       f32.store(y + ((<usize>(row * n + out)) << 2), sum(lanes));
     }
+  }
+}
+
+/**
+ * Blocks as they lie in files, for formats whose numbers do not fit the integer products: each row of W becomes floats in `room` (k of them)
+ * and is multiplied there. `kind` is 0 for q5_1, 1 for q5_K, 2 for q6_K; a row has so many blocks in so many bytes.
+ */
+export function vectorProductBlocks(
+  x: usize,
+  w: usize,
+  y: usize,
+  rows: i32,
+  n: i32,
+  k: i32,
+  blocks: i32,
+  rowBytes: i32,
+  kind: i32,
+  room: usize,
+): void {
+  for (let out = 0; out < n; out++) {
+    const weights = w + (<usize>out) * rowBytes;
+    if (kind == 0) expandQ51(weights, room, blocks);
+    else if (kind == 1) expandQ5K(weights, room, blocks);
+    else expandQ6K(weights, room, blocks);
+    for (let row = 0; row < rows; row++)
+      vectorProductF32(x + (((<usize>row) * k) << 2), room, y + ((<usize>(row * n + out)) << 2), 1, 1, k);
   }
 }
 

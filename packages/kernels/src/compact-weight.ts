@@ -1,12 +1,14 @@
 /** Base weights in fewer bytes than float32: what they are, how many bytes they have, and making them. */
-/** Row-major `[out, in]` in one of six formats; the blocks are laid out as in GGUF files and never cross a row. */
+/** Row-major `[out, in]` in one of nine formats; the blocks are laid out as in GGUF files and never cross a row. */
 export type CompactWeight =
   | { readonly format: 'f16'; readonly values: Uint16Array }
   /** value = scale of its row · q */
   | { readonly format: 'int8'; readonly values: Int8Array; readonly scales: Float32Array }
-  | { readonly format: 'q8_0' | 'q4_0' | 'q4_1' | 'q4_K'; readonly blocks: Uint8Array };
+  | { readonly format: BlockFormat; readonly blocks: Uint8Array };
 
 export type CompactFormat = CompactWeight['format'];
+/** Formats in blocks. */
+export type BlockFormat = keyof typeof blockShapes;
 
 /** Values and bytes of one block. */
 export const blockShapes = {
@@ -14,6 +16,9 @@ export const blockShapes = {
   q4_0: { values: 32, bytes: 18 },
   q4_1: { values: 32, bytes: 20 },
   q4_K: { values: 256, bytes: 144 },
+  q5_1: { values: 32, bytes: 24 },
+  q5_K: { values: 256, bytes: 176 },
+  q6_K: { values: 256, bytes: 210 },
 } as const;
 
 /** Throws unless a compact weight has the size of its shape. */
@@ -35,10 +40,7 @@ export function requireCompact(weight: CompactWeight, outFeatures: number, inFea
       if (weight.values.length !== count) throw wrong('the values', weight.values.length, count);
       if (weight.scales.length !== outFeatures) throw wrong('the scales', weight.scales.length, outFeatures);
       return;
-    case 'q8_0':
-    case 'q4_0':
-    case 'q4_1':
-    case 'q4_K': {
+    default: {
       const { values, bytes } = blockShapes[weight.format];
       if (inFeatures % values !== 0)
         throw new Error(
@@ -46,9 +48,6 @@ export function requireCompact(weight: CompactWeight, outFeatures: number, inFea
         );
       const expected = (count / values) * bytes;
       if (weight.blocks.length !== expected) throw wrong('the blocks', weight.blocks.length, expected);
-      return;
     }
-    default:
-      weight satisfies never;
   }
 }

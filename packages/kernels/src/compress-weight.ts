@@ -1,13 +1,16 @@
-/** Float32 weights in compact formats, rounded to nearest; q4_K is read from files only, its search is llama.cpp's own. */
+/** Float32 weights in compact formats, rounded to nearest. */
 import { blockShapes, type CompactFormat, type CompactWeight } from './compact-weight.js';
 import { requireLength } from './require-shape.js';
+
+/** Formats that float32 can be rounded to here; the others are read from files only, their searches are llama.cpp's own. */
+export type CompressFormat = Exclude<CompactFormat, 'q4_K' | 'q5_1' | 'q5_K' | 'q6_K'>;
 
 /** Compresses a weight `[out, in]`; f16 throws where a value is too large for it. */
 export function compressWeight(
   values: Float32Array,
   outFeatures: number,
   inFeatures: number,
-  format: Exclude<CompactFormat, 'q4_K'>,
+  format: CompressFormat,
 ): CompactWeight {
   requireLength('compressWeight', 'the weight', values.length, outFeatures * inFeatures);
   const toHalf = openHalf();

@@ -1,7 +1,8 @@
 /** Some rows of a compact weight as float32 on the heap. */
-import { blockShapes, type CompactWeight } from './compact-weight.js';
+import { type BlockFormat, blockShapes, type CompactWeight } from './compact-weight.js';
 import type { FusedContext } from './fused-context.js';
 import type { ResidentWeight } from './resident-weight.js';
+import type { WasmModule } from './wasm-module.js';
 
 /** Expands rows `[first, end)` to float32 at an address of the heap; `room` is a function that gives scratch for the compact bytes. */
 export function expandRows(
@@ -41,27 +42,26 @@ export function expandRows(
       module.expandInt8(address, address + behind, target, rows, inFeatures);
       return;
     }
-    case 'q8_0':
-    case 'q4_0':
-    case 'q4_1':
-    case 'q4_K': {
+    default: {
       const { values, bytes } = blockShapes[weight.format];
       const perRow = (inFeatures / values) * bytes;
       const part = weight.blocks.subarray(first * perRow, end * perRow);
       const address = copy(part, room(part.byteLength));
-      const expand = {
-        q8_0: module.expandQ80,
-        q4_0: module.expandQ40,
-        q4_1: module.expandQ41,
-        q4_K: module.expandQ4K,
-      };
-      expand[weight.format](address, target, (rows * inFeatures) / values);
-      return;
+      module[expansions[weight.format]](address, target, (rows * inFeatures) / values);
     }
-    default:
-      weight satisfies never;
   }
 }
+
+/** The module's function for each format in blocks. */
+const expansions = {
+  q8_0: 'expandQ80',
+  q4_0: 'expandQ40',
+  q4_1: 'expandQ41',
+  q4_K: 'expandQ4K',
+  q5_1: 'expandQ51',
+  q5_K: 'expandQ5K',
+  q6_K: 'expandQ6K',
+} as const satisfies Record<BlockFormat, keyof WasmModule>;
 
 /** The same for a weight that lies on the heap. */
 export function expandResident(
@@ -70,6 +70,18 @@ export function expandResident(
   { module, target }: Pick<FusedContext, 'module'> & { target: number },
 ): void {
   const from = address + first * rowBytes;
-  if (layout === 'f16') module.expandHalf(from, target, (end - first) * inFeatures);
-  else module[layout === 'bits4' ? 'expand4' : 'expand8'](from, target, end - first, inFeatures / 32);
+  const rows = end - first;
+  switch (layout) {
+    case 'f16':
+      module.expandHalf(from, target, rows * inFeatures);
+      return;
+    case 'bits4':
+      module.expand4(from, target, rows, inFeatures / 32);
+      return;
+    case 'bits8':
+      module.expand8(from, target, rows, inFeatures / 32);
+      return;
+    default:
+      module[expansions[layout]](from, target, (rows * inFeatures) / blockShapes[layout].values);
+  }
 }

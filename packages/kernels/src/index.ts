@@ -1,7 +1,7 @@
 export { accelerateTfjs, type Acceleration } from './accelerate-tfjs.js';
 export type * from './kernels.js';
-export type { CompactFormat, CompactWeight } from './compact-weight.js';
-export { compressWeight } from './compress-weight.js';
+export { blockShapes, type BlockFormat, type CompactFormat, type CompactWeight } from './compact-weight.js';
+export { compressWeight, type CompressFormat } from './compress-weight.js';
 export { expandWeight } from './expand-weight.js';
 export { countFlops, type OperationCount, type WorkKind } from './count-flops.js';
 export { createOnnxKernels } from './onnx-kernels.js';

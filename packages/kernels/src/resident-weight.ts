@@ -2,14 +2,17 @@
  * Compact weights on the heap, as decoding multiplies them: there from the first product with few rows on, instead of outside.
  *
  * 4-bit formats become one layout (per row the scales, the minima, then 16 bytes for every 32 numbers: 6 bits a number), 8-bit ones another
- * (scales, then bytes: 9 bits a number), halves stay as they are.
+ * (scales, then bytes: 9 bits a number); halves and the formats of five and six bits stay as they are.
  */
 import { blockShapes, type CompactWeight } from './compact-weight.js';
 import { groupScales256, halfAt } from './expand-weight.js';
 import type { WasmHeap } from './wasm-heap.js';
 
+/** Formats in blocks whose numbers do not fit the integer products of the others. */
+export type WideFormat = 'q5_1' | 'q5_K' | 'q6_K';
+
 export interface ResidentWeight {
-  readonly layout: 'bits4' | 'bits8' | 'f16';
+  readonly layout: 'bits4' | 'bits8' | 'f16' | WideFormat;
   readonly address: number;
   /** Of one row of W. */
   readonly rowBytes: number;
@@ -22,6 +25,9 @@ const layouts = {
   q4_0: 'bits4',
   q4_1: 'bits4',
   q4_K: 'bits4',
+  q5_1: 'q5_1',
+  q5_K: 'q5_K',
+  q6_K: 'q6_K',
 } as const satisfies Record<CompactWeight['format'], ResidentWeight['layout']>;
 
 /** Copies a weight to the heap, or says that it cannot lie there: its rows do not divide into 32s, or there is no room. */
@@ -34,7 +40,12 @@ export function makeResident(
   const layout = layouts[weight.format];
   if (layout !== 'f16' && inFeatures % 32 !== 0) return undefined;
   const blocks = inFeatures / 32;
-  const rowBytes = { f16: inFeatures * 2, bits4: blocks * 24, bits8: blocks * 36 }[layout];
+  const perBlock = (format: WideFormat) =>
+    (inFeatures / blockShapes[format].values) * blockShapes[format].bytes;
+  const rowBytes = {
+    ...{ f16: inFeatures * 2, bits4: blocks * 24, bits8: blocks * 36 },
+    ...{ q5_1: perBlock('q5_1'), q5_K: perBlock('q5_K'), q6_K: perBlock('q6_K') },
+  }[layout];
   let address: number;
   try {
     address = heap.reserve(outFeatures * rowBytes);
@@ -95,6 +106,11 @@ export function makeResident(
           }
         }
       }
+      break;
+    case 'q5_1':
+    case 'q5_K':
+    case 'q6_K':
+      bytes.set(weight.blocks);
       break;
     default:
       weight satisfies never;

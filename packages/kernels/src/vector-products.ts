@@ -1,8 +1,9 @@
 /** Products of a few rows with resident weights: every weight is read once, and nothing is expanded. */
 import type { Tensor2D } from '@tensorflow/tfjs-core';
 
+import { blockShapes } from './compact-weight.js';
 import type { FusedContext } from './fused-context.js';
-import type { ResidentWeight } from './resident-weight.js';
+import type { ResidentWeight, WideFormat } from './resident-weight.js';
 
 /** From so many rows on, expanding a weight and a matrix product is faster. */
 export const vectorRows = 4;
@@ -15,10 +16,13 @@ export function addBias(rows: Float32Array, bias: Float32Array): void {
 /** Bytes that arrangeIntegers makes of 32 floats. */
 const arrangedBytes = 144;
 
+/** The module's number of each format. */
+const kinds = { q5_1: 0, q5_K: 1, q6_K: 2 } as const satisfies Record<WideFormat, number>;
+
 /** y = x Wᵀ, without a bias. */
 export function multiplyVector(
   x: Tensor2D,
-  { layout, address }: ResidentWeight,
+  { layout, address, rowBytes }: ResidentWeight,
   outFeatures: number,
   { heap, module, scratch }: Pick<FusedContext, 'heap' | 'module' | 'scratch'>,
 ): Tensor2D {
@@ -26,6 +30,15 @@ export function multiplyVector(
   const y = heap.allocate([rows, outFeatures]) as Tensor2D;
   if (layout === 'f16') {
     module.vectorProductF16(heap.address(x), address, heap.address(y), rows, outFeatures, inFeatures);
+    return y;
+  }
+  if (layout !== 'bits4' && layout !== 'bits8') {
+    const room = scratch.room(inFeatures * 4);
+    const blocks = inFeatures / blockShapes[layout].values;
+    module.vectorProductBlocks(
+      ...[heap.address(x), address, heap.address(y)],
+      ...[rows, outFeatures, inFeatures, blocks, rowBytes, kinds[layout], room],
+    );
     return y;
   }
   const blocks = (rows * inFeatures) / 32;

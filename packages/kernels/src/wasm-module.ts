@@ -24,6 +24,9 @@ export interface WasmModule extends Readonly<
     | 'expandQ40'
     | 'expandQ41'
     | 'expandQ4K'
+    | 'expandQ51'
+    | 'expandQ5K'
+    | 'expandQ6K'
     | 'expandQ80'
     | 'geglu'
     | 'gegluBackward'
@@ -42,6 +45,7 @@ export interface WasmModule extends Readonly<
     | 'swigluBackward'
     | 'vectorProduct4'
     | 'vectorProduct8'
+    | 'vectorProductBlocks'
     | 'vectorProductF16'
     | 'vectorProductF32',
     Operation

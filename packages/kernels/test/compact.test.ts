@@ -2,75 +2,16 @@ import { describe, expect, test } from '@jest/globals';
 import {
   compressWeight,
   expandWeight,
-  type CompactFormat,
   type CompactWeight,
   type Kernels,
   type LoraSegment,
 } from '@contextlora/kernels';
 import fc from 'fast-check';
 
+import { columnsOf, compactFormats, compactOf, naiveValue } from './compact-weights.js';
 import { grounds, useGround } from './grounds.js';
 import { type Matrix, matrix, naiveLinear } from './naive.js';
 import { expectClose, inScope, matrixOf, randomMatrix, tensor } from './tensors.js';
-
-const formats = ['f16', 'int8', 'q8_0', 'q4_0', 'q4_1', 'q4_K'] as const satisfies readonly CompactFormat[];
-
-/** A weight in a format; q4_K, which only files have, from bytes with pleasant scales. */
-function compactOf(format: CompactFormat, rows: number, columns: number, seed: number): CompactWeight {
-  const values = randomMatrix(rows, columns, seed).values;
-  if (format !== 'q4_K') return compressWeight(Float32Array.from(values), rows, columns, format);
-  const blocks = Uint8Array.from(
-    randomMatrix(1, (rows * columns * 144) / 256, seed).values,
-    (value) => ((value + 1.2) / 2.4) * 255,
-  );
-  // d = 2⁻⁸ and dmin = 2⁻⁹ as halves.
-  for (let at = 0; at < blocks.length; at += 144) blocks.set([0x00, 0x1c, 0x00, 0x18], at);
-  return { format, blocks };
-}
-
-/** The definition of each format, number by number, from GGUF's description of its blocks. */
-function naiveValue(weight: CompactWeight, columns: number, index: number): number {
-  const half = (bytes: Uint8Array, at: number) => {
-    const bits = (bytes[at] ?? NaN) + 256 * (bytes[at + 1] ?? NaN);
-    const sign = bits >= 0x8000 ? -1 : 1;
-    const exponent = Math.floor(bits / 1024) % 32;
-    const fraction = (bits % 1024) / 1024;
-    return sign * (exponent === 0 ? fraction * 2 ** -14 : (1 + fraction) * 2 ** (exponent - 15));
-  };
-  if (weight.format === 'f16')
-    return half(new Uint8Array(weight.values.buffer, weight.values.byteOffset + index * 2, 2), 0);
-  if (weight.format === 'int8')
-    return (weight.values[index] ?? NaN) * (weight.scales[Math.floor(index / columns)] ?? NaN);
-  const { blocks, format } = weight;
-  const nibble = (at: number, high: boolean) => Math.floor((blocks[at] ?? NaN) / (high ? 16 : 1)) % 16;
-  if (format === 'q4_K') {
-    const at = Math.floor(index / 256) * 144;
-    const group = Math.floor((index % 256) / 32);
-    const bits = Array.from({ length: 96 }, (_, i) => ((blocks[at + 4 + (i >> 3)] ?? 0) >> (i & 7)) & 1);
-    const number = (places: readonly number[]) =>
-      places.reduce((sum, place, i) => sum + (bits[place] ?? NaN) * 2 ** i, 0);
-    const low6 = (byte: number) => Array.from({ length: 6 }, (_, i) => byte * 8 + i);
-    const six = (byte: number, lowFrom: number) => [
-      ...Array.from({ length: 4 }, (_, i) => (group + 4) * 8 + lowFrom + i),
-      byte * 8 + 6,
-      byte * 8 + 7,
-    ];
-    const scale = number(group < 4 ? low6(group) : six(group - 4, 0));
-    const minimum = number(group < 4 ? low6(group + 4) : six(group, 4));
-    const q = nibble(at + 16 + Math.floor(group / 2) * 32 + (index % 32), group % 2 === 1);
-    return half(blocks, at) * scale * q - half(blocks, at + 2) * minimum;
-  }
-  if (format === 'q8_0') {
-    const at = Math.floor(index / 32) * 34;
-    const q = blocks[at + 2 + (index % 32)] ?? NaN;
-    return half(blocks, at) * (q < 128 ? q : q - 256);
-  }
-  const bytes = format === 'q4_0' ? 18 : 20;
-  const at = Math.floor(index / 32) * bytes;
-  const within = index % 32;
-  const q = nibble(at + bytes - 16 + (within % 16), within >= 16);
-  return format === 'q4_0' ? half(blocks, at) * (q - 8) : half(blocks, at) * q + half(blocks, at + 2);
-}
 
 describe.each(grounds)('the %s ground', (ground) => {
   let kernels: Kernels;
@@ -78,7 +19,7 @@ describe.each(grounds)('the %s ground', (ground) => {
     kernels = opened;
   });
 
-  test.each(formats)(
+  test.each(compactFormats)(
     'a linear layer over a %s base equals that of its numbers, both ways',
     async (format) => {
       await fc.assert(
@@ -91,7 +32,7 @@ describe.each(grounds)('the %s ground', (ground) => {
           }),
           async ({ rows, outFeatures, seed, withBias }) => {
             await inScope(async () => {
-              const inFeatures = format === 'q4_K' ? 256 : 32 * (1 + (seed % 2));
+              const inFeatures = columnsOf(format) * (1 + (seed % 2));
               const compact = compactOf(format, outFeatures, inFeatures, seed);
               const w: Matrix = matrix(outFeatures, inFeatures, (row, column) =>
                 naiveValue(compact, inFeatures, row * inFeatures + column),

@@ -1,10 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import {
-  compressWeight,
   expandWeight,
   openKernels,
-  type CompactFormat,
-  type CompactWeight,
   type Kernels,
   type LoraSegment,
   type RotaryTable,
@@ -12,6 +9,7 @@ import {
 import * as tf from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
 
+import { columnsOf, compactFormats, compactOf } from './compact-weights.js';
 import { grounds, useGround } from './grounds.js';
 import { matrix, type Matrix, naiveLinear } from './naive.js';
 import { expectClose, fewRuns, inScope, matrixOf, randomMatrix, randomRow, tensor } from './tensors.js';
@@ -219,18 +217,7 @@ describe.each(['wasm', 'onnx'] as const)('products of few rows on the %s ground'
     kernels.dispose();
   });
 
-  const compactOf = (format: CompactFormat, n: number, k: number, seed: number): CompactWeight => {
-    const values = randomMatrix(n, k, seed).values;
-    if (format !== 'q4_K') return compressWeight(Float32Array.from(values), n, k, format);
-    const blocks = Uint8Array.from(
-      randomMatrix(1, (n * k * 144) / 256, seed).values,
-      (v) => ((v + 1.2) / 2.4) * 255,
-    );
-    for (let at = 0; at < blocks.length; at += 144) blocks.set([0x00, 0x1c, 0x00, 0x18], at);
-    return { format, blocks };
-  };
-
-  test.each(['f16', 'int8', 'q8_0', 'q4_0', 'q4_1', 'q4_K'] as const)(
+  test.each(compactFormats)(
     '%s weights equal their expansion, before and after they lie on the heap',
     async (format) => {
       await fc.assert(
@@ -243,7 +230,7 @@ describe.each(['wasm', 'onnx'] as const)('products of few rows on the %s ground'
           fc.integer({ min: 1, max: 1e6 }),
           async (rows, n, blocks, size, withBias, seed) => {
             await inScope(async () => {
-              const k = blocks * (format === 'q4_K' ? 256 : 32) - (format === 'f16' ? 3 : 0);
+              const k = blocks * columnsOf(format) - (format === 'f16' ? 3 : 0);
               const compact = compactOf(format, n, k, seed);
               const bias = withBias ? randomRow(n, seed + 1) : undefined;
               const w = { rows: n, columns: k, values: Float64Array.from(expandWeight(compact, n, k)) };

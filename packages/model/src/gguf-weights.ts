@@ -4,8 +4,10 @@
  * Writers of architecture `llama` interleave the rows of q and k for their rotary pairs, [heads, d/2, 2]; here they are put back to
  * [heads, 2, d/2]. Other architectures are not permuted.
  */
+import { blockShapes } from '@contextlora/kernels';
+
 import { type ByteSource, openChunks } from './byte-source.js';
-import { ggufTypes, halfTable, q80FromQ50 } from './gguf-blocks.js';
+import { ggufTypes, halfTable } from './gguf-blocks.js';
 import type { GgufHeader, GgufTensor } from './gguf-header.js';
 import type { TextSpec } from './text-spec.js';
 import { sizeOf, type WeightFiles } from './weight-files.js';
@@ -33,24 +35,6 @@ export function ggufNameOf(name: string): string | undefined {
   const inner = match?.[2] === undefined ? undefined : layerNames[match[2]];
   return inner === undefined ? undefined : `blk.${match?.[1]}.${inner}.${match?.[3]}`;
 }
-
-/** What kernels keep a type as, by its name: its own blocks, or other ones of exactly the same numbers. */
-const keptAs: ReadonlyMap<
-  string,
-  {
-    readonly format: 'f16' | 'q8_0' | 'q4_0' | 'q4_1' | 'q4_K';
-    readonly values: number;
-    readonly bytes: number;
-    readonly repack?: (blocks: Uint8Array) => Uint8Array;
-  }
-> = new Map([
-  ['f16', { format: 'f16', values: 1, bytes: 2 }],
-  ['q8_0', { format: 'q8_0', values: 32, bytes: 34 }],
-  ['q5_0', { format: 'q8_0', values: 32, bytes: 34, repack: q80FromQ50 }],
-  ['q4_0', { format: 'q4_0', values: 32, bytes: 18 }],
-  ['q4_1', { format: 'q4_1', values: 32, bytes: 20 }],
-  ['q4_K', { format: 'q4_K', values: 256, bytes: 144 }],
-]);
 
 /** Opens the tensors of a parsed file. */
 export function ggufWeights(
@@ -110,15 +94,24 @@ export function ggufWeights(
     read,
     async readStored(name) {
       const tensor = need(name);
-      const kept = keptAs.get(ggufTypes.get(tensor.type)!.name);
-      if (!kept) return read(name);
-      const { format, values, bytes: blockBytes, repack } = kept;
-      const blocks = new Uint8Array((sizeOf(tensor.shape) / values) * blockBytes);
-      await eachRow(name, tensor, (bytes, row, rows) => {
-        const own = repack ? repack(bytes) : bytes;
-        blocks.set(own, (own.length / rows) * row);
-      });
-      return format === 'f16' ? { format, values: new Uint16Array(blocks.buffer) } : { format, blocks };
+      const { name: type, values, keep } = ggufTypes.get(tensor.type)!;
+      const inRows = async (blocks: Uint8Array, of: (bytes: Uint8Array) => Uint8Array) => {
+        await eachRow(name, tensor, (bytes, row, rows) => {
+          const own = of(bytes);
+          blocks.set(own, (own.length / rows) * row);
+        });
+      };
+      const count = sizeOf(tensor.shape);
+      if (type === 'f16') {
+        const halves = new Uint16Array(count);
+        await inRows(new Uint8Array(halves.buffer), (bytes) => bytes);
+        return { format: 'f16', values: halves };
+      }
+      if (!keep) return read(name);
+      const { format } = keep(new Uint8Array());
+      const blocks = new Uint8Array((count / values) * blockShapes[format].bytes);
+      await inRows(blocks, (bytes) => keep(bytes).blocks);
+      return { format, blocks };
     },
     close: () => source.close(),
   };

@@ -1,7 +1,7 @@
 /** Loads a checkpoint, a directory in the Hugging Face layout or a GGUF file, for given kernels. */
 import {
   compressWeight,
-  type CompactFormat,
+  type CompressFormat,
   type Kernels,
   type LinearWeight,
   type RotaryTable,
@@ -45,7 +45,7 @@ export interface LoadedModel {
  * What the decoder layers' frozen weights are kept as; `stored` is as in the file, where kernels can keep that, else float32, and then
  * holds for the embedding and the output matrix too.
  */
-export type BaseFormat = 'f32' | 'stored' | Exclude<CompactFormat, 'q4_K'>;
+export type BaseFormat = 'f32' | 'stored' | CompressFormat;
 
 export interface LoadModelOptions {
   readonly kernels: Kernels;

@@ -36,13 +36,8 @@ function compactRows(
         values: picked(matrix.values, rows, columns),
         scales: picked(matrix.scales, rows, 1),
       };
-    case 'q8_0':
-    case 'q4_0':
-    case 'q4_1':
-    case 'q4_K':
-      return { ...matrix, blocks: picked(matrix.blocks, rows, matrix.blocks.length / rowCount) };
     default:
-      return matrix satisfies never;
+      return { ...matrix, blocks: picked(matrix.blocks, rows, matrix.blocks.length / rowCount) };
   }
 }
 
