@@ -6,6 +6,21 @@ export {
   recordedFileTree,
 } from './file-tree.js';
 export { identifyBoard } from './identify-board.js';
+export { fitSharing, type Sharing, type StreamRates } from './links/fit-sharing.js';
+export { linkProfiles, type LinkProfilesOptions, type LinkSharing } from './links/link-profiles.js';
+export { defaultLinkPort, linkProtocolVersion } from './links/link-protocol.js';
+export { type LinkListener, listenForLinks, type ListenOptions } from './links/listen-for-links.js';
+export {
+  type Latency,
+  type Loss,
+  type MeasuredLink,
+  measureLink,
+  type MeasureLinkOptions,
+  measureSharing,
+} from './links/measure-link.js';
+export { type LinkEndpoint } from './links/open-session.js';
+export { parseEndpoint } from './links/parse-endpoint.js';
+export { fitThroughput, type Throughput } from './links/throughput.js';
 export {
   fitSustainedShare,
   type MeasurableLayer,
