@@ -22,17 +22,25 @@ export { type LinkEndpoint } from './links/open-session.js';
 export { parseEndpoint } from './links/parse-endpoint.js';
 export { fitThroughput, type Throughput } from './links/throughput.js';
 export {
-  fitSustainedShare,
   type MeasurableLayer,
   type MeasuredRate,
   type MeasuredRates,
   measureRates,
   type MeasureRatesOptions,
+  type WorkKind,
+} from './measure-rates.js';
+export {
+  type Change,
+  type Conditions,
+  conditionsOf,
+  fitSustainedShare,
+  fitThrottling,
   measureSustained,
   type MeasureSustainedOptions,
   type SustainedRates,
-  type WorkKind,
-} from './measure-rates.js';
+  type Throttling,
+} from './measure-sustained.js';
+export { measuredDevice, type MeasuredDeviceOptions } from './measured-device.js';
 export { type NvpmodelMode, parseNvpmodelModes } from './parse-nvpmodel.js';
 export {
   parseTegrastats,
@@ -69,7 +77,7 @@ export {
   readMemory,
 } from './read-processor.js';
 export { readTegrastats } from './read-tegrastats.js';
-export { readTemperatures, type Temperature } from './read-temperatures.js';
+export { hottestOf, readTemperatures, type Temperature } from './read-temperatures.js';
 export {
   type DeviceSample,
   sampleDevice,
@@ -77,4 +85,5 @@ export {
   watchDevice,
   type WatchOptions,
 } from './sample-device.js';
+export { sampleOfTegrastats, type SampleOfTegrastatsOptions } from './sample-of-tegrastats.js';
 export { type RailPower, totalPower, type TotalPower } from './total-power.js';

@@ -1,4 +1,4 @@
-/** How fast a machine computes a layer: FLOP/s by kind of work, and what of it lasts when it gets hot. */
+/** How fast a machine computes a layer: FLOP/s by kind of work. */
 import type { ComputeRates } from '@contextlora/scheduler';
 
 /** Kinds of work, as the scheduler prices them. */
@@ -105,64 +105,8 @@ export function measureRates(
   };
 }
 
-export interface MeasureSustainedOptions {
-  /** Monotonic seconds. */
-  readonly clock: () => number;
-  readonly durationSeconds: number;
-  readonly tokens?: number;
-}
-
-export interface SustainedRates {
-  /** For `DeviceProfile.sustainedShare`: above 0 to 1. */
-  readonly sustainedShare: number;
-  readonly series: readonly { readonly atSeconds: number; readonly flopsPerSecond: number }[];
-}
-
-/**
- * Runs training rounds without a pause and says what share of its first rate the machine keeps.
- *
- * @throws if duration, tokens or the layer's work are no positive numbers, or fewer than nine rounds fit into the duration.
- */
-export function measureSustained(
-  layer: MeasurableLayer,
-  { clock, durationSeconds, tokens = 256 }: MeasureSustainedOptions,
-): SustainedRates {
-  const work = checkedWork('measureSustained', layer, tokens, { durationSeconds });
-  const flops = work.forward + work.input + work.weight;
-  const series: { atSeconds: number; flopsPerSecond: number }[] = [];
-  const start = clock();
-  let from = start;
-  while (from - start < durationSeconds) {
-    layer.forward(tokens);
-    layer.backwardBoth(tokens);
-    const end = clock();
-    if (!(end > from))
-      throw new Error(
-        `jetson/measureSustained: a round of ${tokens} tokens took no time by this clock; measure more tokens at a time`,
-      );
-    series.push({ atSeconds: end - start, flopsPerSecond: flops / (end - from) });
-    from = end;
-  }
-  return { sustainedShare: fitSustainedShare(series.map(({ flopsPerSecond }) => flopsPerSecond)), series };
-}
-
-/**
- * Median of the last third over median of the first third, at most 1.
- *
- * @throws if there are fewer than nine rates.
- */
-export function fitSustainedShare(flopsPerSecond: readonly number[]): number {
-  if (flopsPerSecond.length < 9)
-    throw new Error(
-      `jetson/fitSustainedShare: needs 9 rounds or more, got ${flopsPerSecond.length}; run longer or with fewer tokens`,
-    );
-  const third = Math.floor(flopsPerSecond.length / 3);
-  const [, first] = quartiles(flopsPerSecond.slice(0, third));
-  const [, last] = quartiles(flopsPerSecond.slice(-third));
-  return Math.min(1, last / first);
-}
-
-function checkedWork(
+/** FLOPs of a pass by kind, and a complaint about every number that is not above 0. */
+export function checkedWork(
   where: string,
   layer: MeasurableLayer,
   tokens: number,
@@ -187,7 +131,7 @@ function checkedWork(
 }
 
 /** [lower quartile, median, upper quartile], interpolated. */
-function quartiles(values: readonly number[]): [number, number, number] {
+export function quartiles(values: readonly number[]): [number, number, number] {
   const sorted = [...values].sort((a, b) => a - b);
   const at = (share: number): number => {
     const place = share * (sorted.length - 1);

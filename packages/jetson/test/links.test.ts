@@ -254,10 +254,11 @@ describe('a listening end', () => {
       datagram(token, 2 ** 31),
       datagram(token, 4),
     ])
-      await new Promise<void>((resolve) => { udp.send(one, udpPort, host, () => {
+      await new Promise<void>((resolve) => {
+        udp.send(one, udpPort, host, () => {
           resolve();
-        }); },
-      );
+        });
+      });
     await new Promise((resolve) => setTimeout(resolve, 100));
     expect(echoed).toEqual([1, 4]);
     socket.write('\n');

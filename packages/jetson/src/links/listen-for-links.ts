@@ -59,7 +59,9 @@ export async function listenForLinks(options: ListenOptions): Promise<LinkListen
     socket.setTimeout(timeoutSeconds * 1000, () => socket.destroy());
     serve(socket, { ...options, timeoutSeconds, isBusy })
       .catch(() => undefined)
-      .finally(() => { socket.destroySoon(); });
+      .finally(() => {
+        socket.destroySoon();
+      });
   });
   await listen(server, port, host);
   const address = server.address();
