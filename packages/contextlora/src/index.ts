@@ -38,5 +38,13 @@ export {
   type TrainSettings,
 } from './run/train-context.js';
 export { writeRun, type RunFiles } from './run/write-run.js';
+export { profileMachine, type MachineProfile, type ProfileMachineOptions } from './seam/profile-machine.js';
+export {
+  type ClusterFile,
+  type MeasuredCluster,
+  type MeasuredRecord,
+  mergeClusters,
+  type MergedCluster,
+} from './plan/measured-cluster.js';
 export { graphWorkloads, planRun, type PlannedRun, type PlanSettings } from './plan/plan-run.js';
 export { applyWhatIf } from './plan/what-if.js';

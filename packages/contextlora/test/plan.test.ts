@@ -68,6 +68,11 @@ describe('contextlora plan', () => {
     ['an unknown model', ['--model', 'gpt-9'], /no model directory gpt-9.*known are smollm2-135m/],
     ['no cluster file', ['--cluster', 'nowhere.json'], /there is no file nowhere\.json/],
     [
+      'a profile with a unit in a number and a field that is missing',
+      ['--cluster', 'UNITS'],
+      /^scheduler\/plan: [^]*devices\[\d\]\.flopsPerSecond\.weight: must be a finite number above 0, got undefined[^]*devices\[\d\]\.memoryBytes: must be a finite number above 0, got "8 GB"/,
+    ],
+    [
       'a change to nothing',
       ['--what-if', 'drop tx2, lan=5Mbit'],
       /no device "tx2"; there are nano, orin[^]*no medium "lan"/,
@@ -76,7 +81,15 @@ describe('contextlora plan', () => {
   ])(
     'ends with one clear message on %s',
     async (_, more, message) => {
-      const { code, err } = await run(...planArgs(...more));
+      const units = join(directory, 'units.json');
+      await writeFile(
+        units,
+        JSON.stringify({
+          devices: [{ id: 'a', flopsPerSecond: { forward: 1, input: 1 }, memoryBytes: '8 GB' }],
+          links: [],
+        }),
+      );
+      const { code, err } = await run(...planArgs(...more.map((one) => one.replace('UNITS', units))));
       expect(code).toBe(2);
       expect(err).toMatch(message);
       expect(err).not.toContain('    at ');

@@ -13,10 +13,12 @@ export { type LinkListener, listenForLinks, type ListenOptions } from './links/l
 export {
   type Latency,
   type Loss,
+  lossOf,
   type MeasuredLink,
   measureLink,
   type MeasureLinkOptions,
   measureSharing,
+  type MeasureSharingOptions,
 } from './links/measure-link.js';
 export { type LinkEndpoint } from './links/open-session.js';
 export { parseEndpoint } from './links/parse-endpoint.js';

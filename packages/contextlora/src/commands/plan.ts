@@ -15,7 +15,7 @@ import {
   planTrace,
   tellPlannedRun,
 } from '../plan/plan-run.js';
-import { readCluster } from '../plan/read-cluster.js';
+import { readClusters } from '../plan/read-cluster.js';
 import { readTaskFile } from '../run/read-task-data.js';
 import { clockTime } from '../terminal/progress.js';
 import type { CommandContext } from './command-context.js';
@@ -23,7 +23,8 @@ import type { CommandContext } from './command-context.js';
 export interface PlanCommandOptions extends PlanSettings {
   readonly taskFile: string;
   readonly model: string;
-  readonly cluster: string;
+  /** Files. */
+  readonly cluster: readonly string[];
   readonly objective: Objective;
   readonly joules?: number;
   readonly whatIf?: string;
@@ -36,7 +37,11 @@ export async function runPlan(options: PlanCommandOptions, { progress }: Command
   const { taskFile, model, objective, joules, whatIf } = options;
   const { graph } = await readTaskFile(taskFile);
   const spec = await specOf(model);
-  const cluster = await readCluster(options.cluster);
+  const { cluster, unknownPeers } = await readClusters(options.cluster);
+  if (unknownPeers.length > 0)
+    progress.print(
+      `Links to ${unknownPeers.join(', ')} are left out: no file says what these devices can do (profile --measure there, and give its --out file here too)`,
+    );
   const workloads = graphWorkloads(spec, graph, options);
   const ask = { objective, joulesLimit: joules };
   const planned = planRun(workloads, cluster, ask);

@@ -27,6 +27,8 @@ export type LinkMeasure = 'latency' | 'download' | 'upload' | 'loss';
 export interface LinkRequest {
   readonly measure: LinkMeasure;
   readonly seconds: number;
+  /** Of a download that is to be slower than it could. */
+  readonly bytesPerSecond?: number;
 }
 
 export interface LinkAnswer {
@@ -72,10 +74,13 @@ export function parseObject(text: string): Readonly<Record<string, unknown>> | u
 export function parseRequest({
   measure,
   seconds,
+  bytesPerSecond,
 }: Readonly<Record<string, unknown>>): LinkRequest | undefined {
   const known = measures.find((one) => one === measure);
-  const isBounded = typeof seconds === 'number' && seconds > 0 && seconds <= longestSeconds;
-  return known !== undefined && isBounded ? { measure: known, seconds } : undefined;
+  const isAbove0 = (value: unknown): value is number => typeof value === 'number' && value > 0;
+  if (known === undefined || !isAbove0(seconds) || seconds > longestSeconds) return undefined;
+  if (bytesPerSecond === undefined) return { measure: known, seconds };
+  return isAbove0(bytesPerSecond) ? { measure: known, seconds, bytesPerSecond } : undefined;
 }
 
 /** Why no line came. */

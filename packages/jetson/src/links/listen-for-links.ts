@@ -148,7 +148,7 @@ const measures: Readonly<
     socket.write(openingLine(answer));
     socket.resume();
     const end = clock() + request.seconds + 2;
-    await sendUntil(socket, () => clock() > end);
+    await sendUntil(socket, { clock, isOver: () => clock() > end, bytesPerSecond: request.bytesPerSecond });
   },
 
   async upload(socket, { answer, request, clock, timeoutSeconds }) {

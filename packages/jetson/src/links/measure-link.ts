@@ -14,7 +14,7 @@ import {
   tokenBytes,
 } from './link-protocol.js';
 import { type LinkEndpoint, linkError, openSession } from './open-session.js';
-import { receiveFor, sendUntil, type Throughput } from './throughput.js';
+import { pause, receiveFor, sendUntil, type Throughput } from './throughput.js';
 
 export interface MeasureLinkOptions {
   /** Monotonic seconds. */
@@ -71,14 +71,22 @@ export async function measureLink(
   const { peer, latency } = await measureLatency(endpoint, share(0.1), asked);
   const download = await measureThroughput(endpoint, 'download', share(0.2), asked);
   const upload = await measureThroughput(endpoint, 'upload', share(0.2), asked);
-  const together = await Promise.all([
-    measureThroughput(endpoint, 'download', share(0.2), asked),
-    measureThroughput(endpoint, 'upload', share(0.2), asked),
-  ]);
-  const directions = sharingOf([download, upload], together);
   const bytesPerSecond = Math.min(download.bytesPerSecond, upload.bytesPerSecond);
   const loss = await measureLoss(endpoint, { seconds: share(0.2), bytesPerSecond, latency, ...asked });
+  const directions = await measureAtOnce([endpoint, endpoint], [download, upload], share(0.2), {
+    ...asked,
+    loss: lossOf({ loss }),
+  });
   return { peer, download, upload, latency, ...(loss && { loss }), directions };
+}
+
+/** The larger of a link's losses, 0 where they are unknown. */
+export const lossOf = ({ loss }: { readonly loss?: Loss | undefined }): number =>
+  Math.max(loss?.upload ?? 0, loss?.download ?? 0);
+
+export interface MeasureSharingOptions extends MeasureLinkOptions {
+  /** The larger loss of the two links, by {@link lossOf}; 0 when absent. */
+  readonly loss?: number;
 }
 
 /**
@@ -90,7 +98,7 @@ export async function measureLink(
  */
 export async function measureSharing(
   endpoints: readonly [LinkEndpoint, LinkEndpoint],
-  options: MeasureLinkOptions,
+  options: MeasureSharingOptions,
 ): Promise<Sharing> {
   const asked = checkedOptions(options, 180);
   const [first, second] = endpoints;
@@ -99,11 +107,29 @@ export async function measureSharing(
     await measureThroughput(first, 'download', seconds, asked),
     await measureThroughput(second, 'upload', seconds, asked),
   ] as const;
-  const together = await Promise.all([
-    measureThroughput(first, 'download', seconds, asked),
-    measureThroughput(second, 'upload', seconds, asked),
+  return measureAtOnce(endpoints, alone, seconds, { ...asked, loss: options.loss ?? 0 });
+}
+
+/**
+ * Of what each stream reaches alone. At full speed each stream's acknowledgements would wait in the queue that the other one fills, and the
+ * two would slow each other down on any link.
+ */
+const offeredShare = 0.8;
+
+/** Receives from the first while it sends to the second. */
+async function measureAtOnce(
+  [first, second]: readonly [LinkEndpoint, LinkEndpoint],
+  [download, upload]: readonly [Throughput, Throughput],
+  seconds: number,
+  { loss, ...options }: Asked & { readonly loss: number },
+): Promise<Sharing> {
+  const alone = [download.bytesPerSecond, upload.bytesPerSecond] as const;
+  const offered = [offeredShare * alone[0], offeredShare * alone[1]] as const;
+  const [down, up] = await Promise.all([
+    measureThroughput(first, 'download', seconds, { ...options, bytesPerSecond: offered[0] }),
+    measureThroughput(second, 'upload', seconds, { ...options, bytesPerSecond: offered[1] }),
   ]);
-  return sharingOf(alone, together);
+  return fitSharing({ alone, offered, loss, together: [down.bytesPerSecond, up.bytesPerSecond] });
 }
 
 type Asked = MeasureLinkOptions & { readonly timeoutSeconds: number };
@@ -116,15 +142,6 @@ function checkedOptions(options: MeasureLinkOptions, mostSeconds: number): Asked
     );
   return { ...options, timeoutSeconds };
 }
-
-const sharingOf = (
-  [a, b]: readonly [Throughput, Throughput],
-  [both, too]: readonly [Throughput, Throughput],
-): Sharing =>
-  fitSharing({
-    alone: [a.bytesPerSecond, b.bytesPerSecond],
-    together: [both.bytesPerSecond, too.bytesPerSecond],
-  });
 
 const echoBytes = 64;
 const fewestEchoes = 5;
@@ -190,10 +207,15 @@ async function measureThroughput(
   endpoint: LinkEndpoint,
   direction: Direction,
   seconds: number,
-  options: Asked,
+  options: Asked & { readonly bytesPerSecond?: number },
 ): Promise<Throughput> {
-  const { clock, timeoutSeconds } = options;
-  using session = await openSession(endpoint, { measure: direction, seconds }, options);
+  const { clock, timeoutSeconds, bytesPerSecond } = options;
+  const request = {
+    measure: direction,
+    seconds,
+    ...(direction === 'download' && bytesPerSecond !== undefined && { bytesPerSecond }),
+  };
+  using session = await openSession(endpoint, request, options);
   const { socket } = session;
   if (direction === 'download') {
     const found = await receiveFor(socket, { clock, seconds, timeoutSeconds });
@@ -201,14 +223,15 @@ async function measureThroughput(
     throw linkError(endpoint, `stopped sending before ${seconds.toFixed(1)} s were over; try again`);
   }
   let isOver = false;
-  const sending = sendUntil(socket, () => isOver);
+  const sending = sendUntil(socket, { clock, isOver: () => isOver, bytesPerSecond });
   const line = await readLine(socket, seconds + timeoutSeconds);
   isOver = true;
   socket.destroy();
   await sending;
   const found = typeof line === 'string' ? parseThroughput(line) : undefined;
   if (found) return found;
-  throw linkError(endpoint, 'did not say how much arrived; try again');
+  const failure = typeof line === 'string' ? 'nonsense' : line.failure;
+  throw linkError(endpoint, `did not say how much arrived (${failure}); try again`);
 }
 
 function parseThroughput(line: string): Throughput | undefined {
@@ -286,6 +309,3 @@ async function measureLoss(
     datagrams.close();
   }
 }
-
-const pause = (seconds: number): Promise<void> =>
-  new Promise((resolve) => setTimeout(resolve, seconds * 1000));

@@ -12,24 +12,26 @@ export interface Throughput {
 export const slotsOfWindow = 40;
 
 /**
- * The rate by the bytes that arrived in equal slots of time. The first quarter does not count: a connection starts slowly.
+ * The rate by the bytes that arrived in equal slots of time. The first quarter does not count, because a connection starts slowly, unless
+ * nothing came after it: a link that stalls.
  *
- * @throws if there are fewer than four slots or nothing arrived in those that count.
+ * @throws if there are fewer than four slots or nothing arrived at all.
  */
 export function fitThroughput(bytesBySlot: readonly number[], slotSeconds: number): Throughput {
-  const steady = bytesBySlot.slice(Math.ceil(bytesBySlot.length / 4));
-  const bytes = steady.reduce((sum, one) => sum + one, 0);
+  const later = bytesBySlot.slice(Math.ceil(bytesBySlot.length / 4));
+  const counted = later.some((bytes) => bytes > 0) ? later : bytesBySlot;
+  const bytes = counted.reduce((sum, one) => sum + one, 0);
   if (bytesBySlot.length < 4 || !(bytes > 0) || !(slotSeconds > 0))
     throw new Error(
       `jetson/fitThroughput: ${bytes} bytes arrived in ${bytesBySlot.length} slots of ${slotSeconds} s; there is no rate to see. Measure longer`,
     );
-  const sorted = steady.map((one) => one / slotSeconds).sort((a, b) => a - b);
+  const sorted = counted.map((one) => one / slotSeconds).sort((a, b) => a - b);
   const at = (share: number) => sorted[Math.round(share * (sorted.length - 1))]!;
   return {
-    bytesPerSecond: bytes / (steady.length * slotSeconds),
+    bytesPerSecond: bytes / (counted.length * slotSeconds),
     lowerQuartile: at(0.25),
     upperQuartile: at(0.75),
-    seconds: steady.length * slotSeconds,
+    seconds: counted.length * slotSeconds,
   };
 }
 
@@ -74,8 +76,7 @@ export function receiveFor(
       socket.off('data', onData);
       socket.off('close', onClose);
       socket.off('end', onClose);
-      const steady = bytesBySlot.slice(slotsOfWindow / 4).some((bytes) => bytes > 0);
-      resolve(isComplete && steady ? fitThroughput(bytesBySlot, slotSeconds) : undefined);
+      resolve(isComplete && start !== undefined ? fitThroughput(bytesBySlot, slotSeconds) : undefined);
     }
     socket.once('close', onClose);
     socket.once('end', onClose);
@@ -83,20 +84,46 @@ export function receiveFor(
   });
 }
 
-/** Sends without a pause until told to stop, or until the connection ends. */
-export async function sendUntil(socket: Socket, isOver: () => boolean): Promise<void> {
-  while (!isOver() && !socket.destroyed && socket.writable)
-    if (!socket.write(block))
-      await new Promise<void>((resolve) => {
-        const go = () => {
-          socket.off('drain', go);
-          socket.off('close', go);
-          resolve();
-        };
-        socket.once('drain', go);
-        socket.once('close', go);
-      });
+export interface SendOptions {
+  /** Monotonic seconds. */
+  readonly clock: () => number;
+  readonly isOver: () => boolean;
+  /** As fast as it goes when absent. */
+  readonly bytesPerSecond?: number | undefined;
 }
+
+const tickSeconds = 0.005;
+
+/** Sends until told to stop, or until the connection ends. */
+export async function sendUntil(
+  socket: Socket,
+  { clock, isOver, bytesPerSecond = Infinity }: SendOptions,
+): Promise<void> {
+  const start = clock();
+  let sent = 0;
+  while (!isOver() && !socket.destroyed && socket.writable) {
+    const due = bytesPerSecond * (clock() - start + tickSeconds) - sent;
+    const size = Math.min(block.length, Math.floor(due));
+    sent += size;
+    if (size > 0 && !socket.write(block.subarray(0, size))) await drained(socket);
+    // Writes that end at once, one after the other, would let nothing else run in this process, not even the end.
+    await (size < block.length ? pause(tickSeconds) : new Promise(setImmediate));
+  }
+}
+
+const drained = (socket: Socket): Promise<void> =>
+  new Promise((resolve) => {
+    const go = () => {
+      socket.off('drain', go);
+      socket.off('close', go);
+      resolve();
+    };
+    socket.once('drain', go);
+    socket.once('close', go);
+  });
+
+export const pause = (seconds: number): Promise<void> =>
+  new Promise((resolve) => setTimeout(resolve, seconds * 1000));
 
 /** Bytes that do not compress: some tunnels would try. */
 const block = Buffer.from(
