@@ -122,6 +122,7 @@ command
   .option('--what-if <changes>', 'plan again after changes, as in "drop orin-2, wifi=50Mbit"')
   .option('--json <file>', 'write workloads, cluster and plan')
   .option('--svg <file>', 'write the Gantt chart of the longest wave')
+  .option('--front <file>', 'also plan for energy and between, and write time against energy as an SVG')
   .option('--trace <file>', 'write it as Trace Event JSON, for Perfetto')
   .action((taskFile: string, options: Omit<PlanCommandOptions, 'taskFile'>) =>
     runPlan({ taskFile, ...options }, context),

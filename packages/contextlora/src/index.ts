@@ -15,6 +15,8 @@ export {
 } from './seam/workloads-of.js';
 export { drawGraph } from './drawings/draw-graph.js';
 export { plotLosses, type LossPoint } from './drawings/plot-losses.js';
+export { plotFront } from './drawings/plot-front.js';
+export { frontOfCluster, type FrontOfCluster, type TimeEnergyPoint } from './plan/time-and-energy.js';
 export { drawingFont, renderPng } from './drawings/render-png.js';
 export { measuredLayer, type MeasuredLayerOptions } from './seam/measured-layer.js';
 export { answerQuestion, type AnswerLine } from './run/answer-question.js';

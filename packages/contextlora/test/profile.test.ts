@@ -176,9 +176,7 @@ test('what is measured of machine and links goes into a file that plan takes, an
   expect(linked).toMatchObject({ status: 0, stderr: '', stdout: expect.stringContaining('link to orin: ') });
   expect(await listening.exitCode).toBe(130);
 
-  const cluster = JSON.parse(readFileSync(file, 'utf8')) as scheduler.Cluster & {
-    measured: { of: string }[];
-  };
+  const cluster = JSON.parse(readFileSync(file, 'utf8')) as Required<MeasuredCluster>;
   expect(cluster.devices).toEqual([
     {
       id: 'laptop',
