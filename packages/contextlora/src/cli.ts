@@ -40,6 +40,10 @@ process.on('SIGINT', () => {
 const context: CommandContext = {
   progress: createProgress(process.stdout, { clock }),
   clock,
+  cpuSeconds() {
+    const { user, system } = process.cpuUsage();
+    return (user + system) / 1e6;
+  },
   program: process.argv[1] ?? '',
   signal: stop.signal,
   onInterrupt(handler) {

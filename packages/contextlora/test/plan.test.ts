@@ -75,9 +75,9 @@ describe('contextlora plan', () => {
     expect(scheduler.plan(written.workloads, cluster).totalSeconds).toBe(written.plan.totalSeconds);
     expect(written.whatIf.plan.totalSeconds).toBeGreaterThanOrEqual(written.plan.totalSeconds);
     expect(await readFile(svg!, 'utf8')).toMatch(/^<svg[^]*<\/svg>\s*$/);
-    expect(await readFile(front!, 'utf8')).toMatch(
-      /^<svg[^]*\(simulated\)[^]*training, minutes[^]*energy, Wh[^]*orin[^]*<\/svg>\s*$/,
-    );
+    const drawn = await readFile(front!, 'utf8');
+    for (const text of ['<svg', '(simulated)', 'training, minutes', 'energy, Wh', 'orin', '</svg>'])
+      expect(drawn).toContain(text);
     expect(written.timeEnergy.front[0]!.totalSeconds).toBe(written.plan.totalSeconds);
     expect(JSON.parse(await readFile(trace!, 'utf8'))).toHaveProperty('traceEvents');
   }, 60_000);

@@ -89,3 +89,4 @@ export {
 } from './sample-device.js';
 export { sampleOfTegrastats, type SampleOfTegrastatsOptions } from './sample-of-tegrastats.js';
 export { type RailPower, totalPower, type TotalPower } from './total-power.js';
+export { type Timing, undisturbed } from './undisturbed.js';

@@ -1,6 +1,8 @@
 /** How fast a machine computes a layer: FLOP/s by kind of work. */
 import type { ComputeRates } from '@contextlora/scheduler';
 
+import { type Timing, undisturbed } from './undisturbed.js';
+
 /** Kinds of work, as the scheduler prices them. */
 export type WorkKind = keyof ComputeRates;
 
@@ -27,6 +29,8 @@ export type MeasuredRates = Readonly<Record<WorkKind, MeasuredRate>> & {
   readonly seconds: number;
   /** Whether every spread came below the tolerance within the budget. */
   readonly settled: boolean;
+  /** Share of the rounds that did not count, because the process had to wait for a processor. */
+  readonly disturbedShare: number;
 };
 
 export interface MeasureRatesOptions {
@@ -36,7 +40,11 @@ export interface MeasureRatesOptions {
   /** Measuring ends once (upper − lower quartile) / median of the times is at most this for all kinds. */
   readonly tolerance: number;
   readonly tokens?: number;
+  /** Processor time of this process so far: then rounds that had to wait for a processor do not count, where others are enough. */
+  readonly cpuSeconds?: () => number;
 }
+
+type Round = Record<WorkKind, number> & Timing;
 
 const kinds = ['forward', 'input', 'weight'] as const;
 const fewestRounds = 5;
@@ -51,7 +59,7 @@ const fewestRounds = 5;
  */
 export function measureRates(
   layer: MeasurableLayer,
-  { clock, budgetSeconds, tolerance, tokens = 256 }: MeasureRatesOptions,
+  { clock, budgetSeconds, tolerance, tokens = 256, cpuSeconds }: MeasureRatesOptions,
 ): MeasuredRates {
   const work = checkedWork('measureRates', layer, tokens, { budgetSeconds, tolerance });
   const timed = (pass: 'forward' | 'backwardInput' | 'backwardBoth'): number => {
@@ -59,15 +67,23 @@ export function measureRates(
     layer[pass](tokens);
     return clock() - start;
   };
-  const measureRound = (): Record<WorkKind, number> => {
+  const measureRound = (): Round => {
+    const cpuBefore = cpuSeconds?.();
     const [forward, input, both] = [timed('forward'), timed('backwardInput'), timed('backwardBoth')];
-    return { forward, input, weight: both - input };
+    return {
+      forward,
+      input,
+      weight: both - input,
+      seconds: forward + input + both,
+      cpuSeconds: cpuBefore === undefined ? undefined : cpuSeconds!() - cpuBefore,
+    };
   };
 
   measureRound();
   const start = clock();
-  const rounds: Record<WorkKind, number>[] = [];
-  const timesOf = (kind: WorkKind) => quartiles(rounds.map((round) => round[kind]));
+  const rounds: Round[] = [];
+  const counted = () => undisturbed(rounds, fewestRounds);
+  const timesOf = (kind: WorkKind) => quartiles(counted().map((round) => round[kind]));
   const isSettled = () =>
     rounds.length >= fewestRounds &&
     kinds.every((kind) => {
@@ -82,17 +98,18 @@ export function measureRates(
   while (mayGoOn() && !isSettled()) rounds.push(measureRound());
 
   const rateOf = (kind: WorkKind): MeasuredRate => {
-    const [low, middle, high] = timesOf(kind);
+    const [low, median, high] = timesOf(kind);
+    const middle = kind === 'weight' && median <= 0 ? weightByQuickRounds(counted()) : median;
     if (!(middle > 0))
       throw new Error(
-        `jetson/measureRates: ${kind} took ${middle} s for ${tokens} tokens; measure more tokens at a time, or with a finer clock`,
+        `jetson/measureRates: ${kind} took ${middle} s for ${tokens} tokens; measure longer (the machine may be busy), more tokens at a time, or with a finer clock`,
       );
     return {
       flopsPerSecond: work[kind] / middle,
-      lowerQuartile: work[kind] / high,
+      lowerQuartile: work[kind] / Math.max(high, middle),
       // A difference of two times may come out at nothing.
       upperQuartile: work[kind] / (low > 0 ? low : middle),
-      repetitions: rounds.length,
+      repetitions: counted().length,
     };
   };
   return {
@@ -102,7 +119,15 @@ export function measureRates(
     tokens,
     seconds: clock() - start,
     settled: isSettled(),
+    disturbedShare: 1 - counted().length / rounds.length,
   };
+}
+
+/** Where other work on the machine hides a small difference: quick rounds are the least disturbed. */
+function weightByQuickRounds(rounds: readonly Round[]): number {
+  const [both] = quartiles(rounds.map(({ input, weight }) => input + weight));
+  const [input] = quartiles(rounds.map((round) => round.input));
+  return both - input;
 }
 
 /** FLOPs of a pass by kind, and a complaint about every number that is not above 0. */

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { measureRates } from '@contextlora/jetson';
+import { measureRates, undisturbed } from '@contextlora/jetson';
 import fc from 'fast-check';
 
 import { fakeLayer } from './fake-layer.js';
@@ -35,6 +35,29 @@ describe('rates by kind of work', () => {
     }
   });
 
+  test('do not count rounds that waited for a processor, as long as others are enough', () => {
+    // Every other round takes three times as long, of which the process computes a third.
+    const { layer, clock } = fakeLayer({ slowdown: (pass) => (Math.floor(pass / 3) % 2 === 1 ? 3 : 1) });
+    let [cpu, last, round] = [0, 0, 0];
+    const cpuSeconds = () => {
+      const now = clock();
+      const isSlow = Math.floor(round++ / 2) % 2 === 1;
+      cpu += (now - last) / (isSlow ? 3 : 1);
+      last = now;
+      return cpu;
+    };
+    const asked = { clock, budgetSeconds: 50, tolerance: 0.05, tokens: 64 };
+    const { forward, settled, disturbedShare } = measureRates(layer, { ...asked, cpuSeconds });
+    expect(forward.flopsPerSecond / 1e9).toBeCloseTo(1, 6);
+    expect([settled, forward.repetitions]).toEqual([true, 5]);
+    expect(disturbedShare).toBeCloseTo(0.5, 1);
+    // Where all waited, all count.
+    expect(undisturbed([{ seconds: 2, cpuSeconds: 1 }], 1)).toHaveLength(1);
+    expect(undisturbed([{ seconds: 1 }, { seconds: 1, cpuSeconds: 1 }], 1)).toEqual([
+      { seconds: 1, cpuSeconds: 1 },
+    ]);
+  });
+
   test('of any layer come out as they are', () => {
     const rate = fc.double({ min: 1e6, max: 1e15, noNaN: true });
     fc.assert(
@@ -51,7 +74,7 @@ describe('rates by kind of work', () => {
   test('cannot be told by a clock that stands still, and bad arguments are named all at once', () => {
     const { layer } = fakeLayer();
     expect(() => measureRates(layer, { clock: () => 5, budgetSeconds: 1, tolerance: 0.1 })).toThrow(
-      'jetson/measureRates: forward took 0 s for 256 tokens; measure more tokens at a time, or with a finer clock',
+      'jetson/measureRates: forward took 0 s for 256 tokens; measure longer (the machine may be busy), more tokens at a time, or with a finer clock',
     );
     expect(() =>
       measureRates(layer, { clock: () => 0, budgetSeconds: -1, tolerance: Number.NaN, tokens: 0 }),

@@ -77,7 +77,7 @@ export async function runProfileMachine(options: ProfileOptions, context: Comman
 async function measureMachine(
   model: string,
   options: ProfileOptions,
-  { clock, signal, hubDirectory, now }: CommandContext,
+  { clock, cpuSeconds, signal, hubDirectory, now }: CommandContext,
 ): Promise<MachineMeasurement> {
   const { id, rank, tokens, budget, sustained: sustainedSeconds, threads, root } = options;
   const tree = openFileTree(root);
@@ -93,6 +93,7 @@ async function measureMachine(
       budgetSeconds: budget,
       tokens,
       rank,
+      cpuSeconds,
     });
     const sustained =
       sustainedSeconds === undefined

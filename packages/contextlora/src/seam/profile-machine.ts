@@ -9,12 +9,14 @@ import { stepOverhead } from './step-overhead.js';
 export interface ProfileMachineOptions {
   /** Monotonic seconds. */
   readonly clock: () => number;
-  /** For the rates; the overhead takes six steps of one sample more. */
+  /** For the rates; the overhead takes ten steps of one sample more. */
   readonly budgetSeconds: number;
   /** Of one sample. */
   readonly tokens: number;
   /** Of the segment that trains in every linear layer. */
   readonly rank: number;
+  /** Processor time of this process so far: what had to wait for a processor does not count, where the rest is enough. */
+  readonly cpuSeconds?: () => number;
 }
 
 export interface MachineProfile {
@@ -25,12 +27,18 @@ export interface MachineProfile {
 /** Measures the first decoder layer, and whole steps of one sample of (about) as many tokens. */
 export async function profileMachine(
   base: LoadedModel,
-  { clock, budgetSeconds, tokens, rank }: ProfileMachineOptions,
+  { clock, budgetSeconds, tokens, rank, cpuSeconds }: ProfileMachineOptions,
 ): Promise<MachineProfile> {
   const layer = measuredLayer(base, { rank });
   let rates: MeasuredRates;
   try {
-    rates = measureRates(layer, { clock, budgetSeconds, tolerance: 0.05, tokens });
+    rates = measureRates(layer, {
+      clock,
+      budgetSeconds,
+      tolerance: 0.05,
+      tokens,
+      ...(cpuSeconds && { cpuSeconds }),
+    });
   } finally {
     layer.dispose();
   }
@@ -50,6 +58,7 @@ export async function profileMachine(
     shape: { tokens: promptIds(base, example).length, answered: 1, columns: labels.length },
     device: measuredDevice(rates, { id: 'this machine', memoryBytes: 1 }),
     clock,
+    cpuSeconds,
   });
   return { rates, overheadSeconds };
 }
