@@ -10,7 +10,7 @@ import {
   promptIds,
   type TextSpec,
 } from '@contextlora/model';
-import { plan } from '@contextlora/scheduler';
+import { type DeviceProfile, plan } from '@contextlora/scheduler';
 import { profileMachine, workloadsOf } from 'contextlora';
 
 import { randomModel } from '../../model/bench/random-model.js';
@@ -20,11 +20,13 @@ export interface PredictedStep {
   /** Of each sample. */
   readonly tokens: number;
   readonly samples: number;
-  /** Medians over the rounds. */
+  /** Medians over the rounds: from a profile of passes of this shape, and of one sample of the model's first shape. */
   readonly predictedSeconds: number;
+  readonly predictedByOneSample: number;
   readonly measuredSeconds: number;
   /** predicted / measured − 1 */
   readonly error: number;
+  readonly errorByOneSample: number;
   /** (upper − lower quartile) / median of the measured steps. */
   readonly spread: number;
 }
@@ -44,7 +46,7 @@ const tiny: TextSpec = {
   tiedHead: true,
   prefix: 'model.',
 };
-/** `tokens` are those that are profiled; the steps are of these, and of others. */
+/** `tokens` are those of the profile of one sample. */
 const cases: readonly {
   readonly model: string;
   readonly text: TextSpec;
@@ -121,26 +123,32 @@ export async function predictionErrors(
   for (const { model, text, tokens, steps } of cases) {
     const base = randomModel(text, kernels, 'f32');
     const predicted = steps.map((): number[] => []);
+    const byOneSample = steps.map((): number[] => []);
     const measured = steps.map((): Timing[] => []);
     for (let round = 0; round < rounds; round++) {
-      const { rates, overheadSeconds } = await profileMachine(base, {
-        clock,
-        cpuSeconds,
-        budgetSeconds,
-        tokens,
-        rank,
-      });
-      const device = measuredDevice(rates, { id: 'this machine', memoryBytes: 1e12, overheadSeconds });
+      const profile = async (shape: { readonly tokens: number; readonly batch: number }) => {
+        const { rates, overheadSeconds } = await profileMachine(base, {
+          ...shape,
+          clock,
+          cpuSeconds,
+          budgetSeconds,
+          rank,
+        });
+        return measuredDevice(rates, { id: 'this machine', memoryBytes: 1e12, overheadSeconds });
+      };
+      const oneSample = await profile({ tokens, batch: 1 });
       for (const [index, step] of steps.entries()) {
         const { workload, takeSteps } = stepOf(base, step);
-        predicted[index]!.push(
-          plan([workload], { devices: [device], links: [] }, { microbatches: [1], peers: [] }).totalSeconds,
-        );
+        const secondsOn = (device: DeviceProfile) =>
+          plan([workload], { devices: [device], links: [] }, { microbatches: [1], peers: [] }).totalSeconds;
+        byOneSample[index]!.push(secondsOn(oneSample));
+        predicted[index]!.push(secondsOn(await profile({ tokens: step.tokens, batch: step.samples })));
         measured[index]!.push(...(await takeSteps(clock, cpuSeconds)));
       }
     }
     for (const [index, step] of steps.entries()) {
       const [, predictedSeconds] = quartiles(predicted[index]!);
+      const [, predictedByOneSample] = quartiles(byOneSample[index]!);
       const [low, measuredSeconds, high] = quartiles(
         undisturbed(measured[index]!, 5).map(({ seconds }) => seconds),
       );
@@ -148,8 +156,10 @@ export async function predictionErrors(
         model,
         ...step,
         predictedSeconds,
+        predictedByOneSample,
         measuredSeconds,
         error: predictedSeconds / measuredSeconds - 1,
+        errorByOneSample: predictedByOneSample / measuredSeconds - 1,
         spread: (high - low) / measuredSeconds,
       });
     }

@@ -149,6 +149,12 @@ command
   )
   .option('--measure <model>', "measure the rates of a layer of this model, as a cluster's flopsPerSecond")
   .option('--tokens <n>', 'with --measure: tokens of a pass', positiveWhole, 128)
+  .option(
+    '--batch <n>',
+    'with --measure: samples of a pass; give those of the micro-batches you train',
+    positiveWhole,
+    1,
+  )
   .option('--rank <n>', 'with --measure: ranks of what trains', positiveWhole, 8)
   .option('--budget <seconds>', 'of each measurement: most time it takes', positiveNumber, 10)
   .option(

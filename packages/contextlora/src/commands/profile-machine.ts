@@ -79,7 +79,7 @@ async function measureMachine(
   options: ProfileOptions,
   { clock, cpuSeconds, signal, hubDirectory, now }: CommandContext,
 ): Promise<MachineMeasurement> {
-  const { id, rank, tokens, budget, sustained: sustainedSeconds, threads, root } = options;
+  const { id, rank, tokens, batch, budget, sustained: sustainedSeconds, threads, root } = options;
   const tree = openFileTree(root);
   const sampling = { clock, sleep: pause(signal), run: runProgram };
   // Before the model is loaded: training will hold it too.
@@ -92,6 +92,7 @@ async function measureMachine(
       clock,
       budgetSeconds: budget,
       tokens,
+      batch,
       rank,
       cpuSeconds,
     });
@@ -121,6 +122,7 @@ async function measureMachine(
         ground: kernels.ground,
         threads,
         rank,
+        batch,
         ...rates,
         ...known,
         idle,
@@ -134,10 +136,10 @@ async function measureMachine(
 
 async function sustain(
   base: LoadedModel,
-  { rank, tokens, root, durationSeconds }: ProfileOptions & { readonly durationSeconds: number },
+  { rank, tokens, batch, root, durationSeconds }: ProfileOptions & { readonly durationSeconds: number },
   { clock, signal }: Pick<CommandContext, 'clock' | 'signal'>,
 ): Promise<SustainedRates> {
-  const layer = measuredLayer(base, { rank });
+  const layer = measuredLayer(base, { rank, batch });
   // Loads and counted powers are means since the sample before, so nothing waits and the machine stays busy.
   const samples = watchDevice(openFileTree(root), {
     clock,

@@ -15,6 +15,8 @@ export interface ProfileOptions {
   /** Measures the rates of a layer of this model on this machine instead. */
   readonly measure?: string;
   readonly tokens: number;
+  /** Samples of a pass. */
+  readonly batch: number;
   readonly rank: number;
   readonly budget: number;
   readonly threads: number;

@@ -13,6 +13,8 @@ export interface ProfileMachineOptions {
   readonly budgetSeconds: number;
   /** Of one sample. */
   readonly tokens: number;
+  /** Samples of a pass: give those of the micro-batches that will be trained. */
+  readonly batch?: number;
   /** Of the segment that trains in every linear layer. */
   readonly rank: number;
   /** Processor time of this process so far: what had to wait for a processor does not count, where the rest is enough. */
@@ -27,9 +29,9 @@ export interface MachineProfile {
 /** Measures the first decoder layer, and whole steps of one sample of (about) as many tokens. */
 export async function profileMachine(
   base: LoadedModel,
-  { clock, budgetSeconds, tokens, rank, cpuSeconds }: ProfileMachineOptions,
+  { clock, budgetSeconds, tokens, batch = 1, rank, cpuSeconds }: ProfileMachineOptions,
 ): Promise<MachineProfile> {
-  const layer = measuredLayer(base, { rank });
+  const layer = measuredLayer(base, { rank, batch });
   let rates: MeasuredRates;
   try {
     rates = measureRates(layer, {
