@@ -48,11 +48,14 @@ type Round = Record<WorkKind, number> & Timing;
 
 const kinds = ['forward', 'input', 'weight'] as const;
 const fewestRounds = 5;
+/** Short passes are repeated until a timing is this long: clocks of processor time go in ticks of some milliseconds. */
+const leastTimingSeconds = 0.04;
+const mostRepeats = 64;
 
 /**
  * Measures forward, input and weight rates in interleaved rounds, so that what disturbs one disturbs all.
  *
- * A round's weight time is that of both gradients less that of the input's. The first round warms up and does not count; five are
+ * A round's weight time is that of both gradients less that of the input's. The first two rounds warm up and do not count; five are
  * measured even where the budget is spent before.
  *
  * @throws if budget, tolerance, tokens or the layer's work are no positive numbers, or if a kind takes no time by this clock.
@@ -62,10 +65,11 @@ export function measureRates(
   { clock, budgetSeconds, tolerance, tokens = 256, cpuSeconds }: MeasureRatesOptions,
 ): MeasuredRates {
   const work = checkedWork('measureRates', layer, tokens, { budgetSeconds, tolerance });
+  let repeats = 1;
   const timed = (pass: 'forward' | 'backwardInput' | 'backwardBoth'): number => {
     const start = clock();
-    layer[pass](tokens);
-    return clock() - start;
+    for (let repeat = 0; repeat < repeats; repeat++) layer[pass](tokens);
+    return (clock() - start) / repeats;
   };
   const measureRound = (): Round => {
     const cpuBefore = cpuSeconds?.();
@@ -74,12 +78,14 @@ export function measureRates(
       forward,
       input,
       weight: both - input,
-      seconds: forward + input + both,
+      seconds: repeats * (forward + input + both),
       cpuSeconds: cpuBefore === undefined ? undefined : cpuSeconds!() - cpuBefore,
     };
   };
 
   measureRound();
+  const first = measureRound();
+  repeats = Math.min(mostRepeats, Math.max(1, Math.ceil(leastTimingSeconds / first.forward)));
   const start = clock();
   const rounds: Round[] = [];
   const counted = () => undisturbed(rounds, fewestRounds);
