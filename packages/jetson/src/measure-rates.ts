@@ -22,6 +22,8 @@ export interface MeasuredRate {
   readonly lowerQuartile: number;
   readonly upperQuartile: number;
   readonly repetitions: number;
+  /** The rate of input gradients, taken for weight gradients whose time was too short to be told from what disturbed it. */
+  readonly assumed?: true;
 }
 
 export type MeasuredRates = Readonly<Record<WorkKind, MeasuredRate>> & {
@@ -118,10 +120,12 @@ export function measureRates(
       repetitions: counted().length,
     };
   };
+  const [forward, input] = [rateOf('forward'), rateOf('input')];
+  const isWeightHidden = timesOf('weight')[1] <= 0 && weightByQuickRounds(counted()) <= 0;
   return {
-    forward: rateOf('forward'),
-    input: rateOf('input'),
-    weight: rateOf('weight'),
+    forward,
+    input,
+    weight: isWeightHidden ? { ...input, assumed: true } : rateOf('weight'),
     tokens,
     seconds: clock() - start,
     settled: isSettled(),

@@ -58,6 +58,13 @@ describe('rates by kind of work', () => {
     ]);
   });
 
+  test('take the input gradients’ rate where weight gradients take too little time to be seen', () => {
+    const { layer, clock } = fakeLayer({ rates: { forward: 1e9, input: 2e9, weight: Infinity } });
+    const { input, weight, settled } = measureRates(layer, { clock, budgetSeconds: 5, tolerance: 0.05 });
+    expect(weight).toEqual({ ...input, assumed: true });
+    expect(settled).toBe(false);
+  });
+
   test('of any layer come out as they are', () => {
     const rate = fc.double({ min: 1e6, max: 1e15, noNaN: true });
     fc.assert(

@@ -21,6 +21,10 @@ function tellDevice({ device, record }: MachineMeasurement): string[] {
     `${device.id}: forward ${giga(rates.forward, 'FLOP/s')}, input gradients ${giga(rates.input, 'FLOP/s')}, weight gradients ${giga(rates.weight, 'FLOP/s')}; ` +
       `${giga(device.memoryBytes, 'B')} of memory available; ${milliseconds(device.overheadSeconds ?? 0)} an instruction beside the products`,
   ];
+  if ((record['weight'] as { assumed?: true }).assumed)
+    lines.push(
+      '  Weight gradients took too little time to be seen; the rate of input gradients stands for theirs.',
+    );
   if (record['settled'] !== true)
     lines.push('  The rates did not settle: something else runs on this machine, or --budget is too short.');
   if (device.sustainedShare !== undefined) {
