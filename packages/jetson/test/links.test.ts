@@ -67,7 +67,9 @@ let listener: LinkListener;
 beforeAll(async () => {
   listener = await listen();
 });
+const opened: (() => unknown)[] = [];
 afterAll(async () => {
+  for (const close of opened) close();
   await listener[Symbol.asyncDispose]();
 });
 
@@ -228,6 +230,12 @@ describe('a listening end', () => {
 
   test('echoes datagrams of its session once, and no others', async () => {
     const socket = connect({ host, port: listener.port });
+    const udp = createSocket('udp4');
+    // A test that fails must not leave them open: the run would not end.
+    opened.push(
+      () => udp.close(),
+      () => socket.destroy(),
+    );
     socket.write('contextlora-link 1 {"measure":"loss","seconds":5}\n');
     const line = await new Promise<string>((resolve) =>
       socket.once('data', (data: Buffer) => {
@@ -245,7 +253,6 @@ describe('a listening end', () => {
       return made;
     };
     const echoed: number[] = [];
-    const udp = createSocket('udp4');
     udp.on('message', (message) => echoed.push(message.readUInt32BE(16)));
     for (const one of [
       datagram(token, 1),
@@ -269,8 +276,6 @@ describe('a listening end', () => {
       }),
     );
     expect(count).toBe('{"received":2}\n');
-    udp.close();
-    socket.destroy();
   });
 
   test('needs a name and a free port', async () => {
