@@ -36,7 +36,7 @@ describe('what lasts', () => {
 
   test('is told with heat, clock and power, and looking at them costs no rate', async () => {
     const { layer, clock, advance, passes } = fakeLayer();
-    const { sustainedShare, conditions, throttling } = await measureSustained(layer, {
+    const { sustainedShare, series, conditions, throttling } = await measureSustained(layer, {
       clock,
       durationSeconds: 100,
       sampleEverySeconds: 10,
@@ -46,6 +46,7 @@ describe('what lasts', () => {
       },
     });
     expect(sustainedShare).toBe(1);
+    expect(new Set(series.map(({ flopsPerSecond }) => flopsPerSecond.toPrecision(6))).size).toBe(1);
     expect(conditions.length).toBe(10);
     expect(conditions[0]).toEqual({
       atSeconds: 0,
