@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** The `contextlora` command: the only file that knows arguments, streams, signals and exit codes. */
 import { readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
 
 import { describeGrounds } from '@contextlora/kernels';
 import { Command, InvalidArgumentError, Option } from 'commander';
@@ -10,7 +11,8 @@ import { type ChatOptions, runChat } from './commands/chat.js';
 import { type CommandContext, Stopped } from './commands/command-context.js';
 import { runDemo } from './commands/demo.js';
 import { type PlanCommandOptions, runPlan } from './commands/plan.js';
-import { type ProfileOptions, runProfile } from './commands/profile.js';
+import type { ProfileOptions } from './commands/profile-options.js';
+import { runProfile } from './commands/profile.js';
 import { type GraphFormat, graphFormats, showGraph } from './commands/show-graph.js';
 import { runTrain } from './commands/train.js';
 import { createProgress } from './terminal/progress.js';
@@ -38,6 +40,10 @@ process.on('SIGINT', () => {
 const context: CommandContext = {
   progress: createProgress(process.stdout, { clock }),
   clock,
+  cpuSeconds() {
+    const { user, system } = process.cpuUsage();
+    return (user + system) / 1e6;
+  },
   program: process.argv[1] ?? '',
   signal: stop.signal,
   onInterrupt(handler) {
@@ -98,7 +104,11 @@ command
     '--model <directory|name>',
     'a model directory, or smollm2-135m, qwen2.5-0.5b, llama-3.2-1b',
   )
-  .requiredOption('--cluster <file>', 'devices and links as JSON')
+  .requiredOption(
+    '--cluster <file>',
+    'devices and links as JSON; may come again, for what each machine wrote',
+    collect,
+  )
   .option('--rank <n>', 'ranks per layer, shared by all tasks', naturalNumber, 32)
   .option('--samples <n>', 'samples of one optimizer step', naturalNumber, 16)
   .option('--tokens <n>', 'tokens of a sample', naturalNumber, 128)
@@ -116,6 +126,7 @@ command
   .option('--what-if <changes>', 'plan again after changes, as in "drop orin-2, wifi=50Mbit"')
   .option('--json <file>', 'write workloads, cluster and plan')
   .option('--svg <file>', 'write the Gantt chart of the longest wave')
+  .option('--front <file>', 'also plan for energy and between, and write time against energy as an SVG')
   .option('--trace <file>', 'write it as Trace Event JSON, for Perfetto')
   .action((taskFile: string, options: Omit<PlanCommandOptions, 'taskFile'>) =>
     runPlan({ taskFile, ...options }, context),
@@ -131,11 +142,38 @@ command
   .option('--cluster <names>', 'print published boards as devices for "plan", as in nano,orin-nx-16')
   .option('--mbit <n>', 'with --cluster: Mbit/s of the network', positiveNumber, 100)
   .option('--switched', 'with --cluster: a switch, not one Wi-Fi channel for all', false)
+  .addOption(
+    new Option('--source <what>', 'where samples come from')
+      .choices(['files', 'tegrastats'])
+      .default('files'),
+  )
   .option('--measure <model>', "measure the rates of a layer of this model, as a cluster's flopsPerSecond")
   .option('--tokens <n>', 'with --measure: tokens of a pass', positiveWhole, 128)
+  .option(
+    '--batch <n>',
+    'with --measure: samples of a pass; give those of the micro-batches you train',
+    positiveWhole,
+    1,
+  )
   .option('--rank <n>', 'with --measure: ranks of what trains', positiveWhole, 8)
-  .option('--budget <seconds>', 'with --measure: most time it takes', positiveNumber, 10)
+  .option('--budget <seconds>', 'of each measurement: most time it takes', positiveNumber, 10)
+  .option(
+    '--sustained <seconds>',
+    'with --measure: run the layer so long, and say what of its rate lasts',
+    positiveNumber,
+  )
   .option('--threads <n>', 'with --measure: of one native operation', naturalNumber, 1)
+  .option('--listen [port]', 'be the other end of link measurements until Ctrl-C, on [HOST:]PORT')
+  .option('--link <host>', 'measure the link to a listening machine, HOST[:PORT]; may come again', collect)
+  .option('--medium <name>', 'with --link: what the channel is called that links share', 'wifi')
+  .option(
+    '--id <name>',
+    'what this machine is called in clusters',
+    hostname()
+      .replace(/[^\w.-]/g, '-')
+      .slice(0, 64),
+  )
+  .option('--out <file>', 'with --measure or --link: put it into this cluster file, for "plan"')
   .option('--root <directory>', 'where the files of the machine are', '/')
   .action(async (options: ProfileOptions) => {
     if (await runProfile(options, context)) process.exitCode = interrupted;
@@ -212,6 +250,11 @@ try {
     process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
     process.exitCode = 1;
   }
+}
+
+/** Values of an option that may come again. */
+function collect(text: string, earlier: readonly string[] = []): readonly string[] {
+  return [...earlier, text];
 }
 
 function naturalNumber(text: string): number {

@@ -15,6 +15,8 @@ export {
 } from './seam/workloads-of.js';
 export { drawGraph } from './drawings/draw-graph.js';
 export { plotLosses, type LossPoint } from './drawings/plot-losses.js';
+export { plotFront } from './drawings/plot-front.js';
+export { frontOfCluster, type FrontOfCluster, type TimeEnergyPoint } from './plan/time-and-energy.js';
 export { drawingFont, renderPng } from './drawings/render-png.js';
 export { measuredLayer, type MeasuredLayerOptions } from './seam/measured-layer.js';
 export { answerQuestion, type AnswerLine } from './run/answer-question.js';
@@ -38,5 +40,13 @@ export {
   type TrainSettings,
 } from './run/train-context.js';
 export { writeRun, type RunFiles } from './run/write-run.js';
+export { profileMachine, type MachineProfile, type ProfileMachineOptions } from './seam/profile-machine.js';
+export {
+  type ClusterFile,
+  type MeasuredCluster,
+  type MeasuredRecord,
+  mergeClusters,
+  type MergedCluster,
+} from './plan/measured-cluster.js';
 export { graphWorkloads, planRun, type PlannedRun, type PlanSettings } from './plan/plan-run.js';
 export { applyWhatIf } from './plan/what-if.js';

@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 
 import type { Cluster } from '@contextlora/scheduler';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { applyWhatIf, scheduler } from 'contextlora';
+import { applyWhatIf, frontOfCluster, graphWorkloads, model, scheduler, taskGraph } from 'contextlora';
 
 import { runCommand } from './run-command.js';
 
@@ -45,9 +45,22 @@ const planArgs = (...more: readonly string[]) => [
 
 describe('contextlora plan', () => {
   test('says how long, where and why, asks what if, and writes plan, chart and trace', async () => {
-    const [json, svg, trace] = ['plan.json', 'plan.svg', 'trace.json'].map((name) => join(directory, name));
+    const [json, svg, trace, front] = ['plan.json', 'plan.svg', 'trace.json', 'front.svg'].map((name) =>
+      join(directory, name),
+    );
     const { code, out, err } = await run(
-      ...planArgs('--what-if', 'drop nano', '--json', json!, '--svg', svg!, '--trace', trace!),
+      ...planArgs(
+        '--what-if',
+        'drop nano',
+        '--json',
+        json!,
+        '--svg',
+        svg!,
+        '--trace',
+        trace!,
+        '--front',
+        front!,
+      ),
     );
     expect({ code, err }).toEqual({ code: 0, err: '' });
     expect(out).toContain('Plan (simulated) for 4 tasks with smollm2-135m on 2 devices');
@@ -56,17 +69,27 @@ describe('contextlora plan', () => {
       workloads: Parameters<typeof scheduler.plan>[0];
       plan: scheduler.Plan;
       whatIf: { plan: scheduler.Plan };
+      timeEnergy: { front: { totalSeconds: number }[] };
     };
     // What is written plans the same again, and fewer devices are never faster.
     expect(scheduler.plan(written.workloads, cluster).totalSeconds).toBe(written.plan.totalSeconds);
     expect(written.whatIf.plan.totalSeconds).toBeGreaterThanOrEqual(written.plan.totalSeconds);
     expect(await readFile(svg!, 'utf8')).toMatch(/^<svg[^]*<\/svg>\s*$/);
+    const drawn = await readFile(front!, 'utf8');
+    for (const text of ['<svg', '(simulated)', 'training, minutes', 'energy, Wh', 'orin', '</svg>'])
+      expect(drawn).toContain(text);
+    expect(written.timeEnergy.front[0]!.totalSeconds).toBe(written.plan.totalSeconds);
     expect(JSON.parse(await readFile(trace!, 'utf8'))).toHaveProperty('traceEvents');
   }, 60_000);
 
   test.each([
     ['an unknown model', ['--model', 'gpt-9'], /no model directory gpt-9.*known are smollm2-135m/],
     ['no cluster file', ['--cluster', 'nowhere.json'], /there is no file nowhere\.json/],
+    [
+      'a profile with a unit in a number and a field that is missing',
+      ['--cluster', 'UNITS'],
+      /^scheduler\/plan: [^]*devices\[\d\]\.flopsPerSecond\.weight: must be a finite number above 0, got undefined[^]*devices\[\d\]\.memoryBytes: must be a finite number above 0, got "8 GB"/,
+    ],
     [
       'a change to nothing',
       ['--what-if', 'drop tx2, lan=5Mbit'],
@@ -76,7 +99,15 @@ describe('contextlora plan', () => {
   ])(
     'ends with one clear message on %s',
     async (_, more, message) => {
-      const { code, err } = await run(...planArgs(...more));
+      const units = join(directory, 'units.json');
+      await writeFile(
+        units,
+        JSON.stringify({
+          devices: [{ id: 'a', flopsPerSecond: { forward: 1, input: 1 }, memoryBytes: '8 GB' }],
+          links: [],
+        }),
+      );
+      const { code, err } = await run(...planArgs(...more.map((one) => one.replace('UNITS', units))));
       expect(code).toBe(2);
       expect(err).toMatch(message);
       expect(err).not.toContain('    at ');
@@ -84,6 +115,50 @@ describe('contextlora plan', () => {
     60_000,
   );
 });
+
+test('no device alone is below the front of time and energy', () => {
+  const withModes: Cluster = {
+    links: cluster.links,
+    devices: cluster.devices.map((device) => ({
+      ...device,
+      modes: [{ name: 'slow', flopsPerSecond: 7e10, watts: 4, idleWatts: 1 }],
+    })),
+  };
+  const spec = model.publishedSpec('smollm2-135m')!;
+  const tasks = [
+    {
+      id: 'a',
+      dependsOn: [],
+      instruction: '',
+      inputs: ['text' as const],
+      answer: { type: 'text' as const },
+      data: {},
+    },
+  ];
+  const workloads = graphWorkloads(spec, taskGraph.buildTaskGraph(tasks), {
+    ...{ rank: 8, samples: 4, tokens: 64, answered: 4, steps: 10, epochs: 1 },
+    ...{ base: 'f16', frozenPrefix: false },
+  });
+  const found = frontOfCluster(workloads, withModes);
+  expect(found.alone.map(({ devices }) => devices)).toEqual([
+    ['nano'],
+    ['nano at slow'],
+    ['orin'],
+    ['orin at slow'],
+  ]);
+  for (const [index, { totalSeconds, totalJoules }] of found.front.entries()) {
+    const next = found.front[index + 1];
+    if (next)
+      expect([next.totalSeconds > totalSeconds, next.totalJoules < totalJoules]).toEqual([true, true]);
+  }
+  for (const one of found.alone)
+    expect(
+      found.front.some(
+        ({ totalSeconds, totalJoules }) =>
+          totalSeconds <= one.totalSeconds * (1 + 1e-9) && totalJoules <= one.totalJoules * (1 + 1e-9),
+      ),
+    ).toBe(true);
+}, 60_000);
 
 describe('a what-if', () => {
   test('drops devices with their links, and changes rates, memory and speed', () => {

@@ -1,5 +1,5 @@
-import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -9,21 +9,41 @@ import { openKernels } from '@contextlora/kernels';
 import { loadModel } from '@contextlora/model';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import * as tf from '@tensorflow/tfjs-core';
-import { measuredLayer } from 'contextlora';
+import { type MeasuredCluster, measuredLayer, mergeClusters, scheduler } from 'contextlora';
 
 const baseModel = join(
   dirname(createRequire(import.meta.url).resolve('@contextlora/benchmarks/package.json')),
   'models/iov-base',
 );
 const program = fileURLToPath(new URL('../src/cli.ts', import.meta.url));
-const run = (...args: string[]) => {
+const runWith = (env: Record<string, string>, ...args: readonly string[]) => {
   const { status, stdout, stderr } = spawnSync(
     process.execPath,
     ['--conditions', '@contextlora/source', '--import', 'tsx', program, 'profile', ...args],
-    { encoding: 'utf8' },
+    { encoding: 'utf8', env: { ...process.env, ...env } },
   );
   return { status, stdout, stderr };
 };
+const run = (...args: readonly string[]) => runWith({}, ...args);
+
+/** A command that goes on until it is stopped. */
+function startCommand(args: readonly string[]) {
+  const child = spawn(process.execPath, [
+    ...['--conditions', '@contextlora/source', '--import', 'tsx', program],
+    ...args,
+  ]);
+  return {
+    child,
+    firstOutput: new Promise<string>((resolve) =>
+      child.stdout.once('data', (text: Buffer) => {
+        resolve(text.toString());
+      }),
+    ),
+    exitCode: new Promise<number | null>((resolve) => child.once('exit', resolve)),
+  };
+}
+
+const escaped = (text: string) => text.replace(/[[\]():.]/g, '\\$&');
 
 /** A board's files, as far as the line shows them. */
 const files: Record<string, string> = {
@@ -125,5 +145,122 @@ test('mistakes are one message and exit code 2', () => {
     stderr: expect.stringMatching(/^contextlora\/profile: there is nothing to read below /),
   });
   expect(run('--interval', '0')).toMatchObject({ status: 2, stderr: expect.stringContaining('above 0') });
-  expect(run('--board', 'nano', '--cluster', 'nano').stderr).toContain('give one of them');
+  for (const [args, message] of [
+    [
+      ['--board', 'nano', '--cluster', 'nano'],
+      '--board and --cluster ask for different things; give one of them',
+    ],
+    [['--out', 'x.json'], 'ask for something with --measure MODEL or --link HOST'],
+    [['--link', '127.0.0.1:1', '--budget', '1'], '127.0.0.1:1 refused the connection'],
+  ] as const)
+    expect(run(...args)).toMatchObject({
+      status: 2,
+      stderr: expect.stringMatching(
+        new RegExp(`^(contextlora|jetson)/\\w+: [^\n]*${escaped(message)}[^\n]*\n$`),
+      ),
+    });
+});
+
+test('what is measured of machine and links goes into a file that plan takes, and stays when more is measured', async () => {
+  const file = join(root, 'cluster.json');
+  const measured = run(
+    ...['--measure', baseModel, '--tokens', '16', '--budget', '0.5', '--sustained', '1.5'],
+    ...['--id', 'laptop', '--out', file],
+  );
+  expect(measured.stderr).toBe('');
+  expect(measured.stdout).toMatch(/^laptop: forward [\d.e+]+ GFLOP\/s, [^]*keeps [\d.]+ % of its rate/);
+  const listening = startCommand(['profile', '--listen', '0', '--id', 'orin']);
+  const [, port = ''] = /--link ADDRESS:(\d+)/.exec(await listening.firstOutput) ?? [];
+  const linked = run('--link', `127.0.0.1:${port}`, '--budget', '0.6', '--id', 'laptop', '--out', file);
+  listening.child.kill('SIGINT');
+  expect(linked).toMatchObject({ status: 0, stderr: '', stdout: expect.stringContaining('link to orin: ') });
+  expect(await listening.exitCode).toBe(130);
+
+  const cluster = JSON.parse(readFileSync(file, 'utf8')) as Required<MeasuredCluster>;
+  expect(cluster.devices).toEqual([
+    {
+      id: 'laptop',
+      flopsPerSecond: { forward: expect.any(Number), input: expect.any(Number), weight: expect.any(Number) },
+      memoryBytes: expect.any(Number),
+      overheadSeconds: expect.any(Number),
+      sustainedShare: expect.any(Number),
+    },
+  ]);
+  expect(cluster.links.map(({ from, to }) => [from, to])).toEqual([
+    ['laptop', 'orin'],
+    ['orin', 'laptop'],
+  ]);
+  expect(cluster.measured.map(({ of }) => of)).toEqual(['device', 'links']);
+  // Of orin nothing is known yet, so the planner gets the device alone.
+  const merged = mergeClusters([{ path: file, cluster }]);
+  expect(merged).toEqual({ cluster: { devices: cluster.devices, links: [] }, unknownPeers: ['orin'] });
+  scheduler.checkInput([workload], merged.cluster);
+  expect(scheduler.plan([workload], merged.cluster).totalSeconds).toBeGreaterThan(0);
+}, 60_000);
+
+const workload: scheduler.Workload = {
+  name: 'task',
+  samples: 1,
+  layers: [
+    {
+      name: 'layer',
+      forwardFlops: 1e9,
+      inputFlops: 0,
+      weightFlops: 1e9,
+      parameterBytes: 1,
+      gradientBytes: 1,
+      optimizerBytes: 1,
+      activationBytes: 1,
+      outputBytes: 1,
+    },
+  ],
+};
+
+test('files of several machines are one cluster, and a device with two figures is refused', () => {
+  const device = (id: string, flopsPerSecond = 1e9) => ({ id, flopsPerSecond, memoryBytes: 1e9 });
+  const link = (from: string, to: string, bytesPerSecond: number) => ({
+    from,
+    to,
+    bytesPerSecond,
+    latencySeconds: 0,
+  });
+  const file = (path: string, devices: scheduler.DeviceProfile[], links: scheduler.LinkProfile[]) => ({
+    path,
+    cluster: { devices, links, measured: [] },
+  });
+  const a = file('a.json', [device('a')], [link('a', 'b', 1), link('b', 'a', 2)]);
+  const b = file('b.json', [device('b')], [link('b', 'a', 3), link('b', 'c', 4)]);
+  expect(mergeClusters([a, b])).toEqual({
+    cluster: { devices: [device('a'), device('b')], links: [link('a', 'b', 1), link('b', 'a', 2)] },
+    unknownPeers: ['c'],
+  });
+  expect(() => mergeClusters([a, file('again.json', [device('a', 2e9)], [])])).toThrow(
+    'contextlora/mergeClusters: device "a" is in a.json and, with other figures, in again.json',
+  );
+  // A file written by hand is taken as it is: a link to nowhere in it is a mistake that the planner names.
+  const byHand = { devices: [device('a')], links: [link('a', 'typo', 1)] };
+  expect(mergeClusters([{ path: 'hand.json', cluster: byHand }])).toEqual({
+    cluster: byHand,
+    unknownPeers: [],
+  });
+});
+
+test('tegrastats is a source of samples where it exists', () => {
+  const bin = join(root, 'bin');
+  mkdirSync(bin);
+  const line =
+    'RAM 3276/7620MB (lfb 5x4MB) CPU [44%@1421,off] EMC_FREQ 1%@1866 GR3D_FREQ 7%@[621] gpu@39.5C VDD_IN 5297mW/5297mW';
+  writeFileSync(join(bin, 'tegrastats'), `#!/bin/sh\nwhile echo '${line}'; do sleep 0.05; done\n`, {
+    mode: 0o755,
+  });
+  const asked = ['--source', 'tegrastats', '--root', root, '--count', '2', '--interval', '0.05'];
+  const { status, stdout, stderr } = runWith({ PATH: `${bin}:${process.env['PATH'] ?? ''}` }, ...asked);
+  expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+  const told =
+    'orin-nano-8-super MAXN_SUPER  CPU 44 %  GPU 7 % at 621 MHz  RAM 3276/7620 MB  5.3 W (VDD_IN)  39.5 °C (gpu)\n';
+  expect(stdout).toBe(told.repeat(2));
+  expect(run(...asked)).toMatchObject({
+    status: 2,
+    stderr: expect.stringMatching(/^contextlora\/profile: tegrastats cannot be started [^\n]*\n$/),
+  });
 });

@@ -6,18 +6,43 @@ export {
   recordedFileTree,
 } from './file-tree.js';
 export { identifyBoard } from './identify-board.js';
+export { fitSharing, type Sharing, type StreamRates } from './links/fit-sharing.js';
+export { linkProfiles, type LinkProfilesOptions, type LinkSharing } from './links/link-profiles.js';
+export { defaultLinkPort, linkProtocolVersion } from './links/link-protocol.js';
+export { type LinkListener, listenForLinks, type ListenOptions } from './links/listen-for-links.js';
 export {
-  fitSustainedShare,
+  type Latency,
+  type Loss,
+  lossOf,
+  type MeasuredLink,
+  measureLink,
+  type MeasureLinkOptions,
+  measureSharing,
+  type MeasureSharingOptions,
+} from './links/measure-link.js';
+export { type LinkEndpoint } from './links/open-session.js';
+export { parseEndpoint } from './links/parse-endpoint.js';
+export { fitThroughput, type Throughput } from './links/throughput.js';
+export {
   type MeasurableLayer,
   type MeasuredRate,
   type MeasuredRates,
   measureRates,
   type MeasureRatesOptions,
+  type WorkKind,
+} from './measure-rates.js';
+export {
+  type Change,
+  type Conditions,
+  conditionsOf,
+  fitSustainedShare,
+  fitThrottling,
   measureSustained,
   type MeasureSustainedOptions,
   type SustainedRates,
-  type WorkKind,
-} from './measure-rates.js';
+  type Throttling,
+} from './measure-sustained.js';
+export { measuredDevice, type MeasuredDeviceOptions } from './measured-device.js';
 export { type NvpmodelMode, parseNvpmodelModes } from './parse-nvpmodel.js';
 export {
   parseTegrastats,
@@ -54,7 +79,7 @@ export {
   readMemory,
 } from './read-processor.js';
 export { readTegrastats } from './read-tegrastats.js';
-export { readTemperatures, type Temperature } from './read-temperatures.js';
+export { hottestOf, readTemperatures, type Temperature } from './read-temperatures.js';
 export {
   type DeviceSample,
   sampleDevice,
@@ -62,4 +87,6 @@ export {
   watchDevice,
   type WatchOptions,
 } from './sample-device.js';
+export { sampleOfTegrastats, type SampleOfTegrastatsOptions } from './sample-of-tegrastats.js';
 export { type RailPower, totalPower, type TotalPower } from './total-power.js';
+export { type Timing, undisturbed } from './undisturbed.js';

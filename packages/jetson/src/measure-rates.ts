@@ -1,5 +1,7 @@
-/** How fast a machine computes a layer: FLOP/s by kind of work, and what of it lasts when it gets hot. */
+/** How fast a machine computes a layer: FLOP/s by kind of work. */
 import type { ComputeRates } from '@contextlora/scheduler';
+
+import { type Timing, undisturbed } from './undisturbed.js';
 
 /** Kinds of work, as the scheduler prices them. */
 export type WorkKind = keyof ComputeRates;
@@ -20,6 +22,8 @@ export interface MeasuredRate {
   readonly lowerQuartile: number;
   readonly upperQuartile: number;
   readonly repetitions: number;
+  /** The rate of input gradients, taken for weight gradients whose time was too short to be told from what disturbed it. */
+  readonly assumed?: true;
 }
 
 export type MeasuredRates = Readonly<Record<WorkKind, MeasuredRate>> & {
@@ -27,6 +31,8 @@ export type MeasuredRates = Readonly<Record<WorkKind, MeasuredRate>> & {
   readonly seconds: number;
   /** Whether every spread came below the tolerance within the budget. */
   readonly settled: boolean;
+  /** Share of the rounds that did not count, because the process had to wait for a processor. */
+  readonly disturbedShare: number;
 };
 
 export interface MeasureRatesOptions {
@@ -36,38 +42,56 @@ export interface MeasureRatesOptions {
   /** Measuring ends once (upper − lower quartile) / median of the times is at most this for all kinds. */
   readonly tolerance: number;
   readonly tokens?: number;
+  /** Processor time of this process so far: then rounds that had to wait for a processor do not count, where others are enough. */
+  readonly cpuSeconds?: () => number;
 }
+
+type Round = Record<WorkKind, number> & Timing;
 
 const kinds = ['forward', 'input', 'weight'] as const;
 const fewestRounds = 5;
+/** Short passes are repeated until a timing is this long: clocks of processor time go in ticks of some milliseconds. */
+const leastTimingSeconds = 0.04;
+const mostRepeats = 64;
 
 /**
  * Measures forward, input and weight rates in interleaved rounds, so that what disturbs one disturbs all.
  *
- * A round's weight time is that of both gradients less that of the input's. The first round warms up and does not count; five are
+ * A round's weight time is that of both gradients less that of the input's. The first two rounds warm up and do not count; five are
  * measured even where the budget is spent before.
  *
  * @throws if budget, tolerance, tokens or the layer's work are no positive numbers, or if a kind takes no time by this clock.
  */
 export function measureRates(
   layer: MeasurableLayer,
-  { clock, budgetSeconds, tolerance, tokens = 256 }: MeasureRatesOptions,
+  { clock, budgetSeconds, tolerance, tokens = 256, cpuSeconds }: MeasureRatesOptions,
 ): MeasuredRates {
   const work = checkedWork('measureRates', layer, tokens, { budgetSeconds, tolerance });
+  let repeats = 1;
   const timed = (pass: 'forward' | 'backwardInput' | 'backwardBoth'): number => {
     const start = clock();
-    layer[pass](tokens);
-    return clock() - start;
+    for (let repeat = 0; repeat < repeats; repeat++) layer[pass](tokens);
+    return (clock() - start) / repeats;
   };
-  const measureRound = (): Record<WorkKind, number> => {
+  const measureRound = (): Round => {
+    const cpuBefore = cpuSeconds?.();
     const [forward, input, both] = [timed('forward'), timed('backwardInput'), timed('backwardBoth')];
-    return { forward, input, weight: both - input };
+    return {
+      forward,
+      input,
+      weight: both - input,
+      seconds: repeats * (forward + input + both),
+      cpuSeconds: cpuBefore === undefined ? undefined : cpuSeconds!() - cpuBefore,
+    };
   };
 
   measureRound();
+  const first = measureRound();
+  repeats = Math.min(mostRepeats, Math.max(1, Math.ceil(leastTimingSeconds / first.forward)));
   const start = clock();
-  const rounds: Record<WorkKind, number>[] = [];
-  const timesOf = (kind: WorkKind) => quartiles(rounds.map((round) => round[kind]));
+  const rounds: Round[] = [];
+  const counted = () => undisturbed(rounds, fewestRounds);
+  const timesOf = (kind: WorkKind) => quartiles(counted().map((round) => round[kind]));
   const isSettled = () =>
     rounds.length >= fewestRounds &&
     kinds.every((kind) => {
@@ -82,87 +106,42 @@ export function measureRates(
   while (mayGoOn() && !isSettled()) rounds.push(measureRound());
 
   const rateOf = (kind: WorkKind): MeasuredRate => {
-    const [low, middle, high] = timesOf(kind);
+    const [low, median, high] = timesOf(kind);
+    const middle = kind === 'weight' && median <= 0 ? weightByQuickRounds(counted()) : median;
     if (!(middle > 0))
       throw new Error(
-        `jetson/measureRates: ${kind} took ${middle} s for ${tokens} tokens; measure more tokens at a time, or with a finer clock`,
+        `jetson/measureRates: ${kind} took ${middle} s for ${tokens} tokens; measure longer (the machine may be busy), more tokens at a time, or with a finer clock`,
       );
     return {
       flopsPerSecond: work[kind] / middle,
-      lowerQuartile: work[kind] / high,
+      lowerQuartile: work[kind] / Math.max(high, middle),
       // A difference of two times may come out at nothing.
       upperQuartile: work[kind] / (low > 0 ? low : middle),
-      repetitions: rounds.length,
+      repetitions: counted().length,
     };
   };
+  const [forward, input] = [rateOf('forward'), rateOf('input')];
+  const isWeightHidden = timesOf('weight')[1] <= 0 && weightByQuickRounds(counted()) <= 0;
   return {
-    forward: rateOf('forward'),
-    input: rateOf('input'),
-    weight: rateOf('weight'),
+    forward,
+    input,
+    weight: isWeightHidden ? { ...input, assumed: true } : rateOf('weight'),
     tokens,
     seconds: clock() - start,
     settled: isSettled(),
+    disturbedShare: 1 - counted().length / rounds.length,
   };
 }
 
-export interface MeasureSustainedOptions {
-  /** Monotonic seconds. */
-  readonly clock: () => number;
-  readonly durationSeconds: number;
-  readonly tokens?: number;
+/** Where other work on the machine hides a small difference: quick rounds are the least disturbed. */
+function weightByQuickRounds(rounds: readonly Round[]): number {
+  const [both] = quartiles(rounds.map(({ input, weight }) => input + weight));
+  const [input] = quartiles(rounds.map((round) => round.input));
+  return both - input;
 }
 
-export interface SustainedRates {
-  /** For `DeviceProfile.sustainedShare`: above 0 to 1. */
-  readonly sustainedShare: number;
-  readonly series: readonly { readonly atSeconds: number; readonly flopsPerSecond: number }[];
-}
-
-/**
- * Runs training rounds without a pause and says what share of its first rate the machine keeps.
- *
- * @throws if duration, tokens or the layer's work are no positive numbers, or fewer than nine rounds fit into the duration.
- */
-export function measureSustained(
-  layer: MeasurableLayer,
-  { clock, durationSeconds, tokens = 256 }: MeasureSustainedOptions,
-): SustainedRates {
-  const work = checkedWork('measureSustained', layer, tokens, { durationSeconds });
-  const flops = work.forward + work.input + work.weight;
-  const series: { atSeconds: number; flopsPerSecond: number }[] = [];
-  const start = clock();
-  let from = start;
-  while (from - start < durationSeconds) {
-    layer.forward(tokens);
-    layer.backwardBoth(tokens);
-    const end = clock();
-    if (!(end > from))
-      throw new Error(
-        `jetson/measureSustained: a round of ${tokens} tokens took no time by this clock; measure more tokens at a time`,
-      );
-    series.push({ atSeconds: end - start, flopsPerSecond: flops / (end - from) });
-    from = end;
-  }
-  return { sustainedShare: fitSustainedShare(series.map(({ flopsPerSecond }) => flopsPerSecond)), series };
-}
-
-/**
- * Median of the last third over median of the first third, at most 1.
- *
- * @throws if there are fewer than nine rates.
- */
-export function fitSustainedShare(flopsPerSecond: readonly number[]): number {
-  if (flopsPerSecond.length < 9)
-    throw new Error(
-      `jetson/fitSustainedShare: needs 9 rounds or more, got ${flopsPerSecond.length}; run longer or with fewer tokens`,
-    );
-  const third = Math.floor(flopsPerSecond.length / 3);
-  const [, first] = quartiles(flopsPerSecond.slice(0, third));
-  const [, last] = quartiles(flopsPerSecond.slice(-third));
-  return Math.min(1, last / first);
-}
-
-function checkedWork(
+/** FLOPs of a pass by kind, and a complaint about every number that is not above 0. */
+export function checkedWork(
   where: string,
   layer: MeasurableLayer,
   tokens: number,
@@ -187,7 +166,7 @@ function checkedWork(
 }
 
 /** [lower quartile, median, upper quartile], interpolated. */
-function quartiles(values: readonly number[]): [number, number, number] {
+export function quartiles(values: readonly number[]): [number, number, number] {
   const sorted = [...values].sort((a, b) => a - b);
   const at = (share: number): number => {
     const place = share * (sorted.length - 1);

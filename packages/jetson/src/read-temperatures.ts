@@ -6,6 +6,15 @@ export interface Temperature {
   readonly celsius: number;
 }
 
+/** The hottest sensor; that of a power chip, which is a constant on old boards, only where there is no other. */
+export function hottestOf(temperatures: readonly Temperature[]): Temperature | undefined {
+  const told = temperatures.filter(({ sensor }) => !/^pmic/i.test(sensor));
+  return (told.length > 0 ? told : temperatures).reduce<Temperature | undefined>(
+    (hottest, one) => (hottest && hottest.celsius >= one.celsius ? hottest : one),
+    undefined,
+  );
+}
+
 /** Zones that are off fail to be read, or say -256 °C or less; they are left out. */
 export async function readTemperatures(tree: FileTree): Promise<Temperature[]> {
   const zones = await readZones(tree);

@@ -5,6 +5,8 @@ export interface CommandContext {
   readonly progress: Progress;
   /** Monotonic seconds. */
   readonly clock: () => number;
+  /** Processor time of this process so far. */
+  readonly cpuSeconds: () => number;
   /** Path of the running program, to start it again in another process. */
   readonly program: string;
   /** Raised by Ctrl-C: long work stops at the next step and keeps what it has. */

@@ -1,4 +1,4 @@
-/** A decoder layer of a loaded model as `@contextlora/jetson` measures layers. */
+/** Decoder layers of a loaded model as `@contextlora/jetson` measures layers. */
 import type { MeasurableLayer } from '@contextlora/jetson';
 import { countFlops, type WorkKind } from '@contextlora/kernels';
 import { decoderLayer, decoderLayerBackward, type LayerSegments, type LoadedModel } from '@contextlora/model';
@@ -9,10 +9,12 @@ export interface MeasuredLayerOptions {
   readonly rank: number;
   /** Samples of a pass; 1 when absent. */
   readonly batch?: number;
+  /** Layers that a pass goes through: with one alone its weights would stay in a cache, as they do not in training. */
+  readonly layers?: number;
 }
 
 /**
- * The model's first layer, `batch` samples of `tokens` tokens at a time. FLOPs are those of the products that `countFlops` counts.
+ * The model's first layers as one, `batch` samples of `tokens` tokens at a time. FLOPs are those of the products that `countFlops` counts.
  *
  * A backward pass goes through what the last forward pass of as many tokens kept; `dispose` frees everything.
  *
@@ -20,10 +22,11 @@ export interface MeasuredLayerOptions {
  */
 export function measuredLayer(
   model: LoadedModel,
-  { rank, batch = 1 }: MeasuredLayerOptions,
+  { rank, batch = 1, layers: most = 4 }: MeasuredLayerOptions,
 ): MeasurableLayer & { dispose(): void } {
   const { hiddenSize, heads, kvHeads, headDim, rmsEpsilon } = model.spec.text;
-  const [weights] = model.layers;
+  const layers = model.layers.slice(0, most);
+  const [weights] = layers;
   if (!weights) throw new Error('contextlora/measuredLayer: the model has no decoder layer');
   const segmentsOf = (train: boolean): LayerSegments =>
     Object.fromEntries(
@@ -36,10 +39,16 @@ export function measuredLayer(
   const shared = { heads, kvHeads, headDim, rmsEpsilon, rotary: model.rotary, batch };
   const counts = new Map<number, Record<WorkKind, number>>();
   let kept:
-    { readonly tokens: number; readonly x: tf.Tensor2D; readonly dy: tf.Tensor2D; saved: Saved } | undefined;
+    | {
+        readonly tokens: number;
+        readonly x: tf.Tensor2D;
+        readonly dy: tf.Tensor2D;
+        readonly saved: readonly Saved[];
+      }
+    | undefined;
 
   const forget = () => {
-    kept?.saved.dispose();
+    for (const one of kept?.saved ?? []) one.dispose();
     if (kept) tf.dispose([kept.x, kept.dy]);
     kept = undefined;
   };
@@ -48,25 +57,31 @@ export function measuredLayer(
       kept?.tokens === tokens
         ? [kept.x, kept.dy]
         : [filled(batch * tokens, hiddenSize, 0.5), filled(batch * tokens, hiddenSize, 1e-3)];
-    if (kept?.tokens === tokens) kept.saved.dispose();
+    if (kept?.tokens === tokens) for (const one of kept.saved) one.dispose();
     else forget();
-    const { y, saved } = decoderLayer(x, weights, {
-      segments: training,
-      context: { ...shared, time: tokens, kernels },
-      keep: true,
+    // Every layer reads the same input: time does not depend on the values.
+    const saved = layers.map((layer) => {
+      const run = decoderLayer(x, layer, {
+        segments: training,
+        context: { ...shared, time: tokens, kernels },
+        keep: true,
+      });
+      run.y.dispose();
+      return run.saved!;
     });
-    y.dispose();
-    kept = { tokens, x, dy, saved: saved! };
+    kept = { tokens, x, dy, saved };
   };
   const backward = (tokens: number, segments: LayerSegments, kernels = model.kernels) => {
     if (kept?.tokens !== tokens) forward(tokens);
-    const { dx, gradients } = decoderLayerBackward(kept!.dy, kept!.saved, weights, {
-      segments,
-      context: { ...shared, time: tokens, kernels },
-      input: true,
-    });
-    if (dx) tf.dispose(dx);
-    for (const of of Object.values(gradients)) for (const one of of) if (one) tf.dispose([one.a, one.b]);
+    for (let index = layers.length - 1; index >= 0; index--) {
+      const { dx, gradients } = decoderLayerBackward(kept!.dy, kept!.saved[index]!, layers[index]!, {
+        segments,
+        context: { ...shared, time: tokens, kernels },
+        input: true,
+      });
+      if (dx) tf.dispose(dx);
+      for (const of of Object.values(gradients)) for (const one of of) if (one) tf.dispose([one.a, one.b]);
+    }
   };
   return {
     forward: (tokens) => {

@@ -1,12 +1,12 @@
 /** How long a run will train on this machine, said before it starts: the plan for one device, whose rates were just measured. */
 import { measureRates } from '@contextlora/jetson';
-import { initialiseSegments } from '@contextlora/lora';
-import { createLocalModel, type LoadedModel, type ModelExample, promptIds } from '@contextlora/model';
+import { type LoadedModel, type ModelExample, promptIds } from '@contextlora/model';
 import { type Cluster, plan } from '@contextlora/scheduler';
 
 import { trainingExamples } from '../run/examples-of.js';
 import type { ContextRun, TrainSettings } from '../run/train-context.js';
 import { measuredLayer } from './measured-layer.js';
+import { stepOverhead } from './step-overhead.js';
 import { workloadsOf, type SampleShape } from './workloads-of.js';
 
 export interface TrainingPrediction {
@@ -48,30 +48,26 @@ export async function predictTraining(
   };
   const stepsOf = ({ steps }: TrainSettings, task: string) =>
     Math.max(1, typeof steps === 'number' ? steps : (steps[task] ?? 0));
-  const workloadsWith = (samples: number) =>
-    workloadsOf(base.spec, partition, phases, {
-      trainingOf: (task) => ({ sample: shapes.get(task)!, samples, steps: stepsOf(settings, task) }),
-    });
   const device = { id: 'this machine', flopsPerSecond: rates, memoryBytes: 1e12 };
-  // A step of one sample takes what its products take and what every step takes: segments to and fro, AdamW.
   const [first] = phases.flatMap(({ tasks }) => tasks);
-  const single = await stepSeconds(base, run, {
+  const overheadSeconds = await stepOverhead(base, {
+    partition,
+    phases,
     task: first!,
-    examples: examplesOf(first!).slice(0, 1),
+    example: examplesOf(first!)[0]!,
+    shape: shapes.get(first!)!,
+    device,
+    features: run.model.features,
     clock,
   });
-  const products = plan(
-    [{ ...workloadsWith(1)[0]!, steps: 1, dependsOn: [] }],
-    { devices: [device], links: [] },
-    {
-      microbatches: [1],
-      peers: [],
-    },
-  ).totalSeconds;
-  // The scheduler adds it to forward, backward and update.
-  const overheadSeconds = Math.max(0, single - products) / 3;
   const cluster: Cluster = { devices: [{ ...device, overheadSeconds }], links: [] };
-  const workloads = workloadsWith(settings.batchSize);
+  const workloads = workloadsOf(base.spec, partition, phases, {
+    trainingOf: (task) => ({
+      sample: shapes.get(task)!,
+      samples: settings.batchSize,
+      steps: stepsOf(settings, task),
+    }),
+  });
   // Tasks train one after the other here, each step whole.
   const secondsByTask = Object.fromEntries(
     workloads.map((workload): [string, number] => [
@@ -85,29 +81,6 @@ export async function predictTraining(
     cluster,
     settled: measured.settled,
   };
-}
-
-/** The median of a few steps of a model that is thrown away. */
-async function stepSeconds(
-  base: LoadedModel,
-  { partition, phases, model }: ContextRun,
-  { task, examples, clock }: { task: string; examples: readonly ModelExample[]; clock: () => number },
-): Promise<number> {
-  const phase = phases.find(({ tasks }) => tasks.includes(task))!;
-  await using trial = createLocalModel(base, {
-    partition,
-    segments: initialiseSegments(partition, { seed: 0 }),
-    features: model.features,
-  });
-  await trial.setPhase(phase);
-  const seconds: number[] = [];
-  for (let step = 0; step < 6; step++) {
-    const start = clock();
-    await trial.step(task, [examples], { learningRate: 1e-6 });
-    // The first one makes what later ones find.
-    if (step > 0) seconds.push(clock() - start);
-  }
-  return seconds.sort((a, b) => a - b)[2]!;
 }
 
 function shapeOf(base: LoadedModel, examples: readonly ModelExample[]): SampleShape {
