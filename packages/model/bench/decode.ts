@@ -2,9 +2,10 @@
  * Times reading a prompt and writing tokens one by one, here and in other runtimes on the same model, interleaved in one run.
  *
  * Each side is a process of its own, so that its peak memory is its own; they answer in turn, never at once. A side that cannot be had is
- * left out, and why is said. transformers gets this project's own reading of a GGUF file, in float32.
- * Usage: npm run bench:decode -- --model PATH [--python FILE] [--peers DIRECTORY] [--prompt N] [--tokens N] [--rounds N] [--threads N]
- *        [--base FORMAT] [--json FILE]
+ * left out, and why is said. transformers gets this project's own reading of a GGUF file, in float32; transformers.js an ONNX export that is
+ * named: `optimum-cli export onnx --task text-generation-with-past`, its model.onnx moved to a folder onnx/ beside its config.json.
+ * Usage: npm run bench:decode -- --model PATH [--python FILE] [--peers DIRECTORY] [--onnx DIRECTORY] [--prompt N] [--tokens N] [--rounds N]
+ *        [--threads N] [--base FORMAT] [--json FILE]
  */
 import { spawn } from 'node:child_process';
 import { createRequire } from 'node:module';
@@ -19,6 +20,7 @@ const { values } = parseArgs({
     model: { type: 'string' },
     python: { type: 'string' },
     peers: { type: 'string' },
+    onnx: { type: 'string' },
     prompt: { type: 'string', default: '128' },
     tokens: { type: 'string', default: '64' },
     rounds: { type: 'string', default: '5' },
@@ -111,11 +113,15 @@ const candidates: readonly (readonly [string, () => Promise<Side | string>])[] =
   [
     'transformers.js',
     () =>
-      Promise.resolve(
-        transformersJs === undefined
-          ? '--peers DIRECTORY names a folder where @huggingface/transformers is installed'
-          : 'it runs ONNX exports only, and this model has none here',
-      ),
+      values.peers === undefined || transformersJs === undefined
+        ? Promise.resolve('--peers DIRECTORY names a folder where @huggingface/transformers is installed')
+        : values.onnx === undefined
+          ? Promise.resolve('--onnx DIRECTORY names an ONNX export of the model')
+          : start('transformers.js', process.execPath, script('decode-transformers-js.ts'), {
+              ...settings,
+              module: transformersJs,
+              onnx: resolve(values.onnx),
+            }),
   ],
 ];
 
