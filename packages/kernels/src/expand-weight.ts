@@ -1,18 +1,24 @@
 /** Compact weights expanded whole, in plain loops: for the reference ground and for whoever needs the numbers. */
 import { type CompactWeight, requireCompact } from './compact-weight.js';
+import { requireLength } from './require-shape.js';
 
-/** The float32 values `[out, in]` of a compact weight. */
-export function expandWeight(weight: CompactWeight, outFeatures: number, inFeatures: number): Float32Array {
+/** The float32 values `[out, in]` of a compact weight, in `values` where it is given. */
+export function expandWeight(
+  weight: CompactWeight,
+  outFeatures: number,
+  inFeatures: number,
+  values: Float32Array = new Float32Array(outFeatures * inFeatures),
+): Float32Array {
   requireCompact(weight, outFeatures, inFeatures);
-  const values = new Float32Array(outFeatures * inFeatures);
+  requireLength('expandWeight', 'the target', values.length, outFeatures * inFeatures);
   switch (weight.format) {
     case 'f16':
-      return Float32Array.from(weight.values, halfToFloat);
+      for (let i = 0; i < values.length; i++) values[i] = halfToFloat(weight.values[i]!);
+      return values;
     case 'int8':
-      return Float32Array.from(
-        weight.values,
-        (q, i) => q * (weight.scales[Math.floor(i / inFeatures)] ?? NaN),
-      );
+      for (let i = 0; i < values.length; i++)
+        values[i] = weight.values[i]! * weight.scales[Math.floor(i / inFeatures)]!;
+      return values;
     case 'q8_0':
       return expandBytes32(weight.blocks, values);
     case 'q4_0':
@@ -54,15 +60,16 @@ function expandBytes32(blocks: Uint8Array, values: Float32Array): Float32Array {
 
 /** q4_0 (18 bytes): d (q − 8); q4_1 (20 bytes): d q + m. */
 function expandBlocks32(blocks: Uint8Array, values: Float32Array, bytes: 18 | 20): Float32Array {
+  const zero = bytes === 18 ? 8 : 0;
   for (let block = 0; block < blocks.length / bytes; block++) {
     const at = block * bytes;
     const d = halfAt(blocks, at);
-    const m = bytes === 18 ? 0 : halfAt(blocks, at + 2);
-    const numberOf = (q: number) => (bytes === 18 ? d * (q - 8) : d * q + m);
+    // −0 added to −0 stays −0.
+    const m = bytes === 18 ? -0 : halfAt(blocks, at + 2);
     for (let i = 0; i < 16; i++) {
       const packed = blocks[at + bytes - 16 + i]!;
-      values[block * 32 + i] = numberOf(packed & 15);
-      values[block * 32 + i + 16] = numberOf(packed >> 4);
+      values[block * 32 + i] = d * ((packed & 15) - zero) + m;
+      values[block * 32 + i + 16] = d * ((packed >> 4) - zero) + m;
     }
   }
   return values;

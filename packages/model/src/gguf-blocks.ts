@@ -27,7 +27,7 @@ function blockType(
   return {
     ...{ name, values, bytes, keep },
     expand: (blocks, target) => {
-      target.set(expandWeight(keep(blocks), 1, target.length));
+      expandWeight(keep(blocks), 1, target.length, target);
     },
   };
 }
