@@ -14,6 +14,7 @@ import { type DeviceProfile, plan } from '@contextlora/scheduler';
 import { profileMachine, workloadsOf } from 'contextlora';
 
 import { randomModel } from '../../model/bench/random-model.js';
+import { small, smolLm2 } from '../../model/bench/shapes.js';
 
 export interface PredictedStep {
   readonly model: string;
@@ -31,21 +32,6 @@ export interface PredictedStep {
   readonly spread: number;
 }
 
-const tiny: TextSpec = {
-  vocabularySize: 1024,
-  hiddenSize: 128,
-  mlpSize: 384,
-  layerCount: 4,
-  heads: 4,
-  kvHeads: 2,
-  headDim: 32,
-  rmsEpsilon: 1e-5,
-  ropeTheta: 10_000,
-  maximumPositions: 512,
-  attentionBias: false,
-  tiedHead: true,
-  prefix: 'model.',
-};
 /** `tokens` are those of the profile of one sample. */
 const cases: readonly {
   readonly model: string;
@@ -55,7 +41,7 @@ const cases: readonly {
 }[] = [
   {
     model: 'tiny, 128 × 4',
-    text: tiny,
+    text: small,
     tokens: 64,
     steps: [
       { tokens: 64, samples: 1 },
@@ -66,7 +52,7 @@ const cases: readonly {
   {
     model: 'middle, 288 × 6',
     text: {
-      ...tiny,
+      ...small,
       vocabularySize: 4096,
       hiddenSize: 288,
       mlpSize: 768,
@@ -83,18 +69,8 @@ const cases: readonly {
     ],
   },
   {
-    // HuggingFaceTB/SmolLM2-135M, config.json
     model: 'SmolLM2-135M, 576 × 30',
-    text: {
-      ...tiny,
-      vocabularySize: 49_152,
-      hiddenSize: 576,
-      mlpSize: 1536,
-      layerCount: 30,
-      heads: 9,
-      kvHeads: 3,
-      headDim: 64,
-    },
+    text: smolLm2,
     tokens: 32,
     steps: [
       { tokens: 32, samples: 1 },

@@ -90,6 +90,7 @@ describe.each(grounds)('the %s ground', (ground) => {
     });
   });
 
+  // Tensors on WebGPU lie on no heap.
   const testHeap = ground === 'webgpu' ? test.skip : test;
   testHeap('gives the same bits when the heap grows between a forward and its backward', async () => {
     const heap = openWasmHeap();

@@ -1,5 +1,5 @@
 /** llama.cpp's side of `npm run bench:decode`, through node-llama-cpp. */
-import { createInterface } from 'node:readline';
+import { answerRuns } from './answer-runs.js';
 
 /** What is used of node-llama-cpp 3.22. */
 interface Sequence {
@@ -14,19 +14,7 @@ interface Library {
   }>;
 }
 
-let run: (() => Promise<object>) | undefined;
-for await (const line of createInterface({ input: process.stdin })) {
-  if (!run) {
-    try {
-      run = await open(JSON.parse(line) as Parameters<typeof open>[0]);
-      console.log('{}');
-    } catch (error) {
-      console.log(JSON.stringify({ missing: (error as Error).message }));
-      process.exit();
-    }
-  } else console.log(JSON.stringify(await run()));
-}
-process.exit();
+await answerRuns(open);
 
 async function open(settings: {
   model: string;

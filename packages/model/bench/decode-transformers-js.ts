@@ -1,6 +1,7 @@
 /** The side of transformers.js in `npm run bench:decode`, on an ONNX export of the model in float32. */
 import { basename, dirname } from 'node:path';
-import { createInterface } from 'node:readline';
+
+import { answerRuns } from './answer-runs.js';
 
 /** What is used of @huggingface/transformers 3 and 4. */
 interface Library {
@@ -15,19 +16,7 @@ interface Library {
   };
 }
 
-let run: (() => Promise<object>) | undefined;
-for await (const line of createInterface({ input: process.stdin })) {
-  if (!run) {
-    try {
-      run = await open(JSON.parse(line) as Parameters<typeof open>[0]);
-      console.log('{}');
-    } catch (error) {
-      console.log(JSON.stringify({ missing: (error as Error).message }));
-      process.exit();
-    }
-  } else console.log(JSON.stringify(await run()));
-}
-process.exit();
+await answerRuns(open);
 
 async function open(settings: {
   onnx: string;

@@ -8,7 +8,7 @@ export interface BenchCase {
   readonly time: number;
 }
 
-const small: TextSpec = {
+export const small: TextSpec = {
   vocabularySize: 1024,
   hiddenSize: 128,
   mlpSize: 384,
@@ -24,7 +24,7 @@ const small: TextSpec = {
   prefix: 'model.',
 };
 /** HuggingFaceTB/SmolLM2-135M, config.json */
-const smolLm2: TextSpec = {
+export const smolLm2: TextSpec = {
   ...small,
   vocabularySize: 49_152,
   hiddenSize: 576,

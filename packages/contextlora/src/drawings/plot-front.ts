@@ -3,9 +3,10 @@ import type { TopLevelSpec } from 'vega-lite';
 
 import type { FrontOfCluster, TimeEnergyPoint } from '../plan/time-and-energy.js';
 import { drawingFont } from './render-png.js';
+import { renderSvg } from './render-svg.js';
 
 /** Draws both axes logarithmically, the front dark and joined, and a key of the numbered points beside it; returns SVG. */
-export async function plotFront(
+export function plotFront(
   { front, alone }: FrontOfCluster,
   { title }: { readonly title: string },
 ): Promise<string> {
@@ -69,14 +70,7 @@ export async function plotFront(
       axis: { gridColor: '#eee', labelFontSize: 12, titleFontSize: 12 },
     },
   };
-  // vega awaits at its top level, which a CommonJS caller could not load; and only a drawing needs it.
-  const [vega, { compile }] = await Promise.all([import('vega'), import('vega-lite')]);
-  const view = new vega.View(vega.parse(compile(spec).spec), { renderer: 'none' });
-  try {
-    return await view.toSVG();
-  } finally {
-    view.finalize();
-  }
+  return renderSvg(spec);
 }
 
 const kinds = { front: 'no plan found is both faster and more frugal', alone: 'one device alone' } as const;

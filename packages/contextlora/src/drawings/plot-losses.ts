@@ -2,6 +2,7 @@
 import type { TopLevelSpec } from 'vega-lite';
 
 import { drawingFont } from './render-png.js';
+import { renderSvg } from './render-svg.js';
 
 export interface LossPoint {
   /** Optimizer steps since the start of the run. */
@@ -12,7 +13,7 @@ export interface LossPoint {
 }
 
 /** Draws every step's loss faintly and its running mean over `smoothSteps` steps boldly; returns SVG. */
-export async function plotLosses(
+export function plotLosses(
   points: readonly LossPoint[],
   { title, smoothSteps = 15 }: { title: string; smoothSteps?: number },
 ): Promise<string> {
@@ -57,12 +58,5 @@ export async function plotLosses(
       axis: { gridColor: '#eee', labelFontSize: 12, titleFontSize: 12 },
     },
   };
-  // vega awaits at its top level, which a CommonJS caller could not load; and only a drawing needs it.
-  const [vega, { compile }] = await Promise.all([import('vega'), import('vega-lite')]);
-  const view = new vega.View(vega.parse(compile(spec).spec), { renderer: 'none' });
-  try {
-    return await view.toSVG();
-  } finally {
-    view.finalize();
-  }
+  return renderSvg(spec);
 }
