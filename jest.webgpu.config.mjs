@@ -10,7 +10,7 @@ export default {
   projects: [
     {
       ...preset(join(packages, 'kernels')),
-      globals: { testedGrounds: ['webgpu'] },
+      globals: { testedBackends: ['webgpu'] },
       testMatch: ['kernels', 'vocabulary', 'decoding', 'hostile-operands'].map(
         (name) => `<rootDir>/test/${name}.test.ts`,
       ),

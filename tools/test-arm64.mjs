@@ -1,5 +1,5 @@
 /**
- * Runs the kernels' three grounds on an emulated arm64 processor (a Jetson Nano's Cortex-A57) and compares their results; where the
+ * Runs the kernels' three backends on an emulated arm64 processor (a Jetson Nano's Cortex-A57) and compares their results; where the
  * emulator is missing, says so and passes. It fetches Node and koffi for arm64 from the npm registry.
  *
  * Debian: apt install qemu-user libc6-arm64-cross libstdc++6-arm64-cross
@@ -54,10 +54,10 @@ try {
   const system = join(place, 'system');
   await describeNano(system);
   await cp(libraries, join(system, 'lib'), { recursive: true, verbatimSymlinks: true });
-  await cp(join(root, 'tools/arm64-grounds.mjs'), join(place, 'grounds.mjs'));
+  await cp(join(root, 'tools/arm64-backends.mjs'), join(place, 'backends.mjs'));
   const { status } = run(
     emulator,
-    ['-cpu', 'cortex-a57', '-L', system, join(place, 'node/bin/node'), join(place, 'grounds.mjs')],
+    ['-cpu', 'cortex-a57', '-L', system, join(place, 'node/bin/node'), join(place, 'backends.mjs')],
     { stdio: 'inherit' },
   );
   process.exitCode = status ?? 1;

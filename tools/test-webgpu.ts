@@ -1,5 +1,5 @@
 /**
- * Runs the suites of the kernels and a whole LoRA step on the reference ground over WebGPU; where that cannot be had, says so and passes.
+ * Runs the suites of the kernels and a whole LoRA step on the reference backend over WebGPU; where that cannot be had, says so and passes.
  * Usage: npm run test:webgpu
  */
 import { spawnSync } from 'node:child_process';

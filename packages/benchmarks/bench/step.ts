@@ -1,5 +1,5 @@
 /**
- * Times one training step of the embedded model on every ground, interleaved, and prints the ratios.
+ * Times one training step of the embedded model on every backend, interleaved, and prints the ratios.
  * Usage: npm run bench:step -- [--json FILE] [--steps N]
  */
 import { dirname, join } from 'node:path';
@@ -40,32 +40,33 @@ const batch = Array.from({ length: 16 }, (_, i): ModelExample => ({
 }));
 
 const names = ['onnx', 'wasm', 'reference'] as const;
-const grounds = await Promise.all(
-  names.map(async (ground) => {
-    const base = await loadModel(directory, { kernels: await openKernels({ prefer: ground }) });
+const backends = await Promise.all(
+  names.map(async (backend) => {
+    const base = await loadModel(directory, { kernels: await openKernels({ prefer: backend }) });
     const partition = partitionRanks(linearsOf(base.spec), tasks, { rank: 32 });
     const model = createLocalModel(base, { partition, segments: initialiseSegments(partition, { seed: 0 }) });
-    return { ground, model };
+    return { backend, model };
   }),
 );
 const results: Record<string, Record<string, number>> = {};
 for (const id of ['vehicle', 'strategy']) {
-  const times = new Map(names.map((ground) => [ground, [] as number[]]));
-  for (const { model } of grounds) await model.setPhase({ tasks: [id], roles: { [id]: rolesOf(graph, id) } });
+  const times = new Map(names.map((backend) => [backend, [] as number[]]));
+  for (const { model } of backends)
+    await model.setPhase({ tasks: [id], roles: { [id]: rolesOf(graph, id) } });
   for (let i = 0; i < Number(values.steps) + 2; i++)
-    for (const { ground, model } of grounds) {
+    for (const { backend, model } of backends) {
       const start = performance.now();
       await model.step(id, [batch], { learningRate: 1e-3 });
       // The first two runs make sessions and warm caches.
-      if (i >= 2) times.get(ground)?.push(performance.now() - start);
+      if (i >= 2) times.get(backend)?.push(performance.now() - start);
     }
-  const median = (ground: (typeof names)[number]) =>
-    [...(times.get(ground) ?? [])].sort((a, b) => a - b)[Math.floor(Number(values.steps) / 2)] ?? NaN;
+  const median = (backend: (typeof names)[number]) =>
+    [...(times.get(backend) ?? [])].sort((a, b) => a - b)[Math.floor(Number(values.steps) / 2)] ?? NaN;
   const slowest = median('reference');
-  results[id] = Object.fromEntries(names.map((ground) => [`${ground}Milliseconds`, median(ground)]));
+  results[id] = Object.fromEntries(names.map((backend) => [`${backend}Milliseconds`, median(backend)]));
   const shown = names.map(
-    (ground) =>
-      `${ground} ${median(ground).toFixed(0)} ms (ratio to reference ${(median(ground) / slowest).toFixed(2)})`,
+    (backend) =>
+      `${backend} ${median(backend).toFixed(0)} ms (ratio to reference ${(median(backend) / slowest).toFixed(2)})`,
   );
   console.log(`${id.padEnd(9)} ${id === 'vehicle' ? '1 segment ' : '4 segments'}  ${shown.join('  ')}`);
 }

@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 
-import { describeGrounds } from '@contextlora/kernels';
+import { describeBackends } from '@contextlora/kernels';
 import { Command, InvalidArgumentError, Option } from 'commander';
 
 import { baselineCommand, type BaselineJob, runBaselines } from './commands/baseline-process.js';
@@ -215,8 +215,8 @@ command
   .command('doctor')
   .description('say which kernels this machine has')
   .action(async () => {
-    for (const { ground, available, detail } of await describeGrounds())
-      process.stdout.write(`${available ? 'yes' : 'no '}  ${ground.padEnd(10)} ${detail}\n`);
+    for (const { backend, available, detail } of await describeBackends())
+      process.stdout.write(`${available ? 'yes' : 'no '}  ${backend.padEnd(10)} ${detail}\n`);
     process.stdout.write(`     node ${process.version}, ${process.platform}-${process.arch}\n`);
   });
 

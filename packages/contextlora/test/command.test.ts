@@ -200,7 +200,7 @@ describe('the other commands', () => {
     expect((await run(['graph', scenario, '--format', 'dot'])).out).toMatch(/^digraph/);
   });
 
-  test('doctor names the grounds of this machine', async () => {
+  test('doctor names the backends of this machine', async () => {
     const { out, code } = await run(['doctor']);
     expect(code).toBe(0);
     expect(out).toMatch(/yes {2}reference/);

@@ -3,7 +3,7 @@
  *
  * Exits with 1 when any of them grows after the first tenth. JavaScript's garbage waits for V8 to collect it, so resident memory is allowed
  * a swing; with --collect it is collected before each sample, and what then still lives is allowed none.
- * Usage: npm run bench:leaks -- [--steps N] [--ground G] [--collect] [--json FILE]
+ * Usage: npm run bench:leaks -- [--steps N] [--backend G] [--collect] [--json FILE]
  */
 import { writeFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
@@ -16,13 +16,13 @@ import * as tf from '@tensorflow/tfjs-core';
 const { values } = parseArgs({
   options: {
     steps: { type: 'string', default: '10000' },
-    ground: { type: 'string', default: 'onnx' },
+    backend: { type: 'string', default: 'onnx' },
     collect: { type: 'boolean', default: false },
     json: { type: 'string' },
   },
 });
 const steps = Number(values.steps);
-const kernels = await openKernels({ prefer: values.ground as Kernels['ground'] });
+const kernels = await openKernels({ prefer: values.backend as Kernels['backend'] });
 const heap = openWasmHeap();
 if (typeof heap === 'string') throw new Error(heap);
 
@@ -88,7 +88,7 @@ const leaks =
   (values.collect && last.usedBytes > first.usedBytes + codeBytes);
 console.log(leaks ? 'something leaks' : 'nothing leaks');
 if (values.json)
-  await writeFile(values.json, `${JSON.stringify({ ground: kernels.ground, samples }, null, 2)}\n`);
+  await writeFile(values.json, `${JSON.stringify({ backend: kernels.backend, samples }, null, 2)}\n`);
 process.exitCode = leaks ? 1 : 0;
 
 /** V8's own, which is hidden unless asked for. */

@@ -10,7 +10,7 @@ import type { BatchedProduct } from './products.js';
 
 export interface Acceleration {
   /** What multiplies now. */
-  readonly ground: 'wasm' | 'onnx';
+  readonly backend: 'wasm' | 'onnx';
   /** Puts the backend's own kernel back. */
   restore(): void;
 }
@@ -22,7 +22,7 @@ export interface Acceleration {
  */
 export async function accelerateTfjs(options: OpenBackendOptions = {}): Promise<Acceleration> {
   const {
-    ground,
+    backend,
     parts: { heap, products, scratch },
   } = await openBackend(options);
   const original = tf.getKernel('BatchMatMul', 'wasm');
@@ -38,7 +38,7 @@ export async function accelerateTfjs(options: OpenBackendOptions = {}): Promise<
     },
   });
   return {
-    ground,
+    backend,
     restore() {
       tf.unregisterKernel('BatchMatMul', 'wasm');
       tf.registerKernel(original);

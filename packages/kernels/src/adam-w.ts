@@ -1,4 +1,4 @@
-/** AdamW over flat buffers; shared by every ground. */
+/** AdamW over flat buffers; shared by every backend. */
 import type { AdamWOptions } from './kernels.js';
 import { requireLength } from './require-shape.js';
 

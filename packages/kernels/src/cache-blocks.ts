@@ -2,7 +2,7 @@
 import type { CacheShape } from './kernels.js';
 import type { CacheStore } from './key-value-cache.js';
 
-/** Floats that a ground can reach. */
+/** Floats that a backend can reach. */
 export interface CacheBlock {
   /** Valid until the next allocation. */
   view(): Float32Array;

@@ -34,7 +34,7 @@ export interface CompactProducts extends Products {
   ): LinearWeight;
 }
 
-/** Adds compact weights to a ground's products; the segments beside them run in wasm. */
+/** Adds compact weights to a backend's products; the segments beside them run in wasm. */
 export function withCompactWeights(
   products: Products,
   { heap, module, scratch, lowRank }: Pick<FusedContext, 'heap' | 'module' | 'scratch' | 'lowRank'>,

@@ -1,5 +1,5 @@
 /**
- * A fast ground: operations on the heap of the tfjs wasm backend that read and write each value once, over given matrix products.
+ * A fast backend: operations on the heap of the tfjs wasm backend that read and write each value once, over given matrix products.
  */
 import { type CompactProducts, withCompactWeights } from './compact-products.js';
 import { fusedActivations } from './fused-activations.js';
@@ -13,13 +13,13 @@ import { fusedNorms } from './fused-norms.js';
 import { fusedRows } from './fused-rows.js';
 import type { Kernels } from './kernels.js';
 
-/** The operations of a ground over its parts; what it opens it frees with `dispose`. */
-export function createFusedKernels(ground: Kernels['ground'], parts: FusedContext): Kernels {
+/** The operations of a backend over its parts; what it opens it frees with `dispose`. */
+export function createFusedKernels(backend: Kernels['backend'], parts: FusedContext): Kernels {
   const products: CompactProducts = withCompactWeights(parts.products, parts);
   const context = { ...parts, products };
   const attention = fusedAttention(context);
   return {
-    ground,
+    backend,
     ...fusedLinear(context),
     ...fusedNorms(context),
     ...attention,

@@ -1,4 +1,4 @@
-/** Compact weights expanded whole, in plain loops: for the reference ground and for whoever needs the numbers. */
+/** Compact weights expanded whole, in plain loops: for the reference backend and for whoever needs the numbers. */
 import { type CompactWeight, requireCompact } from './compact-weight.js';
 import { requireLength } from './require-shape.js';
 

@@ -1,4 +1,4 @@
-/** Elementwise operations of a fast ground, one pass over memory each; slopes are recomputed, never kept. */
+/** Elementwise operations of a fast backend, one pass over memory each; slopes are recomputed, never kept. */
 import type { Tensor2D } from '@tensorflow/tfjs-core';
 
 import type { FusedContext } from './fused-context.js';
@@ -25,7 +25,7 @@ type Activations = Pick<
   'add' | 'swiglu' | 'swigluBackward' | 'geglu' | 'gegluBackward' | 'gelu' | 'geluBackward'
 >;
 
-/** Below this, a call of the ground's own exponential costs more than it saves. */
+/** Below this, a call of the backend's own exponential costs more than it saves. */
 const smallSize = 16_384;
 
 export function fusedActivations({ heap, module, exponential }: FusedContext): Activations {

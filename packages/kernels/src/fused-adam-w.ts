@@ -1,4 +1,4 @@
-/** AdamW of a fast ground: stretches of the flat buffers pass through the heap while they are in cache. */
+/** AdamW of a fast backend: stretches of the flat buffers pass through the heap while they are in cache. */
 import type { FusedContext } from './fused-context.js';
 import type { Kernels } from './kernels.js';
 import { requireLength } from './require-shape.js';

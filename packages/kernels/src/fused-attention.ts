@@ -1,4 +1,4 @@
-/** Rotary embedding and attention of a fast ground: heads laid out and turned in one pass, masked softmax in place, no mask in memory. */
+/** Rotary embedding and attention of a fast backend: heads laid out and turned in one pass, masked softmax in place, no mask in memory. */
 import { dispose, type Tensor, type Tensor2D } from '@tensorflow/tfjs-core';
 
 import type { BatchedProduct } from './products.js';

@@ -1,4 +1,4 @@
-/** Attention over cached keys and values of a fast ground: the cache lies on the heap, one pass over it per new position. */
+/** Attention over cached keys and values of a fast backend: the cache lies on the heap, one pass over it per new position. */
 import type { Tensor2D } from '@tensorflow/tfjs-core';
 
 import { type CacheBlock, type CacheBlocks, openCacheBlocks } from './cache-blocks.js';
@@ -9,7 +9,7 @@ import { requireShape } from './require-shape.js';
 
 type CachedAttention = Pick<Kernels, 'openCache' | 'cachedAttention'>;
 
-/** `attention` is the ground's own, for a pass that has no past. */
+/** `attention` is the backend's own, for a pass that has no past. */
 export function fusedCachedAttention(
   { heap, module, scratch }: FusedContext,
   attention: Kernels['attention'],

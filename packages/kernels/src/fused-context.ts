@@ -1,4 +1,4 @@
-/** What the parts of a fast ground share. */
+/** What the parts of a fast backend share. */
 import type { TensorInfo } from '@tensorflow/tfjs-core';
 
 import type { LowRank } from './low-rank.js';
@@ -13,6 +13,6 @@ export interface FusedContext {
   readonly scratch: Scratch;
   readonly products: Products;
   readonly lowRank: LowRank;
-  /** out = eˣ, where the ground has a faster way than the module's. */
+  /** out = eˣ, where the backend has a faster way than the module's. */
   readonly exponential?: (x: TensorInfo, out: TensorInfo) => void;
 }

@@ -1,4 +1,4 @@
-/** Cross-entropy of a fast ground: exponentials in place, and the head's logits a block of rows at a time. */
+/** Cross-entropy of a fast backend: exponentials in place, and the head's logits a block of rows at a time. */
 import { dispose, type Tensor2D } from '@tensorflow/tfjs-core';
 
 import type { FusedContext } from './fused-context.js';

@@ -1,4 +1,4 @@
-/** Linear layers and patch embedding of a fast ground, over its matrix products. */
+/** Linear layers and patch embedding of a fast backend, over its matrix products. */
 import { dispose, type Tensor2D } from '@tensorflow/tfjs-core';
 
 import type { CompactProducts } from './compact-products.js';

@@ -1,4 +1,4 @@
-/** RMS and layer norm of a fast ground: one pass over each row. */
+/** RMS and layer norm of a fast backend: one pass over each row. */
 import { dispose, type Tensor2D } from '@tensorflow/tfjs-core';
 
 import type { FusedContext } from './fused-context.js';

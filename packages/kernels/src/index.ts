@@ -14,9 +14,14 @@ export {
   type OnnxSession,
   type OnnxTensor,
 } from './onnx-runtime.js';
-export { describeGrounds, openKernels, type GroundReport, type OpenKernelsOptions } from './open-kernels.js';
+export {
+  describeBackends,
+  openKernels,
+  type BackendReport,
+  type OpenKernelsOptions,
+} from './open-kernels.js';
 export type { OpenBackendOptions } from './open-backend.js';
-export { openWebGpu, type WebGpuGround } from './open-webgpu.js';
+export { openWebGpu, type WebGpuBackend } from './open-webgpu.js';
 export { createReferenceKernels } from './reference-kernels.js';
 export { createWasmKernels } from './wasm-kernels.js';
 export { openWasmHeap, type WasmHeap } from './wasm-heap.js';

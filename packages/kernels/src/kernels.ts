@@ -3,14 +3,14 @@
  *
  * There is no tape: `forward` returns what its `backward` needs in `saved`, the caller keeps it exactly as long as it wants
  * and disposes it. Activations are `[rows, features]` with `rows = batch × time`, batch-major. Every returned tensor belongs
- * to the caller; inputs are never disposed. Several implementations ("grounds") share this one signature and agree within
+ * to the caller; inputs are never disposed. Several implementations ("backends") share this one signature and agree within
  * 1e-5 relative.
  */
 import type { Tensor2D } from '@tensorflow/tfjs-core';
 
 import type { CompactWeight } from './compact-weight.js';
 
-/** A frozen base weight, laid out as its ground likes it. Made by {@link Kernels.prepareLinear}. */
+/** A frozen base weight, laid out as its backend likes it. Made by {@link Kernels.prepareLinear}. */
 export interface LinearWeight {
   readonly outFeatures: number;
   readonly inFeatures: number;
@@ -154,7 +154,7 @@ export interface AdamWOptions {
 
 export interface Kernels {
   /** Which implementation this is; `contextlora doctor` shows it. */
-  readonly ground: 'reference' | 'wasm' | 'onnx';
+  readonly backend: 'reference' | 'wasm' | 'onnx';
 
   /** Takes a frozen weight `[out, in]` row-major, float32 or compact, and its bias `[out]`; a compact one stays so, and outside the heap. */
   prepareLinear(
@@ -286,6 +286,6 @@ export interface Kernels {
     options: AdamWOptions,
   ): void;
 
-  /** Frees what the ground itself keeps (sessions, scratch). */
+  /** Frees what the backend itself keeps (sessions, scratch). */
   dispose(): void;
 }

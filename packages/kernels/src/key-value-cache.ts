@@ -1,4 +1,4 @@
-/** The bookkeeping of a cache of keys and values; where the floats lie is its ground's business. */
+/** The bookkeeping of a cache of keys and values; where the floats lie is its backend's business. */
 import type { CacheShape, KeyValueCache } from './kernels.js';
 
 /** A cache's batch and room anew. */
@@ -11,7 +11,7 @@ export interface CacheChange {
   readonly to: number;
 }
 
-/** Where a ground keeps the floats of a cache. */
+/** Where a backend keeps the floats of a cache. */
 export interface CacheStore {
   relay(change: CacheChange): void;
   dispose(): void;

@@ -1,4 +1,4 @@
-/** The graphs of the native ground; names of inputs and outputs are the contract. */
+/** The graphs of the native backend; names of inputs and outputs are the contract. */
 import type { OnnxGraph, OnnxNode } from './onnx-model.js';
 
 type Attributes = NonNullable<OnnxNode['attributes']>;

@@ -1,4 +1,4 @@
-/** The native ground in Node: the fast ground's operations, with matrix products by onnxruntime. */
+/** The native backend in Node: the fast backend's operations, with matrix products by onnxruntime. */
 import { createFusedKernels } from './create-fused-kernels.js';
 import type { FusedContext } from './fused-context.js';
 import type { Kernels } from './kernels.js';
@@ -9,7 +9,7 @@ import { openScratch } from './scratch.js';
 import type { WasmHeap } from './wasm-heap.js';
 import { openWasmModule } from './wasm-module.js';
 
-/** The parts of the ground over a loaded runtime and an open heap; `threads` are those of one product. */
+/** The parts of the backend over a loaded runtime and an open heap; `threads` are those of one product. */
 export function openOnnxParts(
   runtime: OnnxRuntime,
   heap: WasmHeap,
@@ -23,7 +23,7 @@ export function openOnnxParts(
   return { heap, module, scratch, products, lowRank, exponential: native.exponential };
 }
 
-/** Makes the ground over a loaded runtime and an open heap. */
+/** Makes the backend over a loaded runtime and an open heap. */
 export const createOnnxKernels = (
   runtime: OnnxRuntime,
   heap: WasmHeap,

@@ -1,4 +1,4 @@
-/** Finds the native library of the fast ground, or says why it cannot be had. */
+/** Finds the native library of the fast backend, or says why it cannot be had. */
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 

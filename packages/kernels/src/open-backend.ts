@@ -1,4 +1,4 @@
-/** Starts the tfjs wasm backend and opens the parts of the fastest ground it can have here. */
+/** Starts the tfjs wasm backend and opens the parts of the fastest backend it can have here. */
 import * as tf from '@tensorflow/tfjs-core';
 import '@tensorflow/tfjs-backend-wasm';
 
@@ -17,7 +17,7 @@ export interface OpenBackendOptions {
 
 /** Sets and starts the backend; throws when `onnx` is forced and cannot be had. */
 export async function openBackend({ prefer = 'fastest', threads = 1 }: OpenBackendOptions = {}): Promise<{
-  readonly ground: 'wasm' | 'onnx';
+  readonly backend: 'wasm' | 'onnx';
   readonly parts: FusedContext;
 }> {
   await startWasm();
@@ -30,12 +30,12 @@ export async function openBackend({ prefer = 'fastest', threads = 1 }: OpenBacke
     );
   const runtime = prefer === 'wasm' ? '' : loadOnnxRuntime();
   if (typeof runtime !== 'string')
-    return { ground: 'onnx', parts: openOnnxParts(runtime, heap, { threads }) };
+    return { backend: 'onnx', parts: openOnnxParts(runtime, heap, { threads }) };
   if (prefer === 'onnx')
     throw new Error(
-      `kernels/openKernels: the "onnx" ground was asked for and cannot be had: ${runtime}; prefer: 'wasm' needs no native library`,
+      `kernels/openKernels: the "onnx" backend was asked for and cannot be had: ${runtime}; prefer: 'wasm' needs no native library`,
     );
-  return { ground: 'wasm', parts: openWasmParts(heap) };
+  return { backend: 'wasm', parts: openWasmParts(heap) };
 }
 
 /** Sets and starts the wasm backend. */

@@ -1,4 +1,4 @@
-/** Chooses a ground, and says which and why. */
+/** Chooses a backend, and says which and why. */
 import * as tf from '@tensorflow/tfjs-core';
 
 import { createFusedKernels } from './create-fused-kernels.js';
@@ -8,8 +8,8 @@ import { openBackend, startWasm } from './open-backend.js';
 import { createReferenceKernels } from './reference-kernels.js';
 
 export interface OpenKernelsOptions {
-  /** `fastest` takes the native ground where it can be had, else the wasm one; the others force one. */
-  readonly prefer?: 'fastest' | Kernels['ground'];
+  /** `fastest` takes the native backend where it can be had, else the wasm one; the others force one. */
+  readonly prefer?: 'fastest' | Kernels['backend'];
   /** Threads of one native operation. */
   readonly threads?: number;
 }
@@ -27,28 +27,28 @@ export async function openKernels({
     await startWasm();
     return createReferenceKernels();
   }
-  const { ground, parts } = await openBackend({ prefer, threads });
-  return createFusedKernels(ground, parts);
+  const { backend, parts } = await openBackend({ prefer, threads });
+  return createFusedKernels(backend, parts);
 }
 
-export interface GroundReport {
-  readonly ground: Kernels['ground'];
+export interface BackendReport {
+  readonly backend: Kernels['backend'];
   readonly available: boolean;
   /** Why not, or what it is. */
   readonly detail: string;
 }
 
-/** Which grounds this machine has, for `contextlora doctor`. */
-export async function describeGrounds(): Promise<GroundReport[]> {
+/** Which backends this machine has, for `contextlora doctor`. */
+export async function describeBackends(): Promise<BackendReport[]> {
   await startWasm();
   const runtime = loadOnnxRuntime();
   return [
     typeof runtime === 'string'
-      ? { ground: 'onnx', available: false, detail: runtime }
-      : { ground: 'onnx', available: true, detail: 'native matrix products on the wasm heap' },
-    { ground: 'wasm', available: true, detail: 'wasm SIMD on the heap of tfjs-backend-wasm' },
+      ? { backend: 'onnx', available: false, detail: runtime }
+      : { backend: 'onnx', available: true, detail: 'native matrix products on the wasm heap' },
+    { backend: 'wasm', available: true, detail: 'wasm SIMD on the heap of tfjs-backend-wasm' },
     {
-      ground: 'reference',
+      backend: 'reference',
       available: true,
       detail: `tfjs-core ${tf.version_core} on backend "${tf.getBackend()}"`,
     },

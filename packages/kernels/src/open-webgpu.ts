@@ -1,5 +1,5 @@
 /**
- * The reference ground on WebGPU: tfjs-backend-webgpu, in Node over Dawn's binding. Both packages are optional and loaded when asked for.
+ * The reference backend on WebGPU: tfjs-backend-webgpu, in Node over Dawn's binding. Both packages are optional and loaded when asked for.
  *
  * Nothing is read back during a step: losses are promises, and a tensor's values come with `data()`; `dataSync()` throws.
  */
@@ -8,7 +8,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Kernels } from './kernels.js';
 import { createReferenceKernels } from './reference-kernels.js';
 
-export interface WebGpuGround {
+export interface WebGpuBackend {
   readonly kernels: Kernels;
   /** What computes, in the driver's words. */
   readonly adapter: string;
@@ -31,7 +31,7 @@ interface DawnBinding {
  */
 export async function openWebGpu(
   load: (module: string) => Promise<unknown> = (module) => import(module),
-): Promise<WebGpuGround | string> {
+): Promise<WebGpuBackend | string> {
   const install = 'npm install webgpu@0.6.2 @tensorflow/tfjs-backend-webgpu@4.22.0';
   const scope = globalThis as unknown as { navigator?: { gpu?: Gpu } };
   let gpu = scope.navigator?.gpu;

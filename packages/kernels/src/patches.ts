@@ -1,4 +1,4 @@
-/** Images as rows of patches; shared by every ground. */
+/** Images as rows of patches; shared by every backend. */
 import type { PatchShape } from './kernels.js';
 import { requireLength } from './require-shape.js';
 

@@ -1,4 +1,4 @@
-/** The matrix products of a fast ground; everything else in it is the same code. */
+/** The matrix products of a fast backend; everything else in it is the same code. */
 import type { Tensor2D, TensorInfo } from '@tensorflow/tfjs-core';
 
 import type { LinearWeight, LoraSegment, SegmentGradient } from './kernels.js';

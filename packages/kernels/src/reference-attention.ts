@@ -1,4 +1,4 @@
-/** Rotary embedding and attention of the reference ground. */
+/** Rotary embedding and attention of the reference backend. */
 import * as tf from '@tensorflow/tfjs-core';
 
 import { attentionMask } from './attention-mask.js';

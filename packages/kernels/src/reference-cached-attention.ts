@@ -1,4 +1,4 @@
-/** Attention of the reference ground over cached keys and values, which are tensors. */
+/** Attention of the reference backend over cached keys and values, which are tensors. */
 import * as tf from '@tensorflow/tfjs-core';
 
 import type { CachedStep, CacheShape, Kernels, RotaryTable } from './kernels.js';

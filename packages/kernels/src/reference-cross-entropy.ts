@@ -1,4 +1,4 @@
-/** Cross-entropy of the reference ground. */
+/** Cross-entropy of the reference backend. */
 import * as tf from '@tensorflow/tfjs-core';
 
 import type { LinearWeight, LossValue } from './kernels.js';

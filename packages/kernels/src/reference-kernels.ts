@@ -1,5 +1,5 @@
 /**
- * The reference ground: every operation composed of tfjs-core operations, for any tfjs backend (tested on wasm and WebGPU).
+ * The reference backend: every operation composed of tfjs-core operations, for any tfjs backend (tested on wasm and WebGPU).
  *
  * It is written for the wasm backend's habits: only an unbatched matrix product without transposes is fast there, so weights are
  * kept in both orientations and small operands are transposed first; masks are added, never selected; grouped-query attention
@@ -18,10 +18,10 @@ import { linear, linearBackward, type LinearSaved, prepareLinear } from './refer
 import { layerNorm, layerNormBackward, rmsNorm, rmsNormBackward } from './reference-norms.js';
 import { requireIndices, requireLength, requireShape } from './require-shape.js';
 
-/** Makes the reference ground on the tfjs backend that is set. */
+/** Makes the reference backend on the tfjs backend that is set. */
 export function createReferenceKernels(): Kernels {
   return {
-    ground: 'reference',
+    backend: 'reference',
     prepareLinear,
     linear,
     linearBackward,

@@ -1,4 +1,4 @@
-/** Linear layers of the reference ground. */
+/** Linear layers of the reference backend. */
 import * as tf from '@tensorflow/tfjs-core';
 
 import type { CompactWeight } from './compact-weight.js';

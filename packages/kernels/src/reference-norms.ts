@@ -1,4 +1,4 @@
-/** RMS and layer norm of the reference ground. */
+/** RMS and layer norm of the reference backend. */
 import * as tf from '@tensorflow/tfjs-core';
 
 import type { Saved } from './kernels.js';

@@ -1,4 +1,4 @@
-/** Checks of attention's operands, shared by every ground. */
+/** Checks of attention's operands, shared by every backend. */
 import type { Tensor2D } from '@tensorflow/tfjs-core';
 
 import type { AttentionShape, RotaryPositions, RotaryTable } from './kernels.js';

@@ -39,7 +39,7 @@ const bookkeepingBytes = 4096;
 /** Opens the heap of the current backend, or says why it has none. */
 export function openWasmHeap(): WasmHeap | string {
   if (tf.getBackend() !== 'wasm')
-    return `the tfjs backend is "${tf.getBackend()}"; the fast grounds work on the heap of the "wasm" backend`;
+    return `the tfjs backend is "${tf.getBackend()}"; the fast kernels work on the heap of its "wasm" backend`;
   const backend = tf.backend() as unknown as WasmBackend;
   const { wasm } = backend as { readonly wasm?: Record<string, unknown> };
   const known = 'makeOutput' in backend && wasm && '_malloc' in wasm && '_free' in wasm;

@@ -1,4 +1,4 @@
-/** The portable fast ground: no native library. */
+/** The portable fast backend: no native library. */
 import { createFusedKernels } from './create-fused-kernels.js';
 import type { FusedContext } from './fused-context.js';
 import type { Kernels } from './kernels.js';
@@ -8,7 +8,7 @@ import type { WasmHeap } from './wasm-heap.js';
 import { openWasmModule } from './wasm-module.js';
 import { createWasmProducts } from './wasm-products.js';
 
-/** The parts of the ground on an open heap. */
+/** The parts of the backend on an open heap. */
 export function openWasmParts(heap: WasmHeap): FusedContext {
   const module = openWasmModule(heap);
   const scratch = openScratch(heap);
@@ -17,5 +17,5 @@ export function openWasmParts(heap: WasmHeap): FusedContext {
   return { heap, module, scratch, products, lowRank };
 }
 
-/** Makes the ground on an open heap; base weights lie on that heap too, unless they are compact. */
+/** Makes the backend on an open heap; base weights lie on that heap too, unless they are compact. */
 export const createWasmKernels = (heap: WasmHeap): Kernels => createFusedKernels('wasm', openWasmParts(heap));

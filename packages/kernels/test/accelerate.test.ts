@@ -48,7 +48,7 @@ test.each(prefers)(
     });
     const before = tf.getKernel('BatchMatMul', 'wasm');
     const acceleration = await accelerateTfjs({ prefer });
-    expect(acceleration.ground).toBe(prefer);
+    expect(acceleration.backend).toBe(prefer);
     expect(tf.getKernel('BatchMatMul', 'wasm')).not.toBe(before);
     const tensorsBefore = tf.memory().numTensors;
     await inScope(async () => {

@@ -9,13 +9,13 @@ import {
 import fc from 'fast-check';
 
 import { columnsOf, compactFormats, compactOf, naiveValue } from './compact-weights.js';
-import { grounds, useGround } from './grounds.js';
+import { backends, useBackend } from './backends.js';
 import { type Matrix, matrix, naiveLinear } from './naive.js';
 import { expectClose, inScope, matrixOf, randomMatrix, tensor } from './tensors.js';
 
-describe.each(grounds)('the %s ground', (ground) => {
+describe.each(backends)('the %s backend', (backend) => {
   let kernels: Kernels;
-  useGround(ground, (opened) => {
+  useBackend(backend, (opened) => {
     kernels = opened;
   });
 

@@ -10,7 +10,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
 
 import { columnsOf, compactFormats, compactOf } from './compact-weights.js';
-import { grounds, useGround } from './grounds.js';
+import { backends, useBackend } from './backends.js';
 import { matrix, type Matrix, naiveLinear } from './naive.js';
 import { expectClose, fewRuns, inScope, matrixOf, randomMatrix, randomRow, tensor } from './tensors.js';
 
@@ -39,9 +39,9 @@ const padded = (parts: readonly Matrix[], time: number): Matrix => {
   });
 };
 
-describe.each(grounds)('the %s ground', (ground) => {
+describe.each(backends)('the %s backend', (backend) => {
   let kernels: Kernels;
-  useGround(ground, (opened) => {
+  useBackend(backend, (opened) => {
     kernels = opened;
   });
 
@@ -208,10 +208,10 @@ describe.each(grounds)('the %s ground', (ground) => {
   });
 });
 
-describe.each(['wasm', 'onnx'] as const)('products of few rows on the %s ground', (ground) => {
+describe.each(['wasm', 'onnx'] as const)('products of few rows on the %s backend', (backend) => {
   let kernels: Kernels;
   beforeAll(async () => {
-    kernels = await openKernels({ prefer: ground });
+    kernels = await openKernels({ prefer: backend });
   });
   afterAll(() => {
     kernels.dispose();

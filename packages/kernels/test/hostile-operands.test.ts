@@ -2,7 +2,7 @@ import { afterAll, describe, expect, test } from '@jest/globals';
 import { type Kernels, openWasmHeap } from '@contextlora/kernels';
 import * as tf from '@tensorflow/tfjs-core';
 
-import { grounds, useGround } from './grounds.js';
+import { backends, useBackend } from './backends.js';
 import { fittingOperands, type Operations, openOperations } from './operations.js';
 import { inScope } from './tensors.js';
 
@@ -14,13 +14,13 @@ const takesAnyColumns = /^(gelu |gatherRows|crossEntropy)/;
 const valuesOf = (tensors: readonly tf.Tensor[]) =>
   Promise.all(tensors.map(async (of) => ({ shape: of.shape, values: [...(await of.data())] })));
 
-describe.each(grounds)('the %s ground', (ground) => {
+describe.each(backends)('the %s backend', (backend) => {
   let kernels: Kernels;
   let operations: Operations;
   afterAll(() => {
     operations.dispose();
   });
-  useGround(ground, (opened) => {
+  useBackend(backend, (opened) => {
     kernels = opened;
     operations = openOperations(kernels);
   });
@@ -91,7 +91,7 @@ describe.each(grounds)('the %s ground', (ground) => {
   });
 
   // Tensors on WebGPU lie on no heap.
-  const testHeap = ground === 'webgpu' ? test.skip : test;
+  const testHeap = backend === 'webgpu' ? test.skip : test;
   testHeap('gives the same bits when the heap grows between a forward and its backward', async () => {
     const heap = openWasmHeap();
     if (typeof heap === 'string') throw new Error(heap);

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import {
-  describeGrounds,
+  describeBackends,
   loadOnnxRuntime,
   openKernels,
   type Kernels,
@@ -9,7 +9,7 @@ import {
 import * as tf from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
 
-import { grounds, useGround } from './grounds.js';
+import { backends, useBackend } from './backends.js';
 import {
   elementwise,
   erf,
@@ -41,21 +41,21 @@ const attentionShapes = fc
       ? { firstKeys: Array.from({ length: shape.batch }, (_, i) => i % shape.time) }
       : {}),
   }));
-test('the native ground is said to be available exactly where its runtime loads, and else why not', async () => {
-  const grounds = await describeGrounds();
-  expect(grounds.find(({ ground }) => ground === 'reference')?.available).toBe(true);
-  const native = grounds.find(({ ground }) => ground === 'onnx');
+test('the native backend is said to be available exactly where its runtime loads, and else why not', async () => {
+  const backends = await describeBackends();
+  expect(backends.find(({ backend }) => backend === 'reference')?.available).toBe(true);
+  const native = backends.find(({ backend }) => backend === 'onnx');
   const runtime = loadOnnxRuntime();
   expect(native?.available).toBe(typeof runtime !== 'string');
   if (typeof runtime === 'string') {
     expect(native?.detail).toBe(runtime);
     await expect(openKernels({ prefer: 'onnx' })).rejects.toThrow(runtime);
-  } else expect((await openKernels()).ground).toBe('onnx');
+  } else expect((await openKernels()).backend).toBe('onnx');
 });
 
-describe.each(grounds)('the %s ground', (ground) => {
+describe.each(backends)('the %s backend', (backend) => {
   let kernels: Kernels;
-  useGround(ground, (opened) => {
+  useBackend(backend, (opened) => {
     kernels = opened;
   });
   test('linear with several segments equals its definition, forward and backward', async () => {

@@ -2,18 +2,18 @@ import { describe, expect, test } from '@jest/globals';
 import { type Kernels } from '@contextlora/kernels';
 import * as tf from '@tensorflow/tfjs-core';
 
-import { grounds, useGround } from './grounds.js';
+import { backends, useBackend } from './backends.js';
 
-// Large enough that the onnx ground takes its runtime's exponential, and no multiple of any vector's width.
+// Large enough that the onnx backend takes its runtime's exponential, and no multiple of any vector's width.
 const [rows, columns] = [131, 257];
 const size = rows * columns;
 const values = (slope: number, span: number) =>
   Float32Array.from({ length: size }, (_, i) => span * Math.sin(slope * i) + (i % 97 === 0 ? 4 * span : 0));
 const sigmoid = (x: number) => 1 / (1 + Math.exp(-x));
 
-describe.each(grounds)('the %s ground', (ground) => {
+describe.each(backends)('the %s backend', (backend) => {
   let kernels: Kernels;
-  useGround(ground, (opened) => {
+  useBackend(backend, (opened) => {
     kernels = opened;
   });
 

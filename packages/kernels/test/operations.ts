@@ -39,7 +39,7 @@ const floats = (length: number, seed: number) => Float32Array.from(randomMatrix(
 
 const segmentOf = (a: tf.Tensor2D, b: tf.Tensor2D) => ({ a, b, scale: 2, train: true });
 
-/** Opens all operations of a ground over one base weight. */
+/** Opens all operations of a backend over one base weight. */
 export function openOperations(kernels: Kernels): Operations {
   const weight = kernels.prepareLinear(floats(out * features, 1), out, features, floats(out, 2));
   const [gain, bias] = [floats(features, 3), floats(features, 4)];

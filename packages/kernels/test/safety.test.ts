@@ -9,9 +9,9 @@ test('an impossible number of threads is an error', async () => {
   await expect(openKernels({ threads: 0 })).rejects.toThrow('threads must be a positive integer, got 0');
 });
 
-describe.each(['wasm', 'onnx'] as const)('the %s ground', (ground) => {
+describe.each(['wasm', 'onnx'] as const)('the %s backend', (backend) => {
   test('a tensor that is disposed or of another type is an error, never a read of foreign memory', async () => {
-    const kernels = await openKernels({ prefer: ground });
+    const kernels = await openKernels({ prefer: backend });
     const gone = tf.zeros<tf.Rank.R2>([2, 3]);
     gone.dispose();
     expect(() => kernels.add(gone, gone)).toThrow('kernels/add: x is disposed; keep what');
@@ -24,7 +24,7 @@ describe.each(['wasm', 'onnx'] as const)('the %s ground', (ground) => {
   });
 
   test('segments that do not fit their layer are an error', async () => {
-    const kernels = await openKernels({ prefer: ground });
+    const kernels = await openKernels({ prefer: backend });
     const weight = kernels.prepareLinear(new Float32Array(6), 2, 3);
     tf.tidy(() => {
       const x = tf.zeros<tf.Rank.R2>([4, 3]);
@@ -50,7 +50,7 @@ describe.each(['wasm', 'onnx'] as const)('the %s ground', (ground) => {
   });
 
   test('a first key outside the row, and a rotary table that is too short, are errors', async () => {
-    const kernels = await openKernels({ prefer: ground });
+    const kernels = await openKernels({ prefer: backend });
     const shape = { batch: 1, time: 2, heads: 1, kvHeads: 1, headDim: 2, causal: true };
     tf.tidy(() => {
       const x = tf.zeros<tf.Rank.R2>([2, 2]);
@@ -63,9 +63,9 @@ describe.each(['wasm', 'onnx'] as const)('the %s ground', (ground) => {
   });
 });
 
-describe.each(['wasm', 'onnx'] as const)('on a heap that is full, the %s ground', (ground) => {
+describe.each(['wasm', 'onnx'] as const)('on a heap that is full, the %s backend', (backend) => {
   test('throws from every operation, and goes on right when there is room again', async () => {
-    const kernels = await openKernels({ prefer: ground });
+    const kernels = await openKernels({ prefer: backend });
     const heap = openWasmHeap() as WasmHeap;
     const operations = openOperations(kernels);
     await inScope(async () => {

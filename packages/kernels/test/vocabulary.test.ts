@@ -3,7 +3,7 @@ import { type Kernels, type LoraSegment } from '@contextlora/kernels';
 import * as tf from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
 
-import { grounds, useGround } from './grounds.js';
+import { backends, useBackend } from './backends.js';
 import { at, elementwise, erf, matrix, naiveLinear, numericGradient, type Matrix } from './naive.js';
 import { expectClose, fewRuns, inScope, randomMatrix, sizes, tensor } from './tensors.js';
 
@@ -18,9 +18,9 @@ function naiveCrossEntropy(logits: Matrix, targets: Int32Array, weights: Float32
   return loss;
 }
 
-describe.each(grounds)('the %s ground', (ground) => {
+describe.each(backends)('the %s backend', (backend) => {
   let kernels: Kernels;
-  useGround(ground, (opened) => {
+  useBackend(backend, (opened) => {
     kernels = opened;
   });
 
@@ -54,7 +54,7 @@ describe.each(grounds)('the %s ground', (ground) => {
   });
 
   // The reference keeps all logits, and takes a minute for these.
-  const testFast = ground === 'reference' || ground === 'webgpu' ? test.skip : test;
+  const testFast = backend === 'reference' || backend === 'webgpu' ? test.skip : test;
   testFast('logits too large to exist at once give the loss and gradients of their parts', async () => {
     await inScope(async () => {
       const [rows, features, vocabulary] = [300, 2, 80_000];

@@ -5,7 +5,7 @@ import { type Kernels, openKernels } from '@contextlora/kernels';
 import * as tf from '@tensorflow/tfjs-core';
 
 export interface ThreadTask {
-  readonly ground: Kernels['ground'];
+  readonly backend: Kernels['backend'];
   /** `once` ends by itself; `fail` gives a wrong shape; `on` goes on until it is told to stop. */
   readonly mode: 'once' | 'fail' | 'on';
 }
@@ -25,8 +25,8 @@ export function product(kernels: Kernels): Float32Array {
 
 if (parentPort) {
   const port = parentPort;
-  const { ground, mode } = workerData as ThreadTask;
-  const kernels = await openKernels({ prefer: ground });
+  const { backend, mode } = workerData as ThreadTask;
+  const kernels = await openKernels({ prefer: backend });
   if (mode === 'fail') kernels.linear(tf.zeros([1, 2]), kernels.prepareLinear(new Float32Array(3), 1, 3));
   port.postMessage(product(kernels));
   let stopped = mode !== 'on';

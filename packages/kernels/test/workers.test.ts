@@ -8,7 +8,7 @@ import { loadOnnxRuntime, openKernels } from '@contextlora/kernels';
 
 import { type ThreadTask, product } from './worker-thread.js';
 
-const grounds = typeof loadOnnxRuntime() === 'string' ? (['wasm'] as const) : (['wasm', 'onnx'] as const);
+const backends = typeof loadOnnxRuntime() === 'string' ? (['wasm'] as const) : (['wasm', 'onnx'] as const);
 
 /** A thread with its own tfjs and kernels, from source. */
 function startThread(workerData: ThreadTask): Worker {
@@ -22,10 +22,10 @@ async function firstMessage(thread: Worker): Promise<number[]> {
   return [...values];
 }
 
-describe.each(grounds)('the %s ground in worker threads', (ground) => {
+describe.each(backends)('the %s backend in worker threads', (backend) => {
   test('gives in each of several the same bits as in the main thread', async () => {
-    const kernels = await openKernels({ prefer: ground });
-    const threads = [startThread({ ground, mode: 'once' }), startThread({ ground, mode: 'once' })];
+    const kernels = await openKernels({ prefer: backend });
+    const threads = [startThread({ backend, mode: 'once' }), startThread({ backend, mode: 'once' })];
     const exits = threads.map((thread) => once(thread, 'exit'));
     const expected = [...product(kernels)];
     for (const values of await Promise.all(threads.map(firstMessage))) expect(values).toEqual(expected);
@@ -34,10 +34,10 @@ describe.each(grounds)('the %s ground in worker threads', (ground) => {
   });
 
   test('leaves an error to its own thread, and the others go on', async () => {
-    const kernels = await openKernels({ prefer: ground });
-    const going = startThread({ ground, mode: 'on' });
+    const kernels = await openKernels({ prefer: backend });
+    const going = startThread({ backend, mode: 'on' });
     await firstMessage(going);
-    const [error] = (await once(startThread({ ground, mode: 'fail' }), 'error')) as [Error];
+    const [error] = (await once(startThread({ backend, mode: 'fail' }), 'error')) as [Error];
     expect(error.message).toBe('kernels/linear: x must be float32 [any, 3], got float32 [1, 2]');
     const exit = once(going, 'exit');
     going.postMessage('stop');
@@ -47,8 +47,8 @@ describe.each(grounds)('the %s ground in worker threads', (ground) => {
   });
 });
 
-test('a thread on the wasm ground may be terminated while it computes', async () => {
-  const thread = startThread({ ground: 'wasm', mode: 'on' });
+test('a thread on the wasm backend may be terminated while it computes', async () => {
+  const thread = startThread({ backend: 'wasm', mode: 'on' });
   await firstMessage(thread);
   expect(await thread.terminate()).toBe(1);
   const kernels = await openKernels({ prefer: 'wasm' });

@@ -3,7 +3,7 @@
  *
  * Each side is a process of its own, so that its peak memory is its own; the two step in turn, never at once.
  * Case d, 1 B parameters, wants a compact base: --case d --base q4_0.
- * Usage: npm run bench:kernels -- [--case a,b1,b4,c] [--threads 1,2] [--steps N] [--python FILE] [--ground G] [--base FORMAT] [--profile] [--json FILE]
+ * Usage: npm run bench:kernels -- [--case a,b1,b4,c] [--threads 1,2] [--steps N] [--python FILE] [--backend G] [--base FORMAT] [--profile] [--json FILE]
  */
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
@@ -20,7 +20,7 @@ const { values } = parseArgs({
     threads: { type: 'string', default: '1,2' },
     steps: { type: 'string' },
     python: { type: 'string', default: 'python3' },
-    ground: { type: 'string', default: 'onnx' },
+    backend: { type: 'string', default: 'onnx' },
     base: { type: 'string', default: 'f32' },
     profile: { type: 'boolean', default: false },
     json: { type: 'string' },
@@ -62,7 +62,7 @@ async function measure(bench: BenchCase, threads: number): Promise<void> {
   const own = await start(
     process.execPath,
     [...process.execArgv, join(import.meta.dirname, 'step-process.ts')],
-    { name, threads, rank, ground: values.ground, base: values.base },
+    { name, threads, rank, backend: values.backend, base: values.base },
   );
   if (typeof own === 'string') throw new Error(own);
   const peer =

@@ -2,13 +2,13 @@
 import { openKernels } from '@contextlora/kernels';
 import { type BaseFormat, loadModel, openFileBytes } from '@contextlora/model';
 
-const { path, tokenizer, base, ground } = JSON.parse(process.argv[2] ?? '{}') as {
+const { path, tokenizer, base, backend } = JSON.parse(process.argv[2] ?? '{}') as {
   path: string;
   tokenizer?: string;
   base?: BaseFormat;
-  ground: 'wasm' | 'onnx';
+  backend: 'wasm' | 'onnx';
 };
-const kernels = await openKernels({ prefer: ground });
+const kernels = await openKernels({ prefer: backend });
 const before = process.memoryUsage().rss;
 let bytesRead = 0;
 const start = performance.now();
@@ -31,5 +31,11 @@ const seconds = (performance.now() - start) / 1000;
 // maxRSS is of the whole life of the process, in KiB.
 const peakBytes = process.resourceUsage().maxRSS * 1024 - before;
 console.log(
-  JSON.stringify({ ground: kernels.ground, seconds, peakBytes, bytesRead, parameters: model.parameterCount }),
+  JSON.stringify({
+    backend: kernels.backend,
+    seconds,
+    peakBytes,
+    bytesRead,
+    parameters: model.parameterCount,
+  }),
 );

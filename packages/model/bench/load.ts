@@ -3,7 +3,7 @@
  *
  * A synthetic Hugging Face directory (random weights, SmolLM2-135M's shape) is written to a temporary folder and loaded as f32, bf16 and
  * compact; with --models, a folder that holds SmolLM2-135M-Instruct, also its GGUF file. Each load is a process of its own.
- * Usage: npm run bench:load -- [--models DIRECTORY] [--ground onnx|wasm] [--rounds 3] [--json FILE]
+ * Usage: npm run bench:load -- [--models DIRECTORY] [--backend onnx|wasm] [--rounds 3] [--json FILE]
  */
 import { execFileSync } from 'node:child_process';
 import { mkdtemp, open, rm, stat, writeFile } from 'node:fs/promises';
@@ -17,7 +17,7 @@ import { linearsOf, modelTensors, parseModelSpec, publishedConfig } from '@conte
 const { values } = parseArgs({
   options: {
     models: { type: 'string' },
-    ground: { type: 'string', default: 'onnx' },
+    backend: { type: 'string', default: 'onnx' },
     rounds: { type: 'string', default: '3' },
     json: { type: 'string' },
   },
@@ -75,7 +75,7 @@ try {
 }
 
 interface Answer {
-  readonly ground: string;
+  readonly backend: string;
   readonly seconds: number;
   readonly peakBytes: number;
   readonly bytesRead: number;
@@ -86,7 +86,7 @@ async function measure(): Promise<void> {
   const answers = new Map<string, Answer[]>();
   for (let round = 0; round < Number(values.rounds); round++)
     for (const { name, path, base, tokenizer: beside } of cases) {
-      const settings = JSON.stringify({ path, base, tokenizer: beside, ground: values.ground });
+      const settings = JSON.stringify({ path, base, tokenizer: beside, backend: values.backend });
       const output = execFileSync(process.execPath, [...process.execArgv, child, settings], {
         encoding: 'utf8',
       });
@@ -100,7 +100,7 @@ async function measure(): Promise<void> {
     const fileBytes = path.endsWith('.gguf') ? 98_362_432 : undefined;
     return {
       name,
-      ground: own[0]!.ground,
+      backend: own[0]!.backend,
       keptBytes,
       ...(fileBytes === undefined ? {} : { fileBytes }),
       seconds: median(own.map(({ seconds }) => seconds)),

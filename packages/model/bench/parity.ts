@@ -1,6 +1,6 @@
 /**
  * Prints how far every number of the golden fixtures (PyTorch, transformers, PEFT) is from ours, and fails if any is too far.
- * Usage: npm run parity -- [--ground reference|wasm|onnx] [--json FILE]
+ * Usage: npm run parity -- [--backend reference|wasm|onnx] [--json FILE]
  */
 import { parseArgs } from 'node:util';
 
@@ -10,15 +10,15 @@ import { writeWhole } from '@contextlora/lora';
 import { openModels, parityChecks } from '../test/parity-checks.js';
 
 const { values } = parseArgs({
-  options: { ground: { type: 'string' }, json: { type: 'string' } },
+  options: { backend: { type: 'string' }, json: { type: 'string' } },
 });
-const prefer = values.ground;
+const prefer = values.backend;
 if (prefer !== undefined && prefer !== 'reference' && prefer !== 'wasm' && prefer !== 'onnx')
-  throw new Error(`--ground is "${prefer}"; reference, wasm and onnx are`);
+  throw new Error(`--backend is "${prefer}"; reference, wasm and onnx are`);
 const kernels = await openKernels(prefer === undefined ? {} : { prefer });
 const { open, dispose } = openModels(kernels);
 const rows: { fixture: string; quantity: string; error: number; tolerance: number; passes: boolean }[] = [];
-console.log(`on the ${kernels.ground} ground`);
+console.log(`on the ${kernels.backend} backend`);
 console.log(
   `${'fixture'.padEnd(22)}${'quantity'.padEnd(34)}${'worst error'.padStart(12)}${'tolerance'.padStart(12)}`,
 );
@@ -33,6 +33,6 @@ dispose();
 const failed = rows.filter(({ passes }) => !passes).length;
 console.log(`${rows.length - failed} of ${rows.length} within tolerance`);
 if (values.json)
-  await writeWhole(values.json, `${JSON.stringify({ ground: kernels.ground, rows }, null, 2)}\n`);
+  await writeWhole(values.json, `${JSON.stringify({ backend: kernels.backend, rows }, null, 2)}\n`);
 kernels.dispose();
 if (failed > 0) process.exitCode = 1;

@@ -15,7 +15,7 @@ export interface StepSettings {
   readonly name: string;
   readonly threads: number;
   readonly rank: number;
-  readonly ground: Kernels['ground'];
+  readonly backend: Kernels['backend'];
   readonly base: Exclude<BaseFormat, 'stored'>;
 }
 
@@ -29,7 +29,7 @@ if (!found) throw new Error(`there is no case "${settings.name}"`);
 const { text, batch, time } = found;
 
 const { kernels, take } = timedKernels(
-  await openKernels({ prefer: settings.ground, threads: settings.threads }),
+  await openKernels({ prefer: settings.backend, threads: settings.threads }),
 );
 const ceiling = productFlopsPerSecond(kernels);
 const base = randomModel(text, kernels, settings.base);
@@ -47,7 +47,7 @@ const examples = Array.from({ length: batch }, (_, row): ModelExample => ({
 }));
 say({
   productFlopsPerSecond: ceiling,
-  ready: `node ${process.versions.node}, ground ${kernels.ground}, base ${settings.base}`,
+  ready: `node ${process.versions.node}, backend ${kernels.backend}, base ${settings.base}`,
   trainedParameters: Object.values(segments[id] ?? {}).reduce(
     (sum, { a, b }) => sum + a.length + b.length,
     0,

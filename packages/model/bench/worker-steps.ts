@@ -11,7 +11,7 @@ import { benchCases } from './shapes.js';
 
 /** What a worker is told; `end` is the last. */
 export type WorkerOrder =
-  | { readonly type: 'open'; readonly ground: Kernels['ground'] }
+  | { readonly type: 'open'; readonly backend: Kernels['backend'] }
   | { readonly type: 'measure'; readonly seconds: number }
   | { readonly type: 'end' };
 
@@ -39,7 +39,7 @@ let step = (): Promise<unknown> => Promise.reject(new Error('internal: the worke
 async function obey(order: WorkerOrder): Promise<void> {
   switch (order.type) {
     case 'open':
-      step = await openStep(order.ground);
+      step = await openStep(order.backend);
       await measure(0.5);
       break;
     case 'measure':
@@ -83,10 +83,10 @@ function cpuSeconds(): number {
 }
 
 /** A LoRA step through one layer of SmolLM2-135M's sizes and a small head. */
-async function openStep(ground: Kernels['ground']): Promise<() => Promise<unknown>> {
+async function openStep(backend: Kernels['backend']): Promise<() => Promise<unknown>> {
   const bench = benchCases.find(({ name }) => name === 'b1')!;
   const text = { ...bench.text, layerCount: 1, vocabularySize: 1024 };
-  const base = randomModel(text, await openKernels({ prefer: ground }), 'f32');
+  const base = randomModel(text, await openKernels({ prefer: backend }), 'f32');
   const partition = partitionRanks(linearsOf(base.spec), [{ id, dependsOn: [] }], { rank: 8 });
   const model = createLocalModel(base, { partition, segments: initialiseSegments(partition, { seed: 0 }) });
   await model.setPhase({ tasks: [id], roles: { [id]: { [id]: 'train' } } });

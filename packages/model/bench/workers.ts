@@ -3,7 +3,7 @@
  *
  * Every worker has its own tfjs and kernels, one thread each. One worker and two, threads and processes are measured in turn; medians of the rounds.
  * Where other work keeps cores busy, the rate per second on a core says what the workers take from each other, waiting for a core left out.
- * Usage: npm run bench:workers -- [--ground onnx,wasm] [--rounds N] [--seconds S] [--json FILE]
+ * Usage: npm run bench:workers -- [--backend onnx,wasm] [--rounds N] [--seconds S] [--json FILE]
  */
 import { fork } from 'node:child_process';
 import { loadavg } from 'node:os';
@@ -19,7 +19,7 @@ import type { WorkerAnswer, WorkerOrder } from './worker-steps.js';
 
 const { values } = parseArgs({
   options: {
-    ground: { type: 'string', default: 'onnx,wasm' },
+    backend: { type: 'string', default: 'onnx,wasm' },
     rounds: { type: 'string', default: '5' },
     seconds: { type: 'string', default: '2' },
     json: { type: 'string' },
@@ -34,10 +34,10 @@ interface StepWorker {
 const workerPath = join(import.meta.dirname, 'worker-steps.ts');
 const kinds = { threads: startThread, processes: startProcess };
 const results: Record<string, unknown>[] = [];
-for (const ground of values.ground.split(',') as Kernels['ground'][]) results.push(await measure(ground));
+for (const backend of values.backend.split(',') as Kernels['backend'][]) results.push(await measure(backend));
 if (values.json) await writeWhole(values.json, `${JSON.stringify(results, null, 2)}\n`);
 
-async function measure(ground: Kernels['ground']): Promise<Record<string, unknown>> {
+async function measure(backend: Kernels['backend']): Promise<Record<string, unknown>> {
   const workers = { threads: [] as StepWorker[], processes: [] as StepWorker[] };
   // Of this process with no, one and two threads; of each child.
   const residentBytes = { threads: [process.memoryUsage().rss], processes: [] as number[] };
@@ -45,7 +45,7 @@ async function measure(ground: Kernels['ground']): Promise<Record<string, unknow
   for (const kind of ['threads', 'processes'] as const)
     for (let i = 0; i < 2; i++) {
       const worker = kinds[kind]();
-      const opened = await worker.order({ type: 'open', ground });
+      const opened = await worker.order({ type: 'open', backend });
       workers[kind].push(worker);
       residentBytes[kind].push(opened.residentBytes);
       ({ wasmHeapBytes } = opened);
@@ -75,14 +75,14 @@ async function measure(ground: Kernels['ground']): Promise<Record<string, unknow
     `one ${one.toFixed(1)}, two ${two.toFixed(1)}, ratio ${ratio.toFixed(2)}`;
   for (const [kind, { perSecond, perCpuSecond }] of Object.entries(summary))
     console.log(
-      `${ground.padEnd(9)} ${kind.padEnd(9)}  steps/s: ${show(perSecond)}  steps/s on a core: ${show(perCpuSecond)}`,
+      `${backend.padEnd(9)} ${kind.padEnd(9)}  steps/s: ${show(perSecond)}  steps/s on a core: ${show(perCpuSecond)}`,
     );
   console.log(
     `${''.padEnd(9)} resident: this process with 0, 1, 2 threads ${mebibytes(residentBytes.threads)} MiB; ` +
       `each process ${mebibytes(residentBytes.processes)} MiB; wasm heap of a worker ${mebibytes([wasmHeapBytes])} MiB; ` +
       `load ${loadavg()[0]?.toFixed(1)}`,
   );
-  return { ground, ...summary, residentBytes, wasmHeapBytes, load: loadavg()[0] };
+  return { backend, ...summary, residentBytes, wasmHeapBytes, load: loadavg()[0] };
 }
 
 function startThread(): StepWorker {

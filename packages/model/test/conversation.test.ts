@@ -31,11 +31,11 @@ async function answerOf(
   }
 }
 
-describe.each(['reference', 'wasm'] as const)('on the %s ground', (ground) => {
+describe.each(['reference', 'wasm'] as const)('on the %s backend', (backend) => {
   let kernels: Kernels;
   let model: LoadedModel;
   beforeAll(async () => {
-    kernels = await openKernels({ prefer: ground });
+    kernels = await openKernels({ prefer: backend });
     model = await loadModel(fixture('llama-tiny'), { kernels });
   });
   afterAll(() => {

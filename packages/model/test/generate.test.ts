@@ -39,7 +39,7 @@ async function answersOf(model: LoadedModel, requests: readonly GenerateRequest[
   }
 }
 
-describe.each(['reference', 'wasm', 'onnx'] as const)('on the %s ground', (ground) => {
+describe.each(['reference', 'wasm', 'onnx'] as const)('on the %s backend', (backend) => {
   let kernels: Kernels;
   const models = new Map<string, LoadedModel>();
   const open = async (name: string) => {
@@ -48,7 +48,7 @@ describe.each(['reference', 'wasm', 'onnx'] as const)('on the %s ground', (groun
     return model;
   };
   beforeAll(async () => {
-    kernels = await openKernels({ prefer: ground });
+    kernels = await openKernels({ prefer: backend });
   });
   afterAll(() => {
     for (const model of models.values()) model.dispose();
@@ -121,7 +121,7 @@ describe.each(['reference', 'wasm', 'onnx'] as const)('on the %s ground', (groun
           return Promise.resolve();
         },
       ),
-      { numRuns: ground === 'reference' ? 5 : 25, seed: 3 },
+      { numRuns: backend === 'reference' ? 5 : 25, seed: 3 },
     );
   });
 

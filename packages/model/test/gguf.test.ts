@@ -53,10 +53,10 @@ describe.each(['f16', 'q8_0', 'q4_0', 'q4_1'])('a GGUF file in %s', (type) => {
   });
 });
 
-describe.each(['reference', 'wasm', 'onnx'] as const)('on the %s ground', (ground) => {
+describe.each(['reference', 'wasm', 'onnx'] as const)('on the %s backend', (backend) => {
   let kernels: Kernels;
   beforeAll(async () => {
-    kernels = await openKernels({ prefer: ground });
+    kernels = await openKernels({ prefer: backend });
   });
   afterAll(() => {
     kernels.dispose();

@@ -5,7 +5,7 @@ import { createLocalModel, linearsOf, loadModel, type ModelExample } from '@cont
 
 import { fixture } from './golden.js';
 
-const grounds = [
+const backends = [
   'reference',
   'wasm',
   ...(typeof loadOnnxRuntime() === 'string' ? [] : (['onnx'] as const)),
@@ -22,11 +22,11 @@ const examples: ModelExample[] = ['red car', 'blue bus', 'green dog'].map((promp
   labels,
 }));
 
-test.each(grounds)(
-  'on the %s ground a masked segment changes no bit and costs no flop: it is as if it were not there',
-  async (ground) => {
+test.each(backends)(
+  'on the %s backend a masked segment changes no bit and costs no flop: it is as if it were not there',
+  async (backend) => {
     const counts: OperationCount[] = [];
-    const kernels = countFlops(await openKernels({ prefer: ground }), (count) => counts.push(count));
+    const kernels = countFlops(await openKernels({ prefer: backend }), (count) => counts.push(count));
     const base = await loadModel(fixture('llama-tiny'), { kernels });
     const ranksOfEach = 4;
     const run = async (present: typeof tasks, roles: Roles, change: (segments: Segments) => void) => {

@@ -6,12 +6,12 @@ import { readFile } from 'node:fs/promises';
 import { batchOfGolden, fixture, Golden, worstDifference } from './golden.js';
 import { openModels, type OpenModel, parityChecks } from './parity-checks.js';
 
-describe.each(['reference', 'wasm', 'onnx'] as const)('on the %s ground', (ground) => {
+describe.each(['reference', 'wasm', 'onnx'] as const)('on the %s backend', (backend) => {
   let kernels: Kernels;
   let models: { open: OpenModel; dispose(): void };
   const open = (name: string) => models.open(name);
   beforeAll(async () => {
-    kernels = await openKernels({ prefer: ground });
+    kernels = await openKernels({ prefer: backend });
     models = openModels(kernels);
   });
   afterAll(() => {

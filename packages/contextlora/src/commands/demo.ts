@@ -90,7 +90,7 @@ export async function runDemo(
   const base = await stage('loadModel', () => loadModel(modelDirectory, { kernels }));
   progress.print(
     `3  Base model: ${base.spec.architecture}, ${(base.parameterCount / 1e6).toFixed(2)} M parameters, ` +
-      `${base.spec.text.layerCount} layers, ${base.spec.vision?.tokenCount ?? 0} image tokens; ${kernels.ground} kernels`,
+      `${base.spec.text.layerCount} layers, ${base.spec.vision?.tokenCount ?? 0} image tokens; ${kernels.backend} kernels`,
   );
   await prepareOutput(out, { keep: resume });
   const dataDirectory = join(out, 'scenes');
@@ -189,7 +189,7 @@ export async function runDemo(
       name: file.name ?? 'demo',
       seed,
       settings: { ...settings, jointLearningRate },
-      base: { directory: 'embedded', parameters: base.parameterCount, ground: kernels.ground },
+      base: { directory: 'embedded', parameters: base.parameterCount, backend: kernels.backend },
       ...results,
       ...(empty
         ? {

@@ -119,7 +119,7 @@ async function measureMachine(
         id,
         at: now().toISOString(),
         model,
-        ground: kernels.ground,
+        backend: kernels.backend,
         threads,
         rank,
         batch,

@@ -60,7 +60,7 @@ export async function runTrain(
 
   for (const line of toText(data.graph).split('\n')) progress.print(`  ${line}`);
   progress.print(
-    `  ${base.spec.architecture}, ${(base.parameterCount / 1e6).toFixed(2)} M parameters, ${kernels.ground} kernels`,
+    `  ${base.spec.architecture}, ${(base.parameterCount / 1e6).toFixed(2)} M parameters, ${kernels.backend} kernels`,
   );
   for await (const { done, total } of untilStopped(run.model.features.warm(imagesOf(data)), signal))
     progress.update(`  looking at the images ${bar(done, total)} ${done}/${total}`);
@@ -99,7 +99,7 @@ export async function runTrain(
     name: data.file.name ?? taskFile,
     seed,
     settings: { ...settings },
-    base: { directory: modelDirectory, parameters: base.parameterCount, ground: kernels.ground },
+    base: { directory: modelDirectory, parameters: base.parameterCount, backend: kernels.backend },
     ...taskResults(data, order, { base: base_, trained: record.evaluations, probes: new Map() }),
     certificates: record.certificates,
     seconds: { total: Math.round(clock() - started) },

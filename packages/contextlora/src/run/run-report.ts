@@ -38,7 +38,7 @@ export interface RunReport {
   readonly name: string;
   readonly seed: number;
   readonly settings: Readonly<Record<string, unknown>>;
-  readonly base: { readonly directory: string; readonly parameters: number; readonly ground: string };
+  readonly base: { readonly directory: string; readonly parameters: number; readonly backend: string };
   /** In phase order. */
   readonly tasks: readonly TaskResult[];
   readonly macroAverage: {

@@ -232,7 +232,7 @@ function backwardFlops(
 }
 
 /**
- * What a layer keeps for its backward on the fast grounds, in float32: its input, both norms, queries, keys and values before and after
+ * What a layer keeps for its backward on the fast backends, in float32: its input, both norms, queries, keys and values before and after
  * turning, attention's weights and output, both branches of the MLP and their product, the two sums, and each active segment's x Aᵀ.
  */
 function keptBytes(

@@ -1,21 +1,21 @@
-/** Opens a ground for a suite, and sees at its end that no tensor was leaked. */
+/** Opens a backend for a suite, and sees at its end that no tensor was leaked. */
 import { afterAll, beforeAll, expect } from '@jest/globals';
 import { type Kernels, openKernels, openWebGpu } from '@contextlora/kernels';
 import * as tf from '@tensorflow/tfjs-core';
 
-type TestedGround = Kernels['ground'] | 'webgpu';
+type TestedBackend = Kernels['backend'] | 'webgpu';
 
-/** `webgpu` is the reference ground over another backend: jest.webgpu.config.mjs. */
-export const grounds: readonly TestedGround[] =
-  (globalThis as { readonly testedGrounds?: readonly TestedGround[] }).testedGrounds ??
+/** `webgpu` is the reference backend over tfjs's WebGPU: jest.webgpu.config.mjs. */
+export const backends: readonly TestedBackend[] =
+  (globalThis as { readonly testedBackends?: readonly TestedBackend[] }).testedBackends ??
   (['reference', 'wasm', 'onnx'] as const);
 
 /** Registers the suite's set-up; `use` gets the kernels before the first test. */
-export function useGround(ground: TestedGround, use: (kernels: Kernels) => void): void {
+export function useBackend(backend: TestedBackend, use: (kernels: Kernels) => void): void {
   let kernels: Kernels;
   let tensorsBefore: number;
   beforeAll(async () => {
-    kernels = ground === 'webgpu' ? await openOnWebGpu() : await openKernels({ prefer: ground });
+    kernels = backend === 'webgpu' ? await openOnWebGpu() : await openKernels({ prefer: backend });
     tensorsBefore = tf.memory().numTensors;
     use(kernels);
   });

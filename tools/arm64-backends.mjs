@@ -1,4 +1,4 @@
-/** What test-arm64.mjs runs on the emulated processor: each operation's results on the wasm and the onnx ground against the reference's. */
+/** What test-arm64.mjs runs on the emulated processor: each operation's results on the wasm and the onnx backend against the reference's. */
 import { openKernels } from '@contextlora/kernels';
 import * as tf from '@tensorflow/tfjs-core';
 
@@ -9,9 +9,9 @@ const matrix = (rows, columns, slope) =>
     [rows, columns],
   );
 
-async function resultsOn(ground) {
-  const kernels = await openKernels({ prefer: ground, threads: ground === 'onnx' ? 2 : 1 });
-  if (kernels.ground !== ground) throw new Error(`${ground} cannot be had`);
+async function resultsOn(backend) {
+  const kernels = await openKernels({ prefer: backend, threads: backend === 'onnx' ? 2 : 1 });
+  if (kernels.backend !== backend) throw new Error(`${backend} cannot be had`);
   const weight = kernels.prepareLinear(matrix(96, 64, 0.3).dataSync(), 96, 64);
   const segment = { a: matrix(8, 64, 0.7), b: matrix(96, 8, 0.9), scale: 2, train: true };
   const linear = kernels.linear(matrix(70, 64, 0.11), weight, [segment]);
@@ -43,8 +43,8 @@ async function resultsOn(ground) {
 
 console.log(`node ${process.version} on ${process.platform}-${process.arch}`);
 const expected = await resultsOn('reference');
-for (const ground of ['wasm', 'onnx']) {
-  const got = await resultsOn(ground);
+for (const backend of ['wasm', 'onnx']) {
+  const got = await resultsOn(backend);
   const errors = Object.entries(expected).map(([name, values]) => {
     const largest = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
     const worst = values.reduce((most, value, i) => Math.max(most, Math.abs(value - got[name][i])), 0);
@@ -53,7 +53,7 @@ for (const ground of ['wasm', 'onnx']) {
   const wrong = errors.filter(([, error]) => !(error <= tolerance));
   const worst = Math.max(...errors.map(([, error]) => error));
   console.log(
-    `${ground.padEnd(5)} ${errors.length} results, worst relative difference from the reference ${worst.toExponential(1)}` +
+    `${backend.padEnd(5)} ${errors.length} results, worst relative difference from the reference ${worst.toExponential(1)}` +
       wrong.map(([name, error]) => `\n  ${name}: ${error}`).join(''),
   );
   if (wrong.length > 0) process.exitCode = 1;
