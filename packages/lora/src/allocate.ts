@@ -12,7 +12,7 @@ export interface AllocationTask {
 export type Allocate = (
   rank: number,
   tasks: readonly AllocationTask[],
-  layer: { readonly linear: LinearShape; readonly depthCount: number },
+  layer: { readonly linear: LinearShape; readonly layerCount: number },
 ) => readonly number[];
 
 /** Equal ranks; what does not divide goes to the first tasks. */
@@ -30,10 +30,10 @@ export const allocateByShare: Allocate = (rank, tasks) =>
   );
 
 /** Deeper tasks of the graph own more of the upper layers: weight 1 + level · depth / (levels · layers). */
-export const allocateByDepth: Allocate = (rank, tasks, { linear, depthCount }) => {
+export const allocateByDepth: Allocate = (rank, tasks, { linear, layerCount }) => {
   const levels = levelsOf(tasks);
   const highest = Math.max(1, ...levels);
-  const height = linear.depth === undefined || depthCount < 2 ? 0 : linear.depth / (depthCount - 1);
+  const height = linear.layerIndex === undefined || layerCount < 2 ? 0 : linear.layerIndex / (layerCount - 1);
   return largestRemainder(
     rank,
     levels.map((level) => 1 + 3 * (1 - Math.abs(level / highest - height))),

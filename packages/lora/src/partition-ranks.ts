@@ -43,12 +43,12 @@ export function partitionRanks(
     if (!tasks.some((task) => task.id === id))
       throw new Error(`lora/partitionRanks: "only" names task "${id}", which is not among the tasks`);
 
-  const depthCount = 1 + Math.max(-1, ...linears.map(({ depth }) => depth ?? -1));
+  const layerCount = 1 + Math.max(-1, ...linears.map(({ layerIndex }) => layerIndex ?? -1));
   const layers: Record<string, PartitionLayer> = {};
   for (const linear of linears) {
-    const present = tasks.filter(({ id }) => ownsDepth(only[id], linear.depth));
+    const present = tasks.filter(({ id }) => ownsLayer(only[id], linear.layerIndex));
     if (present.length === 0) continue;
-    const ranks = allocate(rank, present, { linear, depthCount });
+    const ranks = allocate(rank, present, { linear, layerCount });
     let start = 0;
     const spans: Record<string, Span> = {};
     for (const [i, { id }] of present.entries()) {
@@ -187,9 +187,9 @@ export function validatePartition(value: unknown, where = 'the partition'): Part
   return partition;
 }
 
-function ownsDepth(range: { from: number; to: number } | undefined, depth: number | undefined): boolean {
+function ownsLayer(range: { from: number; to: number } | undefined, layerIndex: number | undefined): boolean {
   if (!range) return true;
-  return depth !== undefined && depth >= range.from && depth < range.to;
+  return layerIndex !== undefined && layerIndex >= range.from && layerIndex < range.to;
 }
 
 function requireUnique(kind: string, names: readonly string[]): void {

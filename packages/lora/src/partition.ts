@@ -18,7 +18,7 @@ export interface LinearShape {
   readonly inFeatures: number;
   readonly outFeatures: number;
   /** Index of the decoder layer it belongs to; absent for a projector. */
-  readonly depth?: number;
+  readonly layerIndex?: number;
 }
 
 export interface PartitionLayer {

@@ -183,7 +183,7 @@ describe('PEFT folders', () => {
 
 describe('partitions on disk', () => {
   const linears = [
-    { name: 'model.text_model.layers.0.self_attn.q_proj', inFeatures: 5, outFeatures: 3, depth: 0 },
+    { name: 'model.text_model.layers.0.self_attn.q_proj', inFeatures: 5, outFeatures: 3, layerIndex: 0 },
     { name: 'model.connector.modality_projection.proj', inFeatures: 4, outFeatures: 5 },
   ];
   const tasks = [

@@ -19,9 +19,9 @@ import {
 } from '@contextlora/lora';
 import fc from 'fast-check';
 
-const linears: LinearShape[] = [0, 1, 2].flatMap((depth) => [
-  { name: `model.layers.${depth}.self_attn.q_proj`, inFeatures: 8, outFeatures: 6, depth },
-  { name: `model.layers.${depth}.mlp.up_proj`, inFeatures: 8, outFeatures: 12, depth },
+const linears: LinearShape[] = [0, 1, 2].flatMap((layerIndex) => [
+  { name: `model.layers.${layerIndex}.self_attn.q_proj`, inFeatures: 8, outFeatures: 6, layerIndex },
+  { name: `model.layers.${layerIndex}.mlp.up_proj`, inFeatures: 8, outFeatures: 12, layerIndex },
 ]);
 const tasks = [
   { id: 'vehicle', dependsOn: [] },

@@ -285,7 +285,7 @@ describe('reading some layers', () => {
     expect(loaded.layers).toHaveLength(1);
     const whole = await loadModel(fixture(name), { kernels });
     expect(loaded.layers[0]?.inputNorm).toEqual(whole.layers[1]?.inputNorm);
-    const linears = linearsOf(loaded.spec).filter(({ depth }) => depth === 1);
+    const linears = linearsOf(loaded.spec).filter(({ layerIndex }) => layerIndex === 1);
     const matrices = linears.reduce((sum, { inFeatures, outFeatures }) => sum + inFeatures * outFeatures, 0);
     const expected = bytesOf(matrices) + 2 * 64 * 4;
     // What comes first is the header, read once.

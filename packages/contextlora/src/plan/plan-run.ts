@@ -52,7 +52,7 @@ export function graphWorkloads(spec: ModelSpec, graph: TaskGraph, settings: Plan
   );
   const linears = linearsOf(spec);
   const partition = partitionRanks(
-    settings.frozenPrefix ? linears.filter(({ depth }) => depth !== undefined) : linears,
+    settings.frozenPrefix ? linears.filter(({ layerIndex }) => layerIndex !== undefined) : linears,
     tasks,
     { rank: settings.rank, ...(settings.frozenPrefix ? { only } : {}) },
   );
