@@ -6,24 +6,27 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import {
   type AdapterModule,
   composeTask,
-  decodeSafetensors,
-  encodeSafetensors,
-  float32Tensor,
-  halfToFloat,
-  hashSegment,
   initialiseSegments,
   type Partition,
   partitionRanks,
+  segmentOf,
+  type Segments,
+} from '@contextlora/lora';
+import {
+  hashSegment,
   readPartition,
   readPeftFolder,
   readSafetensors,
-  segmentOf,
-  type Segments,
-  toFloat32,
   writePartition,
   writePeftFolder,
   writeSafetensors,
-} from '@contextlora/lora';
+} from '@contextlora/lora/files';
+import {
+  decodeSafetensors,
+  encodeSafetensors,
+  float32Tensor,
+  toFloat32,
+} from '@contextlora/lora/safetensors';
 import fc from 'fast-check';
 
 let directory: string;
@@ -160,13 +163,13 @@ describe('PEFT folders', () => {
       [['base_model.model.v_proj.lora_A.weight', { ...one, dtype: 'I32' }]],
       /is of type I32/,
     ],
-    ['an expression that is none', { alpha_pattern: { '(': 1 } }, [], /alpha_pattern "\(" is no regular/],
+    ['an expression that is none', { alpha_pattern: { '(': 1 } }, [], /alpha_pattern "\(" is not a regular/],
     ['an expression that takes long', { alpha_pattern: { '(a+)+b': 1 } }, [], /too intricate an expression/],
     [
       'an alpha that is none',
       { lora_alpha: null, alpha_pattern: { q: 'x' } },
       [],
-      /lora_alpha[\s\S]*"q" is no number/,
+      /lora_alpha[\s\S]*"q" is not a number/,
     ],
   ] as const)('with %s are refused with the reason', async (name, change, tensors, message) => {
     const out = join(directory, `refused-${name.replaceAll(' ', '-')}`);
@@ -249,15 +252,9 @@ describe('safetensors', () => {
   });
 
   test('f16 values widen exactly, special ones included', () => {
-    expect([0x3c00, 0xc000, 0x0001, 0x7bff, 0x7c00, 0x8000].map(halfToFloat)).toEqual([
-      1,
-      -2,
-      2 ** -24,
-      65504,
-      Infinity,
-      -0,
-    ]);
-    expect(halfToFloat(0x7e00)).toBeNaN();
+    const words = Uint16Array.of(0x3c00, 0xc000, 0x0001, 0x7bff, 0x7c00, 0x8000, 0x7e00);
+    const half = { dtype: 'F16', shape: [7], bytes: new Uint8Array(words.buffer) } as const;
+    expect([...toFloat32(half)]).toEqual([1, -2, 2 ** -24, 65504, Infinity, -0, NaN]);
   });
 
   test.each([

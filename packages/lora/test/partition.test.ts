@@ -1,10 +1,9 @@
 import { describe, expect, test } from '@jest/globals';
 import {
   addTask,
-  allocateByDepth,
+  allocateByLevel,
   allocateByShare,
   closureOf,
-  hashSegment,
   initialiseSegment,
   initialiseSegments,
   keyedRandom,
@@ -17,6 +16,7 @@ import {
   scaleOf,
   validatePartition,
 } from '@contextlora/lora';
+import { hashSegment } from '@contextlora/lora/files';
 import fc from 'fast-check';
 
 const linears: LinearShape[] = [0, 1, 2].flatMap((layerIndex) => [
@@ -50,7 +50,7 @@ describe('a partition', () => {
       fc.property(
         fc.integer({ min: 1, max: 40 }),
         fc.array(fc.double({ min: 0.1, max: 10, noNaN: true }), { minLength: 1, maxLength: 8 }),
-        fc.constantFrom(allocateByShare, allocateByDepth),
+        fc.constantFrom(allocateByShare, allocateByLevel),
         (extra, shares, allocate) => {
           const drawn = shares.map((share, i) => ({
             id: `t${i}`,
@@ -82,7 +82,7 @@ describe('a partition', () => {
       },
     );
     expect(ranksIn(shared, 'model.layers.0.mlp.up_proj')).toEqual({ vehicle: 9, b: 3 });
-    const byDepth = partitionRanks(linears, tasks, { rank: 16, allocate: allocateByDepth });
+    const byDepth = partitionRanks(linears, tasks, { rank: 16, allocate: allocateByLevel });
     const [low, high] = [
       ranksIn(byDepth, 'model.layers.0.mlp.up_proj'),
       ranksIn(byDepth, 'model.layers.2.mlp.up_proj'),

@@ -11,17 +11,15 @@ import { parseArgs } from 'node:util';
 import { openKernels } from '@contextlora/kernels';
 import {
   composeTask,
-  float32Tensor,
   initialiseSegments,
   keyedRandom,
   masksFor,
   partitionRanks,
   segmentModules,
   type Segments,
-  writePeftFolder,
-  writeSafetensors,
-  writeWhole,
 } from '@contextlora/lora';
+import { writePeftFolder, writeSafetensors, writeWhole } from '@contextlora/lora/files';
+import { float32Tensor } from '@contextlora/lora/safetensors';
 import { activateSegments, languageLogits, linearsOf, loadModel } from '@contextlora/model';
 
 const { values } = parseArgs({

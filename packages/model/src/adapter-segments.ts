@@ -1,6 +1,6 @@
 /** A PEFT adapter as segments that passes run with. */
 import type { LoraSegment } from '@contextlora/kernels';
-import type { PeftAdapter } from '@contextlora/lora';
+import type { PeftAdapter } from '@contextlora/lora/files';
 import { dispose, tensor2d } from '@tensorflow/tfjs-core';
 
 import type { SegmentsByLayer } from './language-pass.js';

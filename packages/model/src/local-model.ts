@@ -5,19 +5,21 @@
  * at the start of a phase and gone after it, so no optimizer state exists for anything else.
  */
 import {
-  decodeSafetensors,
-  encodeSafetensors,
-  type FileTensor,
-  float32Tensor,
-  hashSegment,
   masksFor,
   type Partition,
   type Role,
   type Roles,
   type Segment,
   type Segments,
-  toFloat32,
 } from '@contextlora/lora';
+import { hashSegment } from '@contextlora/lora/files';
+import {
+  decodeSafetensors,
+  encodeSafetensors,
+  type FileTensor,
+  float32Tensor,
+  toFloat32,
+} from '@contextlora/lora/safetensors';
 import { dispose } from '@tensorflow/tfjs-core';
 
 import { activateSegments, type ActiveSegments } from './active-segments.js';

@@ -1,5 +1,5 @@
 /** A model with some of its full weights replaced, as PEFT's `modules_to_save` leaves them in an adapter. */
-import { type FileTensor, toFloat32 } from '@contextlora/lora';
+import { type FileTensor, toFloat32 } from '@contextlora/lora/safetensors';
 
 import type { LoadedModel } from './load-model.js';
 import { ModelError } from './model-error.js';

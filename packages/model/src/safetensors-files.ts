@@ -2,7 +2,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { parseSafetensorsHeader, type SafetensorsEntry } from '@contextlora/lora';
+import { parseSafetensorsHeader, type SafetensorsEntry } from '@contextlora/lora/safetensors';
 
 import { type ByteSource, openChunks, type OpenBytes, openFileBytes } from './byte-source.js';
 import { expandBrain, expandHalf, halfTable } from './gguf-blocks.js';

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { openKernels, type Kernels } from '@contextlora/kernels';
-import { decodeSafetensors, encodeSafetensors } from '@contextlora/lora';
+import { decodeSafetensors, encodeSafetensors } from '@contextlora/lora/safetensors';
 import {
   languageLogits,
   linearsOf,

@@ -3,7 +3,7 @@
  * `npm run parity`.
  */
 import type { Kernels } from '@contextlora/kernels';
-import { readPeftFolder } from '@contextlora/lora';
+import { readPeftFolder } from '@contextlora/lora/files';
 import {
   hiddenStates,
   languageLogits,

@@ -7,7 +7,7 @@
 import { fork } from 'node:child_process';
 
 import { openKernels } from '@contextlora/kernels';
-import { writePartition } from '@contextlora/lora';
+import { writePartition } from '@contextlora/lora/files';
 import { loadModel } from '@contextlora/model';
 
 import { pixelProbe } from '../run/pixel-probe.js';

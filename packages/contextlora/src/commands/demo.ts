@@ -5,7 +5,7 @@ import { dirname, join, relative } from 'node:path';
 
 import { defaultIovCounts, type IovCounts, writeIovDataset } from '@contextlora/benchmarks';
 import { openKernels } from '@contextlora/kernels';
-import { writeWhole } from '@contextlora/lora';
+import { writeWhole } from '@contextlora/lora/files';
 import { type ImageFeatures, loadModel, type LoadedModel, type LocalModel } from '@contextlora/model';
 import { fileCheckpoints } from '@contextlora/trainer';
 import { toText } from '@contextlora/task-graph';

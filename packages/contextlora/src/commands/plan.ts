@@ -1,7 +1,7 @@
 /** `contextlora plan`: on which device what runs, how long it takes, and why. Everything it prints is simulated. */
 import { stat } from 'node:fs/promises';
 
-import { writeWhole } from '@contextlora/lora';
+import { writeWhole } from '@contextlora/lora/files';
 import { type ModelSpec, publishedSpec, publishedSpecNames, readModelSpec } from '@contextlora/model';
 import type { Cluster, Objective } from '@contextlora/scheduler';
 

@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 
 import { publishedAssumptions, publishedCluster } from '@contextlora/jetson';
-import { writeWhole } from '@contextlora/lora';
+import { writeWhole } from '@contextlora/lora/files';
 import { publishedSpec } from '@contextlora/model';
 import { clusterInModes } from '@contextlora/scheduler';
 import type { TaskGraph } from '@contextlora/task-graph';

@@ -1,5 +1,5 @@
 /** The composed, scarce task by method, at equal budget. */
-import { readPartition } from '@contextlora/lora';
+import { readPartition } from '@contextlora/lora/files';
 import { createLocalModel, type LoadedModel, type LocalModel } from '@contextlora/model';
 import { tasksOf } from '@contextlora/task-graph';
 import { emptyGraph, rolesOf } from '@contextlora/trainer';

@@ -1,14 +1,8 @@
 /** What a run leaves behind: partition, PEFT folders, report, metrics, pictures. */
 import { join } from 'node:path';
 
-import {
-  composeTask,
-  type Partition,
-  type Segments,
-  writePartition,
-  writePeftFolder,
-  writeWhole,
-} from '@contextlora/lora';
+import { composeTask, type Partition, type Segments } from '@contextlora/lora';
+import { writePartition, writePeftFolder, writeWhole } from '@contextlora/lora/files';
 import type { TaskGraph } from '@contextlora/task-graph';
 
 import { drawGraph } from '../drawings/draw-graph.js';

@@ -1,10 +1,9 @@
-/** The numbers of a partition, task by task, so that one task's segment is one value. */
-import { createHash } from 'node:crypto';
+/** The matrices of a partition, task by task, so that one task's segment is one value. */
+import { keyedRandom } from '../keyed-random.js';
+import { lookUp } from '../look-up.js';
+import type { Partition } from '../partition/partition.js';
 
-import { keyedRandom } from './keyed-random.js';
-import type { Partition } from './partition.js';
-
-/** One task's share of one layer. */
+/** A LoRA pair: one task's share of one linear, or several composed into one. */
 export interface SegmentMatrices {
   readonly rank: number;
   /** `[rank, in]`, row-major. */
@@ -13,20 +12,21 @@ export interface SegmentMatrices {
   readonly b: Float32Array;
 }
 
-/** Layer name → matrices. */
+/** Name of a linear → matrices. */
 export type Segment = Readonly<Record<string, SegmentMatrices>>;
 
 /** Task → segment. */
 export type Segments = Readonly<Record<string, Segment>>;
 
 /**
- * A fresh segment: A Kaiming-uniform with a = √5, that is uniform in ±1/√in (as PEFT does), B zero, so that it adds exactly nothing.
+ * A fresh segment: A is Kaiming-uniform with a = √5, that is uniform in ±1/√in (as in PEFT); B is zero, so that the segment adds
+ * exactly nothing.
  *
- * The numbers depend on (seed, task, layer) alone: adding a task moves no other task's numbers.
+ * The numbers depend on (seed, task, linear) alone: adding a task changes no other task's numbers.
  */
 export function initialiseSegment(partition: Partition, task: string, { seed }: { seed: number }): Segment {
   const layers = Object.entries(partition.layers).flatMap(([layer, { inFeatures, outFeatures, spans }]) => {
-    const span = spans[task];
+    const span = lookUp(spans, task);
     if (!span) return [];
     const rank = span.end - span.start;
     const random = keyedRandom(seed, 'segment', task, layer, 'A');
@@ -42,18 +42,4 @@ export function initialiseSegments(partition: Partition, { seed }: { seed: numbe
   return Object.fromEntries(
     partition.order.map((task) => [task, initialiseSegment(partition, task, { seed })]),
   );
-}
-
-/** SHA-256 over layer names in sorted order, ranks and bytes, in hexadecimal. */
-export function hashSegment(segment: Segment): string {
-  const hash = createHash('sha256');
-  for (const layer of Object.keys(segment).sort()) {
-    const matrices = segment[layer];
-    if (!matrices) continue;
-    const { rank, a, b } = matrices;
-    hash.update(`${JSON.stringify(layer)} ${rank} ${a.length} ${b.length}\n`);
-    for (const values of [a, b])
-      hash.update(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
-  }
-  return hash.digest('hex');
 }

@@ -1,4 +1,4 @@
-/** How the ranks of a layer are shared out among the tasks that own some of it: strategies, each a function. */
+/** How the ranks of a linear are shared among the tasks present in it: strategies, each a function. */
 import type { LinearShape } from './partition.js';
 
 export interface AllocationTask {
@@ -8,14 +8,14 @@ export interface AllocationTask {
   readonly share?: number;
 }
 
-/** Ranks of each task in one layer, in the order of the tasks; their sum is `rank`. A task with 0 is absent there. */
+/** Ranks of each task in one linear, in the order of the tasks; their sum is `rank`. A task with 0 is absent there. */
 export type Allocate = (
   rank: number,
   tasks: readonly AllocationTask[],
-  layer: { readonly linear: LinearShape; readonly layerCount: number },
+  place: { readonly linear: LinearShape; readonly layerCount: number },
 ) => readonly number[];
 
-/** Equal ranks; what does not divide goes to the first tasks. */
+/** Equal ranks; the remainder goes to the first tasks. */
 export const allocateUniform: Allocate = (rank, tasks) =>
   largestRemainder(
     rank,
@@ -29,8 +29,11 @@ export const allocateByShare: Allocate = (rank, tasks) =>
     tasks.map(({ share }) => share ?? 1),
   );
 
-/** Deeper tasks of the graph own more of the upper layers: weight 1 + level · depth / (levels · layers). */
-export const allocateByDepth: Allocate = (rank, tasks, { linear, layerCount }) => {
+/**
+ * Early tasks of the graph get more ranks in the lower decoder layers, late tasks in the upper ones: the weight is
+ * 1 + 3 (1 − |level / highest level − layerIndex / highest layerIndex|), so that the best match has four times the worst.
+ */
+export const allocateByLevel: Allocate = (rank, tasks, { linear, layerCount }) => {
   const levels = levelsOf(tasks);
   const highest = Math.max(1, ...levels);
   const height = linear.layerIndex === undefined || layerCount < 2 ? 0 : linear.layerIndex / (layerCount - 1);
@@ -40,7 +43,7 @@ export const allocateByDepth: Allocate = (rank, tasks, { linear, layerCount }) =
   );
 };
 
-/** Shares `total` in proportion to the weights, at least 1 each, remainders to the largest fractions (Hamilton's method). */
+/** Shares `total` in proportion to the weights, at least 1 each; the largest fractions round up (Hamilton's method). */
 function largestRemainder(total: number, weights: readonly number[]): number[] {
   const sum = weights.reduce((s, w) => s + w, 0);
   const spare = total - weights.length;
@@ -57,6 +60,7 @@ function largestRemainder(total: number, weights: readonly number[]): number[] {
   return ranks;
 }
 
+/** The longest path to each task among the tasks present. */
 function levelsOf(tasks: readonly AllocationTask[]): number[] {
   const level = new Map<string, number>();
   const visit = (id: string): number => {

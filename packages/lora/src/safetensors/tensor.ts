@@ -1,4 +1,5 @@
-/** A named array of numbers as files hold it: type, shape and bytes. */
+/** An array of numbers as files hold it: type, shape and bytes. */
+import { LoraError } from '../lora-error.js';
 
 export type Dtype = 'F64' | 'F32' | 'F16' | 'BF16' | 'I64' | 'I32' | 'I16' | 'I8' | 'U8' | 'BOOL';
 
@@ -22,17 +23,21 @@ export interface FileTensor {
   readonly bytes: Uint8Array;
 }
 
-/** A float32 tensor over the values themselves. */
+/** A float32 tensor that shares the memory of the values. */
 export function float32Tensor(shape: readonly number[], values: Float32Array): FileTensor {
   return { dtype: 'F32', shape, bytes: new Uint8Array(values.buffer, values.byteOffset, values.byteLength) };
 }
 
-/** The values of a floating-point tensor in float32; throws for integer tensors. */
+/**
+ * The values of a floating-point tensor as float32.
+ *
+ * @throws LoraError (`LORA_TENSOR_UNUSABLE`) for an integer tensor.
+ */
 export function toFloat32({ dtype, bytes }: FileTensor): Float32Array {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   switch (dtype) {
     case 'F32':
-      // A copy through the constructor: `slice` of a Buffer would share, and give away the whole pool behind it.
+      // A copy by the constructor: `slice` of a Buffer would share the whole pool behind it.
       return new Float32Array(new Uint8Array(bytes).buffer);
     case 'F16':
       return Float32Array.from({ length: bytes.length / 2 }, (_, i) =>
@@ -46,11 +51,19 @@ export function toFloat32({ dtype, bytes }: FileTensor): Float32Array {
     case 'F64':
       return Float32Array.from({ length: bytes.length / 8 }, (_, i) => view.getFloat64(8 * i, true));
     default:
-      throw new Error(`lora/toFloat32: a tensor of type ${dtype} holds no floating-point numbers`);
+      throw new LoraError(
+        'LORA_TENSOR_UNUSABLE',
+        'toFloat32',
+        `a tensor of type ${dtype} holds no floating-point numbers`,
+      );
   }
 }
 
-/** The values of an integer tensor; I64 beyond 2⁵³ loses digits. */
+/**
+ * The values of an integer tensor; I64 beyond 2⁵³ loses digits.
+ *
+ * @throws LoraError (`LORA_TENSOR_UNUSABLE`) for a floating-point tensor.
+ */
 export function toIntegers({ dtype, bytes }: FileTensor): number[] {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const count = bytes.length / bytesPerElement[dtype];
@@ -62,12 +75,13 @@ export function toIntegers({ dtype, bytes }: FileTensor): number[] {
     U8: (i: number) => view.getUint8(i),
     BOOL: (i: number) => view.getUint8(i),
   };
-  if (!(dtype in read)) throw new Error(`lora/toIntegers: a tensor of type ${dtype} holds no integers`);
+  if (!(dtype in read))
+    throw new LoraError('LORA_TENSOR_UNUSABLE', 'toIntegers', `a tensor of type ${dtype} holds no integers`);
   return Array.from({ length: count }, (_, i) => read[dtype as keyof typeof read](i));
 }
 
 /** IEEE 754 binary16 → binary32, exact. */
-export function halfToFloat(half: number): number {
+function halfToFloat(half: number): number {
   const sign = half & 0x8000 ? -1 : 1;
   const exponent = (half >>> 10) & 0x1f;
   const fraction = half & 0x3ff;
