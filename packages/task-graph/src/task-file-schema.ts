@@ -1,5 +1,10 @@
-/** The shape of a task file; one source for the checks, the types and an editor's JSON schema. */
+/** The shape of a task file: one source for the checks, the types and the JSON schema of an editor. */
 import { z } from 'zod';
+
+import { isReserved } from './task-graph.js';
+
+/** @internal */
+export const maximumTasks = 1000;
 
 const path = z.string().min(1).max(4096);
 const idPattern = /^[A-Za-z][A-Za-z0-9_-]{0,63}$/;
@@ -11,7 +16,10 @@ const answer = z.discriminatedUnion('type', [
 ]);
 
 const task = z.strictObject({
-  id: z.string().regex(idPattern, 'must be a letter, then up to 63 letters, digits, "-" or "_"'),
+  id: z
+    .string()
+    .regex(idPattern, 'must be a letter, then up to 63 letters, digits, "-" or "_"')
+    .refine((id) => !isReserved(id), 'is a name that every JavaScript object has; choose another'),
   dependsOn: z.array(z.string()).max(1000).default([]),
   instruction: z.string().min(1).max(20_000),
   inputs: z.array(z.enum(['text', 'image', 'audio'])).min(1),
@@ -30,7 +38,7 @@ const task = z.strictObject({
 export const taskFileSchema = z.strictObject({
   version: z.literal(1),
   name: z.string().max(200).optional(),
-  tasks: z.array(task).min(1).max(1000),
+  tasks: z.array(task).min(1).max(maximumTasks),
 });
 
 /** JSON Schema (draft 2020-12) of a task file, for editors. */
