@@ -7,7 +7,7 @@ import { defaultIovCounts, type IovCounts, writeIovDataset } from '@contextlora/
 import { openKernels } from '@contextlora/kernels';
 import { writeWhole } from '@contextlora/lora/files';
 import { type ImageFeatures, loadModel, type LoadedModel, type LocalModel } from '@contextlora/model';
-import { fileCheckpoints } from '@contextlora/trainer';
+import { fileCheckpoints } from '@contextlora/trainer/files';
 import { toText } from '@contextlora/task-graph';
 
 import { planBoards } from '../plan/plan-boards.js';

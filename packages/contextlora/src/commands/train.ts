@@ -4,7 +4,7 @@ import { join } from 'node:path';
 
 import { openKernels } from '@contextlora/kernels';
 import { loadModel, locateModel } from '@contextlora/model';
-import { fileCheckpoints } from '@contextlora/trainer';
+import { fileCheckpoints } from '@contextlora/trainer/files';
 import { toText } from '@contextlora/task-graph';
 
 import { evaluateTask, type TaskEvaluation } from '../run/evaluate-task.js';

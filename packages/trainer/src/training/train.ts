@@ -1,38 +1,40 @@
 /**
- * The phased fine-tuning itself: walk the phases, train each on its own tasks' data only, and prove after each that nothing else
- * changed.
+ * Phased fine-tuning: train phase after phase on the data of its tasks alone, and prove after each that nothing else changed.
  *
- * A flat async generator: the caller sees every step, and stops by ending its loop. Nothing is logged or printed here.
+ * A flat async generator: the caller sees every step, and stops by leaving its loop. Nothing is logged or printed here.
  */
+import type { Phase } from '../plan/plan-phases.js';
+import { TrainerError } from '../trainer-error.js';
 import type { Checkpoint, CheckpointStore, RunPosition } from './checkpoint.js';
 import {
+  type CertificateCheck,
   certifySegments,
   checkCertificate,
-  FreezeViolation,
-  type CertificateCheck,
   type FreezeCertificate,
+  freezeViolation,
+  siblingCheck,
+  trainedBy,
 } from './freeze-certificate.js';
 import { type LearningRate, warmupCosine } from './learning-rate.js';
-import type { Phase } from './plan-phases.js';
 import { sampleBatch } from './sample-batch.js';
 import type { StepResult, TrainableModel } from './trainable-model.js';
 
 export interface TrainOptions<Example> {
-  /** The training examples of a task; asked at the start of its phase, when its ancestors are finished and can answer. */
+  /** The training examples of a task; called at the start of its phase, when its ancestors are trained and can answer. */
   readonly examplesFor: (task: string) => Promise<readonly Example[]> | readonly Example[];
-  /** Optimizer steps per task; one number for all, or by task. */
+  /** Optimizer steps per task: one number for all, or task → number. */
   readonly steps: number | Readonly<Record<string, number>>;
   readonly seed: number;
   /** Examples per optimizer step. */
   readonly batchSize?: number;
-  /** A step's batch is split into so many micro-batches whose gradients are averaged. */
+  /** Splits the batch of a step into so many micro-batches, as even as possible; a pipeline works on several at a time. */
   readonly microBatches?: number;
   readonly learningRate?: LearningRate;
-  /** Where a stopped run resumes from and is kept; without it a stop loses the run. */
+  /** Where a run is kept, and resumes from; without it a stopped run is lost. */
   readonly checkpoints?: CheckpointStore;
-  /** Beside the end of every phase, also save after so many steps. */
+  /** Save after so many steps of a phase, in addition to its end. */
   readonly checkpointEverySteps?: number;
-  /** Identifies the run's inputs; a checkpoint with another fingerprint is refused. */
+  /** Identifies the inputs of the run; a checkpoint with another fingerprint is refused. */
   readonly fingerprint?: string;
 }
 
@@ -70,8 +72,8 @@ export interface TrainReport {
 /**
  * Trains a model phase by phase.
  *
- * @throws FreezeViolation when a phase changed a segment it was to freeze or mask.
- * @throws Error when a checkpoint belongs to another run.
+ * @throws TrainerError `TRAINER_FREEZE_VIOLATED` when a step changed a segment that it had to freeze or mask,
+ * `TRAINER_CHECKPOINT_FOREIGN` when the checkpoint belongs to another run.
  */
 export async function* train<Example>(
   model: TrainableModel<Example>,
@@ -103,7 +105,7 @@ export async function* train<Example>(
     fingerprint,
   };
   const save = async () => checkpoints?.save({ position, files: await model.saveState() });
-  // Stopping by return() ends at a yield, where position and model agree; after an error they need not.
+  // return() stops at a yield, where position and model agree; after an error they may not.
   let stoppedByCaller = true;
   let saved = true;
 
@@ -111,21 +113,23 @@ export async function* train<Example>(
     for (const [index, phase] of phases.entries()) {
       if (index < position.phase) continue;
       await model.setPhase(phase);
-      // A phase resumed in its middle needs the moments that setPhase has just made anew.
+      // In the middle of a phase the moments go on from the checkpoint; setPhase has just reset them.
       if (resumed && position.step > 0 && position === resumed.position)
         await model.restoreState(resumed.files);
 
       const examples = new Map<string, readonly Example[]>();
       for (const task of phase.tasks) examples.set(task, await examplesFor(task));
       const turns = turnsOf(phase, stepsOf);
+      const checkSiblings = await siblingCheck(model, phase);
       yield { type: 'phaseStart', phase: index, tasks: phase.tasks, steps: turns.length };
 
       for (const [turn, { task, step }] of turns.entries()) {
         if (turn < position.step) continue;
-        const own = examples.get(task) ?? [];
-        const batch = sampleBatch(own.length, batchSize, { seed, task, step }).flatMap((i) => own[i] ?? []);
+        const all = examples.get(task) ?? [];
+        const batch = sampleBatch(all.length, batchSize, { seed, task, step }).flatMap((i) => all[i] ?? []);
         const rate = learningRate(step, stepsOf(task));
         const result = await model.step(task, split(batch, microBatches), { learningRate: rate });
+        await checkSiblings(task);
         position = { ...position, step: turn + 1 };
         saved = false;
         if (checkpointEverySteps && position.step % checkpointEverySteps === 0) {
@@ -136,8 +140,9 @@ export async function* train<Example>(
       }
 
       const certificate = await certifySegments(model, allTasks);
-      const check = checkCertificate(position.certificate, certificate, trainedIn(phase));
-      if (check.violated.length > 0) throw new FreezeViolation(phase.tasks, check.violated);
+      const mayChange = phase.tasks.flatMap((task) => trainedBy(phase, task));
+      const check = checkCertificate(position.certificate, certificate, mayChange);
+      if (check.violated.length > 0) throw freezeViolation(phase.tasks, check.violated);
       position = { ...position, phase: index + 1, step: 0, certificate };
       await save();
       saved = true;
@@ -152,7 +157,7 @@ export async function* train<Example>(
   }
 }
 
-/** The optimizer steps of a phase in order; siblings take turns, each with its own optimizer, equal to one after the other. */
+/** The optimizer steps of a phase in order: siblings alternate, which equals one after the other since each has its own optimizer. */
 function turnsOf(phase: Phase, stepsOf: (task: string) => number): { task: string; step: number }[] {
   const longest = Math.max(0, ...phase.tasks.map(stepsOf));
   return Array.from({ length: longest }, (_, step) =>
@@ -160,28 +165,26 @@ function turnsOf(phase: Phase, stepsOf: (task: string) => number): { task: strin
   ).flat();
 }
 
-/** All tasks whose roles the phases name, in first-named order. */
+/** All tasks that have a role in one of the phases, in the order of their first. */
 function segmentsOf(phases: readonly Phase[]): string[] {
-  return [...new Set(phases.flatMap(({ roles }) => Object.values(roles).flatMap((of) => Object.keys(of))))];
+  return [
+    ...new Set(phases.flatMap(({ roles }) => Object.values(roles).flatMap((task) => Object.keys(task)))),
+  ];
 }
 
-function trainedIn({ tasks, roles }: Phase): string[] {
-  return tasks.flatMap((task) =>
-    Object.entries(roles[task] ?? {}).flatMap(([id, role]) => (role === 'train' ? [id] : [])),
-  );
-}
-
+/** Consecutive parts whose sizes differ by at most one, the larger first; as many as there are examples, if they are fewer. */
 function split<T>(batch: readonly T[], parts: number): T[][] {
-  const size = Math.ceil(batch.length / parts);
-  return Array.from({ length: parts }, (_, i) => batch.slice(i * size, (i + 1) * size)).filter(
-    (part) => part.length > 0,
-  );
+  const count = Math.min(parts, batch.length);
+  const startOf = (part: number) => Math.ceil((part * batch.length) / count);
+  return Array.from({ length: count }, (_, part) => batch.slice(startOf(part), startOf(part + 1)));
 }
 
 function requireSameRun({ position }: Checkpoint, fingerprint: string): void {
   if (position.fingerprint !== fingerprint)
-    throw new Error(
-      `trainer/train: the checkpoint belongs to another run (its inputs have fingerprint "${position.fingerprint}", ` +
-        `these "${fingerprint}"); remove the checkpoint to start anew, or go back to the inputs it was made with`,
+    throw new TrainerError(
+      'TRAINER_CHECKPOINT_FOREIGN',
+      'train',
+      `the checkpoint belongs to another run (its inputs have the fingerprint "${position.fingerprint}", ` +
+        `these have "${fingerprint}"); remove the checkpoint to start again, or go back to its inputs`,
     );
 }

@@ -3,7 +3,10 @@
 /** Step (from 0) and number of steps → learning rate. */
 export type LearningRate = (step: number, steps: number) => number;
 
-/** Linear warm-up to `peak`, then half a cosine down to `floor · peak` (Loshchilov & Hutter 2017, SGDR eq. 5). */
+/**
+ * Half a cosine from `peak` down to `floor · peak` (Loshchilov & Hutter 2017, SGDR eq. 5), with the first `warmupSteps` scaled up
+ * linearly from 1 / warmupSteps.
+ */
 export function warmupCosine(
   peak: number,
   { warmupSteps = 20, floor = 0 }: { warmupSteps?: number; floor?: number } = {},

@@ -1,8 +1,8 @@
-/** Other graphs over the same tasks, for ablation: what does the declared structure itself contribute? */
+/** Other graphs over the same tasks, for ablations: what does the declared structure contribute? */
 import { keyedRandom } from '@contextlora/lora';
 import { buildTaskGraph, orderTasks, type TaskGraph, type TaskSpec } from '@contextlora/task-graph';
 
-/** No dependencies: every task alone with its own segment. */
+/** No dependencies: every task alone with its segment. */
 export const emptyGraph = (graph: TaskGraph): TaskGraph => rewire(graph, () => []);
 
 /** Each task depends on the one before it in topological order. */
@@ -11,7 +11,7 @@ export function chainGraph(graph: TaskGraph): TaskGraph {
   return rewire(graph, (task) => order.slice(0, order.indexOf(task)).slice(-1));
 }
 
-/** Every edge turned round: causes depend on their effects. */
+/** Every edge reversed. */
 export const reversedGraph = (graph: TaskGraph): TaskGraph =>
   rewire(graph, (task) => graph.outNeighbors(task));
 

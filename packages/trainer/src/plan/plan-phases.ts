@@ -1,25 +1,25 @@
-/** The order of the steps: from a task graph to a list of phases, each with the roles of its tasks. */
+/** From a task graph to a list of phases, each with the roles of all segments. */
 import type { Roles } from '@contextlora/lora';
 import { orderTasks, siblingWaves, type TaskGraph } from '@contextlora/task-graph';
 
 import { rolesOf as contextRoles, type RolesOf } from './roles-of.js';
 
-/** One step of the fine-tuning: the tasks that train, and every segment's role in each one's step. Plain JSON. */
+/** The tasks that train together, and the role of every segment in the steps of each. Plain JSON. */
 export interface Phase {
-  /** More than one only for siblings, whose steps do not interact. */
+  /** More than one only for siblings, whose steps do not affect each other. */
   readonly tasks: readonly string[];
-  /** Training task → roles of all tasks' segments. */
+  /** Training task → the roles of the segments of all tasks. */
   readonly roles: Readonly<Record<string, Roles>>;
 }
 
 export interface PlanPhasesOptions {
-  /** Who trains, freezes and masks; {@link contextRoles} unless an ablation is wanted. */
+  /** Which segments train, freeze or mask; another strategy makes an ablation. */
   readonly rolesOf?: RolesOf;
-  /** Put siblings of one level into one phase. */
+  /** Puts the siblings of a level into one phase, where their steps alternate. */
   readonly concurrent?: boolean;
 }
 
-/** Plans one phase per task in topological order, or one per wave of siblings with `concurrent`. */
+/** Plans one phase per task in topological order or, with `concurrent`, one per level of the graph. */
 export function planPhases(
   graph: TaskGraph,
   { rolesOf = contextRoles, concurrent = false }: PlanPhasesOptions = {},

@@ -1,10 +1,17 @@
-/** How often a label task is right, and what guessing would give. */
+/** How often the answers to a label task are right, and how often guessing would be. */
+import { TrainerError } from '../trainer-error.js';
 
-/** Share of positions where both agree; `predicted` and `gold` have equal length > 0. */
+/**
+ * The share of positions where both agree.
+ *
+ * @throws TrainerError (`TRAINER_INPUT_INVALID`) when the lists are empty or of unequal length.
+ */
 export function accuracy(predicted: readonly string[], gold: readonly string[]): number {
   if (predicted.length !== gold.length || gold.length === 0)
-    throw new Error(
-      `trainer/accuracy: needs equally many answers and labels, got ${predicted.length} and ${gold.length}`,
+    throw new TrainerError(
+      'TRAINER_INPUT_INVALID',
+      'accuracy',
+      `needs as many answers as labels, and at least one, got ${predicted.length} and ${gold.length}`,
     );
   return predicted.filter((answer, i) => answer === gold[i]).length / gold.length;
 }

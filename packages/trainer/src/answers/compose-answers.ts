@@ -1,31 +1,30 @@
 /**
- * Composed inference: to answer a task, first answer the tasks whose answers its instruction asks for (spec section 5).
+ * Composed inference: to answer a task, first answer the tasks whose answers its instruction asks for.
  */
 import { orderTasks, renderInstruction, type TaskGraph } from '@contextlora/task-graph';
 
-import type { RolesOf } from './roles-of.js';
-import { inferenceRoles, rolesOf as contextRoles } from './roles-of.js';
+import { inferenceRoles, rolesOf as contextRoles, type RolesOf } from '../plan/roles-of.js';
+import type { Prediction, TrainableModel } from '../training/trainable-model.js';
 import { answerSlots } from './task-rows.js';
-import type { Prediction, TrainableModel } from './trainable-model.js';
 
-/** What a question is about, before any instruction is rendered. */
+/** The input of a question, before any instruction is rendered. */
 export interface ComposedInput {
   readonly image?: string;
   readonly text: string;
 }
 
 export interface ComposeOptions<Example> {
-  /** Makes the model's example from a rendered prompt. */
+  /** Makes an example for the model from a rendered prompt. */
   readonly exampleOf: (task: string, prompt: string, input: ComposedInput) => Example;
   readonly rolesOf?: RolesOf;
-  /** Answers that are already known (task → one per input): those tasks are not asked again. */
+  /** Answers that are already known (task → one per input); those tasks are not asked again. */
   readonly known?: Readonly<Record<string, readonly Prediction[]>>;
 }
 
 /**
- * Answers `target` for every input; returns every intermediate answer with the final one, in topological order.
+ * Answers `target` for every input; returns all intermediate answers with the final one, in topological order.
  *
- * Only the tasks whose answers are needed run, each with its own roles: its segment and its ancestors'.
+ * Only the tasks whose answers are needed run, each with its segment and those of its ancestors.
  */
 export async function composeAnswers<Example>(
   model: Pick<TrainableModel<Example>, 'predict'>,
@@ -58,7 +57,7 @@ export async function composeAnswers<Example>(
 /** The target and, through the slots, every task whose answer it needs. */
 export function tasksNeeded(graph: TaskGraph, target: string): Set<string> {
   const needed = new Set([target]);
-  // A set grows while it is walked, so slots of slots are followed too.
+  // A set may grow while it is iterated over, so the slots of slots are followed too.
   for (const task of needed)
     for (const parent of answerSlots(graph.getNodeAttributes(task))) needed.add(parent);
   return needed;
