@@ -84,7 +84,7 @@ describe('PEFT folders', () => {
     },
   );
 
-  test('a written folder reads back to the same bits and scale, with nothing of ours in its config', async () => {
+  test('a written folder reads back to the same bits and scale, with no key in its config that PEFT does not know', async () => {
     const { partition, segments } = await goldenPartition();
     const out = join(directory, 'strategy');
     await writePeftFolder(out, composeTask(partition, segments, 'strategy'));
@@ -99,7 +99,7 @@ describe('PEFT folders', () => {
     expect(await readdir(out)).toEqual(['adapter_config.json', 'adapter_model.safetensors']);
   });
 
-  test('modules of different ranks get patterns that keep the scale 1', async () => {
+  test('modules of different ranks get patterns that keep their scale at 1', async () => {
     const { modules } = await readPeftFolder(fixture('partition/rank_pattern'));
     expect(new Set(Object.values(modules).map(({ rank }) => rank)).size).toBeGreaterThan(1);
     expect(Object.values(modules).every(({ scale }) => scale === 1)).toBe(true);
@@ -121,7 +121,7 @@ describe('PEFT folders', () => {
     expect(Object.keys(replaced)).toEqual(['lm_head.weight']);
   });
 
-  test('what cannot be read is refused with the reason', async () => {
+  test('what is not a LoRA, or is not there, is refused with the reason', async () => {
     const out = join(directory, 'dora');
     await cp(fixture('lora-rslora'), out, { recursive: true });
     const path = join(out, 'adapter_config.json');
@@ -154,7 +154,12 @@ describe('PEFT folders', () => {
     ['a bias', { bias: 'all' }, [], /bias must be "none"/],
     ['a bias of LoRA', { lora_bias: true }, [['q_proj.lora_B.bias', one]], /lora_bias is true, which is not/],
     ['a bias of LoRA in the weights', {}, [['q_proj.lora_B.bias', one]], /a bias of LoRA is not supported/],
-    ['a name in its tensors', {}, [['q_proj.lora_A.default.weight', one]], /as of a training checkpoint/],
+    [
+      'an adapter name in its tensors',
+      {},
+      [['q_proj.lora_A.default.weight', one]],
+      /as of a training checkpoint/,
+    ],
     ['trained tokens', { trainable_token_indices: [1] }, [], /trainable_token_indices is \[1\]/],
     ['half a pair', {}, [pair('k_proj')[1]!], /"k_proj": lora_B \[2, 1\] has no lora_A/],
     [
@@ -163,10 +168,15 @@ describe('PEFT folders', () => {
       [['base_model.model.v_proj.lora_A.weight', { ...one, dtype: 'I32' }]],
       /is of type I32/,
     ],
-    ['an expression that is none', { alpha_pattern: { '(': 1 } }, [], /alpha_pattern "\(" is not a regular/],
-    ['an expression that takes long', { alpha_pattern: { '(a+)+b': 1 } }, [], /too intricate an expression/],
+    ['a broken expression', { alpha_pattern: { '(': 1 } }, [], /alpha_pattern "\(" is not a regular/],
     [
-      'an alpha that is none',
+      'an expression that takes long to match',
+      { alpha_pattern: { '(a+)+b': 1 } },
+      [],
+      /too intricate an expression/,
+    ],
+    [
+      'an alpha that is not a number',
       { lora_alpha: null, alpha_pattern: { q: 'x' } },
       [],
       /lora_alpha[\s\S]*"q" is not a number/,
@@ -270,7 +280,7 @@ describe('safetensors', () => {
 
   test.each([
     ['overlapping tensors', { a: [0, 8], b: [4, 12] }, /overlap/],
-    ['a shape that is not its bytes', { a: [0, 12] }, /needs 8 bytes and has 12/],
+    ['a shape that does not match its bytes', { a: [0, 12] }, /needs 8 bytes and has 12/],
     ['offsets outside', { a: [0, 8], b: [8, 16_000_000] }, /is the file truncated/],
   ])('%s are refused', (_, entries, message) => {
     const header = Object.fromEntries(
@@ -286,7 +296,7 @@ describe('safetensors', () => {
     expect(() => decodeSafetensors(bytes)).toThrow(message);
   });
 
-  test('any damage is either harmless or one clear error', () => {
+  test('any damage is either harmless or a clear error', () => {
     const good = encodeSafetensors(
       [
         ['x', float32Tensor([2, 2], new Float32Array(4))],
@@ -310,6 +320,13 @@ describe('safetensors', () => {
       ),
       { numRuns: 2000 },
     );
+  });
+
+  test('a failed write leaves the old file and nothing else', async () => {
+    const folder = join(directory, 'in the way');
+    await mkdir(join(folder, 'x.safetensors/kept'), { recursive: true });
+    await expect(writeSafetensors(join(folder, 'x.safetensors'), [])).rejects.toThrow();
+    expect(await readdir(folder, { recursive: true })).toEqual(['x.safetensors', 'x.safetensors/kept']);
   });
 
   test('a file is replaced whole, and nothing is left of the writing', async () => {

@@ -153,11 +153,11 @@ describe('a phase that siblings share', () => {
   const phases = planPhases(sceneGraph(), { concurrent: true });
 
   test('alternates their steps and trains each to the same bits as one after the other', async () => {
-    const steps = { vehicle: 1, weather: 3, road: 1, strategy: 1 };
+    const steps = { vehicle: 2, weather: 3, road: 1, strategy: 1 };
     const together = new FakeModel(tasks);
     const events = await run(together, { steps }, Infinity, phases);
     expect(events.flatMap((event) => (event.type === 'step' ? [`${event.task} ${event.step}`] : []))).toEqual(
-      [...['vehicle 0', 'weather 0', 'weather 1', 'weather 2'], ...['road 0', 'strategy 0']],
+      [...['vehicle 0', 'weather 0', 'vehicle 1', 'weather 1', 'weather 2'], ...['road 0', 'strategy 0']],
     );
     const apart = new FakeModel(tasks);
     await run(apart, { steps });
