@@ -1,15 +1,11 @@
 /** What time and energy plans take: the front of a cluster, and each of its devices alone in each of its modes for comparison. */
-import {
-  type Cluster,
-  type ChosenModes,
-  clusterInModes,
-  type Objective,
-  plan,
-  type Plan,
-  SchedulerInputError,
-  timeEnergyFront,
-  type Workload,
-} from '@contextlora/scheduler';
+import type { Cluster } from './cluster.js';
+import { plan, type Plan } from './planner/plan.js';
+import { type ChosenModes, clusterInModes } from './planner/power-settings.js';
+import { timeEnergyFront } from './planner/time-energy-front.js';
+import { SchedulerInputError } from './scheduler-input-error.js';
+import type { Objective } from './search/segment-problem.js';
+import type { Workload } from './workload.js';
 
 export interface TimeEnergyPoint {
   readonly totalSeconds: number;

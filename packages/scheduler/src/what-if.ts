@@ -1,5 +1,5 @@
 /** Changes to a cluster in a few words, to ask a plan "what if?". */
-import type { Cluster } from '@contextlora/scheduler';
+import type { Cluster } from './cluster.js';
 
 const bitsPerSecond = { kbit: 1e3, mbit: 1e6, gbit: 1e9 } as const;
 const byteUnits = { mb: 1e6, gb: 1e9, mib: 2 ** 20, gib: 2 ** 30 } as const;
@@ -53,7 +53,7 @@ export function applyWhatIf(cluster: Cluster, changes: string): Cluster {
       );
   }
   if (devices.length === 0) problems.push(`"${changes}" leaves no device`);
-  if (problems.length > 0) throw new Error(`contextlora/whatIf: ${problems.join('\n  ')}`);
+  if (problems.length > 0) throw new Error(`scheduler/applyWhatIf: ${problems.join('\n  ')}`);
   return { devices, links };
 }
 

@@ -1,12 +1,9 @@
 /** The best that each peer strategy does on the same workloads and devices, each tuned, by the same simulator. */
-import {
-  type Cluster,
-  openCostModel,
-  peers,
-  type Strategy,
-  tuneStrategy,
-  type Workload,
-} from '@contextlora/scheduler';
+import type { Cluster } from './cluster.js';
+import { openCostModel } from './cost-model.js';
+import { peers } from './peers/peers.js';
+import { type Strategy, tuneStrategy } from './peers/strategy.js';
+import type { Workload } from './workload.js';
 
 export interface PeerResult {
   readonly strategy: string;

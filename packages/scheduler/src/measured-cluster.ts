@@ -1,5 +1,5 @@
 /** Cluster files that machines write about themselves, and one cluster of several files. */
-import type { Cluster, DeviceProfile, LinkProfile } from '@contextlora/scheduler';
+import type { Cluster, DeviceProfile, LinkProfile } from './cluster.js';
 
 /** What a figure of a cluster rests on: spreads, settings, time. The planner does not read it. */
 export interface MeasuredRecord {
@@ -62,7 +62,7 @@ export function mergeClusters(files: readonly ClusterFile[]): MergedCluster {
       const known = devices.get(device.id);
       if (known && JSON.stringify(known.device) !== JSON.stringify(device))
         throw new Error(
-          `contextlora/mergeClusters: device "${device.id}" is in ${known.path} and, with other figures, in ${path}; leave one of the files out, or measure with a name of its own for each machine (--id)`,
+          `scheduler/mergeClusters: device "${device.id}" is in ${known.path} and, with other figures, in ${path}; leave one of the files out, or measure with a name of its own for each machine (--id)`,
         );
       devices.set(device.id, known ?? { device, path });
     }
