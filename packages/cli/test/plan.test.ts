@@ -3,9 +3,8 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 
-import type { Cluster } from '@contextlora/scheduler';
+import { type Cluster, plan, type Plan, type Workload } from '@contextlora/scheduler';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { applyWhatIf, frontOfCluster, graphWorkloads, model, scheduler, taskGraph } from 'contextlora';
 
 import { runCommand } from './run-command.js';
 
@@ -66,13 +65,13 @@ describe('contextlora plan', () => {
     expect(out).toContain('Plan (simulated) for 4 tasks with smollm2-135m on 2 devices');
     expect(out).toMatch(/What if drop nano\? About [\d:]+, [\d.]+ times as long/);
     const written = JSON.parse(await readFile(json!, 'utf8')) as {
-      workloads: Parameters<typeof scheduler.plan>[0];
-      plan: scheduler.Plan;
-      whatIf: { plan: scheduler.Plan };
+      workloads: readonly Workload[];
+      plan: Plan;
+      whatIf: { plan: Plan };
       timeEnergy: { front: { totalSeconds: number }[] };
     };
     // What is written plans the same again, and fewer devices are never faster.
-    expect(scheduler.plan(written.workloads, cluster).totalSeconds).toBe(written.plan.totalSeconds);
+    expect(plan(written.workloads, cluster).totalSeconds).toBe(written.plan.totalSeconds);
     expect(written.whatIf.plan.totalSeconds).toBeGreaterThanOrEqual(written.plan.totalSeconds);
     expect(await readFile(svg!, 'utf8')).toMatch(/^<svg[^]*<\/svg>\s*$/);
     const drawn = await readFile(front!, 'utf8');
@@ -114,81 +113,4 @@ describe('contextlora plan', () => {
     },
     60_000,
   );
-});
-
-test('no device alone is below the front of time and energy', () => {
-  const withModes: Cluster = {
-    links: cluster.links,
-    devices: cluster.devices.map((device) => ({
-      ...device,
-      modes: [{ name: 'slow', flopsPerSecond: 7e10, watts: 4, idleWatts: 1 }],
-    })),
-  };
-  const spec = model.publishedSpec('smollm2-135m')!;
-  const tasks = [
-    {
-      id: 'a',
-      dependsOn: [],
-      instruction: '',
-      inputs: ['text' as const],
-      answer: { type: 'text' as const },
-      data: {},
-    },
-  ];
-  const workloads = graphWorkloads(spec, taskGraph.buildTaskGraph(tasks), {
-    ...{ rank: 8, samples: 4, tokens: 64, answered: 4, steps: 10, epochs: 1 },
-    ...{ base: 'f16', frozenPrefix: false },
-  });
-  const found = frontOfCluster(workloads, withModes);
-  expect(found.alone.map(({ devices }) => devices)).toEqual([
-    ['nano'],
-    ['nano at slow'],
-    ['orin'],
-    ['orin at slow'],
-  ]);
-  for (const [index, { totalSeconds, totalJoules }] of found.front.entries()) {
-    const next = found.front[index + 1];
-    if (next)
-      expect([next.totalSeconds > totalSeconds, next.totalJoules < totalJoules]).toEqual([true, true]);
-  }
-  for (const one of found.alone)
-    expect(
-      found.front.some(
-        ({ totalSeconds, totalJoules }) =>
-          totalSeconds <= one.totalSeconds * (1 + 1e-9) && totalJoules <= one.totalJoules * (1 + 1e-9),
-      ),
-    ).toBe(true);
-}, 60_000);
-
-describe('a what-if', () => {
-  test('drops devices with their links, and changes rates, memory and speed', () => {
-    const changed = applyWhatIf(cluster, 'drop nano, wifi=50Mbit, orin.memory=2GiB, orin.speed=0.5');
-    expect(changed).toEqual({
-      devices: [
-        {
-          ...cluster.devices[1],
-          memoryBytes: 2 ** 31,
-          flopsPerSecond: { forward: 1.5e12, input: 1.5e12, weight: 1e12 },
-        },
-      ],
-      links: [{ ...cluster.links[0], bytesPerSecond: 6.25e6 }],
-    });
-    // A link goes with the device at either of its ends.
-    expect(applyWhatIf(cluster, 'drop orin').links).toEqual([cluster.links[0]]);
-    expect(applyWhatIf(cluster, 'links=8kbit').links.map(({ bytesPerSecond }) => bytesPerSecond)).toEqual([
-      1000, 1000,
-    ]);
-  });
-
-  test.each([
-    '',
-    'drop',
-    'wifi=0Mbit',
-    'nano.speed=0',
-    'nano.memory=2',
-    'faster please',
-    'drop nano, drop orin',
-  ])('refuses "%s"', (changes) => {
-    expect(() => applyWhatIf(cluster, changes)).toThrow(/^contextlora\/whatIf: /);
-  });
 });

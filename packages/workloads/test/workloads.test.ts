@@ -15,7 +15,7 @@ import { activateSegments, linearsOf, loadModel, type LoadedModel, visionTower }
 import { checkInput, lowestTrainedLayer, plan, type LayerCost } from '@contextlora/scheduler';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import * as tf from '@tensorflow/tfjs-core';
-import { workloadsOf } from 'contextlora';
+import { workloadsOf } from '@contextlora/workloads';
 
 import { answered, batch, rolesOf, runStep, tasks, tokens, workloadOf } from './executed-step.js';
 import { tinyConfigs, writeTinyModel } from './tiny-models.js';

@@ -1,7 +1,9 @@
 /** Reads cluster files; what is in them the planner checks, field by field. */
 import { readFile, stat } from 'node:fs/promises';
 
-import { type MeasuredCluster, mergeClusters, type MergedCluster } from './measured-cluster.js';
+import { type MeasuredCluster, mergeClusters, type MergedCluster } from '@contextlora/scheduler';
+
+import { CliError } from './cli-error.js';
 
 /** Larger than any list of devices that can be planned for. */
 const largestBytes = 64e6;
@@ -10,8 +12,8 @@ const largestBytes = 64e6;
 export async function readCluster(path: string): Promise<MeasuredCluster> {
   const found = await readClusterIfAny(path);
   if (found) return found;
-  throw new Error(
-    `contextlora/readCluster: there is no file ${path}; "contextlora profile --measure MODEL --out ${path}" writes one of this machine, ` +
+  throw invalid(
+    `there is no file ${path}; "contextlora profile --measure MODEL --out ${path}" writes one of this machine, ` +
       `"contextlora profile --cluster nano,tx2" prints one of published boards, and the README of @contextlora/scheduler shows its form`,
   );
 }
@@ -21,20 +23,16 @@ export async function readClusterIfAny(path: string): Promise<MeasuredCluster | 
   const info = await stat(path).catch(() => undefined);
   if (!info?.isFile()) return undefined;
   if (info.size > largestBytes)
-    throw new Error(
-      `contextlora/readCluster: ${path} has ${info.size} bytes; a cluster has ${largestBytes} at most`,
-    );
+    throw invalid(`${path} has ${info.size} bytes; a cluster has ${largestBytes} at most`);
   let value: unknown;
   try {
     value = JSON.parse(await readFile(path, 'utf8'));
   } catch (cause) {
-    throw new Error(`contextlora/readCluster: ${path} is not JSON: ${(cause as Error).message}`, { cause });
+    throw invalid(`${path} is not JSON: ${(cause as Error).message}`, { cause });
   }
   const { devices, links } = (value ?? {}) as Partial<Record<string, unknown>>;
   if (!Array.isArray(devices) || !Array.isArray(links))
-    throw new Error(
-      `contextlora/readCluster: ${path} must hold an object with "devices" and "links", both of them lists`,
-    );
+    throw invalid(`${path} must hold an object with "devices" and "links", both of them lists`);
   return value as MeasuredCluster;
 }
 
@@ -44,3 +42,6 @@ export async function readClusters(paths: readonly string[]): Promise<MergedClus
     await Promise.all(paths.map(async (path) => ({ path, cluster: await readCluster(path) }))),
   );
 }
+
+const invalid = (what: string, options?: ErrorOptions) =>
+  new CliError('CLI_FILE_INVALID', 'readCluster', what, options);

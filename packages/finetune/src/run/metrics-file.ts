@@ -2,8 +2,11 @@
 import { appendFile, mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
+import type { RunEvent } from './train-run.js';
+
 export interface MetricsFile {
-  add(entry: object): void;
+  /** Keeps steps and evaluations; ignores other events. */
+  add(event: RunEvent): void;
   flush(): Promise<void>;
 }
 
@@ -21,10 +24,19 @@ export function openMetricsFile(
     await writing;
   };
   return {
-    add(entry) {
+    add(event) {
+      const entry = entryOf(event);
+      if (!entry) return;
       waiting.push(JSON.stringify(entry));
       if (waiting.length >= flushEvery) void flush();
     },
     flush,
   };
+}
+
+function entryOf(event: RunEvent): object | undefined {
+  if (event.type === 'step') return event;
+  if (event.type !== 'evaluated') return undefined;
+  const { type, task, when, test, accuracy } = event;
+  return { type, task, when, test, accuracy };
 }

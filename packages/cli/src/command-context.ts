@@ -1,5 +1,5 @@
-/** What the command line gives its subcommands: the only door to streams, clock and signals. */
-import type { Progress } from '../terminal/progress.js';
+/** What a command is given of the world: streams, clocks, signals and paths; only the binary makes a real one. */
+import type { Progress } from './terminal/progress.js';
 
 export interface CommandContext {
   readonly progress: Progress;
@@ -13,9 +13,11 @@ export interface CommandContext {
   readonly signal: AbortSignal;
   /** Takes Ctrl-C over from the signal until the function returned is called. */
   readonly onInterrupt: (handler: () => void) => () => void;
-  readonly input: NodeJS.ReadStream;
-  readonly output: NodeJS.WriteStream;
+  readonly input: NodeJS.ReadableStream & { readonly isTTY?: boolean };
+  readonly output: NodeJS.WritableStream;
   readonly now: () => Date;
+  /** Variables of the environment. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
   /** Where Hugging Face's tools keep downloaded models. */
   readonly hubDirectory: string;
 }
@@ -28,7 +30,7 @@ export async function* untilStopped<T>(events: AsyncIterable<T>, signal: AbortSi
   }
 }
 
-/** Thrown inside a command that was stopped; exit code 130. */
+/** Thrown inside a command that was stopped by Ctrl-C. */
 export class Stopped extends Error {
   override readonly name = 'Stopped';
   constructor() {

@@ -1,29 +1,30 @@
-/** An output directory that is ours to write: new, empty, or of an earlier run. */
+/** A directory that a run may write to: new, empty, or an earlier run's. */
 import { mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { writeWhole } from '@contextlora/lora';
 
-/** Marks a directory as made by this command. */
+import { FinetuneError } from '../finetune-error.js';
+
+/** Marks a directory as made by a run. */
 const marker = '.contextlora-run';
 
 /**
- * Makes the directory ready. An earlier run's files are removed unless `keep`.
+ * Makes the directory ready. The files of an earlier run are removed unless `keep`.
  *
- * @throws Error when the directory holds files that are not ours.
+ * @throws FinetuneError when the directory holds files that no run has written.
  */
-export async function prepareOutput(
+export async function prepareRunDirectory(
   directory: string,
   { keep = false }: { keep?: boolean } = {},
 ): Promise<void> {
+  const taken = (what: string) =>
+    new FinetuneError('FINETUNE_DIRECTORY_TAKEN', 'prepareRunDirectory', `${directory} ${what}`);
   const info = await stat(directory).catch(() => undefined);
-  if (info && !info.isDirectory())
-    throw new Error(`contextlora/prepareOutput: ${directory} is a file; choose another --out`);
+  if (info && !info.isDirectory()) throw taken('is a file; choose another --out');
   const entries = info ? await readdir(directory) : [];
   if (entries.length > 0 && !entries.includes(marker))
-    throw new Error(
-      `contextlora/prepareOutput: ${directory} holds files of something else; choose another --out or empty it`,
-    );
+    throw taken('holds files of something else; choose another --out or empty it');
   if (!keep) for (const entry of entries) await rm(join(directory, entry), { recursive: true });
   await mkdir(directory, { recursive: true });
   await writeWhole(

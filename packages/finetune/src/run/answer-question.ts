@@ -3,7 +3,7 @@ import type { LocalModel } from '@contextlora/model';
 import { renderInstruction, type TaskGraph } from '@contextlora/task-graph';
 import { answerSlots, composeAnswers, type ComposedInput } from '@contextlora/trainer';
 
-import { exampleOfGraph } from './examples-of.js';
+import { exampleOfGraph } from '../data/examples.js';
 
 /** Plain JSON: another program can ask the same and compare. */
 export interface AnswerLine {

@@ -1,4 +1,4 @@
-/** The method, end to end: partition, phases, training with certificates, evaluation after each phase and at the end. */
+/** A run from end to end: partition, phases, training with certificates, evaluation after each phase and at the end. */
 import { initialiseSegments, type Partition, partitionRanks } from '@contextlora/lora';
 import { createLocalModel, linearsOf, type LoadedModel, type LocalModel } from '@contextlora/model';
 import { tasksOf } from '@contextlora/task-graph';
@@ -8,55 +8,58 @@ import {
   planPhases,
   rolesOf,
   type RolesOf,
-  type TaskRow,
   train,
   type TrainEvent,
   warmupCosine,
 } from '@contextlora/trainer';
 
+import { trainingExamples } from '../data/examples.js';
+import { mainTestRows, type TaskData } from '../data/read-task-data.js';
 import { evaluateTask, type TaskEvaluation } from './evaluate-task.js';
-import { trainingExamples } from './examples-of.js';
-import type { TaskData } from './read-task-data.js';
 
 export interface TrainSettings {
   readonly seed: number;
-  /** Ranks per layer, shared by all tasks. */
+  /** Ranks per linear, divided among all tasks. */
   readonly rank: number;
+  /** Optimizer steps per task; one number for all, or by task. */
   readonly steps: number | Readonly<Record<string, number>>;
+  /** Examples per optimizer step. */
   readonly batchSize: number;
+  /** Peak of the schedule. */
   readonly learningRate: number;
 }
 
 /** Optimizer steps of one task. */
-const stepsOfTask = ({ steps }: TrainSettings, task: string): number =>
+export const stepsOfTask = ({ steps }: Pick<TrainSettings, 'steps'>, task: string): number =>
   typeof steps === 'number' ? steps : (steps[task] ?? 0);
 
-/** Optimizer steps of all the tasks together. */
+/** Optimizer steps of several tasks together. */
 export const totalSteps = (settings: TrainSettings, tasks: readonly string[]): number =>
   tasks.reduce((sum, task) => sum + stepsOfTask(settings, task), 0);
 
-export interface ContextRun {
+export interface PreparedRun {
   readonly data: TaskData;
   readonly partition: Partition;
   readonly phases: readonly Phase[];
   readonly model: LocalModel;
 }
 
-export type ContextEvent =
+export type RunEvent =
   | TrainEvent
   | ({
       readonly type: 'evaluated';
       readonly task: string;
       readonly when: 'afterOwnPhase' | 'final';
+      /** Name of the test set. */
       readonly test: string;
     } & TaskEvaluation);
 
-/** Plans a run: which ranks, which phases. Nothing is trained and nothing is written. */
-export function planContextRun(
+/** Decides ranks and phases and makes the model; trains nothing and writes nothing. */
+export function prepareRun(
   base: LoadedModel,
   data: TaskData,
   { settings, rolesOf: roles = rolesOf }: { settings: TrainSettings; rolesOf?: RolesOf },
-): ContextRun {
+): PreparedRun {
   const partition = partitionRanks(linearsOf(base.spec), tasksOf(data.graph), { rank: settings.rank });
   const segments = initialiseSegments(partition, { seed: settings.seed });
   return {
@@ -67,20 +70,17 @@ export function planContextRun(
   };
 }
 
-/** Trains a planned run; evaluates each task on its test sets when its phase ends, and all of them at the end. */
-export async function* trainContextRun(
-  { data, phases, model }: ContextRun,
+/** Trains a prepared run; evaluates each task on its test sets when its phase ends, and all of them at the end. */
+export async function* trainRun(
+  { data, phases, model }: PreparedRun,
   {
     settings,
     checkpoints,
     fingerprint = '',
   }: { settings: TrainSettings; checkpoints?: CheckpointStore; fingerprint?: string },
-): AsyncGenerator<ContextEvent, void> {
+): AsyncGenerator<RunEvent, void> {
   const { graph } = data;
-  const evaluate = async function* (
-    task: string,
-    when: 'afterOwnPhase' | 'final',
-  ): AsyncGenerator<ContextEvent> {
+  const evaluate = async function* (task: string, when: 'afterOwnPhase' | 'final'): AsyncGenerator<RunEvent> {
     for (const [test, rows] of Object.entries(data.rows[task]?.tests ?? {}))
       if (rows.length > 0)
         yield { type: 'evaluated', task, when, test, ...(await evaluateTask(model, { graph, task, rows })) };
@@ -96,7 +96,7 @@ export async function* trainContextRun(
   });
   for await (const event of events) {
     yield event;
-    // What earlier sessions finished is frozen since, to the byte: it answers now as it did then.
+    // Finished tasks have been frozen since, to the byte: they answer now as they did then.
     if (event.type === 'resume')
       for (const { tasks } of phases.slice(0, event.position.phase))
         for (const task of tasks) yield* evaluate(task, 'afterOwnPhase');
@@ -105,12 +105,16 @@ export async function* trainContextRun(
   for (const task of phases.flatMap(({ tasks }) => tasks)) yield* evaluate(task, 'final');
 }
 
-/** All images that a run will look at, each once. */
-export function imagesOf({ rows }: TaskData): string[] {
-  const all = Object.values(rows).flatMap(({ train: trainRows, validation, tests }): TaskRow[] => [
-    ...trainRows,
-    ...validation,
-    ...Object.values(tests).flat(),
-  ]);
-  return [...new Set(all.flatMap(({ image }) => (image === undefined ? [] : [image])))];
+/** Evaluates every task on its main test set with the base alone; each parent's answer is the base's own. */
+export async function evaluateBase({ data, model }: PreparedRun): Promise<Map<string, TaskEvaluation>> {
+  const evaluations = new Map<string, TaskEvaluation>();
+  for (const { id } of data.file.tasks) {
+    const rows = mainTestRows(data, id);
+    if (rows.length > 0)
+      evaluations.set(
+        id,
+        await evaluateTask(model, { graph: data.graph, task: id, rows, rolesOf: () => ({}) }),
+      );
+  }
+  return evaluations;
 }

@@ -10,7 +10,7 @@ import {
   type TrainableModel,
 } from '@contextlora/trainer';
 
-import { exampleOfGraph } from './examples-of.js';
+import { exampleOfGraph } from '../data/examples.js';
 
 export interface TaskEvaluation {
   readonly accuracy: number;

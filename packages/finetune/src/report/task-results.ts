@@ -1,8 +1,8 @@
 /** From evaluations to the rows of the report. */
 import { chanceOf, macroAverage } from '@contextlora/trainer';
 
-import { samePredictions, type TaskEvaluation } from './evaluate-task.js';
-import type { TaskData } from './read-task-data.js';
+import { mainTestOf, type TaskData } from '../data/read-task-data.js';
+import { samePredictions, type TaskEvaluation } from '../run/evaluate-task.js';
 import type { RunReport, TaskResult } from './run-report.js';
 
 export interface Evaluations {
@@ -13,10 +13,6 @@ export interface Evaluations {
   /** Task → test set → accuracy. */
   readonly probes: ReadonlyMap<string, Readonly<Record<string, number>>>;
 }
-
-/** The first test set of a task is its main one; the others are reported apart. */
-export const mainTestOf = (data: TaskData, task: string): string =>
-  Object.keys(data.rows[task]?.tests ?? {})[0] ?? '';
 
 /** One row per task, in the order given. */
 export function taskResults(
