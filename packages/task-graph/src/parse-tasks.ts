@@ -47,7 +47,7 @@ export function parseTasks(source: string, { file = 'tasks.yaml' }: { file?: str
   } catch (cause) {
     throw problemsIn(file, [{ line: 1, column: 1, message: firstLine((cause as Error).message) }]);
   }
-  const parsed = taskFileSchema.safeParse(value);
+  const parsed = taskFileSchema().safeParse(value);
   if (!parsed.success)
     throw problemsIn(file, [
       ...problemsAt(firstOf(describeIssues(parsed.error.issues))),
