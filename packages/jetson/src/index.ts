@@ -5,7 +5,7 @@ export {
   type RecordedFile,
   recordedFileTree,
 } from './file-tree.js';
-export { identifyBoard } from './identify-board.js';
+export { identifyBoard } from './board/identify-board.js';
 export { fitSharing, type Sharing, type StreamRates } from './links/fit-sharing.js';
 export { linkProfiles, type LinkProfilesOptions, type LinkSharing } from './links/link-profiles.js';
 export { defaultLinkPort, linkProtocolVersion } from './links/link-protocol.js';
@@ -22,7 +22,7 @@ export {
 } from './links/measure-link.js';
 export { type LinkEndpoint } from './links/open-session.js';
 export { parseEndpoint } from './links/parse-endpoint.js';
-export { fitThroughput, type Throughput } from './links/throughput.js';
+export { fitThroughput, type Throughput } from './links/stream-bytes.js';
 export {
   type MeasurableLayer,
   type MeasuredRate,
@@ -30,7 +30,7 @@ export {
   measureRates,
   type MeasureRatesOptions,
   type WorkKind,
-} from './measure-rates.js';
+} from './measure/measure-rates.js';
 export {
   type Change,
   type Conditions,
@@ -41,9 +41,9 @@ export {
   type MeasureSustainedOptions,
   type SustainedRates,
   type Throttling,
-} from './measure-sustained.js';
-export { measuredDevice, type MeasuredDeviceOptions } from './measured-device.js';
-export { type NvpmodelMode, parseNvpmodelModes } from './parse-nvpmodel.js';
+} from './measure/measure-sustained.js';
+export { measuredDevice, type MeasuredDeviceOptions } from './measure/measured-device.js';
+export { type NvpmodelMode, parseNvpmodelModes } from './board/parse-nvpmodel.js';
 export {
   parseTegrastats,
   type TegrastatsCore,
@@ -52,23 +52,23 @@ export {
   type TegrastatsSample,
   type TegrastatsTemperature,
   type TegrastatsUnit,
-} from './parse-tegrastats.js';
+} from './tegrastats/parse-tegrastats.js';
 export {
   type PublishedAssumptions,
   publishedAssumptions,
   publishedCluster,
   type PublishedClusterOptions,
   publishedProfile,
-} from './published-cluster.js';
+} from './published/published-cluster.js';
 export {
   type PublishedMode,
   type PublishedNumber,
   type PublishedProfile,
   publishedProfiles,
-} from './published-profiles.js';
-export { type Board, readBoard } from './read-board.js';
-export { type GpuState, readGpu } from './read-gpu.js';
-export { readPowerRails } from './read-power-rails.js';
+} from './published/published-profiles.js';
+export { type Board, readBoard } from './board/read-board.js';
+export { type GpuState, readGpu } from './sensors/read-gpu.js';
+export { readPowerRails } from './sensors/read-power-rails.js';
 export {
   coreLoads,
   counterPowers,
@@ -77,16 +77,16 @@ export {
   readCoreClocks,
   readCounters,
   readMemory,
-} from './read-processor.js';
-export { readTegrastats } from './read-tegrastats.js';
-export { hottestOf, readTemperatures, type Temperature } from './read-temperatures.js';
+} from './sensors/counters.js';
+export { readTegrastats } from './tegrastats/read-tegrastats.js';
+export { hottestOf, readTemperatures, type Temperature } from './sensors/read-temperatures.js';
 export {
   type DeviceSample,
   sampleDevice,
   type SampleOptions,
   watchDevice,
   type WatchOptions,
-} from './sample-device.js';
-export { sampleOfTegrastats, type SampleOfTegrastatsOptions } from './sample-of-tegrastats.js';
-export { type RailPower, totalPower, type TotalPower } from './total-power.js';
-export { type Timing, undisturbed } from './undisturbed.js';
+} from './sensors/sample-device.js';
+export { sampleOfTegrastats, type SampleOfTegrastatsOptions } from './tegrastats/sample-of-tegrastats.js';
+export { type RailPower, totalPower, type TotalPower } from './sensors/total-power.js';
+export { type Timing, undisturbed } from './measure/undisturbed.js';

@@ -15,7 +15,7 @@ import {
   readLine,
   tokenBytes,
 } from './link-protocol.js';
-import { receiveFor, sendUntil } from './throughput.js';
+import { receiveFor, sendUntil } from './stream-bytes.js';
 
 export interface ListenOptions {
   /** 0 takes any free port. */

@@ -14,7 +14,7 @@ import {
   tokenBytes,
 } from './link-protocol.js';
 import { type LinkEndpoint, linkError, openSession } from './open-session.js';
-import { pause, receiveFor, sendUntil, type Throughput } from './throughput.js';
+import { pause, receiveFor, sendUntil, type Throughput } from './stream-bytes.js';
 
 export interface MeasureLinkOptions {
   /** Monotonic seconds. */

@@ -1,9 +1,9 @@
 /** A line of tegrastats as the same sample that files give. */
-import { identifyBoard } from './identify-board.js';
+import { identifyBoard } from '../board/identify-board.js';
 import type { TegrastatsSample } from './parse-tegrastats.js';
-import type { Board } from './read-board.js';
-import type { DeviceSample } from './sample-device.js';
-import { totalPower } from './total-power.js';
+import type { Board } from '../board/read-board.js';
+import type { DeviceSample } from '../sensors/sample-device.js';
+import { totalPower } from '../sensors/total-power.js';
 
 export interface SampleOfTegrastatsOptions {
   readonly atSeconds: number;

@@ -1,5 +1,5 @@
 /** Power of each rail: INA3221 monitors in both layouts of NVIDIA's kernels, and other power sensors of any Linux machine. */
-import { type FileTree, readNumber, readText } from './file-tree.js';
+import { type FileTree, readNumber, readText } from '../file-tree.js';
 import type { RailPower } from './total-power.js';
 
 /**

@@ -1,7 +1,7 @@
 /** What a machine does now: load, memory, power, heat and clocks, once or again and again. */
-import { type CommandRunner, type FileTree, readNumber } from './file-tree.js';
-import { identifyBoard } from './identify-board.js';
-import { type Board, readBoard } from './read-board.js';
+import { type CommandRunner, type FileTree, readNumber } from '../file-tree.js';
+import { identifyBoard } from '../board/identify-board.js';
+import { type Board, readBoard } from '../board/read-board.js';
 import { readGpu } from './read-gpu.js';
 import { readPowerRails } from './read-power-rails.js';
 import {
@@ -12,7 +12,7 @@ import {
   readCoreClocks,
   readCounters,
   readMemory,
-} from './read-processor.js';
+} from './counters.js';
 import { readTemperatures, type Temperature } from './read-temperatures.js';
 import { type RailPower, totalPower, type TotalPower } from './total-power.js';
 

@@ -1,5 +1,5 @@
 /** Memory, core clocks and the counters from which loads and powers follow by two reads. */
-import { type FileTree, readNumber, readText } from './file-tree.js';
+import { type FileTree, readNumber, readText } from '../file-tree.js';
 
 export interface Memory {
   /** Shared by CPU and GPU on a Jetson. */

@@ -1,7 +1,7 @@
 /** What of a machine's rate lasts when it gets hot, and what its heat, clocks and power do meanwhile. */
 import { checkedWork, type MeasurableLayer, quartiles } from './measure-rates.js';
-import { hottestOf } from './read-temperatures.js';
-import type { DeviceSample } from './sample-device.js';
+import { hottestOf } from '../sensors/read-temperatures.js';
+import type { DeviceSample } from '../sensors/sample-device.js';
 
 export interface MeasureSustainedOptions {
   /** Monotonic seconds. */

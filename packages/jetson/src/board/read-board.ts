@@ -1,5 +1,5 @@
 /** Which board this is, what it runs and in which power mode. */
-import { type CommandRunner, type FileTree, readText } from './file-tree.js';
+import { type CommandRunner, type FileTree, readText } from '../file-tree.js';
 import { parseNvpmodelModes } from './parse-nvpmodel.js';
 
 export interface Board {

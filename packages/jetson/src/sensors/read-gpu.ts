@@ -1,5 +1,5 @@
 /** Load and clock of the GPU. */
-import { type CommandRunner, type FileTree, readNumber } from './file-tree.js';
+import { type CommandRunner, type FileTree, readNumber } from '../file-tree.js';
 
 export interface GpuState {
   /** Missing where nothing tells; never 0 for unknown. */

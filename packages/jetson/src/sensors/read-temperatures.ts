@@ -1,5 +1,5 @@
 /** Temperatures of the thermal zones, and of other sensors where there are no zones. */
-import { type FileTree, readNumber, readText } from './file-tree.js';
+import { type FileTree, readNumber, readText } from '../file-tree.js';
 
 export interface Temperature {
   readonly sensor: string;
