@@ -1,37 +1,25 @@
 /** How fast a machine computes a layer: FLOP/s by kind of work. */
-import type { ComputeRates } from '@contextlora/scheduler';
-
+import { JetsonError } from '../jetson-error.js';
+import { checkedWork, type MeasurableLayer, type WorkKind } from './measurable-layer.js';
+import { quartiles } from './quartiles.js';
 import { type Timing, undisturbed } from './undisturbed.js';
 
-/** Kinds of work, as the scheduler prices them. */
-export type WorkKind = keyof ComputeRates;
-
-/** A layer whose passes can be run and whose work is known. */
-export interface MeasurableLayer {
-  forward(tokens: number): void;
-  /** The gradient of the input alone, as in a layer that trains nothing. */
-  backwardInput(tokens: number): void;
-  /** The gradients of input and weights. */
-  backwardBoth(tokens: number): void;
-  flops(kind: WorkKind, tokens: number): number;
-}
-
-/** A rate that was measured; quartiles are of the repetitions. */
+/** A measured rate with quartiles over the repetitions. */
 export interface MeasuredRate {
   readonly flopsPerSecond: number;
   readonly lowerQuartile: number;
   readonly upperQuartile: number;
   readonly repetitions: number;
-  /** The rate of input gradients, taken for weight gradients whose time was too short to be told from what disturbed it. */
+  /** Set on the weight rate if it is the input rate, because the weight gradients' time was lost in the noise. */
   readonly assumed?: true;
 }
 
 export type MeasuredRates = Readonly<Record<WorkKind, MeasuredRate>> & {
   readonly tokens: number;
   readonly seconds: number;
-  /** Whether every spread came below the tolerance within the budget. */
+  /** Whether the spread of every kind fell below the tolerance within the budget. */
   readonly settled: boolean;
-  /** Share of the rounds that did not count, because the process had to wait for a processor. */
+  /** Share of the rounds that do not count because the process had to wait for a processor. */
   readonly disturbedShare: number;
 };
 
@@ -39,28 +27,28 @@ export interface MeasureRatesOptions {
   /** Monotonic seconds. */
   readonly clock: () => number;
   readonly budgetSeconds: number;
-  /** Measuring ends once (upper − lower quartile) / median of the times is at most this for all kinds. */
+  /** Stops once (upper − lower quartile) / median of the times is at most this for all kinds. */
   readonly tolerance: number;
   readonly tokens?: number;
-  /** Processor time of this process so far: then rounds that had to wait for a processor do not count, where others are enough. */
+  /** Processor time of this process so far; with it, rounds that waited for a processor do not count if enough others remain. */
   readonly cpuSeconds?: () => number;
 }
 
 type Round = Record<WorkKind, number> & Timing;
 
 const kinds = ['forward', 'input', 'weight'] as const;
-const fewestRounds = 5;
-/** Short passes are repeated until a timing is this long: clocks of processor time go in ticks of some milliseconds. */
-const leastTimingSeconds = 0.04;
-const mostRepeats = 64;
+const minimumRounds = 5;
+/** Short passes are repeated until a timing takes this long, because clocks of processor time tick in milliseconds. */
+const minimumTimingSeconds = 0.04;
+const maxRepeats = 64;
 
 /**
- * Measures forward, input and weight rates in interleaved rounds, so that what disturbs one disturbs all.
+ * Measures forward, input and weight rates in interleaved rounds, so that a disturbance affects all three.
  *
- * A round's weight time is that of both gradients less that of the input's. The first two rounds warm up and do not count; five are
- * measured even where the budget is spent before.
+ * A round's weight time is the time of both gradients minus that of the input gradient. Two warm-up rounds do not count; at least five are
+ * measured, even beyond the budget.
  *
- * @throws if budget, tolerance, tokens or the layer's work are no positive numbers, or if a kind takes no time by this clock.
+ * @throws JetsonError if budget, tolerance, tokens or the layer's work is not a positive number, or a kind takes no time by this clock.
  */
 export function measureRates(
   layer: MeasurableLayer,
@@ -81,41 +69,43 @@ export function measureRates(
       input,
       weight: both - input,
       seconds: repeats * (forward + input + both),
-      cpuSeconds: cpuBefore === undefined ? undefined : cpuSeconds!() - cpuBefore,
+      cpuSeconds: cpuSeconds && cpuBefore !== undefined ? cpuSeconds() - cpuBefore : undefined,
     };
   };
 
   measureRound();
   const first = measureRound();
-  repeats = Math.min(mostRepeats, Math.max(1, Math.ceil(leastTimingSeconds / first.forward)));
+  repeats = Math.min(maxRepeats, Math.max(1, Math.ceil(minimumTimingSeconds / first.forward)));
   const start = clock();
   const rounds: Round[] = [];
-  const counted = () => undisturbed(rounds, fewestRounds);
+  const counted = () => undisturbed(rounds, minimumRounds);
   const timesOf = (kind: WorkKind) => quartiles(counted().map((round) => round[kind]));
   const isSettled = () =>
-    rounds.length >= fewestRounds &&
+    rounds.length >= minimumRounds &&
     kinds.every((kind) => {
       const [low, middle, high] = timesOf(kind);
       return middle > 0 && (high - low) / middle <= tolerance;
     });
-  const mayGoOn = () => {
+  const mayContinue = () => {
     const spent = clock() - start;
-    // A clock that stands still would never spend the budget.
-    return rounds.length < fewestRounds || (spent > 0 && spent < budgetSeconds);
+    // A stopped clock would never use up the budget.
+    return rounds.length < minimumRounds || (spent > 0 && spent < budgetSeconds);
   };
-  while (mayGoOn() && !isSettled()) rounds.push(measureRound());
+  while (mayContinue() && !isSettled()) rounds.push(measureRound());
 
   const rateOf = (kind: WorkKind): MeasuredRate => {
     const [low, median, high] = timesOf(kind);
     const middle = kind === 'weight' && median <= 0 ? weightByQuickRounds(counted()) : median;
     if (!(middle > 0))
-      throw new Error(
-        `jetson/measureRates: ${kind} took ${middle} s for ${tokens} tokens; measure longer (the machine may be busy), more tokens at a time, or with a finer clock`,
+      throw new JetsonError(
+        'JETSON_MEASUREMENT_TOO_SHORT',
+        'measureRates',
+        `${kind} took ${middle} s for ${tokens} tokens; measure longer (the machine may be busy), more tokens at a time, or with a finer clock`,
       );
     return {
       flopsPerSecond: work[kind] / middle,
       lowerQuartile: work[kind] / Math.max(high, middle),
-      // A difference of two times may come out at nothing.
+      // A difference of two times may not be positive.
       upperQuartile: work[kind] / (low > 0 ? low : middle),
       repetitions: counted().length,
     };
@@ -133,45 +123,9 @@ export function measureRates(
   };
 }
 
-/** Where other work on the machine hides a small difference: quick rounds are the least disturbed. */
+/** The weight time from the quick rounds, which are least disturbed; for when other work hides the small difference. */
 function weightByQuickRounds(rounds: readonly Round[]): number {
   const [both] = quartiles(rounds.map(({ input, weight }) => input + weight));
   const [input] = quartiles(rounds.map((round) => round.input));
   return both - input;
-}
-
-/** FLOPs of a pass by kind, and a complaint about every number that is not above 0. */
-export function checkedWork(
-  where: string,
-  layer: MeasurableLayer,
-  tokens: number,
-  numbers: Readonly<Record<string, number>>,
-): Record<WorkKind, number> {
-  const work = {
-    forward: layer.flops('forward', tokens),
-    input: layer.flops('input', tokens),
-    weight: layer.flops('weight', tokens),
-  };
-  const problems = Object.entries({
-    tokens,
-    ...numbers,
-    'flops of forward': work.forward,
-    'flops of input': work.input,
-    'flops of weight': work.weight,
-  })
-    .filter(([, value]) => !(value > 0 && Number.isFinite(value)))
-    .map(([name, value]) => `${name} must be a number above 0, got ${value}`);
-  if (problems.length > 0) throw new Error(`jetson/${where}: ${problems.join('; ')}`);
-  return work;
-}
-
-/** [lower quartile, median, upper quartile], interpolated. */
-export function quartiles(values: readonly number[]): [number, number, number] {
-  const sorted = [...values].sort((a, b) => a - b);
-  const at = (share: number): number => {
-    const place = share * (sorted.length - 1);
-    const [low, high] = [sorted[Math.floor(place)] ?? NaN, sorted[Math.ceil(place)] ?? NaN];
-    return low + (high - low) * (place - Math.floor(place));
-  };
-  return [at(0.25), at(0.5), at(0.75)];
 }

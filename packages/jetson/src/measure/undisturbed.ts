@@ -1,21 +1,22 @@
-/** Which of several timings were of a process that had its processor to itself. */
+/** Which of several timings are of a process that did not have to wait for a processor. */
 
 export interface Timing {
   readonly seconds: number;
-  /** That the process had of all processors; undefined where nobody counts. */
+  /** Processor time of the process meanwhile, over all cores; absent if not measured. */
   readonly cpuSeconds?: number | undefined;
 }
 
-/** A process that computes without a pause and is never interrupted has all of one core, or of more with threads. */
-const leastShare = 0.97;
+/** A process that computes without a pause and is never interrupted uses all of one core, or more with threads. */
+const minimumShare = 0.97;
 
 /**
- * The timings during which the process was not kept waiting for a processor; all of them where fewer than `fewest` are such, or where nobody
- * counts. What disturbs without waiting (a neighbour on the same core's other thread, memory, heat) is not seen.
+ * Returns the timings during which the process did not wait for a processor, or all of them if there are fewer than `minimum` of these.
+ *
+ * It cannot see what slows a process down without making it wait: another thread on the same core, memory, heat.
  */
-export function undisturbed<T extends Timing>(timings: readonly T[], fewest: number): readonly T[] {
+export function undisturbed<T extends Timing>(timings: readonly T[], minimum: number): readonly T[] {
   const quiet = timings.filter(
-    ({ seconds, cpuSeconds }) => cpuSeconds !== undefined && cpuSeconds >= leastShare * seconds,
+    ({ seconds, cpuSeconds }) => cpuSeconds !== undefined && cpuSeconds >= minimumShare * seconds,
   );
-  return quiet.length >= fewest ? quiet : timings;
+  return quiet.length >= minimum ? quiet : timings;
 }

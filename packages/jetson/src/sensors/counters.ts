@@ -1,43 +1,10 @@
-/** Memory, core clocks and the counters from which loads and powers follow by two reads. */
+/** Counters of processor time and energy; two readings give loads and mean powers. */
 import { type FileTree, readNumber, readText } from '../file-tree.js';
+import type { RailPower } from './total-power.js';
 
-export interface Memory {
-  /** Shared by CPU and GPU on a Jetson. */
-  readonly totalBytes: number;
-  readonly availableBytes: number;
-  readonly swapTotalBytes: number;
-  readonly swapUsedBytes: number;
-}
-
-/** From /proc/meminfo; undefined where it cannot be read. */
-export async function readMemory(tree: FileTree): Promise<Memory | undefined> {
-  const text = (await tree.read('/proc/meminfo')) ?? '';
-  const bytes = (field: string): number | undefined => {
-    const [, kilobytes] = new RegExp(`^${field}:\\s*(\\d+) kB`, 'm').exec(text) ?? [];
-    return kilobytes === undefined ? undefined : Number(kilobytes) * 1024;
-  };
-  const [total, available] = [bytes('MemTotal'), bytes('MemAvailable') ?? bytes('MemFree')];
-  if (total === undefined || available === undefined) return undefined;
-  const swap = bytes('SwapTotal') ?? 0;
-  return {
-    totalBytes: total,
-    availableBytes: available,
-    swapTotalBytes: swap,
-    swapUsedBytes: swap - (bytes('SwapFree') ?? swap),
-  };
-}
-
-/** Hertz of each core that is on. */
-export async function readCoreClocks(tree: FileTree): Promise<{ core: number; hertz: number }[]> {
-  const root = '/sys/devices/system/cpu';
-  const clocks: { core: number; hertz: number }[] = [];
-  for (const name of await tree.list(root)) {
-    const [, core] = /^cpu(\d+)$/.exec(name) ?? [];
-    if (core === undefined) continue;
-    const kilohertz = await readNumber(tree, `${root}/${name}/cpufreq/scaling_cur_freq`);
-    if (kilohertz !== undefined) clocks.push({ core: Number(core), hertz: kilohertz * 1000 });
-  }
-  return clocks;
+export interface CoreLoad {
+  readonly core: number;
+  readonly loadPercent: number;
 }
 
 /** Counters that only grow. */
@@ -45,7 +12,7 @@ export interface Counters {
   readonly atSeconds: number;
   /** Ticks by core. */
   readonly cores: readonly { readonly core: number; readonly busy: number; readonly total: number }[];
-  /** Energy by RAPL domain. */
+  /** Energy by RAPL domain; the counter starts again at 0 after `rangeJoules`. */
   readonly energies: readonly {
     readonly domain: string;
     readonly joules: number;
@@ -57,7 +24,7 @@ export interface Counters {
 export async function readCounters(tree: FileTree, atSeconds: number): Promise<Counters> {
   const cores = [...((await tree.read('/proc/stat')) ?? '').matchAll(/^cpu(\d+) (.*)$/gm)].map(
     ([, core, fields = '']) => {
-      // user nice system idle iowait irq softirq steal; guest time is within user.
+      // user nice system idle iowait irq softirq steal; guest time is part of user.
       const ticks = fields.trim().split(/\s+/).map(Number).slice(0, 8);
       const total = ticks.reduce((sum, count) => sum + count, 0);
       return { core: Number(core), busy: total - (ticks[3] ?? 0) - (ticks[4] ?? 0), total };
@@ -66,7 +33,7 @@ export async function readCounters(tree: FileTree, atSeconds: number): Promise<C
   const root = '/sys/class/powercap';
   const energies: Counters['energies'][number][] = [];
   for (const zone of await tree.list(root)) {
-    // Domains within a package are counted in it already.
+    // Subdomains (intel-rapl:0:0) are part of their package.
     if (!/^intel-rapl:\d+$/.test(zone)) continue;
     const microjoules = await readNumber(tree, `${root}/${zone}/energy_uj`);
     if (microjoules === undefined) continue;
@@ -79,28 +46,22 @@ export async function readCounters(tree: FileTree, atSeconds: number): Promise<C
   return { atSeconds, cores, energies };
 }
 
-/** Load of each core between two reads; cores that were off or did not tick are left out. */
-export function coreLoads(
-  before: Counters,
-  after: Counters,
-): { readonly core: number; readonly loadPercent: number }[] {
+/** Computes the load of each core between two readings, leaving out cores that were off or did not tick. */
+export function coreLoads(before: Counters, after: Counters): CoreLoad[] {
   return after.cores.flatMap(({ core, busy, total }) => {
-    const earlier = before.cores.find((one) => one.core === core);
+    const earlier = before.cores.find((candidate) => candidate.core === core);
     if (!earlier || total <= earlier.total) return [];
     const share = (busy - earlier.busy) / (total - earlier.total);
     return [{ core, loadPercent: 100 * Math.min(1, Math.max(0, share)) }];
   });
 }
 
-/** Mean power of each energy counter between two reads; a counter that passed its range once is put right. */
-export function counterPowers(
-  before: Counters,
-  after: Counters,
-): { readonly rail: string; readonly watts: number }[] {
+/** Computes the mean power of each domain between two readings, allowing for one restart of a counter. */
+export function counterPowers(before: Counters, after: Counters): RailPower[] {
   const seconds = after.atSeconds - before.atSeconds;
   if (seconds <= 0) return [];
   return after.energies.flatMap(({ domain, joules, rangeJoules }) => {
-    const earlier = before.energies.find((one) => one.domain === domain);
+    const earlier = before.energies.find((candidate) => candidate.domain === domain);
     if (!earlier) return [];
     const used = joules >= earlier.joules ? joules - earlier.joules : joules - earlier.joules + rangeJoules;
     return used < 0 ? [] : [{ rail: domain, watts: used / seconds }];

@@ -1,35 +1,36 @@
-/** A running tegrastats as a stream of samples. */
+/** The output of a running tegrastats as a stream of samples. */
+import { JetsonError } from '../jetson-error.js';
 import { parseTegrastats, type TegrastatsSample } from './parse-tegrastats.js';
 
-/** Longer lines are no tegrastats. */
-const lineLimit = 65_536;
+/** No line of tegrastats is longer. */
+const maxLineLength = 65_536;
 
 /**
- * Reads samples from what tegrastats writes, in pieces of any size.
+ * Reads samples from the output of tegrastats, in pieces of any size, skipping lines without a single known field.
  *
- * Blank lines are passed over, and so are lines without a single known field.
- *
- * @throws if the stream ends without one sample, or a line does not end.
+ * @throws JetsonError if the stream ends without a sample, or a line is too long.
  */
 export async function* readTegrastats(chunks: AsyncIterable<string>): AsyncGenerator<TegrastatsSample> {
-  let samples = 0;
-  let unread = '';
+  let hasSample = false;
+  let lastUnread = '';
   for await (const line of linesOf(chunks)) {
     const sample = parseTegrastats(line);
     if (isEmpty(sample)) {
-      if (line.trim() !== '') unread = line.trim();
+      if (line.trim() !== '') lastUnread = line.trim();
       continue;
     }
-    samples += 1;
+    hasSample = true;
     yield sample;
   }
-  if (samples > 0) return;
-  throw new Error(
-    unread === ''
-      ? 'jetson/readTegrastats: the stream ended before the first line; is this a Jetson, and does `tegrastats --interval 1000` print anything?'
-      : `jetson/readTegrastats: no line of the stream is from tegrastats; the last was "${unread.slice(0, 120)}"`,
+  if (hasSample) return;
+  throw unreadable(
+    lastUnread === ''
+      ? 'the stream ended before the first line; is this a Jetson, and does `tegrastats --interval 1000` print anything?'
+      : `no line of the stream is from tegrastats; the last was "${lastUnread.slice(0, 120)}"`,
   );
 }
+
+const unreadable = (what: string) => new JetsonError('JETSON_TEGRASTATS_UNREADABLE', 'readTegrastats', what);
 
 const isEmpty = ({ ram, gpu, cores, rails, temperatures }: TegrastatsSample): boolean =>
   ram === undefined &&
@@ -44,10 +45,8 @@ async function* linesOf(chunks: AsyncIterable<string>): AsyncGenerator<string> {
     const lines = (rest + chunk).split(/\r?\n/);
     rest = lines.pop() ?? '';
     yield* lines;
-    if (rest.length > lineLimit)
-      throw new Error(
-        `jetson/readTegrastats: a line of more than ${lineLimit} characters; this is not what tegrastats prints`,
-      );
+    if (rest.length > maxLineLength)
+      throw unreadable(`a line has more than ${maxLineLength} characters; tegrastats prints none so long`);
   }
   if (rest !== '') yield rest;
 }
