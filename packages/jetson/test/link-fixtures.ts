@@ -43,8 +43,8 @@ interface LinkProperties {
   /** Bytes per second. */
   readonly download: number;
   readonly upload: number;
-  /** One way. */
-  readonly latencySeconds?: number;
+  /** One way, by the number of the short message on this link. */
+  readonly latencyOf?: (message: number) => number;
   /** Whether a datagram arrives. */
   readonly delivers?: (number: number, direction: 'download' | 'upload') => boolean;
 }
@@ -53,16 +53,19 @@ interface LinkProperties {
 export async function emulateLink(
   port: number,
   advance: (seconds: number) => void,
-  { download, upload, latencySeconds = 0, delivers = () => true }: LinkProperties,
+  { download, upload, latencyOf = () => 0, delivers = () => true }: LinkProperties,
 ): Promise<{ port: number } & AsyncDisposable> {
   const relays: DatagramSocket[] = [];
+  let messages = 0;
   const forward = (from: Socket, to: Socket, bytesPerSecond: number, edit = (chunk: Buffer) => chunk) => {
     from.on('data', (chunk: Buffer) => {
       // Only short messages wait for the latency: a stream fills the link.
-      advance(chunk.length / bytesPerSecond + (chunk.length < 1000 ? latencySeconds : 0));
+      advance(chunk.length / bytesPerSecond + (chunk.length < 1000 ? latencyOf(messages++) : 0));
       if (!to.destroyed) to.write(edit(chunk));
     });
-    from.on('close', () => { to.destroySoon(); });
+    from.on('close', () => {
+      to.destroySoon();
+    });
   };
   const server = await serve((socket) => {
     socket.setNoDelay(true);

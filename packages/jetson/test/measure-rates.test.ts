@@ -16,6 +16,17 @@ describe('measured rates', () => {
     expect(passes()).toBe(21);
   });
 
+  test.each([
+    // Forward takes 3 ms a token.
+    [1, 14],
+    [0.01, 64],
+    [64, 1],
+  ])('repeat passes of %s tokens %s times, so that a timing takes 40 ms where it can', (tokens, repeats) => {
+    const { layer, clock, passes } = fakeLayer();
+    measureRates(layer, { clock, budgetSeconds: 1000, tolerance: 0.05, tokens });
+    expect(passes()).toBe(3 * (2 + 5 * repeats));
+  });
+
   test('are not affected by a slow first round or single outliers', () => {
     const { layer, clock } = fakeLayer({ slowdown: (pass) => (pass < 3 || pass % 21 === 4 ? 50 : 1) });
     const measured = measureRates(layer, { clock, budgetSeconds: 1000, tolerance: 0.05 });

@@ -103,6 +103,10 @@ describe('a published cluster', () => {
       ],
     });
     expect(devices[1]?.flopsPerSecond).toBeCloseTo(0.3 * 0.472e12, 0);
+    // Nobody reported how much the operating system sees.
+    expect(publishedCluster(['thor-t4000'], wifi).devices[0]?.memoryBytes).toBe(
+      Math.round(64 * 2 ** 30 * 0.9 * 0.5),
+    );
     expect(links).toEqual([
       { from: '*', to: '*', bytesPerSecond: 12.5e6, latencySeconds: 0.003, medium: 'wifi' },
     ]);

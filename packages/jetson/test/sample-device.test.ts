@@ -138,6 +138,8 @@ describe('one sample of each board', () => {
       missing: [],
     });
     expect(taken.clocks.memoryHertz).toBe(2_133_000_000);
+    // cpu2 before cpu10.
+    expect(taken.clocks.cores.map(({ core }) => core)).toEqual(Array.from({ length: 12 }, (_, i) => i));
   });
 
   test('a Thor has no load file, so its load comes from nvidia-smi or is unknown, never 0', async () => {
@@ -309,6 +311,22 @@ test('watching takes the given number of samples, one interval apart, with the l
     samples.push(taken);
   expect(samples.map(({ atSeconds }) => atSeconds)).toEqual([100.25, 102.25, 104.25]);
   expect(samples.map(({ load }) => load.cpuPercent)).toEqual([20, 30, 40]);
+});
+
+test('watching skips samples while a machine is too slow, and does not catch up', async () => {
+  const { clock, sleep } = fakeTime();
+  const recorded = recordedFileTree({});
+  let reads = 0;
+  const tree: FileTree = {
+    ...recorded,
+    async read(path) {
+      if (path === '/proc/stat' && ++reads === 3) await sleep(10);
+      return recorded.read(path);
+    },
+  };
+  const times: number[] = [];
+  for await (const { atSeconds } of watchDevice(tree, { clock, sleep, count: 5 })) times.push(atSeconds);
+  expect(times.map((time) => time - 100)).toEqual([0.25, 1.25, 11.25, 12.25, 13.25]);
 });
 
 test('an nvpmodel configuration gives modes by id, with cores, clock limits and the default', () => {

@@ -1,5 +1,5 @@
 /** Values at the quartiles of a series. */
-export interface RankedQuartiles {
+interface RankedQuartiles {
   readonly least: number;
   readonly lowerQuartile: number;
   readonly median: number;

@@ -2,7 +2,7 @@
 import type { Socket } from 'node:net';
 
 /** Why no line came. */
-export interface NoLine {
+interface NoLine {
   readonly failure: 'closed' | 'too long' | 'timed out';
 }
 

@@ -1,7 +1,7 @@
 /** Load and clock of the GPU. */
 import { type CommandRunner, type FileTree, readNumber } from '../file-tree.js';
 
-export interface GpuState {
+interface GpuState {
   /** Absent if unknown, never 0. */
   readonly loadPercent?: number;
   readonly hertz?: number;

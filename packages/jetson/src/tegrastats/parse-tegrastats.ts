@@ -82,8 +82,7 @@ export function parseTegrastats(line: string): TegrastatsSample {
   const tokens = line.replace(/\(/g, ' (').split(/\s+/).filter(Boolean);
   const draft: Draft = {
     cores: [],
-    // An engine's name must not meet Object's own properties.
-    engines: Object.create(null) as Record<string, TegrastatsUnit>,
+    engines: {},
     temperatures: [],
     rails: [],
     other: [],
@@ -93,7 +92,7 @@ export function parseTegrastats(line: string): TegrastatsSample {
   return draft;
 }
 
-/** Reads the field at a token into the draft and returns its number of tokens; a token that is no field goes to `other`. */
+/** Reads the field that starts at a token into the draft and returns its number of tokens; other tokens go to `other`. */
 function readField(tokens: readonly string[], at: number, draft: Draft): number {
   const [name = '', next = ''] = tokens.slice(at, at + 2);
   if (at === 0 && /^\d\d-\d\d-\d{4}$/.test(name) && /^\d\d:\d\d:\d\d$/.test(next)) {
