@@ -28,13 +28,26 @@ export async function serve(handle: (socket: Socket) => void): Promise<{ port: n
   };
 }
 
-/** A clock that can be put forward, so that slow links need no waiting. */
-export function movableClock() {
-  let ahead = 0;
+/**
+ * A clock that emulated links move: bytes take the time that they would take on a slow link, and idle time passes four times as fast.
+ *
+ * A busy machine delays bytes but not this clock, so that measured rates do not depend on it.
+ */
+export function emulatedTime() {
+  let now = 0;
+  let isIdle = true;
+  const idling = setInterval(() => {
+    if (isIdle) now += 0.004;
+    isIdle = true;
+  }, 1);
   return {
-    clock: () => clock() + ahead,
+    clock: () => now,
     advance: (seconds: number) => {
-      ahead += seconds;
+      now += seconds;
+      isIdle = false;
+    },
+    [Symbol.dispose]: () => {
+      clearInterval(idling);
     },
   };
 }
