@@ -67,10 +67,10 @@ function published(value: number, { source, verified }: Source): PublishedNumber
 
 function profileOf(row: BoardRow): PublishedProfile {
   const { id, name, architecture, teraflops, usableMegabytes } = row;
-  const own = sources[row.source];
-  const modeSource = row.nvpmodel ? nvpmodelSource(row.nvpmodel) : own;
+  const boardSource = sources[row.source];
+  const modeSource = row.nvpmodel ? nvpmodelSource(row.nvpmodel) : boardSource;
   const cite = (figure: Figure): PublishedNumber => {
-    if (typeof figure === 'number') return published(figure, own);
+    if (typeof figure === 'number') return published(figure, boardSource);
     const [value, source] = figure;
     return published(value, source === 'nvpmodel' ? modeSource : sources[source]);
   };
@@ -87,11 +87,11 @@ function profileOf(row: BoardRow): PublishedProfile {
           ? tensorCorePeak(cores, megahertz)
           : published(cite(teraflops).value * 1e12, cite(teraflops)),
     },
-    memoryBytes: published(row.gigabytes * 2 ** 30, own),
+    memoryBytes: published(row.gigabytes * 2 ** 30, boardSource),
     ...(usableMegabytes !== undefined && {
       usableMemoryBytes: published(usableMegabytes * 2 ** 20, sources.reported),
     }),
-    memoryBytesPerSecond: published(row.gigabytesPerSecond * 1e9, own),
+    memoryBytesPerSecond: published(row.gigabytesPerSecond * 1e9, boardSource),
     modes: row.modes.map((mode, index) => modeOf(mode, index === 0, megahertz, modeSource)),
   };
 }
