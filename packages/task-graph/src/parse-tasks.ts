@@ -87,8 +87,8 @@ function problemsIn(file: string, found: readonly TaskFileProblem[]): TaskGraphE
 
 function* firstOf(located: Iterable<Located>): Generator<Located> {
   let count = 0;
-  for (const one of located) {
-    yield one;
+  for (const problem of located) {
+    yield problem;
     if (++count === maximumProblems) return;
   }
 }
