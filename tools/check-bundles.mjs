@@ -16,7 +16,7 @@ const budgets = [
   ['@contextlora/lora', '*', 14.0, 6.3],
   ['@contextlora/lora/safetensors', '*', 5.4, 2.4],
   ['@contextlora/task-graph', 'buildTaskGraph', 112.6, 28.8],
-  ['@contextlora/task-graph', '*', 693.0, 155.8],
+  ['@contextlora/task-graph', '*', 304.2, 84.8],
   ['@contextlora/trainer', 'planPhases', 112.8, 28.8],
   ['@contextlora/trainer', '*', 128.0, 35.6],
   ['@contextlora/scheduler', 'plan, simulate', 95.4, 35.9],

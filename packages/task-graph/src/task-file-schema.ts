@@ -1,5 +1,5 @@
 /** The shape of a task file: one source for the checks, the types and the JSON schema of an editor. */
-import { z } from 'zod';
+import * as z from 'zod';
 
 import { isReserved } from './task-graph.js';
 

@@ -3,7 +3,7 @@ import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { writeWhole } from '@contextlora/lora/files';
-import { z } from 'zod';
+import * as z from 'zod';
 
 import { TrainerError } from '../trainer-error.js';
 import type { Checkpoint, CheckpointStore } from '../training/checkpoint.js';
