@@ -6,7 +6,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 
 import { openBackend, type OpenBackendOptions } from './open-backend.js';
-import type { BatchedProduct } from './products.js';
+import type { BatchedProduct } from './fused/products.js';
 
 export interface Acceleration {
   /** What multiplies now. */

@@ -1,11 +1,16 @@
 export { accelerateTfjs, type Acceleration } from './accelerate-tfjs.js';
 export type * from './kernels.js';
-export { blockShapes, type BlockFormat, type CompactFormat, type CompactWeight } from './compact-weight.js';
-export { compressWeight, type CompressFormat } from './compress-weight.js';
-export { expandWeight } from './expand-weight.js';
+export {
+  blockShapes,
+  type BlockFormat,
+  type CompactFormat,
+  type CompactWeight,
+} from './compact/compact-weight.js';
+export { compressWeight, type CompressFormat } from './compact/compress-weight.js';
+export { expandWeight } from './compact/expand-weight.js';
 export { countFlops, type OperationCount, type WorkKind } from './count-flops.js';
-export { createOnnxKernels } from './onnx-kernels.js';
-export type { OnnxGraph, OnnxNode } from './onnx-model.js';
+export { createOnnxKernels } from './onnx/parts.js';
+export type { OnnxGraph, OnnxNode } from './onnx/model.js';
 export {
   loadOnnxRuntime,
   pinnedOnnxRuntimeVersion,
@@ -13,7 +18,7 @@ export {
   type OnnxRuntimeSources,
   type OnnxSession,
   type OnnxTensor,
-} from './onnx-runtime.js';
+} from './onnx/runtime.js';
 export {
   describeBackends,
   openKernels,
@@ -22,6 +27,6 @@ export {
 } from './open-kernels.js';
 export type { OpenBackendOptions } from './open-backend.js';
 export { openWebGpu, type WebGpuBackend } from './open-webgpu.js';
-export { createReferenceKernels } from './reference-kernels.js';
-export { createWasmKernels } from './wasm-kernels.js';
-export { openWasmHeap, type WasmHeap } from './wasm-heap.js';
+export { createReferenceKernels } from './reference/kernels.js';
+export { createWasmKernels } from './wasm/parts.js';
+export { openWasmHeap, type WasmHeap } from './wasm/heap.js';

@@ -2,11 +2,11 @@
 import * as tf from '@tensorflow/tfjs-core';
 import '@tensorflow/tfjs-backend-wasm';
 
-import type { FusedContext } from './fused-context.js';
-import { openOnnxParts } from './onnx-kernels.js';
-import { loadOnnxRuntime } from './onnx-runtime.js';
-import { openWasmHeap } from './wasm-heap.js';
-import { openWasmParts } from './wasm-kernels.js';
+import type { FusedContext } from './fused/context.js';
+import { openOnnxParts } from './onnx/parts.js';
+import { loadOnnxRuntime } from './onnx/runtime.js';
+import { openWasmHeap } from './wasm/heap.js';
+import { openWasmParts } from './wasm/parts.js';
 
 export interface OpenBackendOptions {
   /** `fastest` takes native products where they can be had, else those in wasm; the others force one. */

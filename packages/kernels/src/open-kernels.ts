@@ -1,11 +1,11 @@
 /** Chooses a backend, and says which and why. */
 import * as tf from '@tensorflow/tfjs-core';
 
-import { createFusedKernels } from './create-fused-kernels.js';
+import { createFusedKernels } from './fused/kernels.js';
 import type { Kernels } from './kernels.js';
-import { loadOnnxRuntime } from './onnx-runtime.js';
+import { loadOnnxRuntime } from './onnx/runtime.js';
 import { openBackend, startWasm } from './open-backend.js';
-import { createReferenceKernels } from './reference-kernels.js';
+import { createReferenceKernels } from './reference/kernels.js';
 
 export interface OpenKernelsOptions {
   /** `fastest` takes the native backend where it can be had, else the wasm one; the others force one. */

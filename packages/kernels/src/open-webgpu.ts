@@ -6,7 +6,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 
 import type { Kernels } from './kernels.js';
-import { createReferenceKernels } from './reference-kernels.js';
+import { createReferenceKernels } from './reference/kernels.js';
 
 export interface WebGpuBackend {
   readonly kernels: Kernels;

@@ -1,0 +1,152 @@
+/**
+ * Products that also take compact weights: a block of rows at a time becomes float32 for one product, forward and backward, and nothing is
+ * ever expanded whole. They stay outside the heap until few rows are multiplied, as in decoding; that moves them there for good.
+ */
+import { dispose, type Tensor2D } from '@tensorflow/tfjs-core';
+
+import type { CompactWeight } from './compact-weight.js';
+import { expandResident, expandRows } from './expand-rows.js';
+import type { FusedContext } from '../fused/context.js';
+import type { LinearWeight } from '../kernels.js';
+import type { Products } from '../fused/products.js';
+import { makeResident, type ResidentWeight } from './resident-weight.js';
+import { openScratch } from '../wasm/scratch.js';
+import { addBias, multiplyVector, vectorRows } from '../fused/few-rows.js';
+
+/** A weight that is expanded when it is used. */
+interface CompactLinear extends LinearWeight {
+  readonly bias: Float32Array | undefined;
+  /** Outside the heap until the first product with few rows, then on it, unless it cannot lie there. */
+  place: { readonly compact: CompactWeight; readonly stays: boolean } | { readonly resident: ResidentWeight };
+}
+
+const isCompact = (weight: LinearWeight): weight is CompactLinear => 'place' in weight;
+
+/** Float32 that exists at a time. */
+const blockBytes = 32 * 2 ** 20;
+
+export interface CompactProducts extends Products {
+  prepareCompact(
+    weight: CompactWeight,
+    outFeatures: number,
+    inFeatures: number,
+    bias: Float32Array | undefined,
+  ): LinearWeight;
+}
+
+/** Adds compact weights to a backend's products; the segments beside them run in wasm. */
+export function withCompactWeights(
+  products: Products,
+  { heap, module, scratch, lowRank }: Pick<FusedContext, 'heap' | 'module' | 'scratch' | 'lowRank'>,
+): CompactProducts {
+  const expanded = openScratch(heap);
+  const bytes = openScratch(heap);
+
+  /** Calls with each block of rows as a float32 weight. */
+  const eachBlock = (
+    { place, bias, outFeatures, inFeatures }: CompactLinear,
+    use: (block: LinearWeight, first: number, end: number) => void,
+  ) => {
+    const most = Math.max(1, Math.floor(blockBytes / 4 / inFeatures));
+    const size = Math.ceil(outFeatures / Math.ceil(outFeatures / most));
+    for (let first = 0; first < outFeatures; first += size) {
+      const end = Math.min(outFeatures, first + size);
+      const target = expanded.room((end - first) * inFeatures * 4);
+      if ('resident' in place) expandResident(place.resident, { inFeatures, first, end }, { module, target });
+      else expandRows(place.compact, { inFeatures, first, end }, { heap, module, target, room: bytes.room });
+      const part = bias?.subarray(first, end);
+      use(products.weightAt(target, end - first, inFeatures, part), first, end);
+    }
+  };
+
+  const residentOf = (weight: CompactLinear) => {
+    const { place, outFeatures, inFeatures } = weight;
+    if ('resident' in place) return place.resident;
+    if (place.stays) return undefined;
+    const resident = makeResident(heap, place.compact, outFeatures, inFeatures);
+    weight.place = resident ? { resident } : { ...place, stays: true };
+    return resident;
+  };
+
+  /** Copies columns `[first, end)` of one matrix to or from another that has only those. */
+  const copyColumns = (wide: Tensor2D, narrow: Tensor2D, first: number, into: 'wide' | 'narrow') => {
+    const [rows, columns] = wide.shape;
+    const count = narrow.shape[1];
+    const [all, part] = [heap.view(wide), heap.view(narrow)];
+    for (let row = 0; row < rows; row++) {
+      const start = row * columns + first;
+      if (into === 'wide') all.set(part.subarray(row * count, (row + 1) * count), start);
+      else part.set(all.subarray(start, start + count), row * count);
+    }
+  };
+
+  return {
+    ...products,
+
+    prepareCompact(compact, outFeatures, inFeatures, bias): CompactLinear {
+      const weight: CompactLinear = {
+        bias,
+        outFeatures,
+        inFeatures,
+        hasBias: bias !== undefined,
+        place: { compact, stays: false },
+        dispose() {
+          if ('resident' in weight.place) heap.release(weight.place.resident.address);
+        },
+      };
+      return weight;
+    },
+
+    linear(x, weight, segments) {
+      if (!isCompact(weight)) return products.linear(x, weight, segments);
+      const resident = x.shape[0] <= vectorRows && residentOf(weight);
+      if (resident) {
+        const y = multiplyVector(x, resident, weight.outFeatures, { heap, module, scratch });
+        if (weight.bias) addBias(heap.view(y), weight.bias);
+        return { y, hidden: segments.map((segment) => lowRank.addSegment(x, y, segment)) };
+      }
+      let whole: Tensor2D | undefined;
+      eachBlock(weight, (block, first, end) => {
+        const { y } = products.linear(x, block, []);
+        if (end - first === weight.outFeatures) {
+          whole = y;
+          return;
+        }
+        whole ??= heap.allocate([x.shape[0], weight.outFeatures]) as Tensor2D;
+        copyColumns(whole, y, first, 'wide');
+        y.dispose();
+      });
+      const y = whole!;
+      return { y, hidden: segments.map((segment) => lowRank.addSegment(x, y, segment)) };
+    },
+
+    linearBackward(dy, saved, weight, segments, owed) {
+      if (!isCompact(weight)) return products.linearBackward(dy, saved, weight, segments, owed);
+      let dx: Tensor2D | null = null;
+      if (owed.input)
+        eachBlock(weight, (block, first, end) => {
+          const isWhole = end - first === weight.outFeatures;
+          const part = isWhole ? dy : (heap.allocate([dy.shape[0], end - first]) as Tensor2D);
+          if (!isWhole) copyColumns(dy, part, first, 'narrow');
+          const next = products.linearBackward(part, { x: saved.x, hidden: [] }, block, [], owed).dx!;
+          if (!isWhole) part.dispose();
+          if (dx) {
+            module.add(heap.address(dx), heap.address(next), heap.address(dx), next.size);
+            dispose(next);
+          } else dx = next;
+        });
+      return {
+        dx,
+        segments: segments.map((segment, i) =>
+          lowRank.segmentBackward(dy, { x: saved.x, h: saved.hidden[i]! }, dx, segment),
+        ),
+      };
+    },
+
+    dispose() {
+      products.dispose();
+      expanded.dispose();
+      bytes.dispose();
+    },
+  };
+}

@@ -1,0 +1,18 @@
+/** What the parts of a fast backend share. */
+import type { TensorInfo } from '@tensorflow/tfjs-core';
+
+import type { LowRank } from './low-rank.js';
+import type { Products } from './products.js';
+import type { Scratch } from '../wasm/scratch.js';
+import type { WasmHeap } from '../wasm/heap.js';
+import type { WasmModule } from '../wasm/module.js';
+
+export interface FusedContext {
+  readonly heap: WasmHeap;
+  readonly module: WasmModule;
+  readonly scratch: Scratch;
+  readonly products: Products;
+  readonly lowRank: LowRank;
+  /** out = eˣ, where the backend has a faster way than the module's. */
+  readonly exponential?: (x: TensorInfo, out: TensorInfo) => void;
+}

@@ -1,0 +1,103 @@
+/** The two thin products of every segment, in wasm: each reads its large operand once, where a general product would pack it. */
+import type { Tensor2D } from '@tensorflow/tfjs-core';
+
+import type { LoraSegment, SegmentGradient } from '../kernels.js';
+import type { Products } from './products.js';
+import type { Scratch } from '../wasm/scratch.js';
+import { vectorRows } from './few-rows.js';
+import type { WasmHeap } from '../wasm/heap.js';
+import type { WasmModule } from '../wasm/module.js';
+
+export interface LowRank {
+  /** h = scale · x Aᵀ; y += h Bᵀ in place; returns h. */
+  addSegment(x: Tensor2D, y: Tensor2D, segment: LoraSegment): Tensor2D;
+  /** dh = scale · dy B; dx += dh A in place if there is one; dA = dhᵀ x and dB = dyᵀ h if the segment trains. */
+  segmentBackward(
+    dy: Tensor2D,
+    saved: { readonly x: Tensor2D; readonly h: Tensor2D },
+    dx: Tensor2D | null,
+    segment: LoraSegment,
+  ): SegmentGradient | null;
+}
+
+export function openLowRank({
+  heap,
+  module,
+  scratch,
+}: {
+  heap: WasmHeap;
+  module: WasmModule;
+  scratch: Scratch;
+}): LowRank {
+  const at = heap.address;
+  const make = (rows: number, columns: number) => heap.allocate([rows, columns]) as Tensor2D;
+  /** Bᵀ `[rank, out]` in scratch. */
+  const transposed = (b: Tensor2D) => {
+    const room = scratch.room(b.size * 4);
+    module.transpose(at(b), room, ...b.shape);
+    return room;
+  };
+  return {
+    addSegment(x, y, { a, b, scale, rows }) {
+      const { start, end } = rows ?? { start: 0, end: x.shape[0] };
+      const [m, k] = [end - start, x.shape[1]];
+      const [n, rank] = b.shape;
+      const h = make(m, rank);
+      module.projectRows(at(x) + start * k * 4, at(a), at(h), m, k, rank, scale);
+      const target = at(y) + start * n * 4;
+      if (m <= vectorRows) {
+        // For so few rows, transposing b would cost more than the product.
+        const room = scratch.room(m * n * 4);
+        module.projectRows(at(h), at(b), room, m, rank, n, 1);
+        module.add(target, room, target, m * n);
+      } else module.addExpanded(at(h), transposed(b), target, m, n, rank);
+      return h;
+    },
+
+    segmentBackward(dy, { x, h }, dx, { a, b, scale, train, rows }) {
+      if (rows) throw new Error('kernels/linearBackward: a segment for some rows only has no backward');
+      if (!train && !dx) return null;
+      const [m, k] = x.shape;
+      const [n, rank] = b.shape;
+      const dh = make(m, rank);
+      module.projectRows(at(dy), transposed(b), at(dh), m, n, rank, scale);
+      if (dx) module.addExpanded(at(dh), at(a), at(dx), m, k, rank);
+      if (!train) {
+        dh.dispose();
+        return null;
+      }
+      const gradient = { a: make(rank, k), b: make(n, rank) };
+      module.outerProducts(at(dh), at(x), at(gradient.a), m, k, rank);
+      const room = scratch.room(n * rank * 4);
+      module.outerProducts(at(h), at(dy), room, m, n, rank);
+      module.transpose(room, at(gradient.b), rank, n);
+      dh.dispose();
+      return gradient;
+    },
+  };
+}
+
+/** Given products, and wasm for the segments where those cannot be used, or are slow because the rows are few. */
+export function withLowRank(base: Products, lowRank: LowRank): Products {
+  const takes = (rows: number, segments: readonly LoraSegment[]) =>
+    rows <= vectorRows || segments.some((segment) => segment.rows);
+  return {
+    ...base,
+    linear(x, weight, segments) {
+      if (!takes(x.shape[0], segments)) return base.linear(x, weight, segments);
+      const { y } = base.linear(x, weight, []);
+      return { y, hidden: segments.map((segment) => lowRank.addSegment(x, y, segment)) };
+    },
+    linearBackward(dy, saved, weight, segments, owed) {
+      const { x, hidden } = saved;
+      if (!takes(x.shape[0], segments)) return base.linearBackward(dy, saved, weight, segments, owed);
+      const { dx } = owed.input ? base.linearBackward(dy, { x, hidden: [] }, weight, [], owed) : { dx: null };
+      return {
+        dx,
+        segments: segments.map((segment, i) =>
+          lowRank.segmentBackward(dy, { x, h: hidden[i]! }, dx, segment),
+        ),
+      };
+    },
+  };
+}

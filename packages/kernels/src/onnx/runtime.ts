@@ -1,0 +1,84 @@
+/** Finds the native library of the fast backend, or says why it cannot be had. */
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+
+import { type Koffi, openOnnxLibrary } from './library.js';
+import type { OnnxGraph } from './model.js';
+
+/** The package keeps its library in a folder that is no part of its interface. */
+export const pinnedOnnxRuntimeVersion = '1.30.0';
+
+/** A matrix where it lies: nothing is copied. */
+export interface OnnxTensor {
+  readonly values: Float32Array;
+  readonly shape: readonly number[];
+}
+
+export interface OnnxSession {
+  /** Computes the graph's outputs from its inputs, into the memory of the tensors given; throws when one is missing or of another shape. */
+  run(inputs: Readonly<Record<string, OnnxTensor>>, outputs: Readonly<Record<string, OnnxTensor>>): void;
+  dispose(): void;
+}
+
+export interface OnnxRuntime {
+  load(graph: OnnxGraph, threads: number): OnnxSession;
+}
+
+/** Names of the library by platform. */
+const libraryNames: Readonly<Record<string, string>> = {
+  linux: 'libonnxruntime.so.1',
+  darwin: `libonnxruntime.${pinnedOnnxRuntimeVersion}.dylib`,
+  win32: 'onnxruntime.dll',
+};
+
+/** Where things are looked for; tests give their own. */
+export interface OnnxRuntimeSources {
+  readonly require: (module: string) => unknown;
+  readonly resolve: (module: string) => string;
+  readonly platform: string;
+  readonly architecture: string;
+}
+
+function installed(): OnnxRuntimeSources {
+  const require = createRequire(import.meta.url);
+  return {
+    require,
+    resolve: (module) => require.resolve(module),
+    platform: process.platform,
+    architecture: process.arch,
+  };
+}
+
+/** Loads the runtime, or says in one sentence why it cannot be had here. */
+export function loadOnnxRuntime(sources: OnnxRuntimeSources = installed()): OnnxRuntime | string {
+  const { require, resolve, platform, architecture } = sources;
+  const needed = `onnxruntime-node@${pinnedOnnxRuntimeVersion}`;
+  let version: string;
+  let manifest: string;
+  try {
+    manifest = resolve('onnxruntime-node/package.json');
+    ({ version } = require('onnxruntime-node/package.json') as { version: string });
+  } catch {
+    return `onnxruntime-node is not installed; npm install ${needed} koffi adds it`;
+  }
+  if (version !== pinnedOnnxRuntimeVersion)
+    return (
+      `onnxruntime-node ${version} is installed, and its library is known to lie where it is looked for in ` +
+      `${pinnedOnnxRuntimeVersion} only; npm install ${needed}`
+    );
+  let koffi: Koffi;
+  try {
+    koffi = require('koffi') as Koffi;
+  } catch (cause) {
+    return `koffi, which calls onnxruntime's library, does not load (${firstLine(cause)}); npm install koffi adds it`;
+  }
+  const library = libraryNames[platform] ?? libraryNames['linux']!;
+  const path = join(dirname(manifest), 'bin', 'napi-v6', platform, architecture, library);
+  try {
+    return openOnnxLibrary(koffi, path);
+  } catch (cause) {
+    return `onnxruntime-node has no library that loads on ${platform}-${architecture}: ${path}: ${firstLine(cause)}`;
+  }
+}
+
+const firstLine = (cause: unknown) => (cause as Error).message.split('\n')[0] ?? '';
