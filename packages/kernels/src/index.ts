@@ -9,6 +9,7 @@ export {
 export { compressWeight, type CompressFormat } from './compact/compress-weight.js';
 export { expandWeight } from './compact/expand-weight.js';
 export { countFlops, type OperationCount, type WorkKind } from './count-flops.js';
+export { KernelsError, type KernelsErrorCode } from './kernels-error.js';
 export { createOnnxKernels } from './onnx/parts.js';
 export type { OnnxGraph, OnnxNode } from './onnx/model.js';
 export {

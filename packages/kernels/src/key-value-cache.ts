@@ -1,5 +1,6 @@
 /** The bookkeeping of a cache of keys and values; where the floats lie is its backend's business. */
 import type { CacheShape, KeyValueCache } from './kernels.js';
+import { KernelsError } from './kernels-error.js';
 
 /** A cache's batch and room anew. */
 export interface CacheChange {
@@ -32,8 +33,10 @@ export function openStoredCache<Store extends CacheStore>(
   const most = rotary.time;
   const bound = (positions: number) => {
     if (positions <= most) return;
-    throw new Error(
-      `kernels/cache: ${positions} positions were asked for, and the model has ${most}; shorten the prompt or generate less`,
+    throw new KernelsError(
+      'KERNELS_OUT_OF_RANGE',
+      'cache',
+      `${positions} positions were asked for, and the model has ${most}; shorten the prompt or generate less`,
     );
   };
   let capacity = Math.min(most, Math.max(1, shape.capacity ?? defaultCapacity));
@@ -47,7 +50,11 @@ export function openStoredCache<Store extends CacheStore>(
   const all = () => lengths.map((_, row) => row);
   const requireRows = (what: string, given: readonly number[]) => {
     if (given.length !== lengths.length)
-      throw new Error(`kernels/cache: ${what} must name ${lengths.length} rows, got ${given.length}`);
+      throw new KernelsError(
+        'KERNELS_OPERAND_MISMATCH',
+        'cache',
+        `${what} must name ${lengths.length} rows, got ${given.length}`,
+      );
   };
 
   return {
@@ -75,22 +82,28 @@ export function openStoredCache<Store extends CacheStore>(
       requireRows('advance', counts);
       const next = lengths.map((length, row) => length + counts[row]!);
       if (Math.max(...next) > capacity)
-        throw new Error('kernels/cache: advance past what attention has written');
+        throw new KernelsError('KERNELS_OUT_OF_RANGE', 'cache', 'advance past what attention has written');
       lengths = next;
     },
     truncate(wanted) {
       requireRows('truncate', wanted);
       for (const [row, length] of wanted.entries())
         if (!(Number.isInteger(length) && length >= 0 && length <= lengths[row]!))
-          throw new Error(
-            `kernels/cache: row ${row} has ${lengths[row]!} positions and cannot keep ${length}`,
+          throw new KernelsError(
+            'KERNELS_OUT_OF_RANGE',
+            'cache',
+            `row ${row} has ${lengths[row]!} positions and cannot keep ${length}`,
           );
       lengths = [...wanted];
     },
     select(rows) {
       for (const row of rows)
         if (!(Number.isInteger(row) && row >= 0 && row < lengths.length))
-          throw new Error(`kernels/cache: there is no row ${row}; there are ${lengths.length}`);
+          throw new KernelsError(
+            'KERNELS_OUT_OF_RANGE',
+            'cache',
+            `there is no row ${row}; there are ${lengths.length}`,
+          );
       if (rows.length === lengths.length && rows.every((row, i) => row === i)) return;
       relay(rows, capacity);
     },
@@ -103,7 +116,11 @@ export function openStoredCache<Store extends CacheStore>(
 /** Room for the new positions of a step: twice as much as before whenever it is used up. */
 export function makeRoom(cache: KeyValueCache, counts: readonly number[]): void {
   if (counts.length !== cache.batch)
-    throw new Error(`kernels/cachedAttention: counts must name ${cache.batch} rows, got ${counts.length}`);
+    throw new KernelsError(
+      'KERNELS_OPERAND_MISMATCH',
+      'cachedAttention',
+      `counts must name ${cache.batch} rows, got ${counts.length}`,
+    );
   const needed = Math.max(...cache.lengths.map((length, row) => length + counts[row]!));
   if (needed <= cache.capacity) return;
   cache.reserve(Math.max(needed, Math.min(2 * cache.capacity, cache.shape.rotary.time)));

@@ -7,6 +7,7 @@ import { openOnnxParts } from './onnx/parts.js';
 import { loadOnnxRuntime } from './onnx/runtime.js';
 import { openWasmHeap } from './wasm/heap.js';
 import { openWasmParts } from './wasm/parts.js';
+import { KernelsError } from './kernels-error.js';
 
 export interface OpenBackendOptions {
   /** `fastest` takes native products where they can be had, else those in wasm; the others force one. */
@@ -22,18 +23,26 @@ export async function openBackend({ prefer = 'fastest', threads = 1 }: OpenBacke
 }> {
   await startWasm();
   if (!Number.isInteger(threads) || threads < 1)
-    throw new Error(`kernels/openKernels: threads must be a positive integer, got ${threads}`);
+    throw new KernelsError(
+      'KERNELS_OUT_OF_RANGE',
+      'openKernels',
+      `threads must be a positive integer, got ${threads}`,
+    );
   const heap = openWasmHeap();
   if (typeof heap === 'string')
-    throw new Error(
-      `kernels/openKernels: ${heap}; prefer: 'reference' runs on any tfjs backend that can be read synchronously`,
+    throw new KernelsError(
+      'KERNELS_BACKEND_UNAVAILABLE',
+      'openKernels',
+      `${heap}; prefer: 'reference' runs on any tfjs backend that can be read synchronously`,
     );
   const runtime = prefer === 'wasm' ? '' : loadOnnxRuntime();
   if (typeof runtime !== 'string')
     return { backend: 'onnx', parts: openOnnxParts(runtime, heap, { threads }) };
   if (prefer === 'onnx')
-    throw new Error(
-      `kernels/openKernels: the "onnx" backend was asked for and cannot be had: ${runtime}; prefer: 'wasm' needs no native library`,
+    throw new KernelsError(
+      'KERNELS_BACKEND_UNAVAILABLE',
+      'openKernels',
+      `the "onnx" backend was asked for and cannot be had: ${runtime}; prefer: 'wasm' needs no native library`,
     );
   return { backend: 'wasm', parts: openWasmParts(heap) };
 }
@@ -41,8 +50,10 @@ export async function openBackend({ prefer = 'fastest', threads = 1 }: OpenBacke
 /** Sets and starts the wasm backend. */
 export async function startWasm(): Promise<void> {
   if (tf.getBackend() !== 'wasm' && !(await tf.setBackend('wasm')))
-    throw new Error(
-      'kernels/openKernels: the tfjs wasm backend did not start; is @tensorflow/tfjs-backend-wasm installed whole?',
+    throw new KernelsError(
+      'KERNELS_BACKEND_UNAVAILABLE',
+      'openKernels',
+      'the tfjs wasm backend did not start; is @tensorflow/tfjs-backend-wasm installed whole?',
     );
   await tf.ready();
 }

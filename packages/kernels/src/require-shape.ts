@@ -2,6 +2,7 @@
 import type { Tensor2D } from '@tensorflow/tfjs-core';
 
 import type { LinearWeight, LoraSegment } from './kernels.js';
+import { KernelsError } from './kernels-error.js';
 
 /** Throws unless a tensor is there and float32 `[rows, columns]`; null leaves a dimension open. */
 export function requireShape(
@@ -11,8 +12,10 @@ export function requireShape(
   [rows, columns]: readonly [number | null, number | null],
 ): void {
   if (tensor.isDisposed)
-    throw new Error(
-      `kernels/${operation}: ${name} is disposed; keep what an operation and its backward still read`,
+    throw new KernelsError(
+      'KERNELS_OPERAND_MISMATCH',
+      operation,
+      `${name} is disposed; keep what an operation and its backward still read`,
     );
   const shape: readonly number[] = tensor.shape;
   const fits =
@@ -21,15 +24,21 @@ export function requireShape(
     (rows === null || shape[0] === rows) &&
     (columns === null || shape[1] === columns);
   if (!fits)
-    throw new Error(
-      `kernels/${operation}: ${name} must be float32 [${rows ?? 'any'}, ${columns ?? 'any'}], got ${tensor.dtype} [${shape.join(', ')}]`,
+    throw new KernelsError(
+      'KERNELS_OPERAND_MISMATCH',
+      operation,
+      `${name} must be float32 [${rows ?? 'any'}, ${columns ?? 'any'}], got ${tensor.dtype} [${shape.join(', ')}]`,
     );
 }
 
 /** Throws unless an array has the length. */
 export function requireLength(operation: string, name: string, actual: number, expected: number): void {
   if (actual !== expected)
-    throw new Error(`kernels/${operation}: ${name} must have ${expected} elements, got ${actual}`);
+    throw new KernelsError(
+      'KERNELS_OPERAND_MISMATCH',
+      operation,
+      `${name} must have ${expected} elements, got ${actual}`,
+    );
 }
 
 /** Throws unless every segment's matrices fit the layer and each other. */
@@ -41,19 +50,31 @@ export function requireSegments(
 ): void {
   for (const [i, { a, b, rows }] of segments.entries()) {
     if (rows && !(rows.start >= 0 && rows.start < rows.end && rows.end <= rowCount))
-      throw new Error(
-        `kernels/${operation}: segment ${i} is for rows ${rows.start} to ${rows.end}, and there are ${rowCount}`,
+      throw new KernelsError(
+        'KERNELS_OUT_OF_RANGE',
+        operation,
+        `segment ${i} is for rows ${rows.start} to ${rows.end}, and there are ${rowCount}`,
       );
     requireShape(operation, `a of segment ${i}`, a, [null, inFeatures]);
     requireShape(operation, `b of segment ${i}`, b, [outFeatures, a.shape[0]]);
   }
 }
 
+/** Throws where a segment applies to some rows only. */
+export function requireAllRows(operation: string, rows: LoraSegment['rows']): void {
+  if (rows)
+    throw new KernelsError('KERNELS_NO_BACKWARD', operation, 'a segment for some rows only has no backward');
+}
+
 /** Throws unless every index is a row of a table with that many. */
 export function requireIndices(operation: string, indices: Int32Array, rows: number): void {
   for (const [i, index] of indices.entries())
     if (index < 0 || index >= rows)
-      throw new Error(`kernels/${operation}: index ${i} is ${index}, and there are ${rows} rows`);
+      throw new KernelsError(
+        'KERNELS_OUT_OF_RANGE',
+        operation,
+        `index ${i} is ${index}, and there are ${rows} rows`,
+      );
 }
 
 /** Throws unless each of the rows has a weight and, where that is not 0, a target among the columns. */
@@ -66,7 +87,9 @@ export function requireTargets(
   requireLength(operation, 'weights', weights.length, rows);
   for (const [row, target] of targets.entries())
     if (weights[row] !== 0 && (target < 0 || target >= columns))
-      throw new Error(
-        `kernels/${operation}: target ${target} of row ${row} is outside the ${columns} columns`,
+      throw new KernelsError(
+        'KERNELS_OUT_OF_RANGE',
+        operation,
+        `target ${target} of row ${row} is outside the ${columns} columns`,
       );
 }

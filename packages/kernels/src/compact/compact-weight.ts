@@ -1,4 +1,5 @@
 /** Base weights in fewer bytes than float32: what they are, how many bytes they have, and making them. */
+import { KernelsError } from '../kernels-error.js';
 /** Row-major `[out, in]` in one of nine formats; the blocks are laid out as in GGUF files and never cross a row. */
 export type CompactWeight =
   | { readonly format: 'f16'; readonly values: Uint16Array }
@@ -25,15 +26,21 @@ export const blockShapes = {
 export function requireCompact(weight: CompactWeight, outFeatures: number, inFeatures: number): void {
   const count = outFeatures * inFeatures;
   const wrong = (what: string, actual: number, expected: number) =>
-    new Error(
-      `kernels/prepareLinear: ${what} of a ${weight.format} weight [${outFeatures}, ${inFeatures}] must have ${expected} elements, got ${actual}`,
+    new KernelsError(
+      'KERNELS_OPERAND_MISMATCH',
+      'prepareLinear',
+      `${what} of a ${weight.format} weight [${outFeatures}, ${inFeatures}] must have ${expected} elements, got ${actual}`,
     );
   switch (weight.format) {
     case 'f16': {
       if (weight.values.length !== count) throw wrong('the values', weight.values.length, count);
       const odd = weight.values.findIndex((half) => (half & 0x7c00) === 0x7c00);
       if (odd >= 0)
-        throw new Error(`kernels/prepareLinear: value ${odd} of an f16 weight is not a finite number`);
+        throw new KernelsError(
+          'KERNELS_FORMAT_UNSUITABLE',
+          'prepareLinear',
+          `value ${odd} of an f16 weight is not a finite number`,
+        );
       return;
     }
     case 'int8':
@@ -43,8 +50,10 @@ export function requireCompact(weight: CompactWeight, outFeatures: number, inFea
     default: {
       const { values, bytes } = blockShapes[weight.format];
       if (inFeatures % values !== 0)
-        throw new Error(
-          `kernels/prepareLinear: rows of ${inFeatures} do not divide into ${weight.format} blocks of ${values}; keep this weight in f16`,
+        throw new KernelsError(
+          'KERNELS_FORMAT_UNSUITABLE',
+          'prepareLinear',
+          `rows of ${inFeatures} do not divide into ${weight.format} blocks of ${values}; keep this weight in f16`,
         );
       const expected = (count / values) * bytes;
       if (weight.blocks.length !== expected) throw wrong('the blocks', weight.blocks.length, expected);

@@ -1,6 +1,7 @@
 /** Float32 weights in compact formats, rounded to nearest. */
 import { blockShapes, type CompactFormat, type CompactWeight } from './compact-weight.js';
 import { requireLength } from '../require-shape.js';
+import { KernelsError } from '../kernels-error.js';
 
 /** Formats that float32 can be rounded to here; the others are read from files only, their searches are llama.cpp's own. */
 export type CompressFormat = Exclude<CompactFormat, 'q4_K' | 'q5_1' | 'q5_K' | 'q6_K'>;
@@ -38,8 +39,10 @@ export function compressWeight(
     case 'q4_0':
     case 'q4_1': {
       if (inFeatures % 32 !== 0)
-        throw new Error(
-          `kernels/compressWeight: rows of ${inFeatures} do not divide into ${format} blocks of 32; f16 takes any size`,
+        throw new KernelsError(
+          'KERNELS_FORMAT_UNSUITABLE',
+          'compressWeight',
+          `rows of ${inFeatures} do not divide into ${format} blocks of 32; f16 takes any size`,
         );
       const { bytes } = blockShapes[format];
       const blocks = new Uint8Array((values.length / 32) * bytes);
@@ -103,7 +106,11 @@ function openHalf(): (value: number) => number {
     const sign = (bits >>> 16) & 0x8000;
     const magnitude = bits & 0x7fffffff;
     if (magnitude >= 0x477ff000)
-      throw new Error(`kernels/compressWeight: ${value} is too large for f16; keep this weight in float32`);
+      throw new KernelsError(
+        'KERNELS_FORMAT_UNSUITABLE',
+        'compressWeight',
+        `${value} is too large for f16; keep this weight in float32`,
+      );
     if (magnitude < 0x38800000) {
       // Subnormal: a multiple of 2⁻²⁴.
       const multiple = Math.abs(value) * 2 ** 24;

@@ -6,6 +6,7 @@
  */
 import { blockShapes, type CompactWeight } from './compact-weight.js';
 import { groupScales256, halfAt } from './expand-weight.js';
+import { KernelsError } from '../kernels-error.js';
 import type { WasmHeap } from '../wasm/heap.js';
 
 /** Formats in blocks whose numbers do not fit the integer products of the others. */
@@ -49,8 +50,9 @@ export function makeResident(
   let address: number;
   try {
     address = heap.reserve(outFeatures * rowBytes);
-  } catch {
-    return undefined;
+  } catch (error) {
+    if (error instanceof KernelsError && error.code === 'KERNELS_HEAP_FULL') return undefined;
+    throw error;
   }
   const bytes = new Uint8Array(heap.memory.buffer, address, outFeatures * rowBytes);
   const floats = heap.floatsAt(address, (outFeatures * rowBytes) >> 2);

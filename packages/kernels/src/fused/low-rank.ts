@@ -7,6 +7,7 @@ import type { Scratch } from '../wasm/scratch.js';
 import { vectorRows } from './few-rows.js';
 import type { WasmHeap } from '../wasm/heap.js';
 import type { WasmModule } from '../wasm/module.js';
+import { requireAllRows } from '../require-shape.js';
 
 export interface LowRank {
   /** h = scale · x Aᵀ; y += h Bᵀ in place; returns h. */
@@ -55,7 +56,7 @@ export function openLowRank({
     },
 
     segmentBackward(dy, { x, h }, dx, { a, b, scale, train, rows }) {
-      if (rows) throw new Error('kernels/linearBackward: a segment for some rows only has no backward');
+      requireAllRows('linearBackward', rows);
       if (!train && !dx) return null;
       const [m, k] = x.shape;
       const [n, rank] = b.shape;

@@ -6,6 +6,7 @@
  */
 import { encodeOnnxModel } from './model.js';
 import type { OnnxRuntime, OnnxSession, OnnxTensor } from './runtime.js';
+import { KernelsError } from '../kernels-error.js';
 
 /** The part of koffi that is used. */
 export interface Koffi {
@@ -57,7 +58,12 @@ export function openOnnxLibrary(koffi: Koffi, path: string): OnnxRuntime {
     return (...values) => native.koffi.call(address, type, ...values);
   };
   const api = callable(getApi, 'void *', ['uint32_t'])(apiVersion);
-  if (!api) throw new Error(`onnxruntime has no interface of version ${apiVersion}`);
+  if (!api)
+    throw new KernelsError(
+      'KERNELS_RUNTIME_FAILED',
+      'onnx',
+      `onnxruntime has no interface of version ${apiVersion}`,
+    );
   const table = koffi.decode(api, 'void *', tableLength);
   const at = (name: keyof typeof places, result: string, ...parameters: string[]) =>
     callable(table[places[name]], result, parameters);
@@ -72,7 +78,7 @@ export function openOnnxLibrary(koffi: Koffi, path: string): OnnxRuntime {
       if (!status) return;
       const message = String(getErrorMessage(status));
       releaseStatus(status);
-      throw new Error(`onnxruntime/${name}: ${message}`);
+      throw new KernelsError('KERNELS_RUNTIME_FAILED', 'onnx', `onnxruntime/${name}: ${message}`);
     };
   };
   /** The handle that a call writes to the place it is given last. */

@@ -4,7 +4,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { CompactWeight } from '../compact/compact-weight.js';
 import { expandWeight } from '../compact/expand-weight.js';
 import type { LinearWeight, LoraSegment, Saved, SegmentGradient } from '../kernels.js';
-import { requireLength, requireSegments, requireShape } from '../require-shape.js';
+import { requireAllRows, requireLength, requireSegments, requireShape } from '../require-shape.js';
 
 interface ReferenceWeight extends LinearWeight {
   /** `[out, in]` */
@@ -90,8 +90,7 @@ export function linearBackward(
   const { rows, outFeatures } = weight as ReferenceWeight;
   const { x, hidden } = saved as LinearSaved;
   requireShape('linearBackward', 'dy', dy, [x.shape[0], outFeatures]);
-  if (segments.some((segment) => segment.rows))
-    throw new Error('kernels/linearBackward: a segment for some rows only has no backward');
+  for (const segment of segments) requireAllRows('linearBackward', segment.rows);
   return tf.tidy(() => {
     let dx: tf.Tensor2D | null = owed.input ? tf.matMul(dy, rows) : null;
     const gradients = segments.map(({ a, b, scale, train }, i): SegmentGradient | null => {

@@ -2,6 +2,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 
 import { Memory, type WasmMemory } from './web-assembly.js';
+import { KernelsError } from '../kernels-error.js';
 
 /** Members of the wasm backend that its public types leave out (tfjs-backend-wasm 4.22). */
 interface WasmBackend {
@@ -53,8 +54,10 @@ export function openWasmHeap(): WasmHeap | string {
       // What lies on another backend is moved here by this; what is disposed lies nowhere.
       place = backend.dataIdMap.get(dataId);
     } catch (cause) {
-      throw new Error(
-        'kernels/heap: a tensor is disposed; keep what an operation and its backward still read',
+      throw new KernelsError(
+        'KERNELS_OPERAND_MISMATCH',
+        'heap',
+        'a tensor is disposed; keep what an operation and its backward still read',
         { cause },
       );
     }
@@ -64,8 +67,10 @@ export function openWasmHeap(): WasmHeap | string {
   const floatsAt = (address: number, length: number) =>
     new Float32Array(backend.wasm.HEAPU8.buffer, address, length);
   const exhausted = (what: string) =>
-    new Error(
-      `kernels/allocate: the wasm heap (4 GiB at most) has no room for ${what}; ` +
+    new KernelsError(
+      'KERNELS_HEAP_FULL',
+      'allocate',
+      `the wasm heap (4 GiB at most) has no room for ${what}; ` +
         `use smaller batches, dispose what is no longer needed, or split the model over more processes`,
     );
   /** Memory, or 0 where there is none. */
