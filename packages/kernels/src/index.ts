@@ -1,12 +1,13 @@
 export { accelerateTfjs, type Acceleration } from './accelerate-tfjs.js';
 export type * from './kernels.js';
 export {
-  blockShapes,
   type BlockFormat,
   type CompactFormat,
+  compactFormats,
   type CompactWeight,
-} from './compact/compact-weight.js';
-export { compressWeight, type CompressFormat } from './compact/compress-weight.js';
+  type CompressFormat,
+} from './compact/compact-formats.js';
+export { compressWeight } from './compact/compress-weight.js';
 export { expandWeight } from './compact/expand-weight.js';
 export { countFlops, type OperationCount, type WorkKind } from './count-flops.js';
 export { KernelsError, type KernelsErrorCode } from './kernels-error.js';

@@ -8,7 +8,7 @@
  */
 import type { Tensor2D } from '@tensorflow/tfjs-core';
 
-import type { CompactWeight } from './compact/compact-weight.js';
+import type { CompactWeight } from './compact/compact-formats.js';
 
 /** A frozen base weight, laid out as its backend likes it. Made by {@link Kernels.prepareLinear}. */
 export interface LinearWeight {

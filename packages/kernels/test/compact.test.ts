@@ -8,7 +8,7 @@ import {
 } from '@contextlora/kernels';
 import fc from 'fast-check';
 
-import { columnsOf, compactFormats, compactOf, naiveValue } from './compact-weights.js';
+import { columnsOf, compactOf, formatNames, naiveValue } from './compact-weights.js';
 import { backends, useBackend } from './backends.js';
 import { type Matrix, matrix, naiveLinear } from './naive.js';
 import { expectClose, inScope, matrixOf, randomMatrix, tensor } from './tensors.js';
@@ -19,7 +19,7 @@ describe.each(backends)('the %s backend', (backend) => {
     kernels = opened;
   });
 
-  test.each(compactFormats)(
+  test.each(formatNames)(
     'a linear layer over a %s base equals that of its numbers, both ways',
     async (format) => {
       await fc.assert(

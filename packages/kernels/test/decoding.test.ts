@@ -9,7 +9,7 @@ import {
 import * as tf from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
 
-import { columnsOf, compactFormats, compactOf } from './compact-weights.js';
+import { columnsOf, compactOf, formatNames } from './compact-weights.js';
 import { backends, useBackend } from './backends.js';
 import { matrix, type Matrix, naiveLinear } from './naive.js';
 import { expectClose, fewRuns, inScope, matrixOf, randomMatrix, randomRow, tensor } from './tensors.js';
@@ -217,7 +217,7 @@ describe.each(['wasm', 'onnx'] as const)('products of few rows on the %s backend
     kernels.dispose();
   });
 
-  test.each(compactFormats)(
+  test.each(formatNames)(
     '%s weights equal their expansion, before and after they lie on the heap',
     async (format) => {
       await fc.assert(

@@ -4,14 +4,13 @@
  */
 import { dispose, type Tensor2D } from '@tensorflow/tfjs-core';
 
-import type { CompactWeight } from './compact-weight.js';
-import { expandResident, expandRows } from './expand-rows.js';
 import type { FusedContext } from '../fused/context.js';
 import type { LinearWeight } from '../kernels.js';
 import type { Products } from '../fused/products.js';
-import { makeResident, type ResidentWeight } from './resident-weight.js';
+import { type CompactWeight, formatOf } from './compact-formats.js';
+import { expandResident, makeResident, multiplyResident, type ResidentWeight } from './resident-weight.js';
 import { openScratch } from '../wasm/scratch.js';
-import { addBias, multiplyVector, vectorRows } from '../fused/few-rows.js';
+import { addBias, fewRows } from '../fused/few-rows.js';
 
 /** A weight that is expanded when it is used. */
 interface CompactLinear extends LinearWeight {
@@ -52,8 +51,10 @@ export function withCompactWeights(
     for (let first = 0; first < outFeatures; first += size) {
       const end = Math.min(outFeatures, first + size);
       const target = expanded.room((end - first) * inFeatures * 4);
-      if ('resident' in place) expandResident(place.resident, { inFeatures, first, end }, { module, target });
-      else expandRows(place.compact, { inFeatures, first, end }, { heap, module, target, room: bytes.room });
+      const rows = { inFeatures, first, end };
+      if ('resident' in place) expandResident(place.resident, rows, { module, target });
+      else
+        formatOf(place.compact).expandRows(place.compact, rows, { heap, module, target, room: bytes.room });
       const part = bias?.subarray(first, end);
       use(products.weightAt(target, end - first, inFeatures, part), first, end);
     }
@@ -99,9 +100,9 @@ export function withCompactWeights(
 
     linear(x, weight, segments) {
       if (!isCompact(weight)) return products.linear(x, weight, segments);
-      const resident = x.shape[0] <= vectorRows && residentOf(weight);
+      const resident = x.shape[0] <= fewRows && residentOf(weight);
       if (resident) {
-        const y = multiplyVector(x, resident, weight.outFeatures, { heap, module, scratch });
+        const y = multiplyResident(x, resident, weight.outFeatures, { heap, module, scratch });
         if (weight.bias) addBias(heap.view(y), weight.bias);
         return { y, hidden: segments.map((segment) => lowRank.addSegment(x, y, segment)) };
       }

@@ -2,7 +2,7 @@
 import { dispose, type Tensor2D } from '@tensorflow/tfjs-core';
 
 import type { CompactProducts } from '../compact/products.js';
-import { requireCompact } from '../compact/compact-weight.js';
+import { formatOf } from '../compact/compact-formats.js';
 import type { FusedContext } from './context.js';
 import type { Kernels, LinearWeight, LoraSegment, Saved } from '../kernels.js';
 import { patchesOf } from '../patches.js';
@@ -44,7 +44,7 @@ export function fusedLinear({
     prepareLinear(weight, outFeatures, inFeatures, bias) {
       if (bias) requireLength('prepareLinear', 'the bias', bias.length, outFeatures);
       if (!(weight instanceof Float32Array)) {
-        requireCompact(weight, outFeatures, inFeatures);
+        formatOf(weight).check(weight, { outFeatures, inFeatures });
         return products.prepareCompact(weight, outFeatures, inFeatures, bias);
       }
       requireLength('prepareLinear', 'the weight', weight.length, outFeatures * inFeatures);

@@ -4,7 +4,7 @@ import type { Tensor2D } from '@tensorflow/tfjs-core';
 import type { LoraSegment, SegmentGradient } from '../kernels.js';
 import type { Products } from './products.js';
 import type { Scratch } from '../wasm/scratch.js';
-import { vectorRows } from './few-rows.js';
+import { fewRows } from './few-rows.js';
 import type { WasmHeap } from '../wasm/heap.js';
 import type { WasmModule } from '../wasm/module.js';
 import { requireAllRows } from '../require-shape.js';
@@ -46,7 +46,7 @@ export function openLowRank({
       const h = make(m, rank);
       module.projectRows(at(x) + start * k * 4, at(a), at(h), m, k, rank, scale);
       const target = at(y) + start * n * 4;
-      if (m <= vectorRows) {
+      if (m <= fewRows) {
         // For so few rows, transposing b would cost more than the product.
         const room = scratch.room(m * n * 4);
         module.projectRows(at(h), at(b), room, m, rank, n, 1);
@@ -81,7 +81,7 @@ export function openLowRank({
 /** Given products, and wasm for the segments where those cannot be used, or are slow because the rows are few. */
 export function withLowRank(base: Products, lowRank: LowRank): Products {
   const takes = (rows: number, segments: readonly LoraSegment[]) =>
-    rows <= vectorRows || segments.some((segment) => segment.rows);
+    rows <= fewRows || segments.some((segment) => segment.rows);
   return {
     ...base,
     linear(x, weight, segments) {

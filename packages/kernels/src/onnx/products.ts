@@ -7,7 +7,7 @@ import { batchedGraph, linearBackwardGraph, linearGraph, exponentialGraph } from
 import type { OnnxGraph } from './model.js';
 import type { OnnxRuntime, OnnxSession, OnnxTensor } from './runtime.js';
 import type { Products } from '../fused/products.js';
-import { addBias, vectorRows } from '../fused/few-rows.js';
+import { addBias, fewRows } from '../fused/few-rows.js';
 import type { WasmHeap } from '../wasm/heap.js';
 import type { WasmModule } from '../wasm/module.js';
 
@@ -121,7 +121,7 @@ export function createOnnxProducts(
         biasValues,
       } = weight as OnnxWeight;
       const [rows] = x.shape;
-      if (moveToHeap && rows <= vectorRows && segments.length === 0) {
+      if (moveToHeap && rows <= fewRows && segments.length === 0) {
         const address = moveToHeap();
         const y = heap.allocate([rows, outFeatures]) as tf.Tensor2D;
         module.vectorProductF32(heap.address(x), address, heap.address(y), rows, outFeatures, inFeatures);

@@ -1,7 +1,7 @@
 /** Linear layers of the reference backend. */
 import * as tf from '@tensorflow/tfjs-core';
 
-import type { CompactWeight } from '../compact/compact-weight.js';
+import type { CompactWeight } from '../compact/compact-formats.js';
 import { expandWeight } from '../compact/expand-weight.js';
 import type { LinearWeight, LoraSegment, Saved, SegmentGradient } from '../kernels.js';
 import { requireAllRows, requireLength, requireSegments, requireShape } from '../require-shape.js';

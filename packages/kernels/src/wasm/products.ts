@@ -6,7 +6,7 @@ import type { LowRank } from '../fused/low-rank.js';
 import type { Products } from '../fused/products.js';
 import type { Scratch } from './scratch.js';
 import type { WasmHeap } from './heap.js';
-import { addBias, vectorRows } from '../fused/few-rows.js';
+import { addBias, fewRows } from '../fused/few-rows.js';
 import type { WasmModule } from './module.js';
 
 interface WasmWeight extends LinearWeight {
@@ -91,7 +91,7 @@ export function createWasmProducts({
       const { address: w, bias, outFeatures: n, inFeatures: k } = weight as WasmWeight;
       const [m] = x.shape;
       const y = make(m, n);
-      const few = m <= vectorRows;
+      const few = m <= fewRows;
       // A general product would pack the whole weight first.
       if (few) module.vectorProductF32(at(x), w, at(y), m, n, k);
       if (bias) {
