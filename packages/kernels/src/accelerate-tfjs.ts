@@ -5,8 +5,8 @@
  */
 import * as tf from '@tensorflow/tfjs-core';
 
-import { openBackend, type OpenBackendOptions } from './open-backend.js';
 import type { BatchedProduct } from './fused/products.js';
+import { openBackend, type OpenBackendOptions } from './open-backend.js';
 
 export interface Acceleration {
   /** What multiplies now. */

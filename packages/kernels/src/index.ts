@@ -1,5 +1,4 @@
 export { accelerateTfjs, type Acceleration } from './accelerate-tfjs.js';
-export type * from './kernels.js';
 export {
   type BlockFormat,
   type CompactFormat,
@@ -10,25 +9,37 @@ export {
 export { compressWeight } from './compact/compress-weight.js';
 export { expandWeight } from './compact/expand-weight.js';
 export { countFlops, type OperationCount, type WorkKind } from './count-flops.js';
+export type {
+  AdamWOptions,
+  AttentionShape,
+  CacheShape,
+  Forward,
+  GeluVariant,
+  Kernels,
+  KeyValueCache,
+  LinearWeight,
+  LoraSegment,
+  LossValue,
+  MatrixPair,
+  NewPositions,
+  PatchShape,
+  RotaryPositions,
+  RotaryShape,
+  RotaryTable,
+  Saved,
+  SegmentGradient,
+} from './kernels.js';
 export { KernelsError, type KernelsErrorCode } from './kernels-error.js';
-export { createOnnxKernels } from './onnx/parts.js';
+export type { OnnxRuntime, OnnxSession, OnnxTensor } from './onnx/library.js';
 export type { OnnxGraph, OnnxNode } from './onnx/model.js';
+export { loadOnnxRuntime, type OnnxRuntimeSources } from './onnx/runtime.js';
+export type { OpenBackendOptions } from './open-backend.js';
 export {
-  loadOnnxRuntime,
-  pinnedOnnxRuntimeVersion,
-  type OnnxRuntime,
-  type OnnxRuntimeSources,
-  type OnnxSession,
-  type OnnxTensor,
-} from './onnx/runtime.js';
-export {
+  type BackendReport,
   describeBackends,
   openKernels,
-  type BackendReport,
   type OpenKernelsOptions,
 } from './open-kernels.js';
-export type { OpenBackendOptions } from './open-backend.js';
 export { openWebGpu, type WebGpuBackend } from './open-webgpu.js';
 export { createReferenceKernels } from './reference/kernels.js';
-export { createWasmKernels } from './wasm/parts.js';
 export { openWasmHeap, type WasmHeap } from './wasm/heap.js';

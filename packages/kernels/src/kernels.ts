@@ -18,12 +18,16 @@ export interface LinearWeight {
   dispose(): void;
 }
 
-/** One active rank segment of a linear layer: adds `scale · B (A x)`. */
-export interface LoraSegment {
+/** The two thin matrices of some ranks of a linear layer, or their gradients. */
+export interface MatrixPair {
   /** `[rank, in]` */
   readonly a: Tensor2D;
   /** `[out, rank]` */
   readonly b: Tensor2D;
+}
+
+/** One active rank segment of a linear layer: adds `scale · B (A x)`. */
+export interface LoraSegment extends MatrixPair {
   /** alpha / rank, or alpha / sqrt(rank) for rsLoRA, times the dependency gate if there is one. */
   readonly scale: number;
   /** Whether `linearBackward` owes the gradients of a and b. */
@@ -32,12 +36,8 @@ export interface LoraSegment {
   readonly rows?: { readonly start: number; readonly end: number };
 }
 
-export interface SegmentGradient {
-  /** `[rank, in]` */
-  readonly a: Tensor2D;
-  /** `[out, rank]` */
-  readonly b: Tensor2D;
-}
+/** dA and dB of a segment that trains. */
+export type SegmentGradient = MatrixPair;
 
 /** What a backward needs of its forward. Tensors in it may alias the forward's inputs: `dispose` frees only what it owns. */
 export interface Saved {
@@ -119,8 +119,8 @@ export interface KeyValueCache {
   dispose(): void;
 }
 
-/** One layer's new positions. */
-export interface CachedStep {
+/** The new positions of one decoder layer. */
+export interface NewPositions {
   readonly layer: number;
   readonly heads: number;
   /** New positions of each batch row, padded to the same number with rows of no meaning. */
@@ -211,7 +211,7 @@ export interface Kernels {
    * Causal attention of new positions over a cache and themselves; q, k and v `[batch · time, …]` as in `attention`, turned by the cache's
    * table. The new keys and values are written to the cache; `advance` after the last layer makes them part of it.
    */
-  cachedAttention(q: Tensor2D, k: Tensor2D, v: Tensor2D, cache: KeyValueCache, step: CachedStep): Tensor2D;
+  cachedAttention(q: Tensor2D, k: Tensor2D, v: Tensor2D, cache: KeyValueCache, step: NewPositions): Tensor2D;
 
   /** y = silu(gate) · up */
   swiglu(gate: Tensor2D, up: Tensor2D): Forward;

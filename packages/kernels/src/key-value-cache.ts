@@ -1,9 +1,9 @@
 /** The bookkeeping of a cache of keys and values; where the floats lie is its backend's business. */
-import type { CacheShape, KeyValueCache } from './kernels.js';
 import { KernelsError } from './kernels-error.js';
+import type { CacheShape, KeyValueCache } from './kernels.js';
 
 /** A cache's batch and room anew. */
-export interface CacheChange {
+interface CacheChange {
   /** Which of the rows there are come next, in this order. */
   readonly rows: readonly number[];
   /** Positions each row had room for. */

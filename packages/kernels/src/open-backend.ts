@@ -3,11 +3,11 @@ import * as tf from '@tensorflow/tfjs-core';
 import '@tensorflow/tfjs-backend-wasm';
 
 import type { FusedContext } from './fused/context.js';
+import { KernelsError } from './kernels-error.js';
 import { openOnnxParts } from './onnx/parts.js';
 import { loadOnnxRuntime } from './onnx/runtime.js';
 import { openWasmHeap } from './wasm/heap.js';
 import { openWasmParts } from './wasm/parts.js';
-import { KernelsError } from './kernels-error.js';
 
 export interface OpenBackendOptions {
   /** `fastest` takes native products where they can be had, else those in wasm; the others force one. */

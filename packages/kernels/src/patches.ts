@@ -1,7 +1,7 @@
 /** Images as rows of patches; shared by every backend. */
-import type { PatchShape } from './kernels.js';
-import { requireLength } from './require-shape.js';
 import { KernelsError } from './kernels-error.js';
+import type { PatchShape } from './kernels.js';
+import { requireLength } from './require-length.js';
 
 /** `[images · patches, channels · patch · patch]`, each row one patch in the order channel, row, column. */
 export function patchesOf(

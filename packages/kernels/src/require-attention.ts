@@ -1,9 +1,10 @@
 /** Checks of attention's operands, shared by every backend. */
 import type { Tensor2D } from '@tensorflow/tfjs-core';
 
-import type { AttentionShape, RotaryPositions, RotaryTable } from './kernels.js';
-import { requireLength, requireShape } from './require-shape.js';
 import { KernelsError } from './kernels-error.js';
+import type { AttentionShape, RotaryPositions, RotaryTable } from './kernels.js';
+import { requireLength } from './require-length.js';
+import { requireShape } from './require-shape.js';
 
 export function requireAttention(
   { q, k, v }: { q: Tensor2D; k: Tensor2D; v: Tensor2D },

@@ -1,8 +1,9 @@
 /** Shape checks with messages a caller can act on. */
 import type { Tensor2D } from '@tensorflow/tfjs-core';
 
-import type { LinearWeight, LoraSegment } from './kernels.js';
 import { KernelsError } from './kernels-error.js';
+import type { LinearWeight, LoraSegment } from './kernels.js';
+import { requireLength } from './require-length.js';
 
 /** Throws unless a tensor is there and float32 `[rows, columns]`; null leaves a dimension open. */
 export function requireShape(
@@ -28,16 +29,6 @@ export function requireShape(
       'KERNELS_OPERAND_MISMATCH',
       operation,
       `${name} must be float32 [${rows ?? 'any'}, ${columns ?? 'any'}], got ${tensor.dtype} [${shape.join(', ')}]`,
-    );
-}
-
-/** Throws unless an array has the length. */
-export function requireLength(operation: string, name: string, actual: number, expected: number): void {
-  if (actual !== expected)
-    throw new KernelsError(
-      'KERNELS_OPERAND_MISMATCH',
-      operation,
-      `${name} must have ${expected} elements, got ${actual}`,
     );
 }
 

@@ -8,8 +8,8 @@ import {
 } from '@contextlora/kernels';
 import fc from 'fast-check';
 
-import { columnsOf, compactOf, formatNames, naiveValue } from './compact-weights.js';
 import { backends, useBackend } from './backends.js';
+import { columnsOf, compactOf, formatNames, naiveValue } from './compact-weights.js';
 import { type Matrix, matrix, naiveLinear } from './naive.js';
 import { expectClose, inScope, matrixOf, randomMatrix, tensor } from './tensors.js';
 

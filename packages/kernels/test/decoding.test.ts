@@ -9,8 +9,8 @@ import {
 import * as tf from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
 
-import { columnsOf, compactOf, formatNames } from './compact-weights.js';
 import { backends, useBackend } from './backends.js';
+import { columnsOf, compactOf, formatNames } from './compact-weights.js';
 import { matrix, type Matrix, naiveLinear } from './naive.js';
 import { expectClose, fewRuns, inScope, matrixOf, randomMatrix, randomRow, tensor } from './tensors.js';
 

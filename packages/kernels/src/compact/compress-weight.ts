@@ -1,5 +1,5 @@
 /** Float32 weights in compact formats, rounded to nearest. */
-import { requireLength } from '../require-shape.js';
+import { requireLength } from '../require-length.js';
 import { compactFormats, type CompactWeight, type CompressFormat } from './compact-formats.js';
 
 /** Compresses a weight `[out, in]`; f16 throws where a value is too large for it. */

@@ -1,5 +1,5 @@
 /** Compact weights expanded whole, in plain loops: for the reference backend and for callers that need the numbers. */
-import { requireLength } from '../require-shape.js';
+import { requireLength } from '../require-length.js';
 import { type CompactWeight, formatOf } from './compact-formats.js';
 
 /** The float32 values `[out, in]` of a compact weight, written to `values` if given. */

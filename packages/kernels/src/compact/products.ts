@@ -5,12 +5,12 @@
 import { dispose, type Tensor2D } from '@tensorflow/tfjs-core';
 
 import type { FusedContext } from '../fused/context.js';
-import type { LinearWeight } from '../kernels.js';
+import { addBias, fewRows } from '../fused/few-rows.js';
 import type { Products } from '../fused/products.js';
+import type { LinearWeight } from '../kernels.js';
+import { openScratch } from '../wasm/scratch.js';
 import { type CompactWeight, formatOf } from './compact-formats.js';
 import { expandResident, makeResident, multiplyResident, type ResidentWeight } from './resident-weight.js';
-import { openScratch } from '../wasm/scratch.js';
-import { addBias, fewRows } from '../fused/few-rows.js';
 
 /** A weight that is expanded when it is used. */
 interface CompactLinear extends LinearWeight {

@@ -1,5 +1,5 @@
 /** Checks the size of an array of a compact weight. */
-import { requireLength } from '../require-shape.js';
+import { requireLength } from '../require-length.js';
 import type { WeightShape } from './weight-format.js';
 
 /** Throws unless an array of a weight of that shape has the length. */

@@ -5,7 +5,7 @@
 import type { WasmModule } from '../wasm/module.js';
 
 /** y = x Wᵀ with x `[rows, in]`, W `[out, in]` and y `[rows, out]` at addresses of the heap. */
-export interface ResidentProduct {
+interface ResidentProduct {
   readonly x: number;
   readonly w: number;
   readonly y: number;

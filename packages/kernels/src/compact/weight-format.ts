@@ -17,7 +17,7 @@ export interface RowRange {
 }
 
 /** Where rows are expanded to float32: an address of the heap, and a function that gives scratch for their compact bytes. */
-export interface ExpansionTarget {
+interface ExpansionTarget {
   readonly heap: WasmHeap;
   readonly module: WasmModule;
   readonly target: number;

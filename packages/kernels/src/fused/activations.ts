@@ -1,9 +1,9 @@
 /** Elementwise operations of a fast backend, one pass over memory each; slopes are recomputed, never kept. */
 import type { Tensor2D } from '@tensorflow/tfjs-core';
 
-import type { FusedContext } from './context.js';
 import type { GeluVariant, Kernels, Saved } from '../kernels.js';
 import { requireShape } from '../require-shape.js';
+import type { FusedContext } from './context.js';
 
 interface PairSaved extends Saved {
   readonly gate: Tensor2D;

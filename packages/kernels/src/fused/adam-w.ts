@@ -1,7 +1,7 @@
 /** AdamW of a fast backend: stretches of the flat buffers pass through the heap while they are in cache. */
-import type { FusedContext } from './context.js';
 import type { Kernels } from '../kernels.js';
-import { requireLength } from '../require-shape.js';
+import { requireLength } from '../require-length.js';
+import type { FusedContext } from './context.js';
 
 /** Floats of one stretch; four buffers of it fit a second-level cache. */
 const stretch = 16_384;

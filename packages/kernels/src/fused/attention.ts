@@ -1,11 +1,11 @@
 /** Rotary embedding and attention of a fast backend: heads laid out and turned in one pass, masked softmax in place, no mask in memory. */
 import { dispose, type Tensor, type Tensor2D } from '@tensorflow/tfjs-core';
 
-import type { BatchedProduct } from './products.js';
-import type { FusedContext } from './context.js';
 import type { AttentionShape, Kernels, RotaryPositions, RotaryTable, Saved } from '../kernels.js';
 import { offsetOf, requireAttention, requireRotary } from '../require-attention.js';
 import { requireShape } from '../require-shape.js';
+import type { FusedContext } from './context.js';
+import type { BatchedProduct } from './products.js';
 
 interface AttentionSaved extends Saved {
   /** `[batch, heads, time, headDim]`, turned. */

@@ -1,11 +1,11 @@
 /** Attention over cached keys and values of a fast backend: the cache lies on the heap, one pass over it per new position. */
 import type { Tensor2D } from '@tensorflow/tfjs-core';
 
-import { type CacheBlock, type CacheBlocks, openCacheBlocks } from './cache-blocks.js';
-import type { FusedContext } from './context.js';
 import type { Kernels } from '../kernels.js';
 import { makeRoom, openStoredCache, type StoredCache } from '../key-value-cache.js';
 import { requireShape } from '../require-shape.js';
+import { type CacheBlock, type CacheBlocks, openCacheBlocks } from './cache-blocks.js';
+import type { FusedContext } from './context.js';
 
 type CachedAttention = Pick<Kernels, 'openCache' | 'cachedAttention'>;
 

@@ -1,11 +1,11 @@
 /** What the parts of a fast backend share. */
 import type { TensorInfo } from '@tensorflow/tfjs-core';
 
-import type { LowRank } from './low-rank.js';
-import type { Products } from './products.js';
-import type { Scratch } from '../wasm/scratch.js';
 import type { WasmHeap } from '../wasm/heap.js';
 import type { WasmModule } from '../wasm/module.js';
+import type { Scratch } from '../wasm/scratch.js';
+import type { LowRank } from './low-rank.js';
+import type { Products } from './products.js';
 
 export interface FusedContext {
   readonly heap: WasmHeap;

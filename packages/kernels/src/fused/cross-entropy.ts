@@ -1,9 +1,9 @@
 /** Cross-entropy of a fast backend: exponentials in place, and the head's logits a block of rows at a time. */
 import { dispose, type Tensor2D } from '@tensorflow/tfjs-core';
 
-import type { FusedContext } from './context.js';
 import type { Kernels } from '../kernels.js';
 import { requireShape, requireTargets } from '../require-shape.js';
+import type { FusedContext } from './context.js';
 
 type CrossEntropy = Pick<Kernels, 'crossEntropy' | 'linearCrossEntropy'>;
 

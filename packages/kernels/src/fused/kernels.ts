@@ -2,6 +2,7 @@
  * A fast backend: operations on the heap of the tfjs wasm backend that read and write each value once, over given matrix products.
  */
 import { type CompactProducts, withCompactWeights } from '../compact/products.js';
+import type { Kernels } from '../kernels.js';
 import { fusedActivations } from './activations.js';
 import { fusedAdamW } from './adam-w.js';
 import { fusedAttention } from './attention.js';
@@ -11,7 +12,6 @@ import { fusedCrossEntropy } from './cross-entropy.js';
 import { fusedLinear } from './linear.js';
 import { fusedNorms } from './norms.js';
 import { fusedRows } from './rows.js';
-import type { Kernels } from '../kernels.js';
 
 /** The operations of a backend over its parts; what it opens it frees with `dispose`. */
 export function createFusedKernels(backend: Kernels['backend'], parts: FusedContext): Kernels {

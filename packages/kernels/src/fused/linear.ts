@@ -1,12 +1,13 @@
 /** Linear layers and patch embedding of a fast backend, over its matrix products. */
 import { dispose, type Tensor2D } from '@tensorflow/tfjs-core';
 
-import type { CompactProducts } from '../compact/products.js';
 import { formatOf } from '../compact/compact-formats.js';
-import type { FusedContext } from './context.js';
+import type { CompactProducts } from '../compact/products.js';
 import type { Kernels, LinearWeight, LoraSegment, Saved } from '../kernels.js';
 import { patchesOf } from '../patches.js';
-import { requireLength, requireSegments, requireShape } from '../require-shape.js';
+import { requireLength } from '../require-length.js';
+import { requireSegments, requireShape } from '../require-shape.js';
+import type { FusedContext } from './context.js';
 
 interface LinearSaved extends Saved {
   readonly x: Tensor2D;

@@ -2,12 +2,12 @@
 import type { Tensor2D } from '@tensorflow/tfjs-core';
 
 import type { LoraSegment, SegmentGradient } from '../kernels.js';
-import type { Products } from './products.js';
-import type { Scratch } from '../wasm/scratch.js';
-import { fewRows } from './few-rows.js';
+import { requireAllRows } from '../require-shape.js';
 import type { WasmHeap } from '../wasm/heap.js';
 import type { WasmModule } from '../wasm/module.js';
-import { requireAllRows } from '../require-shape.js';
+import type { Scratch } from '../wasm/scratch.js';
+import { fewRows } from './few-rows.js';
+import type { Products } from './products.js';
 
 export interface LowRank {
   /** h = scale · x Aᵀ; y += h Bᵀ in place; returns h. */

@@ -1,9 +1,10 @@
 /** RMS and layer norm of a fast backend: one pass over each row. */
 import { dispose, type Tensor2D } from '@tensorflow/tfjs-core';
 
-import type { FusedContext } from './context.js';
 import type { Kernels, Saved } from '../kernels.js';
-import { requireLength, requireShape } from '../require-shape.js';
+import { requireLength } from '../require-length.js';
+import { requireShape } from '../require-shape.js';
+import type { FusedContext } from './context.js';
 
 interface NormSaved extends Saved {
   readonly x: Tensor2D;

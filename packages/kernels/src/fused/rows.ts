@@ -1,9 +1,10 @@
 /** Rows picked and added back, and images cut into patches: copies on the heap. */
 import type { Tensor2D } from '@tensorflow/tfjs-core';
 
-import type { FusedContext } from './context.js';
 import type { Kernels } from '../kernels.js';
-import { requireIndices, requireLength, requireShape } from '../require-shape.js';
+import { requireLength } from '../require-length.js';
+import { requireIndices, requireShape } from '../require-shape.js';
+import type { FusedContext } from './context.js';
 
 type Rows = Pick<Kernels, 'embedding' | 'gatherRows' | 'gatherRowsBackward'>;
 

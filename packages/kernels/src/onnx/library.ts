@@ -4,9 +4,24 @@
  * The package's own Node binding is asynchronous and copies every result into memory of its own; this one writes results where they belong.
  * Source: onnxruntime_c_api.h. Its table of functions only grows at the end, so a function keeps its place in every later version.
  */
-import { encodeOnnxModel } from './model.js';
-import type { OnnxRuntime, OnnxSession, OnnxTensor } from './runtime.js';
 import { KernelsError } from '../kernels-error.js';
+import { encodeOnnxModel, type OnnxGraph } from './model.js';
+
+/** A matrix where it lies: nothing is copied. */
+export interface OnnxTensor {
+  readonly values: Float32Array;
+  readonly shape: readonly number[];
+}
+
+export interface OnnxSession {
+  /** Computes the graph's outputs from its inputs, into the memory of the tensors given; throws when one is missing or of another shape. */
+  run(inputs: Readonly<Record<string, OnnxTensor>>, outputs: Readonly<Record<string, OnnxTensor>>): void;
+  dispose(): void;
+}
+
+export interface OnnxRuntime {
+  load(graph: OnnxGraph, threads: number): OnnxSession;
+}
 
 /** The part of koffi that is used. */
 export interface Koffi {

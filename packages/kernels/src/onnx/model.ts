@@ -8,11 +8,8 @@ export interface OnnxNode {
   readonly domain?: 'com.microsoft';
 }
 
-export type OnnxAttribute =
-  | { readonly float: number }
-  | { readonly int: number }
-  | { readonly ints: readonly number[] }
-  | { readonly text: string };
+type OnnxAttribute =
+  { readonly float: number } | { readonly int: number } | { readonly ints: readonly number[] };
 
 /** All tensors are float32. */
 export interface OnnxGraph {
@@ -49,7 +46,6 @@ const encodeNode = ({ op, inputs, outputs, attributes = {}, domain }: OnnxNode) 
 function encodeAttribute(value: OnnxAttribute): Uint8Array[] {
   if ('float' in value) return [tag(2, 5), float(value.float), varint(20, 1)];
   if ('int' in value) return [varint(3, value.int), varint(20, 2)];
-  if ('text' in value) return [text(4, value.text), varint(20, 3)];
   return [...value.ints.map((n) => varint(8, n)), varint(20, 7)];
 }
 

@@ -1,13 +1,11 @@
 /** The native backend in Node: the fast backend's operations, with matrix products by onnxruntime. */
-import { createFusedKernels } from '../fused/kernels.js';
 import type { FusedContext } from '../fused/context.js';
-import type { Kernels } from '../kernels.js';
 import { openLowRank, withLowRank } from '../fused/low-rank.js';
-import { createOnnxProducts } from './products.js';
-import type { OnnxRuntime } from './runtime.js';
-import { openScratch } from '../wasm/scratch.js';
 import type { WasmHeap } from '../wasm/heap.js';
 import { openWasmModule } from '../wasm/module.js';
+import { openScratch } from '../wasm/scratch.js';
+import type { OnnxRuntime } from './library.js';
+import { createOnnxProducts } from './products.js';
 
 /** The parts of the backend over a loaded runtime and an open heap; `threads` are those of one product. */
 export function openOnnxParts(
@@ -22,10 +20,3 @@ export function openOnnxParts(
   const products = withLowRank(native, lowRank);
   return { heap, module, scratch, products, lowRank, exponential: native.exponential };
 }
-
-/** Makes the backend over a loaded runtime and an open heap. */
-export const createOnnxKernels = (
-  runtime: OnnxRuntime,
-  heap: WasmHeap,
-  options: { readonly threads: number },
-): Kernels => createFusedKernels('onnx', openOnnxParts(runtime, heap, options));

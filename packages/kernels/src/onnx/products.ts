@@ -2,14 +2,14 @@
 import type * as tf from '@tensorflow/tfjs-core';
 
 import type { FusedContext } from '../fused/context.js';
-import type { LinearWeight, LoraSegment, SegmentGradient } from '../kernels.js';
-import { batchedGraph, linearBackwardGraph, linearGraph, exponentialGraph } from './graphs.js';
-import type { OnnxGraph } from './model.js';
-import type { OnnxRuntime, OnnxSession, OnnxTensor } from './runtime.js';
-import type { Products } from '../fused/products.js';
 import { addBias, fewRows } from '../fused/few-rows.js';
+import type { Products } from '../fused/products.js';
+import type { LinearWeight, LoraSegment, SegmentGradient } from '../kernels.js';
 import type { WasmHeap } from '../wasm/heap.js';
 import type { WasmModule } from '../wasm/module.js';
+import { batchedGraph, linearBackwardGraph, linearGraph, exponentialGraph } from './graphs.js';
+import type { OnnxRuntime, OnnxSession, OnnxTensor } from './library.js';
+import type { OnnxGraph } from './model.js';
 
 interface OnnxWeight extends LinearWeight {
   /** Made when it is used: what lies on the heap moves when the heap grows. */

@@ -2,27 +2,10 @@
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 
-import { type Koffi, openOnnxLibrary } from './library.js';
-import type { OnnxGraph } from './model.js';
+import { type Koffi, type OnnxRuntime, openOnnxLibrary } from './library.js';
 
 /** The package keeps its library in a folder that is no part of its interface. */
-export const pinnedOnnxRuntimeVersion = '1.30.0';
-
-/** A matrix where it lies: nothing is copied. */
-export interface OnnxTensor {
-  readonly values: Float32Array;
-  readonly shape: readonly number[];
-}
-
-export interface OnnxSession {
-  /** Computes the graph's outputs from its inputs, into the memory of the tensors given; throws when one is missing or of another shape. */
-  run(inputs: Readonly<Record<string, OnnxTensor>>, outputs: Readonly<Record<string, OnnxTensor>>): void;
-  dispose(): void;
-}
-
-export interface OnnxRuntime {
-  load(graph: OnnxGraph, threads: number): OnnxSession;
-}
+const pinnedOnnxRuntimeVersion = '1.30.0';
 
 /** Names of the library by platform. */
 const libraryNames: Readonly<Record<string, string>> = {

@@ -1,6 +1,6 @@
 /** AdamW over flat buffers; shared by every backend. */
 import type { AdamWOptions } from '../kernels.js';
-import { requireLength } from '../require-shape.js';
+import { requireLength } from '../require-length.js';
 
 /**
  * One step in place (Loshchilov & Hutter 2019, algorithm 2; torch.optim.AdamW).

@@ -1,7 +1,6 @@
 /** Rotary embedding and attention of the reference backend. */
 import * as tf from '@tensorflow/tfjs-core';
 
-import { attentionMask } from './attention-mask.js';
 import type {
   AttentionShape,
   Forward,
@@ -12,6 +11,7 @@ import type {
 } from '../kernels.js';
 import { requireAttention, requireRotary } from '../require-attention.js';
 import { requireShape } from '../require-shape.js';
+import { attentionMask } from './attention-mask.js';
 
 /** Turns every head of x by its row's angles; `direction` −1 turns back. */
 export function rotate(

@@ -1,10 +1,10 @@
 /** Attention of the reference backend over cached keys and values, which are tensors. */
 import * as tf from '@tensorflow/tfjs-core';
 
-import type { CachedStep, CacheShape, Kernels, RotaryTable } from '../kernels.js';
+import type { NewPositions, CacheShape, Kernels, RotaryTable } from '../kernels.js';
 import { type CacheStore, makeRoom, openStoredCache, type StoredCache } from '../key-value-cache.js';
-import { fromHeads, toHeads, turnHalves } from './attention.js';
 import { requireShape } from '../require-shape.js';
+import { fromHeads, toHeads, turnHalves } from './attention.js';
 
 interface CacheTensors extends CacheStore {
   /** Per layer `[batch · kvHeads · capacity, headDim]`. */
@@ -65,7 +65,7 @@ function angles(values: Float32Array, { halfDim }: RotaryTable, positions: reado
 export const referenceCachedAttention: Pick<Kernels, 'openCache' | 'cachedAttention'> = {
   openCache: (shape) => openStoredCache(shape, (capacity) => openCacheTensors(shape, capacity)),
 
-  cachedAttention(q, k, v, given, { layer, heads, counts }: CachedStep) {
+  cachedAttention(q, k, v, given, { layer, heads, counts }: NewPositions) {
     const cache = given as StoredCache<CacheTensors>;
     const { kvHeads, headDim, rotary } = cache.shape;
     const { batch, store } = cache;

@@ -2,8 +2,8 @@
 import * as tf from '@tensorflow/tfjs-core';
 
 import type { LinearWeight, LossValue } from '../kernels.js';
-import { linear, linearBackward } from './linear.js';
 import { requireShape, requireTargets } from '../require-shape.js';
+import { linear, linearBackward } from './linear.js';
 
 /**
  * Weighted sum over rows of −log softmax(logits)[target], by log-sum-exp, and its gradient.

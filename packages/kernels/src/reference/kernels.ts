@@ -7,16 +7,17 @@
  */
 import * as tf from '@tensorflow/tfjs-core';
 
-import { adamW } from './adam-w.js';
 import type { Kernels } from '../kernels.js';
 import { patchesOf } from '../patches.js';
+import { requireLength } from '../require-length.js';
+import { requireIndices, requireShape } from '../require-shape.js';
 import { geglu, gegluBackward, gelu, geluBackward, swiglu, swigluBackward } from './activations.js';
+import { adamW } from './adam-w.js';
 import { attention, attentionBackward, rotate } from './attention.js';
 import { referenceCachedAttention } from './cached-attention.js';
 import { crossEntropy, linearCrossEntropy } from './cross-entropy.js';
 import { linear, linearBackward, type LinearSaved, prepareLinear } from './linear.js';
 import { layerNorm, layerNormBackward, rmsNorm, rmsNormBackward } from './norms.js';
-import { requireIndices, requireLength, requireShape } from '../require-shape.js';
 
 /** Makes the reference backend on the tfjs backend that is set. */
 export function createReferenceKernels(): Kernels {

@@ -4,7 +4,8 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { CompactWeight } from '../compact/compact-formats.js';
 import { expandWeight } from '../compact/expand-weight.js';
 import type { LinearWeight, LoraSegment, Saved, SegmentGradient } from '../kernels.js';
-import { requireAllRows, requireLength, requireSegments, requireShape } from '../require-shape.js';
+import { requireLength } from '../require-length.js';
+import { requireAllRows, requireSegments, requireShape } from '../require-shape.js';
 
 interface ReferenceWeight extends LinearWeight {
   /** `[out, in]` */

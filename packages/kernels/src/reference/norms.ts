@@ -2,7 +2,8 @@
 import * as tf from '@tensorflow/tfjs-core';
 
 import type { Saved } from '../kernels.js';
-import { requireLength, requireShape } from '../require-shape.js';
+import { requireLength } from '../require-length.js';
+import { requireShape } from '../require-shape.js';
 
 interface NormSaved extends Saved {
   /** The normalised rows, before gain. */

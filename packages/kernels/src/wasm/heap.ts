@@ -1,8 +1,8 @@
 /** Tensors where they lie on the heap of the tfjs wasm backend, so that other code can read and write them without a copy. */
 import * as tf from '@tensorflow/tfjs-core';
 
-import { Memory, type WasmMemory } from './web-assembly.js';
 import { KernelsError } from '../kernels-error.js';
+import { Memory, type WasmMemory } from './web-assembly.js';
 
 /** Members of the wasm backend that its public types leave out (tfjs-backend-wasm 4.22). */
 interface WasmBackend {

@@ -1,13 +1,13 @@
 /** Matrix products in wasm with packed operands, whatever is transposed. */
 import type { Tensor2D } from '@tensorflow/tfjs-core';
 
-import type { LinearWeight } from '../kernels.js';
+import { addBias, fewRows } from '../fused/few-rows.js';
 import type { LowRank } from '../fused/low-rank.js';
 import type { Products } from '../fused/products.js';
-import type { Scratch } from './scratch.js';
+import type { LinearWeight } from '../kernels.js';
 import type { WasmHeap } from './heap.js';
-import { addBias, fewRows } from '../fused/few-rows.js';
 import type { WasmModule } from './module.js';
+import type { Scratch } from './scratch.js';
 
 interface WasmWeight extends LinearWeight {
   readonly address: number;
