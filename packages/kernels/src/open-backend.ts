@@ -1,4 +1,4 @@
-/** Starts the tfjs wasm backend and opens the parts of the fastest backend it can have here. */
+/** Starts the tfjs wasm backend and opens the parts of the fastest backend that is available here. */
 import * as tf from '@tensorflow/tfjs-core';
 import '@tensorflow/tfjs-backend-wasm';
 
@@ -10,13 +10,13 @@ import { openWasmHeap } from './wasm/heap.js';
 import { openWasmParts } from './wasm/parts.js';
 
 export interface OpenBackendOptions {
-  /** `fastest` takes native products where they can be had, else those in wasm; the others force one. */
+  /** `fastest` takes native products if they are available, else those in wasm; the other values force one. */
   readonly prefer?: 'fastest' | 'wasm' | 'onnx';
-  /** Threads of one native product. */
+  /** Threads for one native product. */
   readonly threads?: number;
 }
 
-/** Sets and starts the backend; throws when `onnx` is forced and cannot be had. */
+/** Selects and starts the backend; throws if `onnx` is requested and not available. */
 export async function openBackend({ prefer = 'fastest', threads = 1 }: OpenBackendOptions = {}): Promise<{
   readonly backend: 'wasm' | 'onnx';
   readonly parts: FusedContext;
@@ -42,18 +42,18 @@ export async function openBackend({ prefer = 'fastest', threads = 1 }: OpenBacke
     throw new KernelsError(
       'KERNELS_BACKEND_UNAVAILABLE',
       'openKernels',
-      `the "onnx" backend was asked for and cannot be had: ${runtime}; prefer: 'wasm' needs no native library`,
+      `the "onnx" backend was requested and is not available: ${runtime}; prefer: 'wasm' needs no native library`,
     );
   return { backend: 'wasm', parts: openWasmParts(heap) };
 }
 
-/** Sets and starts the wasm backend. */
+/** Selects and starts the wasm backend of tfjs. */
 export async function startWasm(): Promise<void> {
   if (tf.getBackend() !== 'wasm' && !(await tf.setBackend('wasm')))
     throw new KernelsError(
       'KERNELS_BACKEND_UNAVAILABLE',
       'openKernels',
-      'the tfjs wasm backend did not start; is @tensorflow/tfjs-backend-wasm installed whole?',
+      'the tfjs wasm backend did not start; is @tensorflow/tfjs-backend-wasm installed completely?',
     );
   await tf.ready();
 }

@@ -1,4 +1,4 @@
-/** Checks of attention's operands, shared by every backend. */
+/** Checks of the operands of attention, shared by every backend. */
 import type { Tensor2D } from '@tensorflow/tfjs-core';
 
 import { KernelsError } from './kernels-error.js';

@@ -1,11 +1,11 @@
-/** Shape checks with messages a caller can act on. */
+/** Checks of operands, with messages a caller can act on. */
 import type { Tensor2D } from '@tensorflow/tfjs-core';
 
 import { KernelsError } from './kernels-error.js';
 import type { LinearWeight, LoraSegment } from './kernels.js';
 import { requireLength } from './require-length.js';
 
-/** Throws unless a tensor is there and float32 `[rows, columns]`; null leaves a dimension open. */
+/** Throws unless a tensor is not disposed and is float32 `[rows, columns]`; null leaves a dimension open. */
 export function requireShape(
   operation: string,
   name: string,
@@ -16,7 +16,7 @@ export function requireShape(
     throw new KernelsError(
       'KERNELS_OPERAND_MISMATCH',
       operation,
-      `${name} is disposed; keep what an operation and its backward still read`,
+      `${name} is disposed; keep the operands of an operation until its backward is done`,
     );
   const shape: readonly number[] = tensor.shape;
   const fits =
@@ -32,7 +32,7 @@ export function requireShape(
     );
 }
 
-/** Throws unless every segment's matrices fit the layer and each other. */
+/** Throws unless the matrices of every segment fit the linear layer and each other. */
 export function requireSegments(
   operation: string,
   segments: readonly LoraSegment[],
@@ -44,20 +44,20 @@ export function requireSegments(
       throw new KernelsError(
         'KERNELS_OUT_OF_RANGE',
         operation,
-        `segment ${i} is for rows ${rows.start} to ${rows.end}, and there are ${rowCount}`,
+        `segment ${i} is for rows ${rows.start} to ${rows.end}, and there are ${rowCount} rows`,
       );
     requireShape(operation, `a of segment ${i}`, a, [null, inFeatures]);
     requireShape(operation, `b of segment ${i}`, b, [outFeatures, a.shape[0]]);
   }
 }
 
-/** Throws where a segment applies to some rows only. */
+/** Throws if a segment applies to some rows only. */
 export function requireAllRows(operation: string, rows: LoraSegment['rows']): void {
   if (rows)
     throw new KernelsError('KERNELS_NO_BACKWARD', operation, 'a segment for some rows only has no backward');
 }
 
-/** Throws unless every index is a row of a table with that many. */
+/** Throws unless every index is below the number of rows. */
 export function requireIndices(operation: string, indices: Int32Array, rows: number): void {
   for (const [i, index] of indices.entries())
     if (index < 0 || index >= rows)
@@ -68,7 +68,7 @@ export function requireIndices(operation: string, indices: Int32Array, rows: num
       );
 }
 
-/** Throws unless each of the rows has a weight and, where that is not 0, a target among the columns. */
+/** Throws unless each row has a weight and, if that is not 0, a target among the columns. */
 export function requireTargets(
   operation: string,
   [rows, columns]: readonly [number, number],

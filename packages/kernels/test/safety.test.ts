@@ -10,11 +10,11 @@ test('an impossible number of threads is an error', async () => {
 });
 
 describe.each(['wasm', 'onnx'] as const)('the %s backend', (backend) => {
-  test('a tensor that is disposed or of another type is an error, never a read of foreign memory', async () => {
+  test('a tensor that is disposed or has another type is an error, never a read of other memory', async () => {
     const kernels = await openKernels({ prefer: backend });
     const gone = tf.zeros<tf.Rank.R2>([2, 3]);
     gone.dispose();
-    expect(() => kernels.add(gone, gone)).toThrow('kernels/add: x is disposed; keep what');
+    expect(() => kernels.add(gone, gone)).toThrow('kernels/add: x is disposed; keep the operands');
     tf.tidy(() => {
       const integers = tf.zeros<tf.Rank.R2>([2, 3], 'int32');
       expect(() => kernels.add(integers, integers)).toThrow('x must be float32 [any, any], got int32 [2, 3]');
@@ -23,7 +23,7 @@ describe.each(['wasm', 'onnx'] as const)('the %s backend', (backend) => {
     });
   });
 
-  test('segments that do not fit their layer are an error', async () => {
+  test('segments that do not fit their linear layer are an error', async () => {
     const kernels = await openKernels({ prefer: backend });
     const weight = kernels.prepareLinear(new Float32Array(6), 2, 3);
     tf.tidy(() => {
@@ -64,7 +64,7 @@ describe.each(['wasm', 'onnx'] as const)('the %s backend', (backend) => {
 });
 
 describe.each(['wasm', 'onnx'] as const)('on a heap that is full, the %s backend', (backend) => {
-  test('throws from every operation, and goes on right when there is room again', async () => {
+  test('throws from every operation, and works again once there is room', async () => {
     const kernels = await openKernels({ prefer: backend });
     const heap = openWasmHeap() as WasmHeap;
     const operations = openOperations(kernels);
@@ -107,18 +107,18 @@ function fill(heap: WasmHeap): number[] {
     try {
       for (;;) addresses.push(heap.reserve(bytes));
     } catch {
-      // No piece of this size is left.
+      // There is no room left for this size.
     }
   return addresses;
 }
 
-test('an exhausted heap is an error that says so, and what was there stays right', async () => {
+test('a full heap is an error that says so, and existing tensors stay intact', async () => {
   await openKernels({ prefer: 'wasm' });
   const heap = openWasmHeap() as WasmHeap;
   const before = tf.memory().numTensors;
   const kept = tf.tensor1d([1, 2, 3]);
   const large: tf.Tensor[] = [];
-  // Four times 1 GiB cannot fit into 4 GiB beside anything else; untouched pages cost no memory.
+  // Four times 1 GiB cannot fit into 4 GiB with anything else; untouched pages take no memory.
   expect(() => {
     for (let i = 0; i < 4; i++) large.push(heap.allocate([2 ** 14, 2 ** 14]));
   }).toThrow('kernels/allocate: the wasm heap (4 GiB at most) has no room for [16384, 16384]');

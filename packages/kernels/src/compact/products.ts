@@ -1,6 +1,7 @@
 /**
- * Products that also take compact weights: a block of rows at a time becomes float32 for one product, forward and backward, and nothing is
- * ever expanded whole. They stay outside the heap until few rows are multiplied, as in decoding; that moves them there for good.
+ * Matrix products that also take compact weights. A block of rows at a time becomes float32 for one product, forward and backward; no
+ * weight is ever expanded whole. It stays outside the heap until it is multiplied with a few rows, as in decoding, which moves it there
+ * for good.
  */
 import { dispose, type Tensor2D } from '@tensorflow/tfjs-core';
 
@@ -12,16 +13,16 @@ import { openScratch } from '../wasm/scratch.js';
 import { type CompactWeight, formatOf } from './compact-formats.js';
 import { expandResident, makeResident, multiplyResident, type ResidentWeight } from './resident-weight.js';
 
-/** A weight that is expanded when it is used. */
+/** A weight that is expanded whenever it is used. */
 interface CompactLinear extends LinearWeight {
   readonly bias: Float32Array | undefined;
-  /** Outside the heap until the first product with few rows, then on it, unless it cannot lie there. */
+  /** Outside the heap until the first product with few rows, then on it, unless it does not fit. */
   place: { readonly compact: CompactWeight; readonly stays: boolean } | { readonly resident: ResidentWeight };
 }
 
 const isCompact = (weight: LinearWeight): weight is CompactLinear => 'place' in weight;
 
-/** Float32 that exists at a time. */
+/** The most that is expanded at a time. */
 const blockBytes = 32 * 2 ** 20;
 
 export interface CompactProducts extends Products {
@@ -33,7 +34,7 @@ export interface CompactProducts extends Products {
   ): LinearWeight;
 }
 
-/** Adds compact weights to a backend's products; the segments beside them run in wasm. */
+/** Adds compact weights to the products of a backend; their segments are computed in wasm. */
 export function withCompactWeights(
   products: Products,
   { heap, module, scratch, lowRank }: Pick<FusedContext, 'heap' | 'module' | 'scratch' | 'lowRank'>,
@@ -41,7 +42,7 @@ export function withCompactWeights(
   const expanded = openScratch(heap);
   const bytes = openScratch(heap);
 
-  /** Calls with each block of rows as a float32 weight. */
+  /** Calls `use` with each block of rows as a float32 weight. */
   const eachBlock = (
     { place, bias, outFeatures, inFeatures }: CompactLinear,
     use: (block: LinearWeight, first: number, end: number) => void,
@@ -69,7 +70,7 @@ export function withCompactWeights(
     return resident;
   };
 
-  /** Copies columns `[first, end)` of one matrix to or from another that has only those. */
+  /** Copies some columns of a wide matrix, from column `first` on, to or from a narrow matrix that has only those. */
   const copyColumns = (wide: Tensor2D, narrow: Tensor2D, first: number, into: 'wide' | 'narrow') => {
     const [rows, columns] = wide.shape;
     const count = narrow.shape[1];
@@ -121,15 +122,15 @@ export function withCompactWeights(
       return { y, hidden: segments.map((segment) => lowRank.addSegment(x, y, segment)) };
     },
 
-    linearBackward(dy, saved, weight, segments, owed) {
-      if (!isCompact(weight)) return products.linearBackward(dy, saved, weight, segments, owed);
+    linearBackward(dy, saved, weight, segments, needed) {
+      if (!isCompact(weight)) return products.linearBackward(dy, saved, weight, segments, needed);
       let dx: Tensor2D | null = null;
-      if (owed.input)
+      if (needed.input)
         eachBlock(weight, (block, first, end) => {
           const isWhole = end - first === weight.outFeatures;
           const part = isWhole ? dy : (heap.allocate([dy.shape[0], end - first]) as Tensor2D);
           if (!isWhole) copyColumns(dy, part, first, 'narrow');
-          const next = products.linearBackward(part, { x: saved.x, hidden: [] }, block, [], owed).dx!;
+          const next = products.linearBackward(part, { x: saved.x, hidden: [] }, block, [], needed).dx!;
           if (!isWhole) part.dispose();
           if (dx) {
             module.add(heap.address(dx), heap.address(next), heap.address(dx), next.size);

@@ -1,4 +1,4 @@
-/** Elementwise operations of a fast backend, one pass over memory each; slopes are recomputed, never kept. */
+/** Elementwise operations of the fast backends, one pass over memory each; slopes are recomputed, never kept. */
 import type { Tensor2D } from '@tensorflow/tfjs-core';
 
 import type { GeluVariant, Kernels, Saved } from '../kernels.js';
@@ -8,7 +8,7 @@ import type { FusedContext } from './context.js';
 interface PairSaved extends Saved {
   readonly gate: Tensor2D;
   readonly up: Tensor2D;
-  /** Of geglu. */
+  /** Of geglu only. */
   readonly variant?: GeluVariant;
 }
 
@@ -25,13 +25,13 @@ type Activations = Pick<
   'add' | 'swiglu' | 'swigluBackward' | 'geglu' | 'gegluBackward' | 'gelu' | 'geluBackward'
 >;
 
-/** Below this, a call of the backend's own exponential costs more than it saves. */
+/** Below this size, calling the backend's exponential costs more than it saves. */
 const smallSize = 16_384;
 
 export function fusedActivations({ heap, module, exponential }: FusedContext): Activations {
   const like = (x: Tensor2D) => heap.allocate(x.shape) as Tensor2D;
   const at = heap.address;
-  /** Puts eˣ into what will hold a result, where that is quicker; whether it did. */
+  /** Writes eˣ to the memory of a result where that is faster; returns 1 if it did, else 0. */
   const exponentialInto = (out: Tensor2D, x: Tensor2D): number => {
     if (!exponential || x.size < smallSize) return 0;
     exponential(x, out);

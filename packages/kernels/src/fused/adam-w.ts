@@ -1,9 +1,9 @@
-/** AdamW of a fast backend: stretches of the flat buffers pass through the heap while they are in cache. */
+/** AdamW of the fast backends: stretches of the flat buffers pass through the heap while they are in the processor's cache. */
 import type { Kernels } from '../kernels.js';
 import { requireLength } from '../require-length.js';
 import type { FusedContext } from './context.js';
 
-/** Floats of one stretch; four buffers of it fit a second-level cache. */
+/** Floats of one stretch; four buffers of this size fit a second-level cache. */
 const stretch = 16_384;
 
 export const fusedAdamW = ({ heap, module, scratch }: FusedContext): Kernels['adamW'] =>
@@ -35,7 +35,7 @@ export const fusedAdamW = ({ heap, module, scratch }: FusedContext): Kernels['ad
         1 - beta1,
         1 - beta2,
       );
-      // The gradients are only read.
+      // The gradients do not change.
       for (const i of [0, 2, 3]) parts[i]!.set(heap.floatsAt(addresses[i]!, end - start));
     }
   };

@@ -1,4 +1,4 @@
-/** Rotary embedding and attention of a fast backend: heads laid out and turned in one pass, masked softmax in place, no mask in memory. */
+/** Rotary embedding and attention of the fast backends: heads are laid out and rotated in one pass, softmax masks in place without a mask in memory. */
 import { dispose, type Tensor, type Tensor2D } from '@tensorflow/tfjs-core';
 
 import type { AttentionShape, Kernels, RotaryPositions, RotaryTable, Saved } from '../kernels.js';
@@ -8,7 +8,7 @@ import type { FusedContext } from './context.js';
 import type { BatchedProduct } from './products.js';
 
 interface AttentionSaved extends Saved {
-  /** `[batch, heads, time, headDim]`, turned. */
+  /** `[batch, heads, time, headDim]`, rotated. */
   readonly q: Tensor;
   readonly k: Tensor;
   readonly v: Tensor;
@@ -31,8 +31,8 @@ interface Sides {
 type Attention = Pick<Kernels, 'rotary' | 'rotaryBackward' | 'attention' | 'attentionBackward'>;
 
 export function fusedAttention({ heap, module, scratch, products }: FusedContext): Attention {
-  /** Copies heads from one layout to the other (or the same), turned by the table's angles (1), back (−1), or not at all. */
-  const relay = (
+  /** Copies heads from one layout to the other or the same, rotated by the table's angles (1), rotated back (−1), or, without positions, as they are. */
+  const copyHeads = (
     x: Tensor,
     { batch, time, heads, headDim }: Layout,
     { positions, turn = 1, from, to }: { positions?: RotaryPositions | undefined; turn?: 1 | -1 } & Sides,
@@ -61,18 +61,17 @@ export function fusedAttention({ heap, module, scratch, products }: FusedContext
     const { batch, time, heads, headDim } = layout;
     requireShape('rotary', 'x', x, [batch * time, heads * headDim]);
     requireRotary(table, { time, headDim, offset });
-    return relay(x, layout, { positions: { table, offset }, turn, from: 'rows', to: 'rows' }) as Tensor2D;
+    return copyHeads(x, layout, { positions: { table, offset }, turn, from: 'rows', to: 'rows' }) as Tensor2D;
   };
 
   const multiply = (product: BatchedProduct) => products.batched(product, heap.allocate);
 
-  const productsOf = ({ batch, time, heads, kvHeads, headDim }: AttentionShape) => ({
-    batch: batch * kvHeads,
+  /** Attention multiplies per pair of an item and a key/value head, with the queries of all heads that share it. */
+  const pairsOf = ({ batch, time, heads, kvHeads }: AttentionShape) => ({
+    pairs: batch * kvHeads,
     groupTime: (heads / kvHeads) * time,
-    time,
-    headDim,
   });
-  /** `[pairs, time, headDim]` → `[pairs, headDim, time]`: native products with a transposed right side are slower by more than this. */
+  /** `[pairs, time, headDim]` → `[pairs, headDim, time]`; a native product with a transposed right side would lose more time than this takes. */
   const flip = (x: Tensor, pairs: number, time: number, headDim: number): Tensor => {
     const out = heap.allocate([pairs, headDim, time]);
     const bytes = time * headDim * 4;
@@ -92,14 +91,12 @@ export function fusedAttention({ heap, module, scratch, products }: FusedContext
       requireAttention({ q, k, v }, shape);
       const { batch, time, heads, kvHeads, headDim, causal } = shape;
       if (rotary) requireRotary(rotary.table, { time, headDim, offset: offsetOf(rotary) });
-      const [own, shared] = [
-        { batch, time, heads, headDim },
-        { batch, time, heads: kvHeads, headDim },
-      ];
+      const layout = { batch, time, heads, headDim };
+      const sharedLayout = { batch, time, heads: kvHeads, headDim };
       const turned = { positions: rotary, from: 'rows', to: 'heads' } as const;
-      const [Q, K] = [relay(q, own, turned), relay(k, shared, turned)];
-      const V = relay(v, shared, { from: 'rows', to: 'heads' });
-      const { batch: pairs, groupTime } = productsOf(shape);
+      const [Q, K] = [copyHeads(q, layout, turned), copyHeads(k, sharedLayout, turned)];
+      const V = copyHeads(v, sharedLayout, { from: 'rows', to: 'heads' });
+      const { pairs, groupTime } = pairsOf(shape);
       const Kt = flip(K, pairs, time, headDim);
       const probabilities = multiply({
         a: Q,
@@ -114,7 +111,7 @@ export function fusedAttention({ heap, module, scratch, products }: FusedContext
       const [firstAt = 0] = scratch.put(firstKeysOf(shape));
       module.maskedSoftmax(heap.address(probabilities), firstAt, batch, heads, time, Number(causal));
       const O = multiply({ a: probabilities, b: V, batch: pairs, m: groupTime, n: headDim, k: time });
-      const y = relay(O, own, { from: 'heads', to: 'rows' }) as Tensor2D;
+      const y = copyHeads(O, layout, { from: 'heads', to: 'rows' }) as Tensor2D;
       dispose(O);
       const saved: AttentionSaved = {
         q: Q,
@@ -133,12 +130,10 @@ export function fusedAttention({ heap, module, scratch, products }: FusedContext
       const { q: Q, k: K, v: V, probabilities: P } = saved as AttentionSaved;
       const { batch, time, heads, kvHeads, headDim, causal } = shape;
       requireShape('attentionBackward', 'dy', dy, [batch * time, heads * headDim]);
-      const [own, shared] = [
-        { batch, time, heads, headDim },
-        { batch, time, heads: kvHeads, headDim },
-      ];
-      const dO = relay(dy, own, { from: 'rows', to: 'heads' });
-      const { batch: pairs, groupTime } = productsOf(shape);
+      const layout = { batch, time, heads, headDim };
+      const sharedLayout = { batch, time, heads: kvHeads, headDim };
+      const dO = copyHeads(dy, layout, { from: 'rows', to: 'heads' });
+      const { pairs, groupTime } = pairsOf(shape);
       const each = { batch: pairs, n: headDim };
       const Vt = flip(V, pairs, time, headDim);
       const dS = multiply({ a: dO, b: Vt, batch: pairs, m: groupTime, n: time, k: headDim });
@@ -159,9 +154,9 @@ export function fusedAttention({ heap, module, scratch, products }: FusedContext
       const dV = multiply({ ...each, a: P, b: dO, m: time, k: groupTime, transposeA: true });
       const back = { positions: rotary, turn: -1, from: 'heads', to: 'rows' } as const;
       const gradients = {
-        dq: relay(dQ, own, back) as Tensor2D,
-        dk: relay(dK, shared, back) as Tensor2D,
-        dv: relay(dV, shared, { from: 'heads', to: 'rows' }) as Tensor2D,
+        dq: copyHeads(dQ, layout, back) as Tensor2D,
+        dk: copyHeads(dK, sharedLayout, back) as Tensor2D,
+        dv: copyHeads(dV, sharedLayout, { from: 'heads', to: 'rows' }) as Tensor2D,
       };
       dispose([dO, dS, dQ, dK, dV]);
       return gradients;

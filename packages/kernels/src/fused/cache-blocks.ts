@@ -1,8 +1,8 @@
-/** The floats of a cache as blocks of memory. */
+/** The keys and values of a cache as blocks of the heap. */
 import type { CacheShape } from '../kernels.js';
 import type { CacheStore } from '../key-value-cache.js';
 
-/** Floats that a backend can reach. */
+/** Floats at an address. */
 export interface CacheBlock {
   /** Valid until the next allocation. */
   view(): Float32Array;
@@ -12,15 +12,15 @@ export interface CacheBlock {
 }
 
 export interface CacheBlocks extends CacheStore {
-  /** Per layer `[batch, kvHeads, capacity, headDim]`. */
+  /** One per decoder layer, `[batch, kvHeads, capacity, headDim]`. */
   readonly keys: readonly CacheBlock[];
   readonly values: readonly CacheBlock[];
-  /** Of the first `capacity` positions: `[capacity, headDim / 2]`. */
+  /** For the first `capacity` positions, `[capacity, headDim / 2]`. */
   readonly cosines: CacheBlock;
   readonly sines: CacheBlock;
 }
 
-/** Opens blocks that `allocate` makes. */
+/** Opens the blocks of a cache with memory from `allocate`. */
 export function openCacheBlocks(
   { batch: firstBatch, layers, kvHeads, headDim, rotary }: CacheShape,
   firstCapacity: number,
@@ -51,8 +51,8 @@ export function openCacheBlocks(
     get sines() {
       return sines;
     },
-    /** Copies every block, one after the other. */
-    relay({ rows, from, to }) {
+    /** Copies one block after the other, so that only one exists twice. */
+    rearrange({ rows, from, to }) {
       const kept = Math.min(from, to) * headDim;
       const move = (old: CacheBlock) => {
         const made = allocate(floatsOf(rows.length, to));

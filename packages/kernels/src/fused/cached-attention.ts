@@ -1,4 +1,4 @@
-/** Attention over cached keys and values of a fast backend: the cache lies on the heap, one pass over it per new position. */
+/** Attention over cached keys and values on the fast backends: the cache lies on the heap, and each new position passes over it once. */
 import type { Tensor2D } from '@tensorflow/tfjs-core';
 
 import type { Kernels } from '../kernels.js';
@@ -9,7 +9,7 @@ import type { FusedContext } from './context.js';
 
 type CachedAttention = Pick<Kernels, 'openCache' | 'cachedAttention'>;
 
-/** `attention` is the backend's own, for a pass that has no past. */
+/** `attention` is that of the same backend, for passes over an empty cache. */
 export function fusedCachedAttention(
   { heap, module, scratch }: FusedContext,
   attention: Kernels['attention'],
@@ -46,7 +46,7 @@ export function fusedCachedAttention(
           : undefined;
       whole?.saved.dispose();
       const y = whole?.y ?? (heap.allocate([batch * time, heads * headDim]) as Tensor2D);
-      // One request: a second would overwrite the first.
+      // One request for all of it: a second would overwrite the first.
       const integersBytes = Math.ceil((batch * 8) / 16) * 16;
       const starts = scratch.room(integersBytes + (headDim + 8 + capacity) * 4);
       const countsAt = starts + batch * 4;

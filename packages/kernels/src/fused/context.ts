@@ -1,4 +1,4 @@
-/** What the parts of a fast backend share. */
+/** What the operations of a fast backend share. */
 import type { TensorInfo } from '@tensorflow/tfjs-core';
 
 import type { WasmHeap } from '../wasm/heap.js';
@@ -13,6 +13,6 @@ export interface FusedContext {
   readonly scratch: Scratch;
   readonly products: Products;
   readonly lowRank: LowRank;
-  /** out = eˣ, where the backend has a faster way than the module's. */
+  /** out = eˣ, if the backend has a faster way than the wasm module. */
   readonly exponential?: (x: TensorInfo, out: TensorInfo) => void;
 }

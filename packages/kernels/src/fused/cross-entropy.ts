@@ -1,4 +1,4 @@
-/** Cross-entropy of a fast backend: exponentials in place, and the head's logits a block of rows at a time. */
+/** Cross-entropy of the fast backends: exponentials in place, and the logits of the head one block of rows at a time. */
 import { dispose, type Tensor2D } from '@tensorflow/tfjs-core';
 
 import type { Kernels } from '../kernels.js';
@@ -7,12 +7,12 @@ import type { FusedContext } from './context.js';
 
 type CrossEntropy = Pick<Kernels, 'crossEntropy' | 'linearCrossEntropy'>;
 
-/** Logits that exist at a time; large enough for full speed of the products. */
+/** The most logits that exist at a time; enough for the products to run at full speed. */
 const logitBytes = 80 * 2 ** 20;
 
 export function fusedCrossEntropy({ heap, module, products }: FusedContext): CrossEntropy {
   /**
-   * Turns logits into their gradient where they lie, and returns the weighted loss.
+   * Overwrites logits with their gradient and returns the weighted loss.
    *
    * loss = weight · (log Σ e^(x − max) + max − x_target); d/dx_j = weight · (e^(x_j − max) / Σ − [j = target])
    */
@@ -55,7 +55,7 @@ export function fusedCrossEntropy({ heap, module, products }: FusedContext): Cro
       requireTargets('linearCrossEntropy', [rows, weight.outFeatures], { targets, weights });
       const dx = input ? (heap.allocate(x.shape) as Tensor2D) : null;
       const most = Math.max(1, Math.floor(logitBytes / 4 / weight.outFeatures));
-      // Blocks of about equal size: a short last one would run slowly.
+      // Blocks of about equal size, because a short last one would be slow.
       const block = Math.ceil(rows / Math.ceil(rows / most));
       let loss = 0;
       for (let start = 0; start < rows; start += block) {

@@ -1,4 +1,4 @@
-/** Products of a few rows, as decoding has them, read every weight once instead of packing it first. */
+/** Products with a few rows of x, as in decoding: they read every weight once instead of packing it first. */
 
 /** Up to this many rows; with more, a general matrix product is faster. */
 export const fewRows = 4;

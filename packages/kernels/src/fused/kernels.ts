@@ -1,5 +1,5 @@
 /**
- * A fast backend: operations on the heap of the tfjs wasm backend that read and write each value once, over given matrix products.
+ * A fast backend: operations on the heap of the tfjs wasm backend that read and write each value once, and the matrix products of its parts.
  */
 import { type CompactProducts, withCompactWeights } from '../compact/products.js';
 import type { Kernels } from '../kernels.js';
@@ -13,7 +13,7 @@ import { fusedLinear } from './linear.js';
 import { fusedNorms } from './norms.js';
 import { fusedRows } from './rows.js';
 
-/** The operations of a backend over its parts; what it opens it frees with `dispose`. */
+/** Makes the operations of a backend from its parts; `dispose` frees their sessions and scratch. */
 export function createFusedKernels(backend: Kernels['backend'], parts: FusedContext): Kernels {
   const products: CompactProducts = withCompactWeights(parts.products, parts);
   const context = { ...parts, products };

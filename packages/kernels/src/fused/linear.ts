@@ -1,4 +1,4 @@
-/** Linear layers and patch embedding of a fast backend, over its matrix products. */
+/** Linear layers and patch embedding of the fast backends, over their matrix products. */
 import { dispose, type Tensor2D } from '@tensorflow/tfjs-core';
 
 import { formatOf } from '../compact/compact-formats.js';
@@ -21,7 +21,7 @@ export function fusedLinear({
   heap,
   products,
 }: Pick<FusedContext, 'heap'> & { readonly products: CompactProducts }): Linear {
-  /** `owned` is freed with what is saved. */
+  /** `owned` is freed together with what is saved. */
   const apply = (
     x: Tensor2D,
     weight: LinearWeight,
@@ -54,14 +54,14 @@ export function fusedLinear({
 
     linear: (x, weight, segments = []) => apply(x, weight, segments, []),
 
-    linearBackward(dy, saved, weight, segments, owed) {
+    linearBackward(dy, saved, weight, segments, needed) {
       const { x, hidden } = saved as LinearSaved;
       requireShape('linearBackward', 'dy', dy, [x.shape[0], weight.outFeatures]);
       requireSegments('linearBackward', segments, weight, x.shape[0]);
       requireLength('linearBackward', 'the segments', segments.length, hidden.length);
-      if (!owed.input && !segments.some(({ train }) => train))
+      if (!needed.input && !segments.some(({ train }) => train))
         return { dx: null, segments: segments.map(() => null) };
-      return products.linearBackward(dy, { x, hidden }, weight, segments, owed);
+      return products.linearBackward(dy, { x, hidden }, weight, segments, needed);
     },
 
     patchEmbedding(images, weight, shape, segments = []) {

@@ -1,4 +1,4 @@
-/** The two thin products of every segment, in wasm: each reads its large operand once, where a general product would pack it. */
+/** The two thin products of every segment, in wasm: each reads its large operand once; a general product would pack it first. */
 import type { Tensor2D } from '@tensorflow/tfjs-core';
 
 import type { LoraSegment, SegmentGradient } from '../kernels.js';
@@ -12,7 +12,7 @@ import type { Products } from './products.js';
 export interface LowRank {
   /** h = scale · x Aᵀ; y += h Bᵀ in place; returns h. */
   addSegment(x: Tensor2D, y: Tensor2D, segment: LoraSegment): Tensor2D;
-  /** dh = scale · dy B; dx += dh A in place if there is one; dA = dhᵀ x and dB = dyᵀ h if the segment trains. */
+  /** dh = scale · dy B; dx += dh A in place unless dx is null; dA = dhᵀ x and dB = dyᵀ h if the segment trains. */
   segmentBackward(
     dy: Tensor2D,
     saved: { readonly x: Tensor2D; readonly h: Tensor2D },
@@ -47,7 +47,7 @@ export function openLowRank({
       module.projectRows(at(x) + start * k * 4, at(a), at(h), m, k, rank, scale);
       const target = at(y) + start * n * 4;
       if (m <= fewRows) {
-        // For so few rows, transposing b would cost more than the product.
+        // With so few rows, transposing b would cost more than the product.
         const room = scratch.room(m * n * 4);
         module.projectRows(at(h), at(b), room, m, rank, n, 1);
         module.add(target, room, target, m * n);
@@ -78,7 +78,7 @@ export function openLowRank({
   };
 }
 
-/** Given products, and wasm for the segments where those cannot be used, or are slow because the rows are few. */
+/** The given products, with segments in wasm where those products cannot take them or are slow because there are only a few rows. */
 export function withLowRank(base: Products, lowRank: LowRank): Products {
   const takes = (rows: number, segments: readonly LoraSegment[]) =>
     rows <= fewRows || segments.some((segment) => segment.rows);
@@ -89,10 +89,12 @@ export function withLowRank(base: Products, lowRank: LowRank): Products {
       const { y } = base.linear(x, weight, []);
       return { y, hidden: segments.map((segment) => lowRank.addSegment(x, y, segment)) };
     },
-    linearBackward(dy, saved, weight, segments, owed) {
+    linearBackward(dy, saved, weight, segments, needed) {
       const { x, hidden } = saved;
-      if (!takes(x.shape[0], segments)) return base.linearBackward(dy, saved, weight, segments, owed);
-      const { dx } = owed.input ? base.linearBackward(dy, { x, hidden: [] }, weight, [], owed) : { dx: null };
+      if (!takes(x.shape[0], segments)) return base.linearBackward(dy, saved, weight, segments, needed);
+      const { dx } = needed.input
+        ? base.linearBackward(dy, { x, hidden: [] }, weight, [], needed)
+        : { dx: null };
       return {
         dx,
         segments: segments.map((segment, i) =>

@@ -1,4 +1,4 @@
-/** RMS and layer norm of a fast backend: one pass over each row. */
+/** RMS and layer norm of the fast backends: one pass over each row. */
 import { dispose, type Tensor2D } from '@tensorflow/tfjs-core';
 
 import type { Kernels, Saved } from '../kernels.js';
@@ -8,7 +8,7 @@ import type { FusedContext } from './context.js';
 
 interface NormSaved extends Saved {
   readonly x: Tensor2D;
-  /** Per row 1 / root mean square, or mean and 1 / deviation. */
+  /** For each row 1 / root mean square, or its mean and 1 / deviation. */
   readonly statistics: Tensor2D;
 }
 

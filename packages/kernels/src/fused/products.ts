@@ -1,4 +1,4 @@
-/** The matrix products of a fast backend; everything else in it is the same code. */
+/** The matrix products of a fast backend; the fast backends share everything else. */
 import type { Tensor2D, TensorInfo } from '@tensorflow/tfjs-core';
 
 import type { LinearWeight, LoraSegment, SegmentGradient } from '../kernels.js';
@@ -16,7 +16,7 @@ export interface BatchedProduct {
   readonly alpha?: number;
 }
 
-/** Operands are checked by the caller. */
+/** The caller checks the operands. */
 export interface Products {
   prepareLinear(
     weight: Float32Array,
@@ -24,7 +24,7 @@ export interface Products {
     inFeatures: number,
     bias: Float32Array | undefined,
   ): LinearWeight;
-  /** A weight that lies on the heap at an address, for one product. */
+  /** A weight at an address of the heap, for one product. */
   weightAt(
     address: number,
     outFeatures: number,
@@ -37,15 +37,15 @@ export interface Products {
     weight: LinearWeight,
     segments: readonly LoraSegment[],
   ): { y: Tensor2D; hidden: Tensor2D[] };
-  /** At least one gradient is owed. */
+  /** At least one gradient is needed. */
   linearBackward(
     dy: Tensor2D,
     saved: { readonly x: Tensor2D; readonly hidden: readonly Tensor2D[] },
     weight: LinearWeight,
     segments: readonly LoraSegment[],
-    owed: { readonly input: boolean },
+    needed: { readonly input: boolean },
   ): { dx: Tensor2D | null; segments: (SegmentGradient | null)[] };
-  /** `[batch, m, n]`, allocated as told. */
+  /** `[batch, m, n]`, from `allocate`. */
   batched<Made extends TensorInfo>(
     product: BatchedProduct,
     allocate: (shape: readonly number[]) => Made,

@@ -1,4 +1,4 @@
-/** Rows picked and added back, and images cut into patches: copies on the heap. */
+/** Rows of a matrix picked, and added back by their gradient. */
 import type { Tensor2D } from '@tensorflow/tfjs-core';
 
 import type { Kernels } from '../kernels.js';

@@ -1,4 +1,4 @@
-/** The graphs of the native backend; names of inputs and outputs are the contract. */
+/** The graphs of the native backend, whose callers rely on the names of inputs and outputs. */
 import type { OnnxGraph, OnnxNode } from './model.js';
 
 type Attributes = NonNullable<OnnxNode['attributes']>;
@@ -14,7 +14,7 @@ const transposeA: Attributes = { transA: { int: 1 } };
 
 const range = (count: number) => Array.from({ length: count }, (_, i) => i);
 
-/** y = x Wᵀ (+ bias) + Σ hᵢ Bᵢᵀ, hᵢ = sᵢ · x Aᵢᵀ. In: x, w, bias?, aᵢ, bᵢ, sᵢ. Out: y, hᵢ. */
+/** y = x Wᵀ (+ bias) + Σ hᵢ Bᵢᵀ, hᵢ = sᵢ · x Aᵢᵀ. Inputs: x, w, bias?, aᵢ, bᵢ, sᵢ. Outputs: y, hᵢ. */
 export function linearGraph(segments: number, bias: boolean): OnnxGraph {
   const last = segments - 1;
   const name = (i: number) => (i === last ? 'y' : `y${i}`);
@@ -38,9 +38,9 @@ export function linearGraph(segments: number, bias: boolean): OnnxGraph {
 }
 
 /**
- * dx = dy W + Σ dhᵢ Aᵢ, dhᵢ = sᵢ · dy Bᵢ; daᵢ = dhᵢᵀ x, dbᵢ = dyᵀ hᵢ for the trained.
+ * dx = dy W + Σ dhᵢ Aᵢ, dhᵢ = sᵢ · dy Bᵢ; daᵢ = dhᵢᵀ x, dbᵢ = dyᵀ hᵢ of the segments that train.
  *
- * In: dy, w and aᵢ if the input gradient is owed, x and hᵢ for the trained, bᵢ, sᵢ. Out: dx if owed, daᵢ, dbᵢ of the trained.
+ * Inputs: dy, bᵢ, sᵢ; for dx also w and aᵢ; for segments that train also x and hᵢ. Outputs: dx if `input`; daᵢ, dbᵢ of those that train.
  */
 export function linearBackwardGraph(trained: readonly boolean[], input: boolean): OnnxGraph {
   const used = range(trained.length).filter((i) => input || trained[i]);
@@ -81,7 +81,7 @@ export function linearBackwardGraph(trained: readonly boolean[], input: boolean)
   };
 }
 
-/** c[i] = alpha · op(a[i]) op(b[i]). In: a, b. Out: c. */
+/** c[i] = alpha · op(a[i]) op(b[i]). Inputs: a, b. Output: c. */
 export const batchedGraph = ({
   transposeA,
   transposeB,
@@ -108,7 +108,7 @@ export const batchedGraph = ({
   outputs: ['c'],
 });
 
-/** y = eˣ. In: x. Out: y. */
+/** y = eˣ. Input: x. Output: y. */
 export const exponentialGraph = (): OnnxGraph => ({
   nodes: [node('Exp', ['x'], ['y'])],
   inputs: ['x'],

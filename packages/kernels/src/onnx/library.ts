@@ -1,20 +1,20 @@
 /**
  * onnxruntime's C interface, called through koffi.
  *
- * The package's own Node binding is asynchronous and copies every result into memory of its own; this one writes results where they belong.
- * Source: onnxruntime_c_api.h. Its table of functions only grows at the end, so a function keeps its place in every later version.
+ * The Node binding of onnxruntime-node is asynchronous and copies every result; this one writes results where they belong. Source:
+ * onnxruntime_c_api.h, whose table of functions only grows at the end, so that a function keeps its index in all later versions.
  */
 import { KernelsError } from '../kernels-error.js';
 import { encodeOnnxModel, type OnnxGraph } from './model.js';
 
-/** A matrix where it lies: nothing is copied. */
+/** Values in place: nothing is copied. */
 export interface OnnxTensor {
   readonly values: Float32Array;
   readonly shape: readonly number[];
 }
 
 export interface OnnxSession {
-  /** Computes the graph's outputs from its inputs, into the memory of the tensors given; throws when one is missing or of another shape. */
+  /** Computes the outputs of the graph from its inputs, into the memory of the given tensors; throws if one is missing or has another shape. */
   run(inputs: Readonly<Record<string, OnnxTensor>>, outputs: Readonly<Record<string, OnnxTensor>>): void;
   dispose(): void;
 }
@@ -23,7 +23,7 @@ export interface OnnxRuntime {
   load(graph: OnnxGraph, threads: number): OnnxSession;
 }
 
-/** The part of koffi that is used. */
+/** The part of koffi that is used here. */
 export interface Koffi {
   load(path: string): { func(name: string, result: string, parameters: readonly string[]): NativeFunction };
   proto(result: string, parameters: readonly string[]): object;
@@ -33,9 +33,9 @@ export interface Koffi {
 }
 type NativeFunction = (...values: unknown[]) => unknown;
 
-/** The version of the table that is asked for: that of onnxruntime 1.17, which later ones still give. */
+/** The requested version of the table: that of onnxruntime 1.17, which later releases still provide. */
 const apiVersion = 17;
-/** Places in the table. */
+/** Indices in the table. */
 const places = {
   getErrorMessage: 2,
   createEnv: 3,
@@ -55,16 +55,16 @@ const places = {
 } as const;
 const tableLength = 1 + places.addSessionConfigEntry;
 
-/** Errors are thrown: they need not be printed as well. */
+/** Errors are thrown, so they need not be printed as well. */
 const logFatalOnly = 4;
 const arenaAllocator = 1;
 const defaultMemory = 0;
 const float32 = 1;
 const everyOptimization = 99;
 
-/** Opens the library at a path; throws what the loader says where it does not load. */
+/** Opens the library at a path; throws the loader's error if it does not load. */
 export function openOnnxLibrary(koffi: Koffi, path: string): OnnxRuntime {
-  // What calls the library holds it: koffi unloads a library that nothing refers to.
+  // Whatever calls the library keeps a reference to it: koffi unloads a library that nothing refers to.
   const native = { koffi, library: koffi.load(path) };
   const apiBase = native.library.func('OrtGetApiBase', 'void *', [])();
   const [getApi] = koffi.decode(apiBase, 'void *', 2);
@@ -85,7 +85,7 @@ export function openOnnxLibrary(koffi: Koffi, path: string): OnnxRuntime {
 
   const getErrorMessage = at('getErrorMessage', 'const char *', 'void *');
   const releaseStatus = at('releaseStatus', 'void', 'void *');
-  /** A function that answers with a status, which is null where all went well. */
+  /** A function that returns a status, which is null on success. */
   const checked = (name: keyof typeof places, ...parameters: string[]) => {
     const call = at(name, 'void *', ...parameters);
     return (...values: unknown[]) => {
@@ -96,7 +96,7 @@ export function openOnnxLibrary(koffi: Koffi, path: string): OnnxRuntime {
       throw new KernelsError('KERNELS_RUNTIME_FAILED', 'onnx', `onnxruntime/${name}: ${message}`);
     };
   };
-  /** The handle that a call writes to the place it is given last. */
+  /** The handle that a call writes to its last argument. */
   const made = (call: (...values: unknown[]) => void, ...values: unknown[]): bigint => {
     const place = new BigUint64Array(1);
     call(...values, place);
@@ -145,7 +145,7 @@ export function openOnnxLibrary(koffi: Koffi, path: string): OnnxRuntime {
       }
       const names = [...graph.inputs, ...graph.outputs];
       const inputCount = graph.inputs.length;
-      // Held as long as the session: the addresses point into them.
+      // Kept as long as the session, because the addresses point into them.
       const texts = names.map((name) => Buffer.from(`${name}\0`));
       const nameAddresses = BigUint64Array.from(texts, (text) => koffi.address(text));
       const handles = new BigUint64Array(names.length);

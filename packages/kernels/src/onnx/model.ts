@@ -1,4 +1,4 @@
-/** Writes ONNX models in memory: a few nodes, a few hundred bytes of protobuf. Field numbers from onnx.proto. */
+/** Writes small ONNX models, a few hundred bytes of protobuf. Field numbers from onnx.proto. */
 
 export interface OnnxNode {
   readonly op: string;

@@ -1,4 +1,4 @@
-/** The native backend in Node: the fast backend's operations, with matrix products by onnxruntime. */
+/** The native backend in Node: the operations of the fast backends, with matrix products by onnxruntime. */
 import type { FusedContext } from '../fused/context.js';
 import { openLowRank, withLowRank } from '../fused/low-rank.js';
 import type { WasmHeap } from '../wasm/heap.js';
@@ -7,7 +7,7 @@ import { openScratch } from '../wasm/scratch.js';
 import type { OnnxRuntime } from './library.js';
 import { createOnnxProducts } from './products.js';
 
-/** The parts of the backend over a loaded runtime and an open heap; `threads` are those of one product. */
+/** Opens the parts of the backend over a loaded runtime and an open heap; one product uses `threads` threads. */
 export function openOnnxParts(
   runtime: OnnxRuntime,
   heap: WasmHeap,

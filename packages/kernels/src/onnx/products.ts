@@ -12,18 +12,18 @@ import type { OnnxRuntime, OnnxSession, OnnxTensor } from './library.js';
 import type { OnnxGraph } from './model.js';
 
 interface OnnxWeight extends LinearWeight {
-  /** Made when it is used: what lies on the heap moves when the heap grows. */
+  /** Made at every use, because views of the heap are invalid once it has grown. */
   readonly weight: () => OnnxTensor;
   readonly bias: OnnxTensor | undefined;
-  /** Moves a small weight to the heap, for good, where few rows are multiplied without the runtime's fixed cost of a call. */
+  /** Moves a small weight to the heap for good, where a few rows are multiplied without the fixed cost of calling the runtime; returns its address. */
   readonly moveToHeap?: () => number;
   readonly biasValues?: Float32Array | undefined;
 }
 
-/** Above this, reading a weight takes longer than a call. */
+/** Above this size, reading the weight takes longer than the call. */
 const smallWeightBytes = 2 ** 20;
 
-/** Products over a loaded runtime and an open heap; `threads` are those of one product. */
+/** Products over a loaded runtime and an open heap; one product uses `threads` threads. */
 export function createOnnxProducts(
   runtime: OnnxRuntime,
   heap: WasmHeap,
@@ -41,8 +41,8 @@ export function createOnnxProducts(
   };
 
   /**
-   * Runs a graph. `tensors` lie on the heap; `others` makes runtime tensors, of memory outside it or of views; both are asked for after
-   * the outputs are allocated, because an allocation may move the heap.
+   * Runs a graph. `tensors` lie on the heap; `others` makes runtime tensors of memory outside it or of views of it. Both are read only
+   * after the outputs are allocated, because an allocation may invalidate views of the heap.
    */
   const run = (
     session: OnnxSession,
@@ -72,7 +72,7 @@ export function createOnnxProducts(
   return {
     prepareLinear(weight, outFeatures, inFeatures, bias): OnnxWeight {
       const shape = [outFeatures, inFeatures];
-      // Outside the wasm heap: the base does not count against its 4 GiB.
+      // Outside the wasm heap, so that the base does not count against its 4 GiB.
       let place: { readonly outside: OnnxTensor } | { readonly address: number } = {
         outside: plain(weight, shape),
       };

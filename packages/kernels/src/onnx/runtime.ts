@@ -1,20 +1,20 @@
-/** Finds the native library of the fast backend, or says why it cannot be had. */
+/** Finds the native library of the onnx backend, or says why it is not available. */
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 
 import { type Koffi, type OnnxRuntime, openOnnxLibrary } from './library.js';
 
-/** The package keeps its library in a folder that is no part of its interface. */
+/** Pinned, because the folder that holds the library is not part of the package's interface. */
 const pinnedOnnxRuntimeVersion = '1.30.0';
 
-/** Names of the library by platform. */
+/** File name of the library on each platform. */
 const libraryNames: Readonly<Record<string, string>> = {
   linux: 'libonnxruntime.so.1',
   darwin: `libonnxruntime.${pinnedOnnxRuntimeVersion}.dylib`,
   win32: 'onnxruntime.dll',
 };
 
-/** Where things are looked for; tests give their own. */
+/** Where packages are looked up; tests pass their own. */
 export interface OnnxRuntimeSources {
   readonly require: (module: string) => unknown;
   readonly resolve: (module: string) => string;
@@ -32,7 +32,7 @@ function installed(): OnnxRuntimeSources {
   };
 }
 
-/** Loads the runtime, or says in one sentence why it cannot be had here. */
+/** Loads the runtime, or says in one sentence why it is not available here. */
 export function loadOnnxRuntime(sources: OnnxRuntimeSources = installed()): OnnxRuntime | string {
   const { require, resolve, platform, architecture } = sources;
   const needed = `onnxruntime-node@${pinnedOnnxRuntimeVersion}`;
@@ -46,7 +46,7 @@ export function loadOnnxRuntime(sources: OnnxRuntimeSources = installed()): Onnx
   }
   if (version !== pinnedOnnxRuntimeVersion)
     return (
-      `onnxruntime-node ${version} is installed, and its library is known to lie where it is looked for in ` +
+      `onnxruntime-node ${version} is installed, but the location of its library is known in ` +
       `${pinnedOnnxRuntimeVersion} only; npm install ${needed}`
     );
   let koffi: Koffi;

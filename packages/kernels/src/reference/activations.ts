@@ -1,4 +1,4 @@
-/** Activations of the reference backend, and the gradients of their slopes. */
+/** Activations of the reference backend, and their gradients. */
 import * as tf from '@tensorflow/tfjs-core';
 
 import type { GeluVariant, Saved } from '../kernels.js';

@@ -1,4 +1,4 @@
-/** AdamW over flat buffers; shared by every backend. */
+/** AdamW of the reference backend, over flat buffers. */
 import type { AdamWOptions } from '../kernels.js';
 import { requireLength } from '../require-length.js';
 

@@ -4,8 +4,8 @@ import type { AttentionShape } from '../kernels.js';
 const hidden = -1e9;
 
 /**
- * Mask `[items, group · time, time]`, items 1 or batch; the `group` queries that share a key/value head lie one after the other.
- * Undefined when nothing is hidden.
+ * The mask `[items, group · time, time]`, items 1 or batch; the `group` query heads that share a key/value head follow each other.
+ * Undefined if nothing is hidden.
  */
 export function attentionMask({
   batch,

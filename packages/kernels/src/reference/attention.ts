@@ -13,7 +13,7 @@ import { requireAttention, requireRotary } from '../require-attention.js';
 import { requireShape } from '../require-shape.js';
 import { attentionMask } from './attention-mask.js';
 
-/** Turns every head of x by its row's angles; `direction` −1 turns back. */
+/** Rotates every head of x by the angles of its row; `direction` −1 rotates back. */
 export function rotate(
   x: tf.Tensor2D,
   table: RotaryTable,
@@ -124,7 +124,7 @@ export function attention(
   return { y, saved };
 }
 
-/** Queries and keys, or their gradients, turned by the positions' angles. */
+/** Queries and keys, or their gradients, rotated by the angles of their positions. */
 function turn(
   { q, k }: { q: tf.Tensor2D; k: tf.Tensor2D },
   { batch, time, heads, kvHeads, headDim }: AttentionShape,

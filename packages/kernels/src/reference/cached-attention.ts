@@ -1,4 +1,4 @@
-/** Attention of the reference backend over cached keys and values, which are tensors. */
+/** Attention of the reference backend over cached keys and values, which it keeps as tensors. */
 import * as tf from '@tensorflow/tfjs-core';
 
 import type { NewPositions, CacheShape, Kernels, RotaryTable } from '../kernels.js';
@@ -7,7 +7,7 @@ import { requireShape } from '../require-shape.js';
 import { fromHeads, toHeads, turnHalves } from './attention.js';
 
 interface CacheTensors extends CacheStore {
-  /** Per layer `[batch · kvHeads · capacity, headDim]`. */
+  /** One per decoder layer, `[batch · kvHeads · capacity, headDim]`. */
   readonly keys: tf.Tensor2D[];
   readonly values: tf.Tensor2D[];
 }
@@ -21,7 +21,7 @@ function openCacheTensors({ layers, batch, kvHeads, headDim }: CacheShape, capac
   return {
     keys,
     values,
-    relay({ rows, from, to }) {
+    rearrange({ rows, from, to }) {
       const source = rows.flatMap((row) =>
         Array.from({ length: kvHeads * to }, (_, i) => {
           const [head, position] = [Math.floor(i / to), i % to];
@@ -29,7 +29,7 @@ function openCacheTensors({ layers, batch, kvHeads, headDim }: CacheShape, capac
         }),
       );
       for (const tensors of [keys, values])
-        for (const [layer, old] of tensors.entries()) tensors[layer] = rearrange(old, undefined, source);
+        for (const [layer, old] of tensors.entries()) tensors[layer] = gatherFrom(old, undefined, source);
     },
     dispose() {
       tf.dispose([keys, values]);
@@ -39,8 +39,12 @@ function openCacheTensors({ layers, batch, kvHeads, headDim }: CacheShape, capac
 
 const nowhere = -1;
 
-/** Row i of the result is row `source[i]` of the old rows with the new ones behind them, or zeros; frees the old. */
-function rearrange(old: tf.Tensor2D, added: tf.Tensor2D | undefined, source: readonly number[]): tf.Tensor2D {
+/** Row i of the result is row `source[i]` of the old rows followed by the added ones, or zeros; frees the old. */
+function gatherFrom(
+  old: tf.Tensor2D,
+  added: tf.Tensor2D | undefined,
+  source: readonly number[],
+): tf.Tensor2D {
   const made = tf.tidy(() => {
     const parts = [old, ...(added ? [added] : []), tf.zeros<tf.Rank.R2>([1, old.shape[1]])];
     const all = tf.concat2d(parts, 0);
@@ -48,11 +52,11 @@ function rearrange(old: tf.Tensor2D, added: tf.Tensor2D | undefined, source: rea
     return tf.gather(all, tf.tensor1d(rows, 'int32'));
   });
   old.dispose();
-  // The cache outlives the scope of the pass that fills it.
+  // The cache outlives the tidy scope of the pass that fills it.
   return tf.keep(made);
 }
 
-/** Cosines or sines of the positions, `[batch, time, 1, halfDim]`. */
+/** Cosines or sines of positions, `[batch, time, 1, halfDim]`. */
 function angles(values: Float32Array, { halfDim }: RotaryTable, positions: readonly number[][]): tf.Tensor4D {
   const rows = positions
     .flat()
@@ -75,7 +79,7 @@ export const referenceCachedAttention: Pick<Kernels, 'openCache' | 'cachedAttent
     requireShape('cachedAttention', 'v', v, [batch * time, kvHeads * headDim]);
     makeRoom(cache, counts);
     const { capacity, lengths } = cache;
-    // Rows of no meaning are put at the last position.
+    // Padding rows are put at the last position.
     const positions = lengths.map((length) =>
       Array.from({ length: time }, (_, t) => Math.min(length + t, rotary.time - 1)),
     );
@@ -99,7 +103,7 @@ export const referenceCachedAttention: Pick<Kernels, 'openCache' | 'cachedAttent
         }),
       );
       const add = (old: tf.Tensor2D, x: tf.Tensor2D) =>
-        rearrange(old, tf.reshape<tf.Rank.R2>(x, [batch * time * kvHeads, headDim]), source);
+        gatherFrom(old, tf.reshape<tf.Rank.R2>(x, [batch * time * kvHeads, headDim]), source);
       const keys = (store.keys[layer] = add(store.keys[layer]!, turned(k, kvHeads)));
       const values = (store.values[layer] = add(store.values[layer]!, v));
 

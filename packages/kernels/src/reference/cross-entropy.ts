@@ -21,7 +21,7 @@ export function crossEntropy(
   const kept = Int32Array.from([...weights.keys()].filter((row) => weights[row] !== 0));
   if (kept.length === 0) return { loss: 0, dLogits: tf.zeros<tf.Rank.R2>([rows, columns]) };
   const [total, dLogits] = tf.tidy(() => {
-    // What a row without weight holds, even if it is no number, must not count.
+    // A row of weight 0 must not count even if it holds NaN.
     const keptRows = tf.tensor2d(kept, [kept.length, 1], 'int32');
     const all = kept.length === rows;
     const counted = all ? logits : tf.gatherND(logits, keptRows);
@@ -46,7 +46,7 @@ export function crossEntropy(
   return { loss: takeValue(total), dLogits };
 }
 
-/** The same of the logits x Wᵀ, and its gradient for x if owed; all logits exist at once. */
+/** The same for the logits x Wᵀ, and its gradient for x if needed; all logits exist at once. */
 export function linearCrossEntropy(
   x: tf.Tensor2D,
   weight: LinearWeight,
@@ -63,14 +63,14 @@ export function linearCrossEntropy(
   return { loss, dx };
 }
 
-/** Reads a scalar and frees it: at once, or where the backend only reads asynchronously, when it is there. */
+/** Reads a scalar and frees it: at once, or on WebGPU when it has been computed. */
 function takeValue(scalar: tf.Scalar): LossValue {
   if (tf.getBackend() !== 'webgpu') {
     const [value = NaN] = scalar.dataSync();
     scalar.dispose();
     return value;
   }
-  // A scope of the caller's may end before.
+  // A tidy scope of the caller may end earlier.
   tf.keep(scalar);
   return scalar.data().then(([value = NaN]) => {
     scalar.dispose();

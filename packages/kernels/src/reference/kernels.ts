@@ -1,9 +1,9 @@
 /**
  * The reference backend: every operation composed of tfjs-core operations, for any tfjs backend (tested on wasm and WebGPU).
  *
- * It is written for the wasm backend's habits: only an unbatched matrix product without transposes is fast there, so weights are
- * kept in both orientations and small operands are transposed first; masks are added, never selected; grouped-query attention
- * reshapes instead of repeating keys.
+ * It suits the wasm backend of tfjs, where only an unbatched matrix product without transposes is fast: weights are kept in both
+ * orientations and small operands are transposed first. Masks are added, never selected; grouped-query attention reshapes instead of
+ * repeating keys.
  */
 import * as tf from '@tensorflow/tfjs-core';
 
@@ -19,7 +19,7 @@ import { crossEntropy, linearCrossEntropy } from './cross-entropy.js';
 import { linear, linearBackward, type LinearSaved, prepareLinear } from './linear.js';
 import { layerNorm, layerNormBackward, rmsNorm, rmsNormBackward } from './norms.js';
 
-/** Makes the reference backend on the tfjs backend that is set. */
+/** Makes the reference backend on the current tfjs backend. */
 export function createReferenceKernels(): Kernels {
   return {
     backend: 'reference',
@@ -85,7 +85,7 @@ function gatherRowsBackward(dy: tf.Tensor2D, indices: Int32Array, rows: number):
   requireIndices('gatherRowsBackward', indices, rows);
   return tf.tidy(() => {
     const places = tf.tensor2d(indices, [indices.length, 1], 'int32');
-    // Rows of the same index are added up.
+    // Rows with the same index are added up.
     return tf.scatterND<tf.Rank.R2>(places, dy, [rows, dy.shape[1]]);
   });
 }

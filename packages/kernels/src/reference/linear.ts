@@ -42,7 +42,7 @@ export function prepareLinear(
 
 export interface LinearSaved extends Saved {
   readonly x: tf.Tensor2D;
-  /** scale · x Aᵀ per segment, `[rows, rank]`. */
+  /** scale · x Aᵀ of each segment, `[rows, rank]`. */
   readonly hidden: readonly tf.Tensor2D[];
 }
 
@@ -86,16 +86,16 @@ export function linearBackward(
   saved: Saved,
   weight: LinearWeight,
   segments: readonly LoraSegment[],
-  owed: { readonly input: boolean },
+  needed: { readonly input: boolean },
 ) {
   const { rows, outFeatures } = weight as ReferenceWeight;
   const { x, hidden } = saved as LinearSaved;
   requireShape('linearBackward', 'dy', dy, [x.shape[0], outFeatures]);
   for (const segment of segments) requireAllRows('linearBackward', segment.rows);
   return tf.tidy(() => {
-    let dx: tf.Tensor2D | null = owed.input ? tf.matMul(dy, rows) : null;
+    let dx: tf.Tensor2D | null = needed.input ? tf.matMul(dy, rows) : null;
     const gradients = segments.map(({ a, b, scale, train }, i): SegmentGradient | null => {
-      if (!train && !owed.input) return null;
+      if (!train && !needed.input) return null;
       const dh = tf.mul(tf.matMul(dy, b), scale) as tf.Tensor2D; // [rows, rank]
       if (dx) dx = tf.add(dx, tf.matMul(dh, a));
       const h = hidden[i];
@@ -105,7 +105,7 @@ export function linearBackward(
         b: tf.transpose(tf.matMul(tf.transpose(h), dy)),
       };
     });
-    // Nulls and plain objects pass through tidy, which only its types do not know.
+    // Nulls and plain objects pass through tidy; only its types do not allow them.
     return { dx, segments: gradients } as unknown as tf.TensorContainer;
   }) as unknown as { dx: tf.Tensor2D | null; segments: (SegmentGradient | null)[] };
 }

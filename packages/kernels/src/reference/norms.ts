@@ -6,7 +6,7 @@ import { requireLength } from '../require-length.js';
 import { requireShape } from '../require-shape.js';
 
 interface NormSaved extends Saved {
-  /** The normalised rows, before gain. */
+  /** The normalised rows, before the gain. */
   readonly normalised: tf.Tensor2D;
   /** 1 / root mean square (or deviation), `[rows, 1]`. */
   readonly inverse: tf.Tensor2D;

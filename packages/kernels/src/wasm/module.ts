@@ -52,9 +52,9 @@ export interface WasmModule extends Readonly<
   >
 > {
   productScratchBytes(): number;
-  /** Largest of a row. */
+  /** The largest value of a row. */
   rowMaximum(row: number, columns: number): number;
-  /** Exponentials in place; returns their sum. */
+  /** Replaces each x by e^(x − shift) and returns their sum. */
   expRow(row: number, columns: number, shift: number): number;
 }
 

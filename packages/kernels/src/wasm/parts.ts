@@ -1,4 +1,4 @@
-/** The portable fast backend: no native library. */
+/** The portable fast backend, which needs no native library. */
 import type { FusedContext } from '../fused/context.js';
 import { openLowRank } from '../fused/low-rank.js';
 import type { WasmHeap } from './heap.js';
@@ -6,7 +6,7 @@ import { openWasmModule } from './module.js';
 import { createWasmProducts } from './products.js';
 import { openScratch } from './scratch.js';
 
-/** The parts of the backend on an open heap. */
+/** Opens the parts of the backend on an open heap. */
 export function openWasmParts(heap: WasmHeap): FusedContext {
   const module = openWasmModule(heap);
   const scratch = openScratch(heap);

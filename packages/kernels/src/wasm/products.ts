@@ -1,4 +1,4 @@
-/** Matrix products in wasm with packed operands, whatever is transposed. */
+/** Matrix products in wasm with packed operands, so that transposes are as fast as plain operands. */
 import type { Tensor2D } from '@tensorflow/tfjs-core';
 
 import { addBias, fewRows } from '../fused/few-rows.js';

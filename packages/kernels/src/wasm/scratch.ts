@@ -1,15 +1,15 @@
-/** Memory of the heap for the length of one operation: what lies outside the heap is copied there first. */
+/** Memory of the heap for the duration of one operation, where operands from outside the heap are copied first. */
 import type { WasmHeap } from './heap.js';
 
 export interface Scratch {
-  /** Addresses of copies, one after the other; the next call overwrites them. */
+  /** Copies arrays one after the other and returns their addresses; the next call overwrites them. */
   put(...arrays: readonly (Float32Array | Int32Array)[]): number[];
-  /** At least this many bytes, uninitialised; the next call overwrites them. */
+  /** The address of at least this many bytes, uninitialised; the next call overwrites them. */
   readonly room: (bytes: number) => number;
   dispose(): void;
 }
 
-/** Opens a scratch that grows to the largest request and stays. */
+/** Opens a scratch that grows to the largest request and keeps that size. */
 export function openScratch(heap: WasmHeap): Scratch {
   let address = 0;
   let capacityBytes = 0;

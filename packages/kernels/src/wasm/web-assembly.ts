@@ -1,4 +1,4 @@
-/** The part of WebAssembly that is used here: Node's types leave it out, and the browser's would bring every browser global. */
+/** The part of WebAssembly that is used here; Node's types omit it, and the browser's would bring every browser global. */
 export interface WasmMemory {
   readonly buffer: ArrayBuffer;
 }
