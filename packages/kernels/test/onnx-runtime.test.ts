@@ -48,7 +48,10 @@ test('a wrong onnx graph, or inputs that do not fit it, are errors with the mess
     outputs: ['c'],
   });
   expect(() => runtime.load(graph('NoSuchOperation'), 1)).toThrow(
-    /onnxruntime\/createSessionFromArray: .*NoSuchOperation/,
+    expect.objectContaining({
+      code: 'KERNELS_RUNTIME_FAILED',
+      message: expect.stringMatching(/onnxruntime\/createSessionFromArray: .*NoSuchOperation/),
+    }),
   );
   const session = runtime.load(graph('MatMul'), 1);
   const tensor = (...shape: number[]) => ({
