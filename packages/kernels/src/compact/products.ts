@@ -105,7 +105,7 @@ export function withCompactWeights(
       if (resident) {
         const y = multiplyResident(x, resident, weight.outFeatures, { heap, module, scratch });
         if (weight.bias) addBias(heap.view(y), weight.bias);
-        return { y, hidden: segments.map((segment) => lowRank.addSegment(x, y, segment)) };
+        return { y, hidden: lowRank.addSegments(x, y, segments) };
       }
       let whole: Tensor2D | undefined;
       eachBlock(weight, (block, first, end) => {
@@ -119,7 +119,7 @@ export function withCompactWeights(
         y.dispose();
       });
       const y = whole!;
-      return { y, hidden: segments.map((segment) => lowRank.addSegment(x, y, segment)) };
+      return { y, hidden: lowRank.addSegments(x, y, segments) };
     },
 
     linearBackward(dy, saved, weight, segments, needed) {
@@ -137,12 +137,7 @@ export function withCompactWeights(
             dispose(next);
           } else dx = next;
         });
-      return {
-        dx,
-        segments: segments.map((segment, i) =>
-          lowRank.segmentBackward(dy, { x: saved.x, h: saved.hidden[i]! }, dx, segment),
-        ),
-      };
+      return { dx, segments: lowRank.segmentsBackward(dy, saved, dx, segments) };
     },
 
     dispose() {

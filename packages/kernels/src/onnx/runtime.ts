@@ -7,9 +7,8 @@ import { type Koffi, type OnnxRuntime, openOnnxLibrary } from './library.js';
 /** Pinned, because the folder that holds the library is not part of the package's interface. */
 const pinnedOnnxRuntimeVersion = '1.30.0';
 
-/** File name of the library on each platform. */
+/** File name of the library on platforms that do not name it as Linux does. */
 const libraryNames: Readonly<Record<string, string>> = {
-  linux: 'libonnxruntime.so.1',
   darwin: `libonnxruntime.${pinnedOnnxRuntimeVersion}.dylib`,
   win32: 'onnxruntime.dll',
 };
@@ -55,7 +54,7 @@ export function loadOnnxRuntime(sources: OnnxRuntimeSources = installed()): Onnx
   } catch (cause) {
     return `koffi, which calls onnxruntime's library, does not load (${firstLine(cause)}); npm install koffi adds it`;
   }
-  const library = libraryNames[platform] ?? libraryNames['linux']!;
+  const library = libraryNames[platform] ?? 'libonnxruntime.so.1';
   const path = join(dirname(manifest), 'bin', 'napi-v6', platform, architecture, library);
   try {
     return openOnnxLibrary(koffi, path);

@@ -100,20 +100,14 @@ export function createWasmProducts({
         else for (let row = 0; row < m; row++) rows.set(bias, row * n);
       }
       if (!few) multiply({ a: at(x), b: w, c: at(y), m, n, k, transposeB: true, add: bias !== undefined });
-      const hidden = segments.map((segment) => lowRank.addSegment(x, y, segment));
-      return { y, hidden };
+      return { y, hidden: lowRank.addSegments(x, y, segments) };
     },
 
     linearBackward(dy, { x, hidden }, weight, segments, { input }) {
       const { address: w, outFeatures: n, inFeatures: k } = weight as WasmWeight;
       const [m] = x.shape;
       const dx = input ? product(m, k, { a: at(dy), b: w, k: n }) : null;
-      return {
-        dx,
-        segments: segments.map((segment, i) =>
-          lowRank.segmentBackward(dy, { x, h: hidden[i]! }, dx, segment),
-        ),
-      };
+      return { dx, segments: lowRank.segmentsBackward(dy, { x, hidden }, dx, segments) };
     },
 
     batched({ a, b, batch, m, n, k, transposeA = false, transposeB = false, alpha = 1 }, allocate) {
