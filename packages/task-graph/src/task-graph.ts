@@ -41,15 +41,22 @@ export const tasksOf = (graph: TaskGraph): TaskSpec[] => graph.mapNodes((_, task
 
 /** Topological order; among the tasks that could come next, the one declared first (Kahn 1962). */
 export function orderTasks(graph: TaskGraph): string[] {
-  const waiting = new Map(graph.mapNodes((id) => [id, graph.inDegree(id)] as const));
+  const declared = new Map(graph.nodes().map((id, index) => [id, index] as const));
+  const placeOf = (id: string) => declared.get(id) ?? 0;
+  const waitsFor = new Map(graph.mapNodes((id) => [id, graph.inDegree(id)] as const));
+  const ready = graph.filterNodes((id) => waitsFor.get(id) === 0);
   const order: string[] = [];
-  while (waiting.size > 0) {
-    const next = [...waiting].find(([, count]) => count === 0)?.[0];
-    if (next === undefined) throw new Error('internal: the graph has a cycle');
-    waiting.delete(next);
+  for (let next = ready.shift(); next !== undefined; next = ready.shift()) {
     order.push(next);
-    graph.forEachOutNeighbor(next, (child) => waiting.set(child, (waiting.get(child) ?? 0) - 1));
+    graph.forEachOutNeighbor(next, (child) => {
+      const left = (waitsFor.get(child) ?? 0) - 1;
+      waitsFor.set(child, left);
+      if (left > 0) return;
+      const later = ready.findIndex((id) => placeOf(id) > placeOf(child));
+      ready.splice(later === -1 ? ready.length : later, 0, child);
+    });
   }
+  if (order.length < graph.order) throw new Error('internal: the graph has a cycle');
   return order;
 }
 

@@ -90,6 +90,13 @@ describe('the task dependency graph', () => {
         const graph = buildTaskGraph(tasks);
         const order = orderTasks(graph);
         expect([...order].sort()).toEqual(tasks.map(({ id }) => id).sort());
+        for (const [i, next] of order.entries()) {
+          const done = new Set(order.slice(0, i));
+          const ready = tasks.filter(
+            ({ id, dependsOn }) => !done.has(id) && dependsOn.every((p) => done.has(p)),
+          );
+          expect(next).toBe(ready[0]?.id);
+        }
         for (const { id, dependsOn } of tasks) {
           for (const parent of dependsOn) expect(order.indexOf(parent)).toBeLessThan(order.indexOf(id));
           const ancestors = ancestorsOf(graph, id);
