@@ -2,11 +2,11 @@ import { readFile } from 'node:fs/promises';
 
 import { expect, test } from '@jest/globals';
 import * as umbrella from 'contextlora';
-import type { LocalModel, ModelExample } from '@contextlora/model';
+import type { LocalModel, Example } from '@contextlora/model';
 import type { TrainableModel } from '@contextlora/trainer';
 
 /** Fails to compile when the model no longer meets the trainer's interface. */
-const asTrainable = (model: LocalModel): TrainableModel<ModelExample> => model;
+const asTrainable = (model: LocalModel): TrainableModel<Example> => model;
 
 test('a local model is what the trainer trains', () => {
   expect(typeof asTrainable).toBe('function');

@@ -3,7 +3,7 @@ import { createInterface } from 'node:readline';
 
 import { openKernels, type Kernels } from '@contextlora/kernels';
 import { initialiseSegments, partitionRanks } from '@contextlora/lora';
-import { type BaseFormat, createLocalModel, linearsOf, type ModelExample } from '@contextlora/model';
+import { type BaseFormat, createLocalModel, linearsOf, type Example } from '@contextlora/model';
 
 import { ones, type Rank } from '@tensorflow/tfjs-core';
 
@@ -39,7 +39,7 @@ const segments = initialiseSegments(partition, { seed: 0 });
 const model = createLocalModel(base, { partition, segments });
 await model.setPhase({ tasks: [id], roles: { [id]: { [id]: 'train' } } });
 // The begin token and `time` − 1 of the answer are read, and every position has a target: the last is the end token.
-const examples = Array.from({ length: batch }, (_, row): ModelExample => ({
+const examples = Array.from({ length: batch }, (_, row): Example => ({
   prompt: '',
   answer: Array.from({ length: time - 1 }, (_, i) => (row * 7919 + i * 104_729) % text.vocabularySize).join(
     ' ',

@@ -4,7 +4,7 @@ import { parentPort } from 'node:worker_threads';
 
 import { openKernels, openWasmHeap, type Kernels } from '@contextlora/kernels';
 import { initialiseSegments, partitionRanks } from '@contextlora/lora';
-import { createLocalModel, linearsOf, type ModelExample } from '@contextlora/model';
+import { createLocalModel, linearsOf, type Example } from '@contextlora/model';
 
 import { randomModel } from './random-model.js';
 import { benchCases } from './shapes.js';
@@ -91,6 +91,6 @@ async function openStep(backend: Kernels['backend']): Promise<() => Promise<unkn
   const model = createLocalModel(base, { partition, segments: initialiseSegments(partition, { seed: 0 }) });
   await model.setPhase({ tasks: [id], roles: { [id]: { [id]: 'train' } } });
   const tokenIds = Array.from({ length: bench.time - 1 }, (_, i) => (i * 7) % text.vocabularySize);
-  const examples: ModelExample[] = [{ prompt: '', answer: tokenIds.join(' ') }];
+  const examples: Example[] = [{ prompt: '', answer: tokenIds.join(' ') }];
   return () => model.step(id, [examples], { learningRate: 1e-4 });
 }

@@ -58,14 +58,14 @@ describe.each([
     const text = model.tokenizer.encode('the road');
     expect(text).not.toContain(1);
     const begin = adds ? [1] : [];
-    expect(promptIds(model, { prompt: 'the road', answer: '' })).toEqual([...begin, ...text]);
+    expect(promptIds(model, { prompt: 'the road' })).toEqual([...begin, ...text]);
     const { tokenCount, imageTokenId } = model.spec.vision!;
-    expect(promptIds(model, { prompt: 'the road', answer: '', image: 'x.png' })).toEqual([
+    expect(promptIds(model, { prompt: 'the road', image: 'x.png' })).toEqual([
       ...begin,
       ...new Array<number>(tokenCount).fill(imageTokenId),
       ...text,
     ]);
-    expect(promptIds(model, { prompt: '', answer: '' })).toEqual('bos_token' in config ? [] : [1]);
+    expect(promptIds(model, { prompt: '' })).toEqual('bos_token' in config ? [] : [1]);
     const { value } = await generate(model, 'the road', { maximumNewTokens: 0 }).next();
     expect(value).toMatchObject({ promptTokens: begin.length + text.length });
     model.dispose();

@@ -62,6 +62,6 @@ test('what a template cannot do is one clear message', () => {
   expect(() => render('{{ messages.nothing() }}')).toThrow('model/renderChat: the chat template fails');
   expect(() => render('{{ strftime_now("%Y") }}')).toThrow('it writes the date, and none is given');
   expect(() => renderChat({ chatTemplate: undefined, specialTokens: {} }, messages)).toThrow(
-    'the model has no chat template; give one, or a plain prompt to generate',
+    'the model has no chat template; pass one, or pass a plain prompt to generate',
   );
 });

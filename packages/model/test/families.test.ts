@@ -326,7 +326,7 @@ test('a context longer than the positions that are computed with is refused befo
   expect(positions).toBe(model.spec.text.maximumPositions);
   logits(positions).dispose();
   expect(() => logits(positions + 1)).toThrow(
-    `model/languagePass: ${positions + 1} tokens are more than the ${positions} positions that are computed with; shorten the prompt`,
+    `model/languagePass: ${positions + 1} tokens exceed the ${positions} positions that are computed; shorten the prompt`,
   );
   // A table that ends below the model's own positions is the limit.
   const short = { ...model, rotary: { ...model.rotary, time: 8 } };
@@ -336,6 +336,6 @@ test('a context longer than the positions that are computed with is refused befo
       { batch: 1, time: 9, ids: new Int32Array(9).fill(5), images: [undefined] },
       { head: { rows: Int32Array.of(8) } },
     ),
-  ).toThrow('more than the 8 positions');
+  ).toThrow('exceed the 8 positions');
   model.dispose();
 });

@@ -265,7 +265,7 @@ describe('a damaged GGUF file', () => {
     [
       'a key twice',
       writeGguf({ ...smallGguf, metadata: [...metadata, metadata[1]!] }),
-      '"llama.context_length" is there twice',
+      '"llama.context_length" occurs twice',
     ],
     [
       'a long text',
@@ -292,11 +292,7 @@ describe('a damaged GGUF file', () => {
       withMetadata('general.alignment', { type: 'u32', value: 24 }),
       '"general.alignment" is 24',
     ],
-    [
-      'a tensor twice',
-      withTensor({ name: 'token_embd.weight' }),
-      'tensor "token_embd.weight" is there twice',
-    ],
+    ['a tensor twice', withTensor({ name: 'token_embd.weight' }), 'tensor "token_embd.weight" occurs twice'],
     ['a tensor beyond the end', withTensor({ offset: 2 ** 40 }), 'is the file truncated?'],
     [
       'tensors that overlap',
@@ -344,7 +340,7 @@ describe('a damaged GGUF file', () => {
     [
       'an unknown split',
       withMetadata('tokenizer.ggml.pre', { type: 'text', value: 'constructor' }),
-      '("tokenizer.ggml.pre" "constructor") is not known; known are gpt-2',
+      '("tokenizer.ggml.pre" "constructor") is unknown; known are gpt-2',
     ],
     [
       'another tokenizer',

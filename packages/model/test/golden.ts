@@ -3,7 +3,7 @@ import { join } from 'node:path';
 
 import type { LoraSegment } from '@contextlora/kernels';
 import { readPeftFolder, readSafetensors, toFloat32, toIntegers, type Safetensors } from '@contextlora/lora';
-import { linearsOf, type LoadedModel, type SegmentsByLayer, type TokenBatch } from '@contextlora/model';
+import { linearsOf, type LoadedModel, type SegmentsByLinear, type TokenBatch } from '@contextlora/model';
 import * as tf from '@tensorflow/tfjs-core';
 
 export const fixture = (...parts: string[]) => join(import.meta.dirname, 'fixtures', ...parts);
@@ -71,13 +71,13 @@ export async function segmentsOf(
   { train }: { train: boolean },
 ) {
   const known = new Set(linearsOf(model.spec).map(({ name }) => name));
-  const byLayer = new Map<string, LoraSegment[]>();
+  const byLinear = new Map<string, LoraSegment[]>();
   for (const [i, folder] of folders.entries()) {
     const { modules } = await readPeftFolder(fixture(folder));
     for (const [name, { a, b, rank, inFeatures, outFeatures, scale }] of Object.entries(modules)) {
       if (!known.has(name)) throw new Error(`the model has no layer ${name}`);
-      byLayer.set(name, [
-        ...(byLayer.get(name) ?? []),
+      byLinear.set(name, [
+        ...(byLinear.get(name) ?? []),
         {
           a: tf.tensor2d(a, [rank, inFeatures]),
           b: tf.tensor2d(b, [outFeatures, rank]),
@@ -87,7 +87,7 @@ export async function segmentsOf(
       ]);
     }
   }
-  return byLayer as SegmentsByLayer;
+  return byLinear as SegmentsByLinear;
 }
 
 /** Largest absolute difference, over the elements that `where` keeps. */

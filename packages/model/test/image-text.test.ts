@@ -79,9 +79,9 @@ test.each(prompts.map((prompt) => [prompt.processor, prompt.text, prompt.picture
 test('an example’s picture is framed where the tokenizer frames pictures, and plain where not', async () => {
   const unsplit = prompts.find(({ splits, text }) => !splits && text.startsWith('<image>what'))!;
   const prompt = unsplit.text.slice('<image>'.length);
-  expect(promptIds(framed, { prompt, answer: '', image: 'photo.jpg' })).toEqual(unsplit.ids);
+  expect(promptIds(framed, { prompt, image: 'photo.jpg' })).toEqual(unsplit.ids);
   const plain = { spec, tokenizer: await readTokenizer(fixture('smolvlm-tiny')) } as LoadedModel;
-  expect(promptIds(plain, { prompt, answer: '', image: 'photo.jpg' })).toEqual([
+  expect(promptIds(plain, { prompt, image: 'photo.jpg' })).toEqual([
     3,
     3,
     3,
@@ -114,7 +114,7 @@ test('a prompt whose text holds an image token itself is refused, not filled wit
   const first = (prompt: string | number[]) => generate(model, prompt, { image, maximumNewTokens: 1 }).next();
   expect((await first('what is it ?')).done).toBe(false);
   await expect(first('what is <image> ?')).rejects.toThrow(
-    'model/languagePass: row 0 has 5 image tokens, and its images have features for 4; does its text hold an image token?',
+    'model/languagePass: row 0 has 5 image tokens, and its images have features for 4; does its text contain an image token?',
   );
   await expect(first([40, 41])).rejects.toThrow('row 0 has 0 image tokens');
   model.dispose();

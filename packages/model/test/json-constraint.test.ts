@@ -199,6 +199,6 @@ test('what is not supported is refused with its path, all at once', () => {
     ].join('\n'),
   );
   expect(() => jsonConstraint(model.tokenizer, { type: 'string', maxLength: 1e6 })).toThrow(
-    'give its strings and arrays a maxLength and maxItems',
+    'give its strings a maxLength and its arrays a maxItems',
   );
 });

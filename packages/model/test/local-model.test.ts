@@ -12,7 +12,7 @@ import {
   ModelError,
   type LoadedModel,
   type LocalModel,
-  type ModelExample,
+  type Example,
 } from '@contextlora/model';
 import * as tf from '@tensorflow/tfjs-core';
 
@@ -54,7 +54,7 @@ function make(
 }
 
 const labels = ['a', 'b', 'c'];
-const examples: ModelExample[] = ['red car', 'blue bus', 'green dog', 'old tree', 'wet road', 'dry road'].map(
+const examples: Example[] = ['red car', 'blue bus', 'green dog', 'old tree', 'wet road', 'dry road'].map(
   (prompt, i) => ({
     prompt,
     answer: labels[i % 3] ?? '',
@@ -82,7 +82,7 @@ describe('a local model', () => {
 
   test('learns a sentence by heart and says it', async () => {
     const local = make();
-    const sentence: ModelExample[] = [{ prompt: 'tell me', answer: 'the road is wet' }];
+    const sentence: Example[] = [{ prompt: 'tell me', answer: 'the road is wet' }];
     await trainFor(local, 'first', rolesOfFirst, 60, sentence);
     const [said] = await local.predict('first', sentence, { first: 'freeze' });
     expect(said?.answer).toBe('the road is wet');

@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { countFlops, loadOnnxRuntime, type OperationCount, openKernels } from '@contextlora/kernels';
 import { initialiseSegments, partitionRanks, type Roles, type Segments } from '@contextlora/lora';
-import { createLocalModel, linearsOf, loadModel, type ModelExample } from '@contextlora/model';
+import { createLocalModel, linearsOf, loadModel, type Example } from '@contextlora/model';
 
 import { fixture } from './golden.js';
 
@@ -16,7 +16,7 @@ const tasks = [
   { id: 'other', dependsOn: [] },
 ];
 const labels = ['a', 'b', 'c'];
-const examples: ModelExample[] = ['red car', 'blue bus', 'green dog'].map((prompt, i) => ({
+const examples: Example[] = ['red car', 'blue bus', 'green dog'].map((prompt, i) => ({
   prompt,
   answer: labels[i] ?? '',
   labels,

@@ -14,7 +14,7 @@ import {
   visionTower,
   withReplacedWeights,
   type LoadedModel,
-  type SegmentsByLayer,
+  type SegmentsByLinear,
   type TokenBatch,
 } from '@contextlora/model';
 import { tensor2d } from '@tensorflow/tfjs-core';
@@ -451,7 +451,7 @@ function logitsError(
     segments = new Map(),
     prefix = '',
     name = `${prefix}logits`,
-  }: { segments?: SegmentsByLayer; prefix?: string; name?: string } = {},
+  }: { segments?: SegmentsByLinear; prefix?: string; name?: string } = {},
 ): number {
   const rows = Int32Array.from({ length: tokens.batch * tokens.time }, (_, i) => i);
   const logits = languageLogits(model, tokens, { head: { rows }, segments });
@@ -470,7 +470,7 @@ function logitsError(
 async function lossError(
   model: LoadedModel,
   golden: Golden,
-  segments: SegmentsByLayer,
+  segments: SegmentsByLinear,
   images: readonly Float32Array[] = [],
 ): Promise<number> {
   const frozen = new Map([...segments].map(([name, of]) => [name, of.map((s) => ({ ...s, train: false }))]));
@@ -488,7 +488,7 @@ async function lossError(
 function gradientsError(
   model: LoadedModel,
   golden: Golden,
-  { tokens, segments, labels = golden }: { tokens: TokenBatch; segments: SegmentsByLayer; labels?: Golden },
+  { tokens, segments, labels = golden }: { tokens: TokenBatch; segments: SegmentsByLinear; labels?: Golden },
 ): number {
   const { gradients } = languageLoss(model, tokens, { head: lossRequestOf(golden, labels), segments });
   const errors: number[] = [];
@@ -531,7 +531,7 @@ async function trainThreeSteps(
     }
   let firstNorm = NaN;
   for (let step = 1; step <= 3; step++) {
-    const segments: SegmentsByLayer = new Map(
+    const segments: SegmentsByLinear = new Map(
       [...start].map(([layer, [old]]) => {
         const upload = (side: 'a' | 'b') => tensor2d(parameters.get(nameOf(layer, side))!, old![side].shape);
         return [layer, [{ ...old!, a: upload('a'), b: upload('b') }]];

@@ -8,12 +8,12 @@ import {
   type Segments,
   toFloat32,
 } from '@contextlora/lora';
-import { createLocalModel, linearsOf, loadModel, type ModelExample } from '@contextlora/model';
+import { createLocalModel, linearsOf, loadModel, type Example } from '@contextlora/model';
 import * as tf from '@tensorflow/tfjs-core';
 
 import { fixture } from './golden.js';
 
-const examplesWith = (image: { readonly image?: string }): ModelExample[] =>
+const examplesWith = (image: { readonly image?: string }): Example[] =>
   ['red car', 'blue bus', 'green dog'].map((prompt) => ({ prompt, answer: 'a b', ...image }));
 const cases = [
   { name: 'llama-tiny', examples: examplesWith({}) },

@@ -48,11 +48,7 @@ test.each([
     split('a'.repeat(10_001)),
     'a regular expression has 10001 characters, and at most 10000 are read',
   ],
-  [
-    'that cannot be compiled',
-    split('(a'),
-    'tokenizer.json is not a tokenizer that can be read (Invalid regular',
-  ],
+  ['that cannot be compiled', split('(a'), 'tokenizer.json is not a readable tokenizer (Invalid regular'],
 ])('a regular expression %s is refused', (_, change, message) => {
   const attempt = () => opened(change).encode('aaaaa');
   expect(attempt).toThrow(message);

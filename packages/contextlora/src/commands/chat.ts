@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline';
 import { openKernels } from '@contextlora/kernels';
 import { composeTask, type PeftAdapter, readPartition, readPeftFolder } from '@contextlora/lora';
 import {
-  adapterSegments,
+  uploadAdapter,
   type ChatMessage,
   type Conversation,
   generate,
@@ -53,7 +53,7 @@ export async function runChat(options: ChatOptions, context: CommandContext): Pr
     throw new Error(
       `contextlora/chat: ${options.model} has no chat template; --plain gives it the prompt as it is`,
     );
-  const segments = adapter && adapterSegments(model.spec, adapter);
+  const segments = adapter && uploadAdapter(model.spec, adapter);
   const { temperature, topK, topP, repetitionPenalty, seed, maxTokens } = options;
   const settings: GenerateOptions = {
     temperature,
@@ -62,7 +62,7 @@ export async function runChat(options: ChatOptions, context: CommandContext): Pr
     ...(topK === undefined ? {} : { topK }),
     ...(topP === undefined ? {} : { topP }),
     ...(repetitionPenalty === undefined ? {} : { repetitionPenalty }),
-    ...(segments ? { segments: segments.byLayer } : {}),
+    ...(segments ? { segments: segments.byLinear } : {}),
     ...(schema === undefined
       ? {}
       : { constraint: jsonConstraint(model.tokenizer, schema, { where: options.schema ?? '' }) }),

@@ -1,6 +1,6 @@
 /** How long a run will train on this machine, said before it starts: the plan for one device, whose rates were just measured. */
 import { measureRates } from '@contextlora/jetson';
-import { type LoadedModel, type ModelExample, promptIds } from '@contextlora/model';
+import { type LoadedModel, type Example, promptIds } from '@contextlora/model';
 import { type Cluster, plan } from '@contextlora/scheduler';
 
 import { trainingExamples } from '../run/examples-of.js';
@@ -83,7 +83,7 @@ export async function predictTraining(
   };
 }
 
-function shapeOf(base: LoadedModel, examples: readonly ModelExample[]): SampleShape {
+function shapeOf(base: LoadedModel, examples: readonly Example[]): SampleShape {
   const lengths = examples.map((example) => promptIds(base, example).length);
   const [first] = examples;
   return {

@@ -1,6 +1,6 @@
 /**
- * Finite sets of byte sequences as automata: built backwards from the end, so that none has a cycle, then made deterministic state by state
- * as they are visited.
+ * Finite sets of byte sequences as automata: built backwards from the end, which excludes cycles, and made deterministic state by state
+ * when visited.
  */
 
 /** A state of the automaton under construction. */
@@ -13,30 +13,30 @@ interface Edge {
 }
 
 export interface AutomatonBuilder {
-  /** Where a sequence is complete. */
+  /** The place where a sequence is complete. */
   readonly end: Place;
   /** These bytes, then `next`. */
   literal(bytes: Uint8Array, next: Place): Place;
-  /** One byte of these ranges `[low, high]`, then where each leads. */
+  /** One byte of these ranges `[low, high]`, each with the place it leads to. */
   oneOf(edges: readonly (readonly [number, number, Place])[]): Place;
-  /** Any of several ways. */
+  /** Any of these places. */
   either(places: readonly Place[]): Place;
   build(start: Place): ByteAutomaton;
 }
 
 export interface ByteAutomaton {
   readonly start: number;
-  /** The state behind a byte, or -1 where no sequence goes on with it. */
+  /** The state after a byte, or -1 if no sequence continues with it. */
   step(state: number, byte: number): number;
   /** Whether a sequence may end here. */
   mayEnd(state: number): boolean;
-  /** Whether none goes on from here. */
+  /** Whether no sequence continues from here. */
   isFinal(state: number): boolean;
-  /** Of the shortest way to an end; Infinity where only bytes that cannot be had lead there. */
+  /** The length of the shortest way to an end; Infinity if every way needs a byte that no token provides. */
   bytesToEnd(state: number): number;
 }
 
-/** `canWrite` says which bytes can be had one by one; `limit` bounds the states, `onLimit` throws. */
+/** Opens a builder: `canWrite` says which bytes have a token of their own, `limit` bounds the states and `onLimit` throws. */
 export function openAutomatonBuilder(
   canWrite: (byte: number) => boolean,
   { limit, onLimit }: { readonly limit: number; readonly onLimit: () => never },
@@ -44,12 +44,12 @@ export function openAutomatonBuilder(
   const edges: (readonly Edge[])[] = [];
   const empties: (readonly Place[])[] = [];
   const distances: number[] = [];
-  // How many of the bytes below one can be had: a range has some if the counts at its ends differ.
+  // The writable bytes below each byte: a range contains some if the counts at its ends differ.
   const counts = [0];
   for (let byte = 0; byte < 256; byte++) counts.push(counts[byte]! + Number(canWrite(byte)));
-  const add = (own: readonly Edge[], empty: readonly Place[], distance: number): Place => {
+  const add = (outgoing: readonly Edge[], empty: readonly Place[], distance: number): Place => {
     if (edges.length >= limit) onLimit();
-    edges.push(own);
+    edges.push(outgoing);
     empties.push(empty);
     distances.push(distance);
     return edges.length - 1;
@@ -57,8 +57,8 @@ export function openAutomatonBuilder(
   const costOf = ({ low, high, to }: Edge) =>
     counts[high + 1]! > counts[low]! ? 1 + distances[to]! : Infinity;
   const oneOf = (given: readonly (readonly [number, number, Place])[]) => {
-    const own = given.map(([low, high, to]) => ({ low, high, to }));
-    return add(own, [], Math.min(...own.map(costOf)));
+    const outgoing = given.map(([low, high, to]) => ({ low, high, to }));
+    return add(outgoing, [], Math.min(...outgoing.map(costOf)));
   };
   const end = add([], [], 0);
   return {
@@ -92,7 +92,7 @@ function determinise(from: Place, { edges, empties, distances, end }: Automaton)
       for (const next of empties[place]!) visit(next);
     };
     for (const place of places) visit(place);
-    // A place without bytes of its own only passes on, unless it is the end.
+    // A place without outgoing bytes only leads to others, unless it is the end.
     const set = [...all].filter((place) => place === end || edges[place]!.length > 0).sort((a, b) => a - b);
     if (set.length === 0) return -1;
     const key = set.join();

@@ -1,30 +1,30 @@
-/** Keys and values that stay between the turns of a conversation, so that each turn reads only what is new. */
+/** Keeps keys and values between the turns of a conversation, so that each turn reads only new tokens. */
 import type { KeyValueCache } from '@contextlora/kernels';
 
-import { openCache } from '../pass/cached-pass.js';
-import type { SegmentsByLayer } from '../pass/language-pass.js';
 import type { LoadedModel } from '../checkpoint/load-model.js';
+import { openCache } from '../pass/cached-pass.js';
+import type { SegmentsByLinear } from '../pass/segments.js';
 
-/** What keys and values depend on besides the ids; compared by identity. */
+/** What keys and values depend on in addition to the ids; compared by identity. */
 export interface ReadWith {
-  readonly segments?: SegmentsByLayer | undefined;
+  readonly segments?: SegmentsByLinear | undefined;
   readonly image?: Float32Array | undefined;
 }
 
 export interface Conversation {
-  /** Of one row. */
+  /** A cache of one row. */
   readonly cache: KeyValueCache;
-  /** Keeps what begins the next prompt and drops the rest. @returns how many of the prompt's ids need not be read; never all. */
+  /** Keeps the ids that the next prompt begins with and drops the rest. @returns how many of the prompt's ids need not be read; never all. */
   resume(prompt: readonly number[], readWith: ReadWith): number;
-  /** Says that the cache now holds the first of these ids, as many as it has positions. */
+  /** Records that the cache now holds the first of these ids, as many as it has positions. */
   keep(ids: readonly number[], readWith: ReadWith): void;
   /** Frees the cache. */
   dispose(): void;
 }
 
 /**
- * Opens a conversation for `generate`'s option of that name; one answer at a time. It needs the memory of a cache (see `openCache`) of its
- * longest turn. Where segments are trained on in place, open another.
+ * Opens a conversation for `generate`'s option of that name; one answer at a time. It needs the memory of a cache (see `openCache`) for its
+ * longest turn. After segments were trained in place, open a new one.
  */
 export function openConversation(model: LoadedModel): Conversation {
   const cache = openCache(model);
@@ -36,11 +36,12 @@ export function openConversation(model: LoadedModel): Conversation {
     resume(prompt, { segments, image }) {
       const isSame = segments === heldWith.segments && image === heldWith.image;
       let kept = 0;
-      // The last id is read anew: the answer begins with what follows it.
+      // The last id is read again: its logits begin the answer.
       while (isSame && kept < held.length && kept < prompt.length - 1 && held[kept] === prompt[kept]) kept++;
-      // An image is read whole or not at all.
+      // An image is read as a whole or not at all.
       const first = image && imageToken !== undefined ? prompt.indexOf(imageToken) : -1;
-      if (first >= 0 && prompt.includes(imageToken!, kept)) kept = Math.min(kept, first);
+      if (first >= 0 && imageToken !== undefined && prompt.includes(imageToken, kept))
+        kept = Math.min(kept, first);
       cache.truncate([kept]);
       held = held.slice(0, kept);
       return kept;

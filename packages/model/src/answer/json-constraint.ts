@@ -1,21 +1,22 @@
-/** Answers that are JSON of a given schema: at every token only those that can still lead to one are left. */
+/** Constrains answers to JSON that meets a schema: at each step only tokens that can still lead to such a text are allowed. */
 import { type ByteAutomaton, openAutomatonBuilder } from './byte-automaton.js';
-import type { ConstraintState, TokenConstraint } from './generate.js';
+import type { ConstraintState, TokenConstraint } from './constraint.js';
 import { compileSchema, type JsonBounds, schemaProblems } from './json-schema.js';
 import { ModelError } from '../model-error.js';
 import type { TextTokenizer } from '../text/tokenizer.js';
 
-/** States of an automaton: some 60 MB. */
+/** The most states of an automaton, about 60 MB. */
 const stateLimit = 500_000;
-/** States whose tokens are remembered. */
+/** The number of states whose tokens are remembered. */
 const rememberedStates = 256;
 
 /**
- * A constraint for `generate`. The schema may use type (object, array, string, number, integer, boolean, null, or a list of them),
+ * Makes a constraint for `generate`. The schema may use type (object, array, string, number, integer, boolean, null, or a list of them),
  * properties, required, items, minItems, maxItems, minLength, maxLength, enum, const and anyOf; all properties are written, in their order.
- * What has no bound in the schema gets one, so that an answer always ends; where few tokens are left, only what can still end is allowed.
+ * Values without a bound in the schema get one, so that an answer always ends; when few tokens remain, only tokens that can still lead to
+ * an end are allowed.
  *
- * @throws ModelError that lists every keyword which is not supported, with its path.
+ * @throws ModelError listing every unsupported keyword with its path.
  */
 export function jsonConstraint(
   tokenizer: TextTokenizer,
@@ -24,19 +25,21 @@ export function jsonConstraint(
 ): TokenConstraint {
   const refuse = (lines: readonly string[]): never => {
     throw new ModelError(
+      'MODEL_UNSUPPORTED',
       'jsonConstraint',
       [`${where} cannot be used:`, ...lines.map((line) => `  ${line}`)].join('\n'),
     );
   };
   const problems = schemaProblems(schema);
   if (problems.length > 0) refuse(problems);
-  const tokens = sortTokens(tokenizer.tokenBytes());
-  const single = new Set(tokens.bytes.filter(({ length }) => length === 1).map(([byte]) => byte));
+  const bytesOf = tokenizer.tokenBytes();
+  const tokens = sortTokens(bytesOf);
+  const single = new Set(tokens.filter(({ bytes }) => bytes.length === 1).map(({ bytes: [byte] }) => byte));
   const builder = openAutomatonBuilder((byte) => single.has(byte), {
     limit: stateLimit,
     onLimit: () =>
       refuse([
-        `it allows too many texts (${stateLimit} states); give its strings and arrays a maxLength and maxItems`,
+        `it allows too many texts (${stateLimit} states); give its strings a maxLength and its arrays a maxItems`,
       ]),
   });
   const automaton = builder.build(compileSchema(schema, builder, bounds));
@@ -44,55 +47,52 @@ export function jsonConstraint(
   if (minimumTokens === Infinity)
     refuse(['the vocabulary has no tokens for the characters of any text that meets it']);
   const choicesOf = rememberChoices(automaton, tokens);
-  return { minimumTokens, start: () => startState(automaton, tokens, choicesOf) };
+  return { minimumTokens, start: () => startState(automaton, bytesOf, choicesOf) };
 }
 
-interface SortedTokens {
-  readonly bytes: readonly Uint8Array[];
-  readonly ids: readonly number[];
-  /** How many bytes each shares with the one before. */
-  readonly shared: readonly number[];
-  readonly byId: readonly (Uint8Array | undefined)[];
+interface SortedToken {
+  readonly id: number;
+  readonly bytes: Uint8Array;
+  /** The number of leading bytes that the token shares with the previous one. */
+  readonly shared: number;
 }
 
-function sortTokens(byId: readonly (Uint8Array | undefined)[]): SortedTokens {
-  const found = [...byId.keys()].filter((id) => (byId[id]?.length ?? 0) > 0);
-  const ids = found.sort((a, b) => Buffer.compare(byId[a]!, byId[b]!));
-  const bytes = ids.map((id) => byId[id]!);
-  const shared = bytes.map((own, i) => {
-    const before = bytes[i - 1] ?? new Uint8Array();
-    let at = 0;
-    while (at < own.length && at < before.length && own[at] === before[at]) at++;
-    return at;
+function sortTokens(byId: readonly (Uint8Array | undefined)[]): SortedToken[] {
+  const found = [...byId.entries()].flatMap(([id, bytes]) => (bytes?.length ? [{ id, bytes }] : []));
+  found.sort((p, q) => Buffer.compare(p.bytes, q.bytes));
+  let previous: Uint8Array = new Uint8Array();
+  return found.map(({ id, bytes }) => {
+    let shared = 0;
+    while (shared < bytes.length && shared < previous.length && bytes[shared] === previous[shared]) shared++;
+    previous = bytes;
+    return { id, bytes, shared };
   });
-  return { bytes, ids, shared, byId };
 }
 
 interface Choices {
   readonly ids: Int32Array;
-  /** Bytes to the end behind each. */
+  /** The bytes from each token to the end. */
   readonly rest: Float64Array;
 }
 
-/** The tokens that may come in a state; a walk through the sorted vocabulary that skips what begins with a dead end. */
-function rememberChoices(automaton: ByteAutomaton, { bytes, ids, shared }: SortedTokens) {
-  const longest = bytes.reduce((most, { length }) => Math.max(most, length), 0);
+/** Finds the tokens that may come in a state by a walk through the sorted vocabulary that skips prefixes with a dead end. */
+function rememberChoices(automaton: ByteAutomaton, tokens: readonly SortedToken[]) {
+  const longest = tokens.reduce((most, { bytes }) => Math.max(most, bytes.length), 0);
   const remembered = new Map<number, Choices>();
   return (state: number): Choices => {
     const known = remembered.get(state);
     if (known) return known;
-    // Behind so many bytes of the token at hand.
+    // The state after each byte of the current token.
     const states = new Int32Array(longest + 1);
     states[0] = state;
     const found: number[] = [];
     const rest: number[] = [];
     let dead = Infinity;
-    for (const [i, own] of bytes.entries()) {
-      let at = shared[i]!;
-      if (at >= dead) continue;
+    for (const { id, bytes, shared } of tokens) {
+      if (shared >= dead) continue;
       dead = Infinity;
-      for (; at < own.length; at++) {
-        const next = automaton.step(states[at]!, own[at]!);
+      for (let at = shared; at < bytes.length; at++) {
+        const next = automaton.step(states[at]!, bytes[at]!);
         if (next < 0) {
           dead = at + 1;
           break;
@@ -100,11 +100,12 @@ function rememberChoices(automaton: ByteAutomaton, { bytes, ids, shared }: Sorte
         states[at + 1] = next;
       }
       if (dead !== Infinity) continue;
-      found.push(ids[i]!);
-      rest.push(automaton.bytesToEnd(states[own.length]!));
+      found.push(id);
+      rest.push(automaton.bytesToEnd(states[bytes.length]!));
     }
     const choices = { ids: Int32Array.from(found), rest: Float64Array.from(rest) };
-    if (remembered.size >= rememberedStates) remembered.delete(remembered.keys().next().value!);
+    const [oldest] = remembered.keys();
+    if (oldest !== undefined && remembered.size >= rememberedStates) remembered.delete(oldest);
     remembered.set(state, choices);
     return choices;
   };
@@ -112,7 +113,7 @@ function rememberChoices(automaton: ByteAutomaton, { bytes, ids, shared }: Sorte
 
 function startState(
   automaton: ByteAutomaton,
-  { byId }: SortedTokens,
+  bytesOf: readonly (Uint8Array | undefined)[],
   choicesOf: (state: number) => Choices,
 ): ConstraintState {
   let state = automaton.start;
@@ -125,11 +126,11 @@ function startState(
     },
     allow(mask, remaining) {
       const { ids, rest } = choicesOf(state);
-      // A byte costs a token at most.
+      // A byte costs at most one token.
       for (let i = 0; i < ids.length; i++) if (rest[i]! <= remaining - 1) mask[ids[i]!] = 1;
     },
     advance(id) {
-      for (const byte of byId[id] ?? []) state = automaton.step(state, byte);
+      for (const byte of bytesOf[id] ?? []) state = automaton.step(state, byte);
     },
   };
 }

@@ -1,13 +1,13 @@
-/** A subset of JSON Schema as an automaton over the bytes of the JSON texts that meet it. */
+/** Compiles a subset of JSON Schema to an automaton over the bytes of the JSON texts that meet it. */
 import type { AutomatonBuilder, Place } from './byte-automaton.js';
 
 type Schema = Readonly<Record<string, unknown>>;
 
-/** What bounds a text where its schema does not: without bounds a model could go on for ever. */
+/** Bounds for values that the schema does not bound; without them a model could continue for ever. */
 export interface JsonBounds {
-  /** Characters of a string without `maxLength`. @default 256 */
+  /** The most characters of a string without `maxLength`. @default 256 */
   readonly maximumLength?: number;
-  /** Items of an array without `maxItems`. @default 16 */
+  /** The most items of an array without `maxItems`. @default 16 */
   readonly maximumItems?: number;
 }
 
@@ -21,10 +21,10 @@ const keywords: Readonly<Record<string, readonly string[]>> = {
   boolean: [],
   null: [],
 };
-/** Digits before and behind the point: what a double holds, and no overflow. */
+/** Digits before and after the decimal point: a double holds them without overflow. */
 const [wholeDigits, fractionDigits] = [15, 6];
 
-/** Everything that a schema asks for and that is not supported, each with its path; empty if all is well. */
+/** Everything unsupported in a schema, each with its path; empty if the schema can be used. */
 export function schemaProblems(schema: unknown, path = '#'): string[] {
   if (typeof schema !== 'object' || schema === null || Array.isArray(schema))
     return [`${path}: a schema must be an object, got ${JSON.stringify(schema)}`];
@@ -123,8 +123,8 @@ const besides = (known: readonly string[]) => (known.length > 0 ? `; here ${know
 const escapePointer = (key: string) => key.replaceAll('~', '~0').replaceAll('/', '~1');
 
 /**
- * Where the texts of a schema without problems begin. Properties come in the order of the schema, all of them; ", " parts them and ": "
- * follows a name, as in most of the JSON that models have read.
+ * The place where the texts of a supported schema begin. All properties are written in the order of the schema, separated by ", ", with
+ * ": " after each name, as in most of the JSON in training data.
  */
 export function compileSchema(
   schema: unknown,
@@ -156,7 +156,7 @@ export function compileSchema(
         const most = (given['maxItems'] ?? Math.max(least, maximumItems)) as number;
         const close = text(']', next);
         let rest = close;
-        // Behind i items.
+        // After i items.
         for (let i = most - 1; i >= 1; i--) {
           const more = text(', ', compile(given['items'], rest));
           rest = i >= least ? builder.either([more, close]) : more;
@@ -199,7 +199,7 @@ function digits(builder: AutomatonBuilder, most: number, next: Place): Place {
   return builder.oneOf([[zero, nine, rest]]);
 }
 
-/** 0, or digits that do not begin with it. */
+/** 0, or digits that do not start with 0. */
 function whole(builder: AutomatonBuilder, next: Place): Place {
   const more = builder.either([digits(builder, wholeDigits - 1, next), next]);
   return builder.oneOf([
@@ -208,7 +208,7 @@ function whole(builder: AutomatonBuilder, next: Place): Place {
   ]);
 }
 
-/** One character of a JSON string: itself in UTF-8, or one of the short escapes. */
+/** One character of a JSON string, as UTF-8 or as a short escape. */
 function character(builder: AutomatonBuilder, next: Place): Place {
   const last = builder.oneOf([[0x80, 0xbf, next]]);
   const lastTwo = builder.oneOf([[0x80, 0xbf, last]]);

@@ -1,31 +1,34 @@
-/** Answers to prompts: the best of given labels, or text word by word. */
-import type { ModelExample } from '../text/example.js';
-import { generateBatch, type GenerateRequest } from './generate.js';
-import type { ImageFeatures } from '../images/features.js';
-import { languageLogits, type SegmentsByLayer } from '../pass/language-pass.js';
+/** Answers to examples: the best of the given labels, or greedy text. */
 import type { LoadedModel } from '../checkpoint/load-model.js';
+import { type ImageFeatures, imagesOf } from '../images/features.js';
+import { languageLogits } from '../pass/language-pass.js';
+import type { SegmentsByLinear } from '../pass/segments.js';
+import { batchOf } from '../pass/token-batch.js';
+import type { Example } from '../text/example.js';
+import { labelTokens, promptIds } from '../text/example-ids.js';
+import type { GenerateRequest } from './answer-row.js';
+import { generateBatch } from './generate.js';
 import { scoreLabels } from './score-labels.js';
-import { answerIds, batchOf, promptIds } from '../text/token-rows.js';
 
 export interface AnswerPrediction {
   readonly answer: string;
-  /** Per label, in the order given, normalised over them. */
+  /** For each label, in the order given, normalised over the labels. */
   readonly labelLogProbabilities?: readonly number[];
 }
 
-export interface PredictOptions {
+interface PredictOptions {
   readonly features: ImageFeatures;
-  readonly segments: SegmentsByLayer;
-  readonly batchSize?: number;
-  /** Of a free-text answer. */
+  readonly segments: SegmentsByLinear;
+  readonly batchSize: number;
+  /** The limit of a free-text answer. */
   readonly maximumNewTokens?: number;
 }
 
 /** Answers all examples, `batchSize` prompts at a time. */
 export async function predictAnswers(
   model: LoadedModel,
-  examples: readonly ModelExample[],
-  { features, segments, batchSize = 64, maximumNewTokens = 32 }: PredictOptions,
+  examples: readonly Example[],
+  { features, segments, batchSize, maximumNewTokens = 32 }: PredictOptions,
 ): Promise<AnswerPrediction[]> {
   const answers: AnswerPrediction[] = [];
   for (let at = 0; at < examples.length; at += batchSize) {
@@ -36,34 +39,18 @@ export async function predictAnswers(
     else {
       const texts = await generateTexts(model, slice, { images, segments, maximumNewTokens });
       for (const [i, example] of slice.entries())
-        answers.push(texts.get(i) ?? (await scoreSequences(model, example, { image: images[i], segments })));
+        answers.push(
+          texts.get(example) ?? (await scoreSequences(model, example, { image: images[i], segments })),
+        );
     }
   }
   return answers;
 }
 
-/** The one token of each label, if every label is one token and no two share it. */
-export function labelTokens(model: LoadedModel, labels: readonly string[]): number[] | undefined {
-  const ids = labels.map((label) => answerIds(model, label));
-  const single = ids.flatMap((sequence) => (sequence.length === 1 ? sequence : []));
-  return single.length === labels.length && new Set(single).size === labels.length ? single : undefined;
-}
-
-/** The features of each example's image, where it has one. */
-export async function imagesOf(
-  examples: readonly ModelExample[],
-  features: ImageFeatures,
-): Promise<(Float32Array | undefined)[]> {
-  const paths = examples.flatMap(({ image }) => (image === undefined ? [] : [image]));
-  const found = await features.get(paths);
-  let next = 0;
-  return examples.map(({ image }) => (image === undefined ? undefined : found[next++]));
-}
-
 async function scoreSingleTokens(
   model: LoadedModel,
-  examples: readonly ModelExample[],
-  { images, segments }: { images: readonly (Float32Array | undefined)[]; segments: SegmentsByLayer },
+  examples: readonly Example[],
+  { images, segments }: { images: readonly (Float32Array | undefined)[]; segments: SegmentsByLinear },
 ): Promise<AnswerPrediction[]> {
   const rows = examples.map((example) => promptIds(model, example));
   const tokens = batchOf(model, rows, images);
@@ -83,11 +70,11 @@ async function scoreSingleTokens(
   });
 }
 
-/** Labels of several tokens: the sum of their tokens' log-probabilities over the whole vocabulary. */
+/** Scores labels of several tokens by the sum of their tokens' log-probabilities over the whole vocabulary. */
 async function scoreSequences(
   model: LoadedModel,
-  example: ModelExample,
-  { image, segments }: { image: Float32Array | undefined; segments: SegmentsByLayer },
+  example: Example,
+  { image, segments }: { image: Float32Array | undefined; segments: SegmentsByLinear },
 ): Promise<AnswerPrediction> {
   const labels = example.labels ?? [];
   const scores = await scoreLabels(model, promptIds(model, example), labels, { image, segments });
@@ -97,27 +84,27 @@ async function scoreSequences(
   );
 }
 
-/** Greedy text for the examples without labels, by their index; all in one batch. */
+/** Generates greedy text for the examples without labels, all in one batch. */
 async function generateTexts(
   model: LoadedModel,
-  examples: readonly ModelExample[],
+  examples: readonly Example[],
   {
     images,
     segments,
     maximumNewTokens,
   }: {
     images: readonly (Float32Array | undefined)[];
-    segments: SegmentsByLayer;
+    segments: SegmentsByLinear;
     maximumNewTokens: number;
   },
-): Promise<Map<number, AnswerPrediction>> {
-  const free = [...examples.keys()].filter((i) => !examples[i]!.labels);
+): Promise<Map<Example, AnswerPrediction>> {
+  const free = [...examples.entries()].filter(([, { labels }]) => !labels);
   const rows = generateBatch(
     model,
-    free.map((i): GenerateRequest => {
+    free.map(([i, example]): GenerateRequest => {
       const image = images[i];
       return {
-        prompt: promptIds(model, examples[i]!),
+        prompt: promptIds(model, example),
         segments,
         maximumNewTokens,
         ...(image ? { image } : {}),
@@ -126,7 +113,8 @@ async function generateTexts(
   );
   for (;;) {
     const { done, value } = await rows.next();
-    if (done) return new Map(value.map(({ text }, i) => [free[i]!, { answer: text.trim() }]));
+    if (done)
+      return new Map(free.map(([, example], i) => [example, { answer: (value[i]?.text ?? '').trim() }]));
   }
 }
 

@@ -1,23 +1,25 @@
 /**
- * From logits to the next token, as Hugging Face transformers does it: repetition penalty, what a constraint forbids, temperature, top-k,
- * top-p, min-p, in this order, then a draw. transformers/generation/logits_process.py is the reference.
+ * From logits to the next token, as in Hugging Face transformers: repetition penalty, constraint, temperature, top-k, top-p and min-p, in
+ * this order, then a draw. The reference is transformers/generation/logits_process.py.
  */
 import type { KeyedRandom } from '@contextlora/lora';
 
+import { ModelError } from '../model-error.js';
+
 export interface SamplingOptions {
-  /** Divides the logits; 0 or absent takes the likeliest token (greedy). */
+  /** Divides the logits; 0 or absent chooses the likeliest token (greedy). */
   readonly temperature?: number;
-  /** Only this many likeliest tokens (and their equals). */
+  /** Keeps only this many of the likeliest tokens (and their equals). */
   readonly topK?: number;
-  /** The smallest set of likeliest tokens whose probability is at least this. */
+  /** Keeps the smallest set of likeliest tokens whose total probability is at least this. */
   readonly topP?: number;
-  /** Only tokens at least this many times as likely as the likeliest. */
+  /** Keeps only tokens at least this many times as likely as the likeliest. */
   readonly minP?: number;
   /** Divides positive and multiplies negative logits of all tokens already in prompt and answer; 1 for none (Keskar et al. 2019). */
   readonly repetitionPenalty?: number;
 }
 
-/** @throws Error that names every option out of its range. */
+/** @throws ModelError listing every option that is out of range. */
 export function requireSampling({
   temperature = 0,
   topK = 1,
@@ -36,12 +38,12 @@ export function requireSampling({
       ? []
       : [`repetitionPenalty must be above 0, got ${repetitionPenalty}`]),
   ];
-  if (problems.length > 0) throw new Error(`model/sampling: ${problems.join('; ')}`);
+  if (problems.length > 0) throw new ModelError('MODEL_INPUT_INVALID', 'sampling', problems.join('; '));
 }
 
 /**
- * The logits after all options, −Infinity for what cannot be drawn; the input stays as it is. `previous` are the ids of prompt and answer,
- * `allowed` what a constraint leaves (1 a token).
+ * The logits after all options, −Infinity for tokens that cannot be drawn; the input does not change. `previous` holds the ids of prompt
+ * and answer, `allowed` a 1 for each token that a constraint allows.
  */
 export function processLogits(
   logits: Float32Array,
@@ -69,7 +71,7 @@ export function processLogits(
   return scores;
 }
 
-/** The id of the largest score, the first of equals; -1 if nothing can be drawn. */
+/** The id of the largest score, the first if several are equal; -1 if no token can be drawn. */
 export function likeliest(scores: Float32Array): number {
   let best = -1;
   let highest = -Infinity;
@@ -81,7 +83,7 @@ export function likeliest(scores: Float32Array): number {
   return best;
 }
 
-/** Draws an id with probability softmax(scores); -1 if nothing can be drawn. */
+/** Draws an id with probability softmax(scores); -1 if no token can be drawn. */
 export function drawToken(scores: Float32Array, random: KeyedRandom): number {
   const highest = maximum(scores);
   if (highest === -Infinity) return -1;
@@ -116,7 +118,7 @@ function dropBelow(scores: Float32Array, bound: number): void {
   for (let id = 0; id < scores.length; id++) if (scores[id]! < bound) scores[id] = -Infinity;
 }
 
-/** The k-th largest value, by a heap of the k largest: k is small, the vocabulary large. */
+/** The k-th largest value, from a heap of the k largest, because k is small and the vocabulary large. */
 function kthLargest(values: Float32Array, k: number): number {
   const heap = new Float32Array(k).fill(-Infinity);
   for (const value of values) {
@@ -135,13 +137,13 @@ function kthLargest(values: Float32Array, k: number): number {
   return heap[0]!;
 }
 
-/** Drops the least likely tokens as long as all dropped together have at most 1 − topP; the likeliest stays. */
+/** Drops the least likely tokens while their total probability is at most 1 − topP; the likeliest always stays. */
 function keepNucleus(scores: Float32Array, topP: number): void {
   const highest = maximum(scores);
   const powers = Float64Array.from(scores, (score) => Math.exp(score - highest));
   const total = powers.reduce((sum, power) => sum + power, 0);
   const most = (1 - topP) * total;
-  // What is below this can be dropped whole: even all of it has no more than that.
+  // Everything below this bound can be dropped: all of it together does not exceed `most`.
   const surely = most / scores.length;
   let dropped = 0;
   const rest: number[] = [];

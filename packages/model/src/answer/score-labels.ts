@@ -1,18 +1,19 @@
-/** How likely a model finds each of some labels behind a prompt; the prompt is computed once. */
-import { cachedLogits, openCache } from '../pass/cached-pass.js';
-import type { Prompt } from './generate.js';
-import type { SegmentsByLayer } from '../pass/language-pass.js';
+/** Scores labels as answers to a prompt, which is computed once. */
 import type { LoadedModel } from '../checkpoint/load-model.js';
+import { ModelError } from '../model-error.js';
+import { cachedLogits, openCache } from '../pass/cached-pass.js';
+import type { SegmentsByLinear } from '../pass/segments.js';
+import { answerIds, promptIds } from '../text/example-ids.js';
+import type { Prompt } from './answer-row.js';
 import { logProbability } from './sampling.js';
-import { answerIds, promptIds } from '../text/token-rows.js';
 
 export interface ScoreLabelsOptions {
-  readonly segments?: SegmentsByLayer | undefined;
-  /** Features of the image before the prompt. */
+  readonly segments?: SegmentsByLinear | undefined;
+  /** The features of the image before the prompt. */
   readonly image?: Float32Array | undefined;
   /**
-   * What labels of unequal lengths are compared by: `sum`, the probability of the whole label, which favours short ones; `mean`, that of a
-   * token on average (its logarithm over the number of tokens), which does not.
+   * How labels of unequal lengths are compared: `sum` takes the probability of the whole label, which favours short labels; `mean` divides
+   * its logarithm by the number of tokens, which does not.
    * @default 'sum'
    */
   readonly lengths?: 'sum' | 'mean';
@@ -23,17 +24,17 @@ export interface LabelScore {
   readonly tokens: number;
   /** ln p(label | prompt) over the whole vocabulary, summed over its tokens. */
   readonly logProbability: number;
-  /** The share of this label among all, by `lengths`; the shares sum to 1. */
+  /** The label's share among all labels, compared as `lengths` says; the shares sum to 1. */
   readonly probability: number;
 }
 
-/** Labels that are computed at once; bounds the copies of the prompt's keys and values. */
+/** The labels computed at once; this bounds the copies of the prompt's keys and values. */
 const labelsAtOnce = 16;
 
 /**
- * Scores labels in the order given. A label is spelt as an answer is, with the space that parts words.
+ * Scores labels in the order given. Like an answer, a label gets the space that separates words.
  *
- * @throws Error when there is no label, or one has no token.
+ * @throws ModelError when there is no label, or a label has no token.
  */
 export async function scoreLabels(
   model: LoadedModel,
@@ -41,15 +42,13 @@ export async function scoreLabels(
   labels: readonly string[],
   { segments, image, lengths = 'sum' }: ScoreLabelsOptions = {},
 ): Promise<LabelScore[]> {
-  if (labels.length === 0) throw new Error('model/scoreLabels: there are no labels');
+  const invalid = (what: string) => new ModelError('MODEL_INPUT_INVALID', 'scoreLabels', what);
+  if (labels.length === 0) throw invalid('there are no labels');
   const sequences = labels.map((label) => answerIds(model, label));
   const empty = sequences.findIndex((ids) => ids.length === 0);
-  if (empty >= 0)
-    throw new Error(`model/scoreLabels: label ${empty} (${JSON.stringify(labels[empty])}) has no token`);
+  if (empty >= 0) throw invalid(`label ${empty} (${JSON.stringify(labels[empty])}) has no token`);
   const ids =
-    typeof prompt === 'string'
-      ? promptIds(model, { prompt, answer: '', ...(image ? { image: 'given' } : {}) })
-      : prompt;
+    typeof prompt === 'string' ? promptIds(model, { prompt, ...(image ? { image: 'given' } : {}) }) : prompt;
   const cache = openCache(model, {
     capacity: Math.min(model.rotary.time, ids.length + Math.max(...sequences.map(({ length }) => length))),
   });
@@ -58,7 +57,7 @@ export async function scoreLabels(
     const sums = sequences.map((sequence) => logProbability(first, sequence[0]!));
     for (let at = 0; at < sequences.length; at += labelsAtOnce) {
       const slice = sequences.slice(at, at + labelsAtOnce);
-      // The labels of the slice before may have left more or fewer rows, all of which begin with the prompt.
+      // The previous slice may have left more or fewer rows, all of which begin with the prompt.
       cache.select(slice.map(() => 0));
       cache.truncate(slice.map(() => ids.length));
       if (slice.every(({ length }) => length === 1)) continue;

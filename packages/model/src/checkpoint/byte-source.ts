@@ -1,4 +1,4 @@
-/** The bytes of a file by position: what every reader of weights goes through, so that what is read can be counted. */
+/** Files as byte ranges: every reader of weights goes through this interface, so that a test can count what is read. */
 import { open } from 'node:fs/promises';
 
 import { ModelError } from '../model-error.js';
@@ -7,7 +7,7 @@ export interface ByteSource {
   /** The file's path, for messages. */
   readonly path: string;
   readonly sizeBytes: number;
-  /** Fills the target from a position of the file; throws where the file ends before. */
+  /** Fills the target from a position in the file; throws if the file ends first. */
   read(position: number, target: Uint8Array): Promise<void>;
   close(): Promise<void>;
 }
@@ -17,7 +17,12 @@ export type OpenBytes = (path: string) => Promise<ByteSource>;
 /** Opens a file of the file system. @throws ModelError when it cannot be opened. */
 export const openFileBytes: OpenBytes = async (path) => {
   const file = await open(path, 'r').catch((cause: unknown) => {
-    throw new ModelError('loadModel', `cannot open ${path} (${(cause as Error).message})`, { cause });
+    throw new ModelError(
+      'MODEL_FILE_MISSING',
+      'openFileBytes',
+      `cannot open ${path} (${(cause as Error).message})`,
+      { cause },
+    );
   });
   const { size } = await file.stat();
   return {
@@ -29,8 +34,9 @@ export const openFileBytes: OpenBytes = async (path) => {
         const { bytesRead } = await file.read(target, done, target.length - done, position + done);
         if (bytesRead === 0)
           throw new ModelError(
-            'loadModel',
-            `${path} ends at byte ${position + done}, but more was expected; is it being written?`,
+            'MODEL_FILE_DAMAGED',
+            'openFileBytes',
+            `${path} ends at byte ${position + done}, but more was expected; is it still being written?`,
           );
         done += bytesRead;
       }
@@ -55,8 +61,8 @@ export type ReadChunks = (
 ) => Promise<void>;
 
 /**
- * A reader of regions, a megabyte at a time through one buffer: the bytes are valid until the next chunk, and one region is read
- * at a time.
+ * Returns a reader that passes a region through one buffer, a megabyte at a time. The bytes are valid until the next chunk; read one
+ * region at a time.
  */
 export function openChunks(): ReadChunks {
   let buffer = new Uint8Array();

@@ -1,4 +1,4 @@
-/** The ids by which a model ends an answer, as its files name them beside the tokenizer's own end token. */
+/** The ids that end an answer, as a model's files list them in addition to the tokenizer's own end token. */
 import { type Config, textOf } from '../spec/config-reader.js';
 import type { GgufHeader } from '../gguf/header.js';
 import { ModelError } from '../model-error.js';
@@ -13,17 +13,18 @@ export function configEndIds(config: Config, where: string): number[] {
   const ids: readonly unknown[] = Array.isArray(value) ? value : [value ?? []].flat();
   if (!ids.every((id) => Number.isSafeInteger(id) && (id as number) >= 0))
     throw new ModelError(
-      'loadModel',
+      'MODEL_FILE_DAMAGED',
+      'openCheckpoint',
       `${where}: "eos_token_id" is ${textOf(value).slice(0, 80)}; it must be an id or a list of ids`,
     );
   return ids as number[];
 }
 
-/** Ends of a turn by their text, for files that do not name one; as llama.cpp looks for them (llama-vocab.cpp). */
+/** End-of-turn tokens by their text, for files that do not name one; llama.cpp looks for the same (llama-vocab.cpp). */
 const turnEnds = ['<|eot_id|>', '<|im_end|>', '<|end|>', '<end_of_turn>', '<end_of_utterance>'];
 const controlToken = 3;
 
-/** End of the text, of a turn and of a message, of those a GGUF file names, or has under a usual name. */
+/** The end-of-text, end-of-turn and end-of-message ids that a GGUF file names or has under a usual name. */
 export function ggufEndIds({ metadata }: GgufHeader): number[] {
   const named = (name: string) => {
     const id = metadata.get(`tokenizer.ggml.${name}_token_id`);

@@ -1,27 +1,28 @@
-/** A checkpoint, whatever its form: what the model is, its tensors and its tokenizer. */
-import { readFile, stat } from 'node:fs/promises';
+/** A checkpoint in either file format: the model's spec, its tensors and its tokenizer. */
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { type ByteSource, type OpenBytes, openFileBytes } from './byte-source.js';
-import { storedNames } from './stored-names.js';
-import { configEndIds, ggufEndIds } from './end-ids.js';
 import { ggufConfig } from '../gguf/config.js';
 import { type GgufHeader, readGgufHeader } from '../gguf/header.js';
 import { ggufTokenizer } from '../gguf/tokenizer.js';
 import { ggufWeights } from '../gguf/weights.js';
-import { partOf } from '../spec/config-reader.js';
 import { parseImageProcessor } from '../images/processor.js';
 import { ModelError } from '../model-error.js';
+import { partOf } from '../spec/config-reader.js';
 import { type ModelSpec, parseModelSpec } from '../spec/model-spec.js';
-import { openSafetensorsFiles } from './safetensors-files.js';
 import { openTokenizer, readTokenizer, type TextTokenizer } from '../text/tokenizer.js';
+import { type ByteSource, type OpenBytes, openFileBytes } from './byte-source.js';
+import { configEndIds, ggufEndIds } from './end-ids.js';
+import { readJsonObject } from '../spec/read-json.js';
+import { openSafetensorsFiles } from './safetensors-files.js';
+import { storedNames } from './stored-names.js';
 import type { WeightFiles } from './weight-files.js';
 
 export interface Checkpoint {
   readonly spec: ModelSpec;
   readonly weights: WeightFiles;
   readonly format: 'safetensors' | 'gguf';
-  /** Ids that end an answer, beside the tokenizer's end token: the end of a turn, for example. */
+  /** Ids that end an answer in addition to the tokenizer's end token, for example the end of a turn. */
   readonly endIds: readonly number[];
   /** The tokenizer that came with the weights. */
   readonly tokenizer: () => Promise<TextTokenizer>;
@@ -51,7 +52,7 @@ export async function openCheckpoint(
   };
 }
 
-/** Reads what a directory's or GGUF file's model is, without its weights. */
+/** Reads the spec of the model in a directory or GGUF file, without its weights. */
 export async function readModelSpec(path: string): Promise<ModelSpec> {
   if (!(await isGguf(path))) return readConfig(path);
   const { spec, weights } = await openGguf(path, openFileBytes);
@@ -80,7 +81,7 @@ async function openGguf(path: string, openBytes: OpenBytes): Promise<Checkpoint>
   }
 }
 
-/** Llama 3's stretched frequencies stand in GGUF files as a tensor of divisors. */
+/** GGUF files store the stretched frequencies of Llama 3 as a tensor of divisors. */
 async function withDivisors(
   spec: ModelSpec,
   { source, header }: { source: ByteSource; header: GgufHeader },
@@ -90,14 +91,16 @@ async function withDivisors(
   const { headDim } = spec.text;
   if (tensor.type !== 0 || tensor.shape.join() !== String(headDim / 2))
     throw new ModelError(
-      'loadModel',
+      'MODEL_FILE_DAMAGED',
+      'openCheckpoint',
       `${source.path}: tensor "rope_freqs.weight" must be f32 [${headDim / 2}], and is [${tensor.shape.join(', ')}]`,
     );
   const divisors = new Float32Array(headDim / 2);
   await source.read(tensor.position, new Uint8Array(divisors.buffer));
   if (!divisors.every((divisor) => Number.isFinite(divisor) && divisor > 0))
     throw new ModelError(
-      'loadModel',
+      'MODEL_FILE_DAMAGED',
+      'openCheckpoint',
       `${source.path}: "rope_freqs.weight" holds numbers that are not positive`,
     );
   return { ...spec, text: { ...spec.text, ropeScaling: { type: 'divisors', divisors: [...divisors] } } };
@@ -106,49 +109,39 @@ async function withDivisors(
 async function readConfig(directory: string): Promise<ModelSpec> {
   if (!(await stat(directory).catch(() => undefined))?.isDirectory())
     throw new ModelError(
-      'loadModel',
+      'MODEL_FILE_MISSING',
+      'readModelSpec',
       `${directory} is not a directory; if it is a model's name, "huggingface-cli download ${directory} --local-dir <directory>" fetches it`,
     );
   const path = join(directory, 'config.json');
-  const config = await readJson(path);
+  const config = await readJsonObject(path, 'readModelSpec');
   if (config === undefined)
-    throw new ModelError('loadModel', `model directory ${directory} has no config.json`);
+    throw new ModelError(
+      'MODEL_FILE_MISSING',
+      'readModelSpec',
+      `model directory ${directory} has no config.json`,
+    );
   const spec = parseModelSpec(config, path);
   if (!spec.vision) return spec;
   const where = join(directory, 'preprocessor_config.json');
-  const processor = await readJson(where);
+  const processor = await readJsonObject(where, 'readModelSpec');
   if (processor === undefined) return spec;
-  const parsed = partOf({ processor }, 'processor');
-  if (!parsed) throw new ModelError('loadModel', `${where} is not a JSON object`);
   return {
     ...spec,
-    vision: { ...spec.vision, processor: parseImageProcessor(parsed, { where, ...spec.vision }) },
+    vision: { ...spec.vision, processor: parseImageProcessor(processor, { where, ...spec.vision }) },
   };
 }
 
-/** As transformers: generation_config.json counts, and only where there is none config.json does. */
+/** Like transformers, this reads config.json only if there is no generation_config.json. */
 async function readEndIds(directory: string): Promise<number[]> {
   for (const name of ['generation_config.json', 'config.json']) {
     const where = join(directory, name);
-    const value = await readJson(where);
-    if (value === undefined) continue;
-    const config = partOf({ value }, 'value');
-    if (!config) throw new ModelError('loadModel', `${where} is not a JSON object`);
+    const config = await readJsonObject(where, 'openCheckpoint');
+    if (config === undefined) continue;
     return configEndIds(
       config['eos_token_id'] === undefined ? (partOf(config, 'text_config') ?? config) : config,
       where,
     );
   }
   return [];
-}
-
-/** The value of a JSON file; undefined when there is none. */
-async function readJson(path: string): Promise<unknown> {
-  const text = await readFile(path, 'utf8').catch(() => undefined);
-  if (text === undefined) return undefined;
-  try {
-    return JSON.parse(text) as unknown;
-  } catch (cause) {
-    throw new ModelError('loadModel', `${path} is not JSON`, { cause });
-  }
 }

@@ -1,14 +1,14 @@
-/** A model with some of its full weights replaced, as PEFT's `modules_to_save` leaves them in an adapter. */
+/** Replaces full weights of a model, as PEFT's `modules_to_save` stores them in an adapter. */
 import { type FileTensor, toFloat32 } from '@contextlora/lora';
 
-import type { LoadedModel } from './load-model.js';
 import { ModelError } from '../model-error.js';
+import type { LoadedModel } from './load-model.js';
 
 /**
- * The model with the given weights, by run-time name (`readPeftFolder` calls them `replaced`); everything else is shared with the
- * first, which must outlive it. Supported are the output matrix and the embedding.
+ * The model with the given weights by run-time name (`readPeftFolder` returns them as `replaced`). Everything else is shared with the
+ * original, which must outlive it. Only the output matrix and the embedding can be replaced.
  *
- * @throws ModelError listing what is not a weight that can be replaced, or has another shape.
+ * @throws ModelError listing every weight that cannot be replaced or has another shape.
  */
 export function withReplacedWeights(
   model: LoadedModel,
@@ -24,7 +24,7 @@ export function withReplacedWeights(
     if (tensor.shape.join() === shape.join()) return [];
     return [`"${name}" is [${tensor.shape.join(', ')}], the model's is [${shape.join(', ')}]`];
   });
-  if (problems.length > 0) throw new ModelError('withReplacedWeights', problems.join('; '));
+  if (problems.length > 0) throw new ModelError('MODEL_MISMATCH', 'withReplacedWeights', problems.join('; '));
   const valuesOf = (name: string) => {
     const tensor = replaced[name];
     return tensor && toFloat32(tensor);

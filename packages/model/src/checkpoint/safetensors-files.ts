@@ -1,5 +1,5 @@
-/** The safetensors files of a model directory as one collection of named tensors, read one by one. */
-import { readFile, stat } from 'node:fs/promises';
+/** The safetensors files of a model directory as one collection of named tensors. */
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { parseSafetensorsHeader, type SafetensorsEntry } from '@contextlora/lora';
@@ -7,6 +7,8 @@ import { parseSafetensorsHeader, type SafetensorsEntry } from '@contextlora/lora
 import { type ByteSource, openChunks, type OpenBytes, openFileBytes } from './byte-source.js';
 import { expandBrain, expandHalf, halfTable } from '../gguf/blocks.js';
 import { ModelError } from '../model-error.js';
+import { partOf } from '../spec/config-reader.js';
+import { readJsonObject } from '../spec/read-json.js';
 import { sizeOf, type WeightFiles } from './weight-files.js';
 
 interface Place extends SafetensorsEntry {
@@ -14,7 +16,11 @@ interface Place extends SafetensorsEntry {
   readonly position: number;
 }
 
-/** Opens `model.safetensors`, or the shards that `model.safetensors.index.json` names; `namesOf` says what a tensor may be called there. */
+/**
+ * Opens `model.safetensors`, or the shards that `model.safetensors.index.json` names; `namesOf` gives the names a tensor may have there.
+ *
+ * @throws ModelError when a file is missing or damaged, or a tensor is in two files or not where the index says.
+ */
 export async function openSafetensorsFiles(
   directory: string,
   {
@@ -39,7 +45,8 @@ export async function openSafetensorsFiles(
         const other = places.get(name);
         if (other)
           throw new ModelError(
-            'loadModel',
+            'MODEL_FILE_DAMAGED',
+            'openSafetensorsFiles',
             `tensor "${name}" is in both ${other.source.path} and ${path}; download the model again`,
           );
         places.set(name, { ...entry, source, position: dataOffset + entry.start });
@@ -48,7 +55,8 @@ export async function openSafetensorsFiles(
     const lost = [...shardOf].filter(([name, path]) => places.get(name)?.source.path !== path);
     if (lost.length > 0)
       throw new ModelError(
-        'loadModel',
+        'MODEL_FILE_DAMAGED',
+        'openSafetensorsFiles',
         `${directory}: ${lost.length} tensors are not in the shard that model.safetensors.index.json names, first "${lost[0]?.[0]}"; download the model again`,
       );
   } catch (error) {
@@ -61,10 +69,16 @@ export async function openSafetensorsFiles(
   };
   const need = (name: string): Place => {
     const place = find(name);
-    if (!place) throw new ModelError('loadModel', `${directory} has no tensor "${name}"`);
+    if (!place)
+      throw new ModelError(
+        'MODEL_FILE_DAMAGED',
+        'openSafetensorsFiles',
+        `${directory} has no tensor "${name}"`,
+      );
     if (place.dtype !== 'F32' && place.dtype !== 'F16' && place.dtype !== 'BF16')
       throw new ModelError(
-        'loadModel',
+        'MODEL_UNSUPPORTED',
+        'openSafetensorsFiles',
         `${place.source.path}: tensor "${name}" is of type ${place.dtype}; weights are read in F32, F16 and BF16`,
       );
     return place;
@@ -100,21 +114,26 @@ export async function openSafetensorsFiles(
 async function readHeader(source: ByteSource) {
   const { path, sizeBytes } = source;
   if (sizeBytes < 8)
-    throw new ModelError('loadModel', `${path} has ${sizeBytes} bytes; is the file truncated?`);
+    throw new ModelError(
+      'MODEL_FILE_DAMAGED',
+      'openSafetensorsFiles',
+      `${path} has ${sizeBytes} bytes; is the file truncated?`,
+    );
   const prefix = new Uint8Array(8);
   await source.read(0, prefix);
   const length = new DataView(prefix.buffer).getBigUint64(0, true);
   if (length > BigInt(Math.min(maximumHeaderBytes, sizeBytes - 8)))
     throw new ModelError(
-      'loadModel',
-      `${path}: the header is said to be ${length} bytes long, the file has ${sizeBytes} and at most ${maximumHeaderBytes} are read; is the file truncated?`,
+      'MODEL_FILE_DAMAGED',
+      'openSafetensorsFiles',
+      `${path}: the header claims ${length} bytes, the file has ${sizeBytes} and at most ${maximumHeaderBytes} are read; is the file truncated?`,
     );
   const json = new Uint8Array(Number(length));
   await source.read(8, json);
   try {
     return parseSafetensorsHeader(json, sizeBytes, path);
   } catch (cause) {
-    throw new ModelError('loadModel', (cause as Error).message, { cause });
+    throw new ModelError('MODEL_FILE_DAMAGED', 'openSafetensorsFiles', (cause as Error).message, { cause });
   }
 }
 
@@ -124,27 +143,22 @@ async function filesOf(directory: string): Promise<{ paths: string[]; shardOf: M
   const single = join(directory, 'model.safetensors');
   if ((await stat(single).catch(() => undefined))?.isFile()) return { paths: [single], shardOf: new Map() };
   const index = join(directory, 'model.safetensors.index.json');
-  const text = await readFile(index, 'utf8').catch((cause: unknown) => {
+  const json = await readJsonObject(index, 'openSafetensorsFiles');
+  if (json === undefined)
     throw new ModelError(
-      'loadModel',
+      'MODEL_FILE_MISSING',
+      'openSafetensorsFiles',
       `${directory} has neither model.safetensors nor model.safetensors.index.json; a model directory is what ` +
         `"huggingface-cli download <model> --local-dir <directory>" makes`,
-      { cause },
     );
-  });
-  let map: unknown;
-  try {
-    map = (JSON.parse(text) as { weight_map?: unknown } | null)?.weight_map;
-  } catch (cause) {
-    throw new ModelError('loadModel', `${index} is not JSON`, { cause });
-  }
-  const entries = typeof map === 'object' && map !== null ? Object.entries(map) : [];
+  const entries = Object.entries(partOf(json, 'weight_map') ?? {});
   const bad = entries.find(
     ([, name]) => typeof name !== 'string' || !/^[\w.-]+$/.test(name) || name.startsWith('.'),
   );
   if (entries.length === 0 || bad)
     throw new ModelError(
-      'loadModel',
+      'MODEL_FILE_DAMAGED',
+      'openSafetensorsFiles',
       `${index} names no usable files in its "weight_map"${bad ? `: "${bad[0]}" is in ${JSON.stringify(bad[1])}` : ''}`,
     );
   const shardOf = new Map(
@@ -154,7 +168,8 @@ async function filesOf(directory: string): Promise<{ paths: string[]; shardOf: M
   for (const path of paths)
     if (!(await stat(path).catch(() => undefined))?.isFile())
       throw new ModelError(
-        'loadModel',
+        'MODEL_FILE_MISSING',
+        'openSafetensorsFiles',
         `${path} is missing, and ${index} names it; download the model again`,
       );
   return { paths, shardOf };

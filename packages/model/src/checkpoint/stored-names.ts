@@ -1,10 +1,10 @@
 /**
- * What published checkpoints call a tensor whose run-time name we use, per architecture.
+ * The names that published checkpoints give to a tensor, per architecture.
  *
- * PEFT adapters use run-time names; files may be older than these (transformers maps them when it loads: conversion_mapping.py).
+ * We use the run-time names, as PEFT adapters do; files may have older ones, which transformers maps on loading (conversion_mapping.py).
  */
 
-/** Names in the file, most recent first, of a tensor with this run-time name. */
+/** The names a file may use for the tensor with this run-time name, most recent first. */
 export function storedNames(architecture: string, name: string): readonly string[] {
   if (architecture !== 'llava') return [name];
   const rest = (prefix: string) => (name.startsWith(prefix) ? name.slice(prefix.length) : undefined);

@@ -1,11 +1,10 @@
-/** A GGUF file's metadata as the `config.json` that the same model has in the Hugging Face layout. */
-import { ggufTypes } from './blocks.js';
+/** Converts a GGUF file's metadata to the `config.json` that the same model has in the Hugging Face layout. */
 import type { GgufHeader } from './header.js';
 import { ModelError } from '../model-error.js';
 
 const architectures: Readonly<Record<string, string>> = { llama: 'llama', qwen2: 'qwen2', qwen3: 'qwen3' };
 
-/** @throws ModelError for another architecture, mixtures of experts, and partial rotary embeddings. */
+/** @throws ModelError for an unsupported architecture, a mixture of experts or partial rotary embeddings. */
 export function ggufConfig({ metadata, tensors }: GgufHeader, path: string): Record<string, unknown> {
   const architecture = metadata.get('general.architecture');
   const type =
@@ -14,21 +13,24 @@ export function ggufConfig({ metadata, tensors }: GgufHeader, path: string): Rec
       : undefined;
   if (type === undefined)
     throw new ModelError(
-      'loadModel',
-      `${path}: architecture ${JSON.stringify(architecture)} is not supported; of GGUF files supported are ${Object.keys(architectures).join(', ')}`,
+      'MODEL_UNSUPPORTED',
+      'ggufConfig',
+      `${path}: architecture ${JSON.stringify(architecture)} is not supported; supported in GGUF files are ${Object.keys(architectures).join(', ')}`,
     );
   const value = (key: string) => {
     const found = metadata.get(`${architecture as string}.${key}`);
     return typeof found === 'bigint' ? Number(found) : found;
   };
   const refuse = (what: string) => {
-    throw new ModelError('loadModel', `${path}: ${what}`);
+    throw new ModelError('MODEL_UNSUPPORTED', 'ggufConfig', `${path}: ${what}`);
   };
   const required = ['embedding_length', 'block_count', 'feed_forward_length', 'attention.head_count'];
   const missing = required.filter((key) => !(Number(value(key)) > 0));
   if (missing.length > 0)
-    refuse(
-      `needs positive numbers, but ${missing.map((key) => `"${architecture as string}.${key}" is ${describe(value(key))}`).join(', ')}`,
+    throw new ModelError(
+      'MODEL_FILE_DAMAGED',
+      'ggufConfig',
+      `${path}: needs positive numbers, but ${missing.map((key) => `"${architecture as string}.${key}" is ${describe(value(key))}`).join(', ')}`,
     );
   if (Number(value('expert_count') ?? 0) > 0) refuse('a mixture of experts is not supported');
   const headDim =
@@ -75,14 +77,3 @@ export function ggufConfig({ metadata, tensors }: GgufHeader, path: string): Rec
 /** A value for a message. */
 const describe = (value: unknown) =>
   typeof value === 'number' ? String(value) : JSON.stringify(value ?? null);
-
-/** Which types a file's matrices have and how many of each, for reports: `q4_1 210, q8_0 1`. */
-export function ggufTypeCounts({ tensors }: GgufHeader): Readonly<Record<string, number>> {
-  const counts: Record<string, number> = {};
-  for (const { type, shape } of tensors.values()) {
-    if (shape.length < 2) continue;
-    const name = ggufTypes.get(type)!.name;
-    counts[name] = (counts[name] ?? 0) + 1;
-  }
-  return counts;
-}

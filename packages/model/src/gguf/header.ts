@@ -1,12 +1,13 @@
 /**
- * The header of a GGUF file (version 2 or 3, little-endian): metadata and where each tensor lies.
+ * The header of a GGUF file (version 2 or 3, little-endian): metadata and the position of each tensor.
  *
- * Files are not trusted: counts, lengths, types and places are checked against limits and the file's size before anything is
- * allocated for them, and a name or key that stands there twice is refused (docs/decisions.md says why no library reads it).
+ * Files are not trusted: counts, lengths, types and positions are checked against limits and the file's size before anything is
+ * allocated for them, and duplicate names or keys are refused (docs/decisions.md says why no library does this).
  */
 import type { ByteSource } from '../checkpoint/byte-source.js';
 import { ggufTypes, otherGgufTypes } from './blocks.js';
 import { listProblems, ModelError } from '../model-error.js';
+import { type Cursor, damagedFile, HeaderContinues, openCursor } from './cursor.js';
 
 export type GgufValue =
   | number
@@ -16,14 +17,14 @@ export type GgufValue =
   | readonly string[]
   | Int32Array
   | Float32Array
-  /** An array of another kind: nothing here reads them, so only their length is kept. */
+  /** An array of another kind, which nothing here reads; only its length is kept. */
   | { readonly skipped: number };
 
 export interface GgufTensor {
   readonly name: string;
   /** Row-major, outermost first: the reverse of the file's order. */
   readonly shape: readonly number[];
-  /** Number of the type; one that `ggufTypes` has. */
+  /** The number of the type, a key of `ggufTypes`. */
   readonly type: number;
   /** Byte position in the file. */
   readonly position: number;
@@ -47,11 +48,11 @@ const limits = {
 /**
  * Reads and checks the header.
  *
- * @throws ModelError naming the file, and the key or tensor, when it is no GGUF file, truncated, damaged or beyond the limits.
+ * @throws ModelError naming the file and the key or tensor when the file is no GGUF file, truncated, damaged or beyond the limits.
  */
 export async function readGgufHeader(source: ByteSource): Promise<GgufHeader> {
   const most = Math.min(source.sizeBytes, limits.headerBytes);
-  // The header's length stands nowhere: what does not suffice is read again with more.
+  // No field gives the header's length: if the bytes do not suffice, twice as many are read.
   for (let size = Math.min(2 ** 20, most); ; size = Math.min(size * 2, most)) {
     const bytes = new Uint8Array(size);
     await source.read(0, bytes);
@@ -60,32 +61,27 @@ export async function readGgufHeader(source: ByteSource): Promise<GgufHeader> {
     } catch (error) {
       if (!(error instanceof HeaderContinues)) throw error;
       if (size < most) continue;
-      throw broken(
+      throw damagedFile(
         source.path,
         size < source.sizeBytes
-          ? `the header is longer than the ${limits.headerBytes} bytes that are read of one`
+          ? `the header is longer than the limit of ${limits.headerBytes} bytes`
           : `the file ends within the header, at ${error.message}; download it again`,
       );
     }
   }
 }
 
-/** The bytes at hand end before the header does. */
-class HeaderContinues extends Error {}
-
-const broken = (path: string, what: string) =>
-  new ModelError('loadModel', `${path}: ${what}; the file is damaged or no GGUF file`);
-
 /** Parses the header from the file's first bytes. */
 function parseGgufHeader(bytes: Uint8Array, fileBytes: number, path: string): GgufHeader {
   const cursor = openCursor(bytes, path);
   if (bytes.length < 4 || String.fromCharCode(...bytes.subarray(0, 4)) !== 'GGUF')
-    throw broken(path, 'it does not begin with "GGUF"');
+    throw damagedFile(path, 'it does not begin with "GGUF"');
   cursor.skip(4, 'the magic');
   const version = cursor.u32('the version');
   if (version !== 2 && version !== 3)
     throw new ModelError(
-      'loadModel',
+      'MODEL_UNSUPPORTED',
+      'readGgufHeader',
       `${path}: GGUF version ${version} is not read, versions 2 and 3 are (a number above 16 million means a big-endian file)`,
     );
   const tensorCount = cursor.count('the number of tensors', limits.tensorCount);
@@ -94,7 +90,7 @@ function parseGgufHeader(bytes: Uint8Array, fileBytes: number, path: string): Gg
   for (let i = 0; i < metadataCount; i++) {
     const key = cursor.text(`metadata key ${i}`, limits.keyBytes);
     const value = readValue(cursor, cursor.u32(`the type of "${key}"`), { key, path });
-    if (metadata.has(key)) throw broken(path, `metadata "${key}" is there twice`);
+    if (metadata.has(key)) throw damagedFile(path, `metadata "${key}" occurs twice`);
     metadata.set(key, value);
   }
   const infos = Array.from({ length: tensorCount }, (_, i) => readTensorInfo(cursor, { i, path }));
@@ -105,63 +101,12 @@ function parseGgufHeader(bytes: Uint8Array, fileBytes: number, path: string): Gg
     alignment > 65_536 ||
     (alignment & (alignment - 1)) !== 0
   )
-    throw broken(
+    throw damagedFile(
       path,
       `"general.alignment" is ${JSON.stringify(alignment)}, not a power of two from 8 to 65536`,
     );
   const dataStart = Math.ceil(cursor.position() / alignment) * alignment;
   return { metadata, tensors: placeTensors(infos, { dataStart, alignment, fileBytes, path }) };
-}
-
-type Cursor = ReturnType<typeof openCursor>;
-
-/** Reads on through the bytes; throws `HeaderContinues` at their end. */
-function openCursor(bytes: Uint8Array, path: string) {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  // A view for each of some hundred thousand short texts would be more garbage than the texts are.
-  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  let at = 0;
-  const take = (size: number, what: string) => {
-    if (size > bytes.length - at) throw new HeaderContinues(what);
-    at += size;
-    return at - size;
-  };
-  const u32 = (what: string) => view.getUint32(take(4, what), true);
-  const count = (what: string, most: number) => {
-    const value = view.getBigUint64(take(8, what), true);
-    if (value > BigInt(most)) throw broken(path, `${what} is ${value}, more than the ${most} that are read`);
-    return Number(value);
-  };
-  const textOf = (length: number, what: string) => {
-    const start = take(length, what);
-    return buffer.toString('utf8', start, start + length);
-  };
-  return {
-    position: () => at,
-    skip: take,
-    view,
-    u32,
-    count,
-    u64: (what: string) => view.getBigUint64(take(8, what), true),
-    text: (what: string, most: number) => textOf(count(`the length of ${what}`, most), what),
-    /** Many texts; what each is called is worked out for the one that is wrong alone, and is more to make than the texts are. */
-    texts(length: number, what: string, most: number) {
-      const texts: string[] = [];
-      for (let i = 0; i < length; i++) {
-        const left = bytes.length - at - 8;
-        const size = left < 0 ? Infinity : view.getUint32(at, true) + 2 ** 32 * view.getUint32(at + 4, true);
-        if (size <= most && size <= left) {
-          at += 8;
-          texts.push(textOf(size, ''));
-        } else {
-          const element = `element ${i} of ${what}`;
-          texts.push(textOf(count(`the length of ${element}`, most), element));
-        }
-      }
-      return texts;
-    },
-    bytes: (start: number, length: number) => bytes.subarray(start, start + length),
-  };
 }
 
 const valueBytes = [1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8] as const;
@@ -172,7 +117,7 @@ function readValue(cursor: Cursor, type: number, { key, path }: { key: string; p
   if (type === typeText) return cursor.text(what, limits.headerBytes);
   if (type === typeArray) return readArray(cursor, { key, path });
   const size = valueBytes[type];
-  if (size === undefined) throw broken(path, `${what} has the unknown type ${type}`);
+  if (size === undefined) throw damagedFile(path, `${what} has the unknown type ${type}`);
   const at = cursor.skip(size, what);
   const { view } = cursor;
   switch (type) {
@@ -208,11 +153,11 @@ function readArray(cursor: Cursor, { key, path }: { key: string; path: string })
   if (type === typeText) return cursor.texts(length, what, 2 ** 16);
   const size = valueBytes[type];
   if (size === undefined || type === typeArray)
-    throw broken(path, `${what} is an array of the unsupported type ${type}`);
+    throw damagedFile(path, `${what} is an array of the unsupported type ${type}`);
   const start = cursor.skip(length * size, what);
   const copy = () => cursor.bytes(start, length * size).slice().buffer;
   if (type === typeF32) return new Float32Array(copy());
-  // Token types are signed in most files and unsigned in some; either way they are small.
+  // Token types are signed in most files and unsigned in some, and always small.
   if (type === typeI32 || type === typeU32) return new Int32Array(copy());
   return { skipped: length };
 }
@@ -228,7 +173,7 @@ function readTensorInfo(cursor: Cursor, { i, path }: { i: number; path: string }
   const name = cursor.text(`the name of tensor ${i}`, limits.nameBytes);
   const dimensions = cursor.u32(`tensor "${name}"`);
   if (dimensions < 1 || dimensions > 4)
-    throw broken(path, `tensor "${name}" has ${dimensions} dimensions, from 1 to 4 are read`);
+    throw damagedFile(path, `tensor "${name}" has ${dimensions} dimensions, from 1 to 4 are read`);
   const shape = Array.from({ length: dimensions }, () =>
     cursor.count(`a dimension of tensor "${name}"`, 2 ** 31),
   );
@@ -236,7 +181,7 @@ function readTensorInfo(cursor: Cursor, { i, path }: { i: number; path: string }
   return { name, shape: shape.reverse(), type, offset: cursor.u64(`the offset of tensor "${name}"`) };
 }
 
-/** Types and places checked, all problems at once: known, whole blocks, aligned, inside the file, nothing twice. */
+/** Checks types and positions and lists all problems at once: known type, whole blocks, alignment, within the file, no duplicates. */
 function placeTensors(
   infos: readonly TensorInfo[],
   {
@@ -247,11 +192,13 @@ function placeTensors(
   }: { dataStart: number; alignment: number; fileBytes: number; path: string },
 ): Map<string, GgufTensor> {
   const problems: string[] = [];
+  let unsupported = 0;
   const tensors = new Map<string, GgufTensor>();
   for (const { name, shape, type, offset } of infos) {
     const known = ggufTypes.get(type);
     const complain = (what: string) => problems.push(`tensor "${name}" ${what}`);
     if (!known) {
+      unsupported += 1;
       complain(
         `is of type ${otherGgufTypes[type] ?? type}, which is not read; read are ${[...ggufTypes.values()].map((t) => t.name).join(', ')}`,
       );
@@ -269,7 +216,7 @@ function placeTensors(
       complain(`lies at offset ${offset}, not a multiple of ${alignment}`);
     else if (!Number.isSafeInteger(bytes) || offset > BigInt(fileBytes) || position + bytes > fileBytes)
       complain(`lies at bytes ${position} to ${position + bytes} of ${fileBytes}; is the file truncated?`);
-    else if (tensors.has(name)) complain('is there twice');
+    else if (tensors.has(name)) complain('occurs twice');
     else tensors.set(name, { name, shape, type, position, bytes });
   }
   if (problems.length === 0) {
@@ -281,6 +228,10 @@ function placeTensors(
     }
   }
   if (problems.length > 0)
-    throw new ModelError('loadModel', listProblems(`${path}: cannot be read:`, problems));
+    throw new ModelError(
+      problems.length === unsupported ? 'MODEL_UNSUPPORTED' : 'MODEL_FILE_DAMAGED',
+      'readGgufHeader',
+      listProblems(`${path}: cannot be read:`, problems),
+    );
   return tensors;
 }

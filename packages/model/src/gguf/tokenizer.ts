@@ -1,14 +1,14 @@
 /**
- * A GGUF file's tokenizer as the `tokenizer.json` and `tokenizer_config.json` of the Hugging Face layout.
+ * Converts a GGUF file's tokenizer to the `tokenizer.json` and `tokenizer_config.json` of the Hugging Face layout.
  *
  * `tokenizer.ggml.model` is "gpt2" (byte-level BPE with merges, split by the expression that `tokenizer.ggml.pre` names) or "llama"
- * (SentencePiece BPE with scores and byte fallback; its merges are rebuilt from the scores, as transformers does when it converts one).
+ * (SentencePiece BPE with scores and byte fallback; its merges are rebuilt from the scores, as transformers does on conversion).
  */
 import type { GgufHeader, GgufValue } from './header.js';
-import { ModelError } from '../model-error.js';
+import { ModelError, type ModelErrorCode } from '../model-error.js';
 import type { TokenizerFiles } from '../text/tokenizer.js';
 
-/** Splits of the families, from their tokenizer.json; names of `tokenizer.ggml.pre` as llama.cpp has them. */
+/** The split expressions of the families, from their tokenizer.json. */
 const splits = {
   gpt2: undefined,
   llama3:
@@ -17,6 +17,7 @@ const splits = {
     "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
   digits: undefined,
 } as const;
+/** Values of `tokenizer.ggml.pre`, as llama.cpp writes them. */
 const families: Readonly<Record<string, keyof typeof splits>> = {
   'gpt-2': 'gpt2',
   mpt: 'gpt2',
@@ -34,13 +35,13 @@ const families: Readonly<Record<string, keyof typeof splits>> = {
   'command-r': 'digits',
 };
 
-/** What `token_type` says of a token. */
+/** Values of `token_type`. */
 const [unknownToken, controlToken, userToken] = [2, 3, 4];
 
-/** @throws ModelError naming the file when the tokenizer is missing, of another kind, or its parts do not fit. */
+/** @throws ModelError naming the file when the tokenizer is missing, of another kind, or its parts contradict each other. */
 export function ggufTokenizer({ metadata }: GgufHeader, path: string): TokenizerFiles {
-  const refuse = (what: string): never => {
-    throw new ModelError('readTokenizer', `${path}: ${what}`);
+  const refuse = (what: string, code: ModelErrorCode = 'MODEL_FILE_DAMAGED'): never => {
+    throw new ModelError(code, 'ggufTokenizer', `${path}: ${what}`);
   };
   const kind = metadata.get('tokenizer.ggml.model');
   const tokens = metadata.get('tokenizer.ggml.tokens');
@@ -50,7 +51,7 @@ export function ggufTokenizer({ metadata }: GgufHeader, path: string): Tokenizer
     return refuse(`"tokenizer.ggml.token_type" must hold ${tokens.length} integers`);
   const byText = new Map<string, number>();
   for (const [id, token] of tokens.entries()) {
-    // Padding entries may repeat; the first keeps its name, as in llama.cpp.
+    // Padding entries may repeat; as in llama.cpp, the first keeps the name.
     if (!byText.has(token)) byText.set(token, id);
   }
   const typeOf = (id: number) => (types instanceof Int32Array ? types[id] : 1);
@@ -81,10 +82,13 @@ export function ggufTokenizer({ metadata }: GgufHeader, path: string): Tokenizer
     return { json: { ...shared, ...byteLevel(metadata, { vocab, byText, refuse }) }, config };
   if (kind === 'llama')
     return { json: { ...shared, ...sentencePiece(metadata, { tokens, vocab, byText, refuse }) }, config };
-  return refuse(`a tokenizer of kind ${JSON.stringify(kind)} is not supported; "gpt2" and "llama" are`);
+  return refuse(
+    `a tokenizer of kind ${JSON.stringify(kind)} is not supported; "gpt2" and "llama" are`,
+    'MODEL_UNSUPPORTED',
+  );
 }
 
-/** What llama.cpp does where `tokenizer.ggml.add_bos_token` is absent: SentencePiece and Llama 3 begin with the token. */
+/** The default of llama.cpp if `tokenizer.ggml.add_bos_token` is absent: SentencePiece and Llama 3 texts begin with the token. */
 const addsBeginByDefault = (kind: GgufValue | undefined, metadata: GgufHeader['metadata']) =>
   kind === 'llama' ||
   ['llama3', 'llama-v3', 'llama-bpe'].includes(metadata.get('tokenizer.ggml.pre') as string);
@@ -94,7 +98,7 @@ const isTexts = (value: GgufValue | undefined): value is readonly string[] => Ar
 interface Parts {
   readonly vocab: Readonly<Record<string, number>>;
   readonly byText: ReadonlyMap<string, number>;
-  readonly refuse: (what: string) => never;
+  readonly refuse: (what: string, code?: ModelErrorCode) => never;
 }
 
 function byteLevel(metadata: GgufHeader['metadata'], { vocab, byText, refuse }: Parts): object {
@@ -102,7 +106,8 @@ function byteLevel(metadata: GgufHeader['metadata'], { vocab, byText, refuse }: 
   const family = typeof pre === 'string' && Object.hasOwn(families, pre) ? families[pre] : undefined;
   if (family === undefined)
     return refuse(
-      `how its tokenizer splits text ("tokenizer.ggml.pre" ${JSON.stringify(pre)}) is not known; known are ${Object.keys(families).join(', ')}`,
+      `the way its tokenizer splits text ("tokenizer.ggml.pre" ${JSON.stringify(pre)}) is unknown; known are ${Object.keys(families).join(', ')}`,
+      'MODEL_UNSUPPORTED',
     );
   const lines = metadata.get('tokenizer.ggml.merges');
   if (!isTexts(lines)) return refuse('a "gpt2" tokenizer needs "tokenizer.ggml.merges"');
@@ -185,11 +190,11 @@ function sentencePiece(
   };
 }
 
-/** A piece longer than this is taken as it is: rebuilding its merges would cost the square of its length. */
+/** Longer pieces get no merges, because rebuilding them would cost the square of the length. */
 const longestPiece = 256;
 
 /**
- * Every way to make a token of two others, best score first; of one token in the order of its parts' ids
+ * Every way to make a token from two others, best score first, ties in the order of the parts' ids
  * (transformers, convert_slow_tokenizer.py, generate_merges).
  */
 function mergesOf(
@@ -200,14 +205,14 @@ function mergesOf(
   const merges: { pair: [string, string]; score: number }[] = [];
   for (const [id, token] of tokens.entries()) {
     if (token.length > longestPiece || byText.get(token) !== id) continue;
-    const own: { pair: [string, string]; ids: [number, number] }[] = [];
+    const ways: { pair: [string, string]; ids: [number, number] }[] = [];
     for (let at = 1; at < token.length; at++) {
       const pair: [string, string] = [token.slice(0, at), token.slice(at)];
       const [left, right] = [byText.get(pair[0]), byText.get(pair[1])];
-      if (left !== undefined && right !== undefined) own.push({ pair, ids: [left, right] });
+      if (left !== undefined && right !== undefined) ways.push({ pair, ids: [left, right] });
     }
-    own.sort((p, q) => p.ids[0] - q.ids[0] || p.ids[1] - q.ids[1]);
-    for (const { pair } of own) merges.push({ pair, score: scores[id]! });
+    ways.sort((p, q) => p.ids[0] - q.ids[0] || p.ids[1] - q.ids[1]);
+    for (const { pair } of ways) merges.push({ pair, score: scores[id] ?? 0 });
   }
   return merges.sort((p, q) => q.score - p.score).map(({ pair }) => pair);
 }

@@ -1,8 +1,8 @@
 /**
  * The tensors of a GGUF file under Hugging Face's names and in its row order.
  *
- * Writers of architecture `llama` interleave the rows of q and k for their rotary pairs, [heads, d/2, 2]; here they are put back to
- * [heads, 2, d/2]. Other architectures are not permuted.
+ * Files of architecture `llama` interleave the rows of q and k by rotary pairs, [heads, d/2, 2]; this reader restores [heads, 2, d/2].
+ * Other architectures are not permuted.
  */
 import { blockShapes } from '@contextlora/kernels';
 
@@ -26,8 +26,8 @@ const layerNames: Readonly<Record<string, string>> = {
   post_attention_layernorm: 'ffn_norm',
 };
 
-/** The name in a GGUF file of a tensor that a text model calls `model.layers.0.…` and the like. */
-export function ggufNameOf(name: string): string | undefined {
+/** The name in a GGUF file of a text model's tensor, such as `model.layers.0.…`. */
+function ggufNameOf(name: string): string | undefined {
   if (name === 'model.embed_tokens.weight') return 'token_embd.weight';
   if (name === 'model.norm.weight') return 'output_norm.weight';
   if (name === 'lm_head.weight') return 'output.weight';
@@ -52,23 +52,25 @@ export function ggufWeights(
   };
   const isPermuted = (name: string) =>
     architecture === 'llama' && /\.self_attn\.[qk]_proj\.(weight|bias)$/.test(name);
+  // A bias is one row in the file, but its values are permuted like the matrix's rows.
+  const columnsOf = (name: string, shape: readonly number[]) =>
+    isPermuted(name) && shape.length === 1 ? 1 : (shape.at(-1) ?? 1);
   const group = text.headDim;
-  /** Where row r of the file belongs: [heads, d/2, 2] → [heads, 2, d/2]. */
+  /** The target of row r of the file: [heads, d/2, 2] → [heads, 2, d/2]. */
   const rowFor = (row: number) => {
     const within = row % group;
     return row - within + (within % 2) * (group / 2) + (within >> 1);
   };
 
-  /** Calls with the bytes of every row of a tensor, and where the row belongs. */
+  /** Calls `use` with the bytes of all rows of a tensor and the position of the first of them. */
   const eachRow = async (
     name: string,
     { shape, type, position }: GgufTensor,
     use: (bytes: Uint8Array, row: number, rows: number) => void,
   ) => {
-    const { values, bytes } = ggufTypes.get(type)!;
+    const { values, bytes } = typeOf(type);
     const permuted = isPermuted(name);
-    // A bias is one row in the file, but its values are those of the matrix's rows.
-    const columns = permuted && shape.length === 1 ? 1 : shape.at(-1)!;
+    const columns = columnsOf(name, shape);
     const rowBytes = (columns / values) * bytes;
     await readChunks(source, { position, rowBytes, rows: sizeOf(shape) / columns }, (chunk, first, end) => {
       if (!permuted) use(chunk, first, end - first);
@@ -80,9 +82,9 @@ export function ggufWeights(
 
   const read: WeightFiles['read'] = async (name, target) => {
     const tensor = need(name);
-    const { expand } = ggufTypes.get(tensor.type)!;
+    const { expand } = typeOf(tensor.type);
     const result = target ?? new Float32Array(sizeOf(tensor.shape));
-    const columns = isPermuted(name) && tensor.shape.length === 1 ? 1 : tensor.shape.at(-1)!;
+    const columns = columnsOf(name, tensor.shape);
     await eachRow(name, tensor, (bytes, row, rows) => {
       expand(bytes, result.subarray(row * columns, (row + rows) * columns), half);
     });
@@ -94,11 +96,11 @@ export function ggufWeights(
     read,
     async readStored(name) {
       const tensor = need(name);
-      const { name: type, values, keep } = ggufTypes.get(tensor.type)!;
+      const { name: type, values, keep } = typeOf(tensor.type);
       const inRows = async (blocks: Uint8Array, of: (bytes: Uint8Array) => Uint8Array) => {
         await eachRow(name, tensor, (bytes, row, rows) => {
-          const own = of(bytes);
-          blocks.set(own, (own.length / rows) * row);
+          const packed = of(bytes);
+          blocks.set(packed, (packed.length / rows) * row);
         });
       };
       const count = sizeOf(tensor.shape);
@@ -115,4 +117,10 @@ export function ggufWeights(
     },
     close: () => source.close(),
   };
+}
+
+function typeOf(type: number) {
+  const known = ggufTypes.get(type);
+  if (!known) throw new Error(`internal: GGUF type ${type} has passed the header`);
+  return known;
 }

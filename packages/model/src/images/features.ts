@@ -1,23 +1,24 @@
-/** The vision tower's output per image, computed once and kept: the tower is frozen. */
+/** A store of the vision tower's output per image; the tower is frozen, so each image is computed once. */
 import type { LoadedModel } from '../checkpoint/load-model.js';
 import { ModelError } from '../model-error.js';
-import { readImage } from './read-picture.js';
 import { visionFeatures } from '../pass/vision-tower.js';
+import type { Example } from '../text/example.js';
+import { readImage } from './read-picture.js';
 
 export interface ImageFeatures {
-  /** Features `[image tokens, wide]` of each path, computing what is not kept yet. */
+  /** The features `[image tokens, wide]` of each path; computes those that are not stored yet. */
   get(paths: readonly string[]): Promise<Float32Array[]>;
-  /** Computes features ahead, yielding how many of the paths are done. */
+  /** Computes features in advance and yields the number of paths done. */
   warm(paths: readonly string[]): AsyncGenerator<{ done: number; total: number }>;
 }
 
 export interface ImageFeaturesOptions {
   readonly batchSize?: number;
-  /** What is kept at most; the oldest goes first. */
+  /** The size limit of the store; the oldest features are dropped first. */
   readonly maximumBytes?: number;
 }
 
-/** Opens a store of features for one model. */
+/** Opens a store of features for one model. @throws ModelError from `get` and `warm` when the model has no vision tower. */
 export function openImageFeatures(
   { vision, spec, kernels }: LoadedModel,
   { batchSize = 64, maximumBytes = 2 ** 30 }: ImageFeaturesOptions = {},
@@ -28,14 +29,16 @@ export function openImageFeatures(
   const compute = async (paths: readonly string[]) => {
     if (!vision || !spec.vision)
       throw new ModelError(
+        'MODEL_UNSUPPORTED',
         'imageFeatures',
         'the model has no vision tower, and an example has an image; use a model with one',
       );
     const tower = spec.vision;
     const images = await Promise.all(paths.map((path) => readImage(path, tower)));
     const computed = await visionFeatures(images, vision, { spec: tower, kernels });
-    for (const [i, features] of computed.entries()) {
-      kept.set(paths[i]!, features);
+    for (const [i, path] of paths.entries()) {
+      const features = computed[i] ?? new Float32Array();
+      kept.set(path, features);
       keptBytes += features.byteLength;
     }
     for (const [path, features] of kept) {
@@ -66,4 +69,15 @@ export function openImageFeatures(
       }
     },
   };
+}
+
+/** The features of each example's image, or undefined for an example without one. */
+export async function imagesOf(
+  examples: readonly Pick<Example, 'image'>[],
+  features: ImageFeatures,
+): Promise<(Float32Array | undefined)[]> {
+  const paths = examples.flatMap(({ image }) => (image === undefined ? [] : [image]));
+  const found = await features.get(paths);
+  let next = 0;
+  return examples.map(({ image }) => (image === undefined ? undefined : found[next++]));
 }

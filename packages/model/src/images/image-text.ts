@@ -1,11 +1,11 @@
 /**
- * The text that stands for a picture in a prompt: its image tokens and, in Idefics3 and SmolVLM, the tokens that frame it and each tile
+ * The text of a picture within a prompt: its image tokens and, in Idefics3 and SmolVLM, the tokens that frame it and each tile
  * (transformers, processing_idefics3.py).
  */
 import type { LoadedModel } from '../checkpoint/load-model.js';
 import { ModelError } from '../model-error.js';
 
-/** How a picture was split, as `readImageTiles` says; no rows and no columns when it is one image. */
+/** How `readImageTiles` split a picture; 0 rows and 0 columns for an unsplit picture. */
 export interface TileLayout {
   readonly rows: number;
   readonly columns: number;
@@ -16,18 +16,18 @@ const frame = '<fake_token_around_image>';
 
 type Reader = Pick<LoadedModel, 'spec' | 'tokenizer'>;
 
-/** Whether the model's tokenizer frames pictures, as published Idefics3 and SmolVLM do. */
+/** Whether the model's tokenizer frames pictures, as those of the published Idefics3 and SmolVLM models do. */
 export const framesImages = ({ tokenizer }: Reader) => tokenizer.idOf(frame) !== undefined;
 
 /**
  * The text of one picture.
  *
- * @throws ModelError when the model reads no pictures, or the picture is split and its tokenizer has no tokens for that.
+ * @throws ModelError when the model has no vision tower, or the picture is split and the tokenizer has no tokens for tiles.
  */
 export function imageText(model: Reader, { rows, columns }: TileLayout = unsplit): string {
   const { vision } = model.spec;
   const fail = (what: string): never => {
-    throw new ModelError('imageText', what);
+    throw new ModelError('MODEL_UNSUPPORTED', 'imageText', what);
   };
   if (!vision) return fail('the model has no vision tower, so no picture can stand in its prompt');
   const tokens = model.tokenizer.decode([vision.imageTokenId]).repeat(vision.tokenCount);
@@ -48,9 +48,9 @@ export function imageText(model: Reader, { rows, columns }: TileLayout = unsplit
 }
 
 /**
- * A prompt, such as a chat template writes it, with every image token replaced by the text of the picture that stands there, in order.
+ * A prompt, for example from a chat template, with its image tokens replaced in order by the texts of the pictures.
  *
- * @throws ModelError when there are more or fewer image tokens than pictures.
+ * @throws ModelError when the numbers of image tokens and pictures differ.
  */
 export function withImageTexts(model: Reader, prompt: string, layouts: readonly TileLayout[]): string {
   const { vision } = model.spec;
@@ -58,6 +58,7 @@ export function withImageTexts(model: Reader, prompt: string, layouts: readonly 
   const parts = token ? prompt.split(token) : [prompt];
   if (parts.length !== layouts.length + 1)
     throw new ModelError(
+      'MODEL_INPUT_INVALID',
       'withImageTexts',
       `the prompt has ${parts.length - 1} image tokens${token ? ` "${token}"` : ''}, and ${layouts.length} pictures are given`,
     );

@@ -1,18 +1,18 @@
 /**
- * From a picture to what a tower reads, as the model's `preprocessor_config.json` says and the reference processors do it
- * (transformers, image_processing_pil_idefics3.py and image_processing_pil_clip.py: those that resize with Pillow).
+ * Prepares pictures for a tower as the model's `preprocessor_config.json` says and the reference processors do
+ * (transformers, image_processing_pil_idefics3.py and image_processing_pil_clip.py, which resize with Pillow).
  */
 import { type Config, partOf, readConfigNumbers, textOf } from '../spec/config-reader.js';
 import { type Resampling, resizeImage, type RgbImage } from './resize.js';
 
 export interface ImageProcessorSpec {
   readonly resampling: Resampling;
-  /** What brings a picture to the tower's square. */
+  /** How a picture is fitted to the tower's square. */
   readonly fit:
     | { readonly type: 'square' }
-    /** Idefics3, SmolVLM: the longest edge to this many pixels, then to the square, or cut into squares (`splits`). */
+    /** Idefics3, SmolVLM: scale the longest edge to this many pixels, then scale to the square or cut into squares (`splits`). */
     | { readonly type: 'longest edge'; readonly pixels: number; readonly splits: boolean }
-    /** CLIP: the shortest edge to this many pixels, then the middle. */
+    /** CLIP: scale the shortest edge to this many pixels, then crop the middle. */
     | { readonly type: 'shortest edge'; readonly pixels: number };
   readonly rescale: number;
   readonly mean: readonly [number, number, number];
@@ -24,7 +24,7 @@ const half = [0.5, 0.5, 0.5] as const;
 const clipMean = [0.48145466, 0.4578275, 0.40821073] as const;
 const clipDeviation = [0.26862954, 0.26130258, 0.27577711] as const;
 
-/** What a tower's processor does when there is no preprocessor_config.json. */
+/** The processor of a tower without a preprocessor_config.json. */
 export function defaultProcessor(tower: 'siglip' | 'clip', imageSizePixels: number): ImageProcessorSpec {
   const shared = { resampling: 'bicubic', rescale: 1 / 255 } as const;
   return tower === 'siglip'
@@ -37,12 +37,12 @@ export function defaultProcessor(tower: 'siglip' | 'clip', imageSizePixels: numb
       };
 }
 
-/** Reads a preprocessor_config.json. @throws ModelError for what is not supported, all at once. */
+/** Reads a preprocessor_config.json. @throws ModelError listing every setting that is not supported. */
 export function parseImageProcessor(
   config: Config,
   { where, tower, imageSizePixels }: { where: string; tower: 'siglip' | 'clip'; imageSizePixels: number },
 ): ImageProcessorSpec {
-  const read = readConfigNumbers(config, where);
+  const read = readConfigNumbers(config, where, { parser: 'parseImageProcessor' });
   const fallback = defaultProcessor(tower, imageSizePixels);
   const resampling = resamplings[Number(config['resample'] ?? (tower === 'siglip' ? 1 : 3))];
   if (!resampling)
@@ -116,8 +116,8 @@ function clipFit(config: Config, imageSizePixels: number, read: Read): ImageProc
 }
 
 /**
- * The whole picture as one image of the tower, `[3, size, size]`. What a processor would split is taken unsplit, as its
- * `do_image_splitting: false` does.
+ * The whole picture as one image of the tower, `[3, size, size]`. A picture that the processor would split stays whole, as with
+ * `do_image_splitting: false`.
  */
 export function processImage(image: RgbImage, spec: ImageProcessorSpec, size: number): Float32Array {
   const square = { width: size, height: size };
@@ -151,8 +151,8 @@ export function processImage(image: RgbImage, spec: ImageProcessorSpec, size: nu
 }
 
 /**
- * A picture cut into tiles of the tower's size, row by row, and the whole of it last; with a processor that splits (Idefics3,
- * SmolVLM). A picture that is not larger than a tile is one image.
+ * Cuts a picture into tiles of the tower's size, row by row, followed by the whole picture, if the processor splits (Idefics3, SmolVLM).
+ * A picture no larger than a tile gives one image.
  */
 export function splitImage(
   image: RgbImage,
@@ -181,7 +181,7 @@ export function splitImage(
 
 const largestEdge = 4096;
 
-/** The size with its longest edge of `pixels`, the other rounded up to an even number; at most 4096. */
+/** The size whose longest edge has `pixels`, the other edge rounded up to an even number; both at most 4096. */
 function longestEdge({ width, height }: RgbImage, pixels: number): { width: number; height: number } {
   const even = (n: number) => Math.max(1, n + (n % 2));
   const aspect = width / height;

@@ -1,4 +1,4 @@
-/** A picture file as a vision tower wants it. */
+/** Reads picture files for a vision tower. */
 import sharp from 'sharp';
 
 import { processImage, splitImage } from './processor.js';
@@ -8,7 +8,7 @@ import type { VisionSpec } from '../spec/vision-spec.js';
 
 const maximumPixels = 64e6;
 
-/** Reads PNG, JPEG or WebP, upright, transparency dropped. @throws ModelError when it cannot be read or is too large. */
+/** Reads a PNG, JPEG or WebP file upright and without transparency. @throws ModelError when it cannot be read or is too large. */
 export async function readPicture(path: string): Promise<RgbImage> {
   try {
     const { data, info } = await sharp(path, { limitInputPixels: maximumPixels })
@@ -20,18 +20,19 @@ export async function readPicture(path: string): Promise<RgbImage> {
     const { width, height, channels } = info;
     if (channels === 3) return { width, height, pixels: new Uint8Array(data) };
     const pixels = new Uint8Array(width * height * 3);
-    for (let i = 0; i < pixels.length; i++) pixels[i] = data[Math.floor(i / 3) * channels]!;
+    for (let i = 0; i < pixels.length; i++) pixels[i] = data[Math.floor(i / 3) * channels] ?? 0;
     return { width, height, pixels };
   } catch (cause) {
     throw new ModelError(
-      'readImage',
+      'MODEL_FILE_DAMAGED',
+      'readPicture',
       `cannot read ${path} as a picture (${(cause as Error).message}); PNG, JPEG and WebP are read`,
       { cause },
     );
   }
 }
 
-/** Reads a picture as the model's processor makes one image of it, normalised, `[3, size, size]`. */
+/** Reads a picture and processes it to one normalised image, `[3, size, size]`. */
 export async function readImage(
   path: string,
   { imageSizePixels, processor }: Pick<VisionSpec, 'imageSizePixels' | 'processor'>,
@@ -39,7 +40,7 @@ export async function readImage(
   return processImage(await readPicture(path), processor, imageSizePixels);
 }
 
-/** Reads a picture as the images of its tiles, row by row, and of the whole; one image where the processor does not split. */
+/** Reads a picture and splits it into the images of its tiles, row by row, and of the whole; one image if the processor does not split. */
 export async function readImageTiles(
   path: string,
   { imageSizePixels, processor }: Pick<VisionSpec, 'imageSizePixels' | 'processor'>,

@@ -1,33 +1,30 @@
 /**
- * A pass over new tokens alone: what earlier ones left in the cache of keys and values is looked at, not computed again.
+ * A pass over new tokens only: keys and values of earlier tokens come from the cache and are not computed again.
  */
 import type { KeyValueCache } from '@contextlora/kernels';
 import { dispose } from '@tensorflow/tfjs-core';
 
-import { decoderLayer } from './decoder-layer.js';
-import {
-  contextOf,
-  embed,
-  layerWeights,
-  openHead,
-  segmentsOfLayer,
-  type SegmentsByLayer,
-} from './language-pass.js';
 import type { LoadedModel } from '../checkpoint/load-model.js';
-import { batchOf } from '../text/token-rows.js';
+import { ModelError } from '../model-error.js';
+import { decoderLayer } from './decoder-layer.js';
+import { embed } from './embed.js';
+import { openHead } from './head.js';
+import { contextOf, modelLayers } from './model-layers.js';
+import type { SegmentsByLinear } from './segments.js';
+import { batchOf } from './token-batch.js';
 
-/** The new tokens of one row of the batch, and whose segments it runs with. */
+/** The new tokens of one row of the batch, and its active segments. */
 export interface CachedRow {
   readonly ids: readonly number[];
-  /** Features of the image whose tokens are among the ids. */
+  /** The features of the image whose tokens are among the ids. */
   readonly image?: Float32Array | undefined;
-  /** Rows may differ; rows that share one map and lie side by side are computed together. */
-  readonly segments?: SegmentsByLayer | undefined;
+  /** May differ between rows; adjacent rows with the same map are computed together. */
+  readonly segments?: SegmentsByLinear | undefined;
 }
 
 /**
- * An empty cache for `batch` rows. Each position costs `2 · layers · kvHeads · headDim` floats a row; it starts with room for `capacity`
- * positions and doubles up to the model's.
+ * Opens an empty cache for `batch` rows. Each position costs `2 · layers · kvHeads · headDim` floats a row; the cache starts with room
+ * for `capacity` positions and doubles up to the model's positions.
  */
 export function openCache(
   { kernels, spec, rotary }: LoadedModel,
@@ -45,9 +42,9 @@ export function openCache(
 }
 
 /**
- * Runs new tokens behind what the cache holds and adds them to it; a row may have none.
+ * Runs new tokens after those in the cache and adds them to it; a row may have none.
  *
- * @returns per row the logits `[vocabulary]` behind its last new token, or with `every` behind each of them.
+ * @returns for each row the logits `[vocabulary]` after its last new token, or with `every` after each of them.
  */
 export async function cachedLogits(
   model: LoadedModel,
@@ -57,7 +54,11 @@ export async function cachedLogits(
 ): Promise<Float32Array[][]> {
   const { kernels, spec } = model;
   if (rows.length !== cache.batch)
-    throw new Error(`model/cachedLogits: the cache has ${cache.batch} rows, got ${rows.length}`);
+    throw new ModelError(
+      'MODEL_INPUT_INVALID',
+      'cachedLogits',
+      `the cache has ${cache.batch} rows, got ${rows.length}`,
+    );
   const counts = rows.map(({ ids }) => ids.length);
   if (Math.max(...counts) === 0) return rows.map(() => []);
   const tokens = batchOf(
@@ -69,13 +70,13 @@ export async function cachedLogits(
   const context = contextOf(model, tokens);
   const embedded = embed(model, tokens, segments);
   let x = embedded.x;
-  for (let depth = 0; depth < model.layers.length; depth++) {
-    const { y } = decoderLayer(x, layerWeights(model, depth), {
-      segments: segmentsOfLayer(model, depth, segments),
+  for (const [layer, { weights, segments: active }] of modelLayers(model, segments).entries()) {
+    const { y } = decoderLayer(x, weights, {
+      segments: active,
       context: {
         ...context,
         attend: (q, k, v) =>
-          kernels.cachedAttention(q, k, v, cache, { layer: depth, heads: spec.text.heads, counts }),
+          kernels.cachedAttention(q, k, v, cache, { layer, heads: spec.text.heads, counts }),
       },
       keep: false,
     });
@@ -101,9 +102,9 @@ export async function cachedLogits(
   return byRow;
 }
 
-/** The segments of each layer, each for the rows whose map has it. */
-function segmentsOfRows(rows: readonly CachedRow[], time: number): SegmentsByLayer {
-  const groups: { start: number; end: number; segments: SegmentsByLayer }[] = [];
+/** The segments of each linear, each restricted to the rows whose map has it. */
+function segmentsOfRows(rows: readonly CachedRow[], time: number): SegmentsByLinear {
+  const groups: { start: number; end: number; segments: SegmentsByLinear }[] = [];
   for (const [row, { segments }] of rows.entries()) {
     const last = groups.at(-1);
     if (last && segments === last.segments && last.end === row) last.end = row + 1;
@@ -112,12 +113,12 @@ function segmentsOfRows(rows: readonly CachedRow[], time: number): SegmentsByLay
   const [first] = groups;
   if (!first) return new Map();
   if (groups.length === 1 && first.start === 0 && first.end === rows.length) return first.segments;
-  const layers = new Set(groups.flatMap(({ segments }) => [...segments.keys()]));
+  const linears = new Set(groups.flatMap(({ segments }) => [...segments.keys()]));
   return new Map(
-    [...layers].map((layer) => [
-      layer,
+    [...linears].map((linear) => [
+      linear,
       groups.flatMap(({ start, end, segments }) =>
-        (segments.get(layer) ?? []).map((segment) => ({
+        (segments.get(linear) ?? []).map((segment) => ({
           ...segment,
           rows: { start: start * time, end: end * time },
         })),

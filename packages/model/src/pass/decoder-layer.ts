@@ -1,8 +1,8 @@
 /**
- * One decoder layer as an explicit pair: forward keeps what backward needs, backward returns the input gradient and the gradients
- * of the trained segments, each only if owed.
+ * One decoder layer as an explicit pair: forward keeps what backward needs; backward returns the gradients of the input and of the
+ * segments that train, each only if needed.
  *
- *   h = x + Wo · attention(rope(Wq n), rope(Wk n), Wv n),  n = rmsNorm(x); with head norms rope(rmsNorm(Wq n)) and so for k
+ *   h = x + Wo · attention(rope(Wq n), rope(Wk n), Wv n),  n = rmsNorm(x); with head norms rope(rmsNorm(Wq n)), likewise for k
  *   y = h + Wdown · (silu(Wgate m) ∘ Wup m),               m = rmsNorm(h)
  */
 import type {
@@ -30,12 +30,12 @@ export interface DecoderLayerWeights {
   readonly linears: Readonly<Record<LayerLinear, LinearWeight>>;
   readonly inputNorm: Float32Array;
   readonly mlpNorm: Float32Array;
-  /** Qwen3: gains `[headDim]` of an RMS norm over each head of q and k, before they are turned. */
+  /** Qwen3: gains `[headDim]` of an RMS norm over each head of q and k, before rotation. */
   readonly queryNorm?: Float32Array;
   readonly keyNorm?: Float32Array;
 }
 
-/** The active segments of each linear of a layer. */
+/** The active segments of each linear of a decoder layer. */
 export type LayerSegments = Readonly<Partial<Record<LayerLinear, readonly LoraSegment[]>>>;
 
 export interface LayerContext {
@@ -47,9 +47,9 @@ export interface LayerContext {
   readonly headDim: number;
   readonly rmsEpsilon: number;
   readonly rotary: RotaryTable;
-  /** Left padding per row; see AttentionShape. */
+  /** The left padding of each row; see AttentionShape. */
   readonly firstKeys?: readonly number[];
-  /** Takes the place of attention over the rows themselves: attention over a cache. Forward only. */
+  /** Replaces attention over the rows by attention over a cache. Forward only. */
   readonly attend?: (q: Tensor2D, k: Tensor2D, v: Tensor2D) => Tensor2D;
 }
 
@@ -66,7 +66,7 @@ export interface LayerSaved {
 
 export type LayerGradients = Partial<Record<LayerLinear, readonly (SegmentGradient | null)[]>>;
 
-/** y of `[batch · time, hidden]` x; with `keep` also what backward needs, else everything is freed. */
+/** Computes y for x `[batch · time, hidden]`, and with `keep` returns what backward needs; otherwise everything is freed. */
 export function decoderLayer(
   x: Tensor2D,
   weights: DecoderLayerWeights,
@@ -74,25 +74,25 @@ export function decoderLayer(
 ): { y: Tensor2D; saved: LayerSaved | null } {
   const { kernels, rmsEpsilon } = context;
   const rotary = { table: context.rotary };
-  const owned: Tensor2D[] = [];
-  const own = (tensor: Tensor2D) => {
-    owned.push(tensor);
+  const intermediates: Tensor2D[] = [];
+  const track = (tensor: Tensor2D) => {
+    intermediates.push(tensor);
     return tensor;
   };
   const linears = {} as Record<LayerLinear, Saved>;
   const apply = (name: LayerLinear, input: Tensor2D) => {
     const { y, saved } = kernels.linear(input, weights.linears[name], segments[name] ?? []);
     linears[name] = saved;
-    return own(y);
+    return track(y);
   };
 
   const inputNorm = kernels.rmsNorm(x, weights.inputNorm, rmsEpsilon);
-  const n = own(inputNorm.y);
+  const n = track(inputNorm.y);
   const normHeads = (projected: Tensor2D, gain: Float32Array | undefined) => {
     if (!gain) return { y: projected, saved: nothingSaved };
-    const heads = own(reshape<Rank.R2>(projected, [projected.size / context.headDim, context.headDim]));
+    const heads = track(reshape<Rank.R2>(projected, [projected.size / context.headDim, context.headDim]));
     const { y, saved } = kernels.rmsNorm(heads, gain, rmsEpsilon);
-    return { y: own(reshape<Rank.R2>(own(y), projected.shape)), saved };
+    return { y: track(reshape<Rank.R2>(track(y), projected.shape)), saved };
   };
   const queryNorm = normHeads(apply('self_attn.q_proj', n), weights.queryNorm);
   const keyNorm = normHeads(apply('self_attn.k_proj', n), weights.keyNorm);
@@ -101,12 +101,12 @@ export function decoderLayer(
   const attention = context.attend
     ? { y: context.attend(q, k, v), saved: nothingSaved }
     : kernels.attention(q, k, v, attentionShape(context), rotary);
-  const h = own(kernels.add(x, apply('self_attn.o_proj', own(attention.y))));
+  const h = track(kernels.add(x, apply('self_attn.o_proj', track(attention.y))));
 
   const mlpNorm = kernels.rmsNorm(h, weights.mlpNorm, rmsEpsilon);
-  const m = own(mlpNorm.y);
+  const m = track(mlpNorm.y);
   const swiglu = kernels.swiglu(apply('mlp.gate_proj', m), apply('mlp.up_proj', m));
-  const y = kernels.add(h, apply('mlp.down_proj', own(swiglu.y)));
+  const y = kernels.add(h, apply('mlp.down_proj', track(swiglu.y)));
 
   const saved: LayerSaved = {
     linears,
@@ -127,7 +127,7 @@ export function decoderLayer(
         swiglu.saved,
       ])
         part.dispose();
-      dispose(owned);
+      dispose(intermediates);
     },
   };
   if (keep) return { y, saved };
@@ -135,7 +135,7 @@ export function decoderLayer(
   return { y, saved: null };
 }
 
-/** The gradients owed for dy; without `input` the layer's own input gradient is not computed where nothing needs it. */
+/** Computes the gradients for dy; without `input` no gradient is computed below the lowest linear that trains. */
 export function decoderLayerBackward(
   dy: Tensor2D,
   saved: LayerSaved,
@@ -146,14 +146,14 @@ export function decoderLayerBackward(
   const gradients: LayerGradients = {};
   const trains = (...names: LayerLinear[]) =>
     names.some((name) => segments[name]?.some(({ train }) => train));
-  const back = (name: LayerLinear, d: Tensor2D, owed: boolean) => {
+  const back = (name: LayerLinear, d: Tensor2D, needed: boolean) => {
     const result = kernels.linearBackward(
       d,
       saved.linears[name],
       weights.linears[name],
       segments[name] ?? [],
       {
-        input: owed,
+        input: needed,
       },
     );
     gradients[name] = result.segments;
@@ -163,7 +163,7 @@ export function decoderLayerBackward(
     dispose(tensors.filter((tensor) => tensor !== null));
   };
 
-  // What lies before each point decides whether a gradient must reach it.
+  // A gradient must reach each point that something below it needs.
   const needInput = input;
   const needQkv = needInput || trains('self_attn.q_proj', 'self_attn.k_proj', 'self_attn.v_proj');
   const needAttention = needQkv || trains('self_attn.o_proj');

@@ -1,53 +1,35 @@
-/**
- * One pass of a batch through the model: embed, layers, head, loss, and backward as far down as anything trains.
- */
-import type { LinearWeight, LoraSegment, LossValue, SegmentGradient } from '@contextlora/kernels';
-import { concat2d, dispose, tensor2d, type Tensor2D } from '@tensorflow/tfjs-core';
+/** One pass of a batch through the model: embedding, layers, head and loss, and backward down to the lowest layer that trains. */
+import type { LossValue, SegmentGradient } from '@contextlora/kernels';
+import { dispose, type Tensor2D } from '@tensorflow/tfjs-core';
 
+import type { LoadedModel } from '../checkpoint/load-model.js';
 import {
   decoderLayer,
   decoderLayerBackward,
   type LayerContext,
-  type LayerLinear,
   layerLinears,
   type LayerSaved,
-  type LayerSegments,
 } from './decoder-layer.js';
-import type { LoadedModel } from '../checkpoint/load-model.js';
-import { matrixRows } from './matrix-rows.js';
+import { connectorName, embed, type Embedded } from './embed.js';
+import { type HeadRequest, openHead } from './head.js';
+import { contextOf, type ModelLayer, modelLayers } from './model-layers.js';
+import type { SegmentsByLinear } from './segments.js';
+import type { TokenBatch } from './token-batch.js';
 
-/** A batch of equal-length rows of token ids. */
-export interface TokenBatch {
-  readonly batch: number;
-  readonly time: number;
-  /** `[batch · time]`; where an image stands, its image tokens. */
-  readonly ids: Int32Array;
-  /** Per batch row the image's features `[image tokens, wide]`, where the row has an image. */
-  readonly images: readonly (Float32Array | undefined)[];
-  /** Left padding per row. */
-  readonly firstKeys?: readonly number[];
-}
+/** By the full name of a linear, the gradient of each of its active segments; null for those that do not train. */
+export type GradientsByLinear = Map<string, readonly (SegmentGradient | null)[]>;
 
-/** Which logits are wanted: of these rows, over these columns of the vocabulary (all when absent). */
-export interface HeadRequest {
-  /** Indices into `[batch · time]`. */
-  readonly rows: Int32Array;
-  readonly columns?: readonly number[];
-}
+const none: SegmentsByLinear = new Map();
 
-export type SegmentsByLayer = ReadonlyMap<string, readonly LoraSegment[]>;
-export type GradientsByLayer = Map<string, readonly (SegmentGradient | null)[]>;
-
-const none: SegmentsByLayer = new Map();
-
-/** The logits `[rows, columns]` of a batch, without keeping anything for a backward. */
+/** The logits `[rows, columns]` of a batch; nothing is kept for a backward pass. */
 export function languageLogits(
   model: LoadedModel,
   tokens: TokenBatch,
-  { head, segments = none }: { head: HeadRequest; segments?: SegmentsByLayer },
+  { head, segments = none }: { head: HeadRequest; segments?: SegmentsByLinear },
 ): Tensor2D {
-  const hidden = forward(model, tokens, segments, Infinity);
   const { kernels } = model;
+  const layers = modelLayers(model, segments);
+  const hidden = forward(model, tokens, { segments, layers, keepFrom: Infinity });
   const opened = openHead(model, hidden.top, head);
   const { y, saved } = kernels.linear(opened.normed, opened.weight);
   saved.dispose();
@@ -56,161 +38,82 @@ export function languageLogits(
   return y;
 }
 
-/** All hidden states: the embedding, each layer's output, and the last after the final norm; for tests and probes. */
+/** All hidden states: the embedding, each layer's output, and the last one after the final norm; for tests and probes. */
 export function hiddenStates(
   model: LoadedModel,
   tokens: TokenBatch,
-  segments: SegmentsByLayer = none,
+  segments: SegmentsByLinear = none,
 ): Tensor2D[] {
   const { kernels, spec, finalNorm } = model;
-  const states = [embed(model, tokens, segments).x];
-  for (let depth = 0; depth < spec.text.layerCount; depth++) {
-    const { y } = decoderLayer(states.at(-1)!, layerWeights(model, depth), {
-      segments: segmentsOfLayer(model, depth, segments),
-      context: contextOf(model, tokens),
-      keep: false,
-    });
-    states.push(y);
+  const context = contextOf(model, tokens);
+  const states: Tensor2D[] = [];
+  let { x } = embed(model, tokens, segments);
+  for (const { weights, segments: active } of modelLayers(model, segments)) {
+    states.push(x);
+    x = decoderLayer(x, weights, { segments: active, context, keep: false }).y;
   }
-  const last = states.pop()!;
-  const { y, saved } = kernels.rmsNorm(last, finalNorm, spec.text.rmsEpsilon);
+  const { y, saved } = kernels.rmsNorm(x, finalNorm, spec.text.rmsEpsilon);
   saved.dispose();
-  dispose(last);
+  dispose(x);
   return [...states, y];
 }
 
 export interface LossRequest extends HeadRequest {
-  /** Per requested row, the index of the right column. */
+  /** For each requested row, the index of the right column. */
   readonly targets: Int32Array;
-  /** Per requested row; usually 1 / number of rows. */
+  /** For each requested row; usually 1 / number of rows. */
   readonly weights: Float32Array;
 }
 
 /**
  * The weighted cross-entropy and the gradients of every segment that trains.
  *
- * Nothing is kept of layers below the lowest that trains, and no backward runs there.
+ * Layers below the lowest one that trains keep nothing and have no backward pass.
  */
 export function languageLoss(
   model: LoadedModel,
   tokens: TokenBatch,
-  { head, segments }: { head: LossRequest; segments: SegmentsByLayer },
-): { loss: LossValue; gradients: GradientsByLayer } {
-  const { kernels, spec } = model;
-  const depths = Array.from({ length: spec.text.layerCount }, (_, depth) => depth);
-  const trains = (name: string) => segments.get(name)?.some(({ train }) => train) ?? false;
-  const connectorName = connectorOf(model);
-  const connectorTrains = trains(connectorName) && tokens.images.some((image) => image !== undefined);
-  const lowest = connectorTrains
-    ? 0
-    : (depths.find((depth) => layerLinears.some((name) => trains(linearName(model, depth, name)))) ??
-      Infinity);
-  const gradients: GradientsByLayer = new Map();
+  { head, segments }: { head: LossRequest; segments: SegmentsByLinear },
+): { loss: LossValue; gradients: GradientsByLinear } {
+  const { kernels } = model;
+  const layers = modelLayers(model, segments);
+  const connectorSegments = segments.get(connectorName(model)) ?? [];
+  const connectorTrains =
+    connectorSegments.some(({ train }) => train) && tokens.images.some((image) => image !== undefined);
+  const lowestThatTrains = layers.findIndex(({ trains }) => trains);
+  const lowest = connectorTrains ? 0 : lowestThatTrains >= 0 ? lowestThatTrains : Infinity;
+  const gradients: GradientsByLinear = new Map();
 
-  const hidden = forward(model, tokens, segments, lowest);
+  const hidden = forward(model, tokens, { segments, layers, keepFrom: lowest });
   const { loss, dTop } = headLoss(model, hidden.top, { head, input: lowest !== Infinity });
   let dy = dTop;
-  for (const depth of depths.slice(lowest === Infinity ? depths.length : lowest).reverse()) {
-    const saved = hidden.saved[depth];
+  for (const [layerIndex, layer] of [...layers.entries()].slice(lowest).reverse()) {
+    const saved = hidden.saved[layerIndex];
     if (!dy || !saved) break;
-    const result = decoderLayerBackward(dy, saved, layerWeights(model, depth), {
-      segments: segmentsOfLayer(model, depth, segments),
+    const result = decoderLayerBackward(dy, saved, layer.weights, {
+      segments: layer.segments,
       context: hidden.context,
-      input: depth > lowest || connectorTrains,
+      input: layerIndex > lowest || connectorTrains,
     });
-    for (const [name, of] of Object.entries(result.gradients))
-      gradients.set(linearName(model, depth, name as LayerLinear), of);
+    for (const name of layerLinears) {
+      const linearGradients = result.gradients[name];
+      if (linearGradients) gradients.set(layer.nameOf(name), linearGradients);
+    }
     dispose(dy);
     dy = result.dx;
   }
   if (dy && connectorTrains && hidden.embedded.connector && model.connector) {
     const { rows, saved } = hidden.embedded.connector;
     const dImage = kernels.gatherRows(dy, rows);
-    const result = kernels.linearBackward(dImage, saved, model.connector, segments.get(connectorName) ?? [], {
+    const result = kernels.linearBackward(dImage, saved, model.connector, connectorSegments, {
       input: false,
     });
-    gradients.set(connectorName, result.segments);
+    gradients.set(connectorName(model), result.segments);
     dispose(dImage);
   }
   if (dy) dispose(dy);
   hidden.dispose();
   return { loss, gradients };
-}
-
-interface Embedded {
-  readonly x: Tensor2D;
-  readonly connector?: {
-    /** Rows of x that image tokens fill. */
-    readonly rows: Int32Array;
-    readonly saved: ReturnType<LoadedModel['kernels']['linear']>['saved'];
-  };
-  dispose(): void;
-}
-
-/** Token embeddings, with the connector's output where image tokens stand. */
-export function embed(
-  model: LoadedModel,
-  { ids, images, time }: TokenBatch,
-  segments: SegmentsByLayer,
-): Embedded {
-  const { embedding, spec, kernels } = model;
-  const { hiddenSize, vocabularySize } = spec.text;
-  const imageToken = spec.vision?.imageTokenId;
-  const rows = Int32Array.from(
-    [...ids.keys()].filter((row) => ids[row] === imageToken && images[Math.floor(row / time)]),
-  );
-  const features = images.filter((image) => image !== undefined);
-  const wide = model.connector?.inFeatures ?? 0;
-  if (model.connector) requireFeatures(images, rows, { time, wide });
-  const words =
-    embedding instanceof Float32Array
-      ? kernels.embedding(embedding, ids, hiddenSize)
-      : tensor2d(matrixRows(embedding, ids, [vocabularySize, hiddenSize]), [ids.length, hiddenSize]);
-  if (features.length === 0 || !model.connector) {
-    return {
-      x: words,
-      dispose: () => {
-        dispose(words);
-      },
-    };
-  }
-  const all = new Float32Array(rows.length * wide);
-  let at = 0;
-  for (const image of features) {
-    all.set(image, at);
-    at += image.length;
-  }
-  const input = tensor2d(all, [rows.length, wide]);
-  const { y, saved } = kernels.linear(input, model.connector, segments.get(connectorOf(model)) ?? []);
-  const both = concat2d([words, y], 0);
-  const source = Int32Array.from(ids.keys());
-  for (const [i, row] of rows.entries()) source[row] = ids.length + i;
-  const x = kernels.gatherRows(both, source);
-  dispose([y, words, both]);
-  return {
-    x,
-    connector: { rows, saved },
-    dispose() {
-      saved.dispose();
-      dispose([x, input]);
-    },
-  };
-}
-
-/** An image's features go where its row has image tokens, one by one; a text that holds the token's spelling has more. */
-function requireFeatures(
-  images: TokenBatch['images'],
-  rows: Int32Array,
-  { time, wide }: { time: number; wide: number },
-): void {
-  for (const [i, image] of images.entries()) {
-    if (!image) continue;
-    const count = rows.filter((row) => Math.floor(row / time) === i).length;
-    if (count * wide !== image.length)
-      throw new Error(
-        `model/languagePass: row ${i} has ${count} image tokens, and its images have features for ${image.length / wide}; does its text hold an image token?`,
-      );
-  }
 }
 
 interface ForwardPass {
@@ -221,25 +124,24 @@ interface ForwardPass {
   dispose(): void;
 }
 
-/** Runs all layers, keeping what backward needs from layer `keepFrom` up. */
+/** Runs all layers and keeps what backward needs from layer `keepFrom` up. */
 function forward(
   model: LoadedModel,
   tokens: TokenBatch,
-  segments: SegmentsByLayer,
-  keepFrom: number,
+  {
+    segments,
+    layers,
+    keepFrom,
+  }: { segments: SegmentsByLinear; layers: readonly ModelLayer[]; keepFrom: number },
 ): ForwardPass {
   const context = contextOf(model, tokens);
   const embedded = embed(model, tokens, segments);
   const kept: Tensor2D[] = [];
   const saved: (LayerSaved | null)[] = [];
   let x = embedded.x;
-  for (let depth = 0; depth < model.layers.length; depth++) {
-    const keep = depth >= keepFrom;
-    const result = decoderLayer(x, layerWeights(model, depth), {
-      segments: segmentsOfLayer(model, depth, segments),
-      context,
-      keep,
-    });
+  for (const [layerIndex, layer] of layers.entries()) {
+    const keep = layerIndex >= keepFrom;
+    const result = decoderLayer(x, layer.weights, { segments: layer.segments, context, keep });
     if (x !== embedded.x) {
       // A layer's saved values refer to its input.
       if (keep) kept.push(x);
@@ -261,50 +163,7 @@ function forward(
   };
 }
 
-interface Head {
-  /** The final norm of the requested rows. */
-  readonly normed: Tensor2D;
-  /** The output matrix over the requested columns only. */
-  readonly weight: LinearWeight;
-  /** The gradient of `normed` → that of the top layer's output. */
-  backward(dNormed: Tensor2D): Tensor2D;
-  dispose(): void;
-}
-
-/** The final norm and the output matrix for the rows and columns asked for. */
-export function openHead(
-  { kernels, finalNorm, spec, head, headWeight }: LoadedModel,
-  top: Tensor2D,
-  { rows, columns }: HeadRequest,
-): Head {
-  const { hiddenSize, rmsEpsilon, vocabularySize } = spec.text;
-  const weight = columns
-    ? kernels.prepareLinear(
-        matrixRows(head, columns, [vocabularySize, hiddenSize]),
-        columns.length,
-        hiddenSize,
-      )
-    : headWeight;
-  const picked = kernels.gatherRows(top, rows);
-  const norm = kernels.rmsNorm(picked, finalNorm, rmsEpsilon);
-  return {
-    normed: norm.y,
-    weight,
-    backward(dNormed) {
-      const dPicked = kernels.rmsNormBackward(dNormed, norm.saved, finalNorm);
-      const dTop = kernels.gatherRowsBackward(dPicked, rows, top.shape[0]);
-      dispose(dPicked);
-      return dTop;
-    },
-    dispose() {
-      norm.saved.dispose();
-      dispose([norm.y, picked]);
-      if (columns) weight.dispose();
-    },
-  };
-}
-
-/** The loss over the requested rows, and the gradient of the top layer's output if owed. */
+/** The loss over the requested rows and, with `input`, the gradient of the top layer's output. */
 function headLoss(
   model: LoadedModel,
   top: Tensor2D,
@@ -322,44 +181,4 @@ function headLoss(
   opened.dispose();
   if (dx) dispose(dx);
   return { loss, dTop };
-}
-
-export function layerWeights({ layers }: LoadedModel, depth: number) {
-  const weights = layers[depth];
-  if (!weights) throw new Error(`internal: there is no layer ${depth}`);
-  return weights;
-}
-
-/** The connector's name, or one that nothing has. */
-const connectorOf = ({ spec }: LoadedModel) => spec.vision?.connector.name ?? '';
-
-const linearName = ({ spec }: LoadedModel, depth: number, name: LayerLinear) =>
-  `${spec.text.prefix}layers.${depth}.${name}`;
-
-export function segmentsOfLayer(model: LoadedModel, depth: number, segments: SegmentsByLayer): LayerSegments {
-  return Object.fromEntries(
-    layerLinears.map((name) => [name, segments.get(linearName(model, depth, name)) ?? []]),
-  );
-}
-
-export function contextOf(
-  { kernels, spec, rotary }: LoadedModel,
-  { batch, time, firstKeys }: TokenBatch,
-): LayerContext {
-  const { heads, kvHeads, headDim, rmsEpsilon } = spec.text;
-  if (time > rotary.time)
-    throw new Error(
-      `model/languagePass: ${time} tokens are more than the ${rotary.time} positions that are computed with; shorten the prompt`,
-    );
-  return {
-    kernels,
-    batch,
-    time,
-    heads,
-    kvHeads,
-    headDim,
-    rmsEpsilon,
-    rotary,
-    ...(firstKeys ? { firstKeys } : {}),
-  };
 }

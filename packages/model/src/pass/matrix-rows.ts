@@ -1,14 +1,16 @@
-/** A frozen matrix of which single rows are used, such as an embedding: kept as the file stores it, expanded row by row. */
+/** Frozen matrices that are used row by row, such as an embedding: kept as the file stores them, expanded on use. */
 import { type CompactWeight, expandWeight } from '@contextlora/kernels';
+
+import { ModelError } from '../model-error.js';
 
 /** Row-major `[rows, columns]`. */
 export type RowMatrix = Float32Array | CompactWeight;
 
 /**
- * Some rows of a matrix of `[rowCount, columns]`, in the order asked for.
+ * The requested rows of a matrix `[rowCount, columns]`, in the order given.
  *
  * @returns `[rows.length, columns]`
- * @throws Error when the matrix has no such row.
+ * @throws ModelError when the matrix has no such row.
  */
 export function matrixRows(
   matrix: RowMatrix,
@@ -17,7 +19,11 @@ export function matrixRows(
 ): Float32Array {
   const odd = rows.find((row) => !(Number.isInteger(row) && row >= 0 && row < rowCount));
   if (odd !== undefined)
-    throw new Error(`model/matrixRows: there is no row ${odd}; the matrix has ${rowCount}`);
+    throw new ModelError(
+      'MODEL_INPUT_INVALID',
+      'matrixRows',
+      `there is no row ${odd}; the matrix has ${rowCount}`,
+    );
   if (matrix instanceof Float32Array) return picked(matrix, rows, columns);
   return expandWeight(compactRows(matrix, rows, [rowCount, columns]), rows.length, columns);
 }
@@ -43,7 +49,7 @@ function compactRows(
 
 type Values = Float32Array | Uint16Array | Int8Array | Uint8Array;
 
-/** Rows of `size` elements, one behind the other, in an array of the same kind. */
+/** Rows of `size` elements, one after the other, in an array of the same type. */
 function picked<T extends Values>(values: T, rows: Int32Array | readonly number[], size: number): T {
   const result = new (values.constructor as new (length: number) => T)(rows.length * size);
   for (const [i, row] of rows.entries()) result.set(values.subarray(row * size, (row + 1) * size), i * size);

@@ -1,9 +1,9 @@
-/** The table of a model's rotary embeddings. */
+/** Tables of rotary embeddings. */
 import type { RotaryTable } from '@contextlora/kernels';
 
 import { rotaryFrequencies, type RotaryScaling } from '../spec/rotary-scaling.js';
 
-/** cos and sin of t / theta^(2i/d) for every position t and pair i, its frequencies stretched as `scaling` says. */
+/** cos and sin of t / theta^(2i/d) for every position t and pair i, with the frequencies stretched by `scaling`. */
 export function rotaryTable(
   theta: number,
   headDim: number,

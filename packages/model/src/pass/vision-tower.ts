@@ -1,6 +1,5 @@
 /**
- * The vision towers, SigLIP's (SmolVLM, Idefics3) and CLIP's (LLaVA), forward only: they are frozen, and their output can be kept per
- * image.
+ * The vision towers SigLIP (SmolVLM, Idefics3) and CLIP (LLaVA), forward only: they are frozen, so their output can be stored per image.
  */
 import type { Kernels, LinearWeight } from '@contextlora/kernels';
 import * as tf from '@tensorflow/tfjs-core';
@@ -26,21 +25,21 @@ export interface LayerNormWeights {
 export interface VisionWeights {
   /** The patch convolution as a matrix `[hidden, 3 · patch · patch]`. */
   readonly patches: LinearWeight;
-  /** `[patches, hidden]`, in CLIP with a row for the class token in front. */
+  /** `[patches, hidden]`; CLIP has an additional first row for the class token. */
   readonly positions: Float32Array;
   readonly layers: readonly VisionLayerWeights[];
-  /** CLIP: the class token `[hidden]`, and the norm before the first layer. */
+  /** CLIP: the class token `[hidden]` and the norm before the first layer. */
   readonly classToken?: Float32Array;
   readonly firstNorm?: LayerNormWeights;
   /** SigLIP: the norm after the last layer. */
   readonly lastNorm?: LayerNormWeights;
-  /** What the features go through before the connector, with its activation (LLaVA). */
+  /** LLaVA: the linear before the connector. */
   readonly projector?: LinearWeight;
 }
 
 /**
- * Normalised images `[3, size, size]` each → hidden states `[images · patches, hidden]`: after the last norm in SigLIP, of the feature
- * layer in CLIP, there without the class token unless the model keeps it.
+ * Normalised images, each `[3, size, size]`, → hidden states `[images · patches, hidden]`: after the last norm in SigLIP; after the
+ * feature layer in CLIP, without the class token unless the model keeps it.
  */
 export function visionTower(
   images: readonly Float32Array[],
@@ -60,7 +59,7 @@ export function visionTower(
   const norm = (x: tf.Tensor2D, { gain, bias }: LayerNormWeights) =>
     kernels.layerNorm(x, gain, bias, spec.layerEpsilon).y;
   return tf.tidy(() => {
-    // Inside tidy what the operations save is freed with everything else.
+    // tidy also frees what the operations save for a backward pass.
     let x = kernels.add(
       withClassToken(
         kernels.patchEmbedding(images, weights.patches, { ...spec, channels: 3 }).y,
@@ -90,14 +89,14 @@ export function visionTower(
   });
 }
 
-/** A matrix under itself, `count` times. */
+/** A matrix repeated `count` times along the rows. */
 function repeated(values: Float32Array, count: number, features: number): tf.Tensor2D {
   const all = new Float32Array(count * values.length);
   for (let i = 0; i < count; i++) all.set(values, i * values.length);
   return tf.tensor2d(all, [all.length / features, features]);
 }
 
-/** Puts the class token before the patches of each image. */
+/** Inserts the class token before the patches of each image. */
 function withClassToken(
   x: tf.Tensor2D,
   token: Float32Array | undefined,
@@ -114,8 +113,8 @@ function withClassToken(
 }
 
 /**
- * What the connector takes of each image, `[image tokens, wide]`: the tower's hidden states, pixel-shuffled in SmolVLM, through the
- * projector's first layer in LLaVA (there also gelu).
+ * The connector's input for each image, `[image tokens, wide]`: the tower's hidden states, pixel-shuffled in SmolVLM, after the projector
+ * and gelu in LLaVA.
  */
 export async function visionFeatures(
   images: readonly Float32Array[],
@@ -131,8 +130,8 @@ export async function visionFeatures(
   features.dispose();
   const size = values.length / images.length;
   return images.map((_, i) => {
-    const own = values.slice(i * size, (i + 1) * size);
-    return spec.scaleFactor === 1 ? own : pixelShuffle(own, spec);
+    const hidden = values.slice(i * size, (i + 1) * size);
+    return spec.scaleFactor === 1 ? hidden : pixelShuffle(hidden, spec);
   });
 }
 
@@ -142,7 +141,7 @@ export async function visionFeatures(
  * Token (i, j) concatenates the patches (i·f + dy, j·f + dx), dy outer, dx inner, channels innermost
  * (transformers, models/idefics3/modeling_idefics3.py, pixel_shuffle).
  */
-export function pixelShuffle(
+function pixelShuffle(
   hidden: Float32Array,
   { imageSizePixels, patchSizePixels, hiddenSize, scaleFactor: f }: VisionSpec,
 ): Float32Array {

@@ -1,23 +1,27 @@
-/** Reads numbers of a `config.json` with a message that names all that are wrong at once. */
+/** Reads the numbers of a `config.json` and reports everything that is wrong with it in one message. */
 import { ModelError } from '../model-error.js';
 
 export type Config = Readonly<Record<string, unknown>>;
 
 export interface ConfigReader {
-  /** A positive integer up to `most`; 1 when it is wrong, until `done` says so. */
+  /** A positive integer up to `most`; 1 if it is wrong, which `done` then reports. */
   count(key: string, options?: { readonly fallback?: number; readonly most?: number }): number;
   /** A positive finite number. */
   positive(key: string, options?: { readonly fallback?: number }): number;
-  /** So many positive finite numbers. */
+  /** A list of `count` positive finite numbers. */
   positives(key: string, count: number): readonly number[];
   /** Notes another problem. */
   refuse(what: string): void;
-  /** Throws if anything was wrong. */
+  /** @throws ModelError if anything was wrong. */
   done(): void;
 }
 
-/** `where` names the config, or its part, in messages. */
-export function readConfigNumbers(config: Config, where: string): ConfigReader {
+/** Opens a reader of a config; in messages `where` names the config or its part, and `parser` the function that reads it. */
+export function readConfigNumbers(
+  config: Config,
+  where: string,
+  { parser = 'parseModelSpec' }: { readonly parser?: string } = {},
+): ConfigReader {
   const wrong: string[] = [];
   const problems: string[] = [];
   const given = (key: string, fallback: number | undefined) =>
@@ -51,7 +55,12 @@ export function readConfigNumbers(config: Config, where: string): ConfigReader {
         ...(wrong.length > 0 ? [`needs positive numbers of a plausible size, but ${wrong.join(', ')}`] : []),
         ...problems,
       ];
-      if (sentences.length > 0) throw new ModelError('parseModelSpec', `${where}: ${sentences.join('; ')}`);
+      if (sentences.length > 0)
+        throw new ModelError(
+          wrong.length > 0 ? 'MODEL_FILE_DAMAGED' : 'MODEL_UNSUPPORTED',
+          parser,
+          `${where}: ${sentences.join('; ')}`,
+        );
     },
   };
 }
@@ -59,7 +68,7 @@ export function readConfigNumbers(config: Config, where: string): ConfigReader {
 /** A value for a message or a comparison: text as it is, anything else as JSON. */
 export const textOf = (value: unknown) => (typeof value === 'string' ? value : JSON.stringify(value ?? null));
 
-/** A part of a config that must be an object, or undefined. */
+/** A part of a config if it is an object, or undefined. */
 export function partOf(config: Config, key: string): Config | undefined {
   const value = Object.hasOwn(config, key) ? config[key] : undefined;
   return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Config) : undefined;

@@ -1,5 +1,5 @@
 /**
- * What a model is, as plain JSON: read from a Hugging Face `config.json` in the old or the new style of keys.
+ * A model's dimensions and settings as plain JSON, read from a Hugging Face `config.json` with old or new keys.
  */
 import type { LinearShape } from '@contextlora/lora';
 
@@ -19,21 +19,23 @@ const visionArchitectures = ['smolvlm', 'idefics3', 'llava'];
 /**
  * Reads a config; `where` names it in messages.
  *
- * @throws ModelError for an unsupported architecture (with the list of supported ones) or missing numbers (all at once).
+ * @throws ModelError for an unsupported architecture (listing the supported ones) or missing numbers (all at once).
  */
 export function parseModelSpec(value: unknown, where: string): ModelSpec {
   const config = partOf({ value }, 'value');
-  if (!config) throw new ModelError('parseModelSpec', `${where} is not a JSON object`);
+  if (!config) throw new ModelError('MODEL_FILE_DAMAGED', 'parseModelSpec', `${where} is not a JSON object`);
   const type = textOf(config['model_type']);
   if (visionArchitectures.includes(type)) return visionLanguageSpec(config, type, where);
-  if (!Object.hasOwn(textFamilies, type))
+  const family = familyOf(type);
+  if (!family)
     throw new ModelError(
+      'MODEL_UNSUPPORTED',
       'parseModelSpec',
       `${where}: architecture "${type}" is not supported; supported are ${[...Object.keys(textFamilies), ...visionArchitectures].join(', ')}`,
     );
   return {
     architecture: type,
-    text: parseTextSpec(config, { where, type, prefix: 'model.', tied: config['tie_word_embeddings'] }),
+    text: parseTextSpec(config, { where, family, prefix: 'model.', tied: config['tie_word_embeddings'] }),
   };
 }
 
@@ -41,18 +43,21 @@ function visionLanguageSpec(config: Config, type: string, where: string): ModelS
   const [text, vision] = [partOf(config, 'text_config'), partOf(config, 'vision_config')];
   if (!text || !vision)
     throw new ModelError(
+      'MODEL_FILE_DAMAGED',
       'parseModelSpec',
       `${where}: a ${type} config needs "text_config" and "vision_config"`,
     );
-  const family = textOf(text['model_type'] ?? 'llama');
-  if (!Object.hasOwn(textFamilies, family))
+  const textType = textOf(text['model_type'] ?? 'llama');
+  const family = familyOf(textType);
+  if (!family)
     throw new ModelError(
+      'MODEL_UNSUPPORTED',
       'parseModelSpec',
-      `${where}: text_config: architecture "${family}" is not supported; supported are ${Object.keys(textFamilies).join(', ')}`,
+      `${where}: text_config: architecture "${textType}" is not supported; supported are ${Object.keys(textFamilies).join(', ')}`,
     );
   const textSpec = parseTextSpec(text, {
     where: `${where}: text_config`,
-    type: family,
+    family,
     prefix: type === 'llava' ? 'model.language_model.' : 'model.text_model.',
     tied: config['tie_word_embeddings'] ?? text['tie_word_embeddings'],
     composite: true,
@@ -67,7 +72,9 @@ function visionLanguageSpec(config: Config, type: string, where: string): ModelS
   };
 }
 
-/** The linear layers that can be adapted, under PEFT's run-time module names: the connector first, then layer by layer. */
+const familyOf = (type: string) => (Object.hasOwn(textFamilies, type) ? textFamilies[type] : undefined);
+
+/** The linears that can be adapted, by PEFT's run-time module names: the connector first, then decoder layer by decoder layer. */
 export function linearsOf({ text, vision }: ModelSpec): LinearShape[] {
   const { hiddenSize, mlpSize, heads, kvHeads, headDim, layerCount, prefix } = text;
   const shapes = {
@@ -93,7 +100,7 @@ export function linearsOf({ text, vision }: ModelSpec): LinearShape[] {
   return [...connector, ...layers.flat()];
 }
 
-/** Whether a linear layer of the decoder, by its name within the layer, has a bias. */
+/** Whether a linear has a bias, by its name within its decoder layer. */
 export function hasBias({ attentionBias, outputBias, mlpBias }: TextSpec, name: string): boolean {
   if (/[qkv]_proj$/.test(name)) return attentionBias;
   return name.endsWith('o_proj') ? outputBias === true : mlpBias === true;

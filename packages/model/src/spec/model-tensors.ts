@@ -1,7 +1,8 @@
-/** Every tensor that a model has, by its run-time name, with its shape. */
+/** The name and shape of every tensor of a model. */
 import { hasBias, linearsOf, type ModelSpec } from './model-spec.js';
 import type { VisionSpec } from './vision-spec.js';
 
+/** Shapes by run-time name. */
 export type TensorShapes = ReadonlyMap<string, readonly number[]>;
 
 /** The tensors of decoder layers `[start, end)`. */
@@ -13,8 +14,8 @@ export function layerTensors(spec: ModelSpec, { start, end }: { start: number; e
     shapes.set(`${name}.weight`, [outFeatures, inFeatures]);
     if (hasBias(spec.text, name)) shapes.set(`${name}.bias`, [outFeatures]);
   }
-  for (let depth = start; depth < end; depth++) {
-    const at = `${prefix}layers.${depth}.`;
+  for (let layerIndex = start; layerIndex < end; layerIndex++) {
+    const at = `${prefix}layers.${layerIndex}.`;
     for (const norm of ['input_layernorm', 'post_attention_layernorm'])
       shapes.set(`${at}${norm}.weight`, [hiddenSize]);
     if (headNorms)
@@ -23,7 +24,7 @@ export function layerTensors(spec: ModelSpec, { start, end }: { start: number; e
   return shapes;
 }
 
-/** All tensors of a model; a tied output matrix is not one. */
+/** All tensors of a model; a tied output matrix is not among them. */
 export function modelTensors(spec: ModelSpec): TensorShapes {
   const { text, vision } = spec;
   return new Map<string, readonly number[]>([
@@ -66,8 +67,8 @@ function visionTensors(
           readonly number[],
         ][])
       : pair('post_layernorm', d)),
-    ...Array.from({ length: layerCount }, (_, depth) => {
-      const at = `encoder.layers.${depth}.`;
+    ...Array.from({ length: layerCount }, (_, layerIndex) => {
+      const at = `encoder.layers.${layerIndex}.`;
       return [
         ...['q_proj', 'k_proj', 'v_proj', 'out_proj'].flatMap((name) => pair(`${at}self_attn.${name}`, d, d)),
         ...pair(`${at}mlp.fc1`, m, d),

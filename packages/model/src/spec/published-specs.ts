@@ -1,4 +1,4 @@
-/** Dimensions of models that are planned for often, from their config.json, so that a plan needs no weights. */
+/** The dimensions of common models, from their config.json, so that planning needs no weights. */
 import { type ModelSpec, parseModelSpec } from './model-spec.js';
 
 const configs = {
@@ -29,7 +29,7 @@ const configs = {
     tie_word_embeddings: true,
   },
   'llama-3.2-1b': {
-    // Its rope scaling changes angles, not work.
+    // Its rope scaling is left out: it changes angles, not work.
     model_type: 'llama',
     vocab_size: 128_256,
     hidden_size: 2048,
@@ -47,11 +47,11 @@ const configs = {
 
 export const publishedSpecNames: readonly string[] = Object.keys(configs);
 
-/** What the config.json of one of {@link publishedSpecNames} says of its dimensions; undefined for any other name. */
+/** The dimensions in the config.json of one of {@link publishedSpecNames}; undefined for any other name. */
 export const publishedConfig = (name: string): Readonly<Record<string, unknown>> | undefined =>
   Object.entries(configs).find(([known]) => known === name.toLowerCase())?.[1];
 
-/** The same as a spec. */
+/** The spec of one of {@link publishedSpecNames}; undefined for any other name. */
 export function publishedSpec(name: string): ModelSpec | undefined {
   const config = publishedConfig(name);
   return config && parseModelSpec(config, name);

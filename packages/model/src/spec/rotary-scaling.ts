@@ -1,15 +1,15 @@
 /**
  * How a model stretches its rotary frequencies to longer contexts (transformers, modeling_rope_utils.py).
  *
- * `dynamic` and `longrope` change with the length of a text. They are read up to the length where they change, which is then what the model
- * has of positions: plain frequencies for `dynamic`, the short factors for `longrope`.
+ * `dynamic` and `longrope` change with the length of a text. They are supported up to the length where they change, which then limits the
+ * model's positions: plain frequencies for `dynamic`, the short factors for `longrope`.
  */
 import { type Config, type ConfigReader, textOf } from './config-reader.js';
 
 export type RotaryScaling =
   /** Every frequency divided by the factor. */
   | { readonly type: 'linear'; readonly factor: number }
-  /** Llama 3: long waves divided by the factor, short ones left, those between blended. */
+  /** Llama 3: the frequencies of long waves are divided by the factor, those of short waves kept, those between blended. */
   | {
       readonly type: 'llama3';
       readonly factor: number;
@@ -17,7 +17,7 @@ export type RotaryScaling =
       readonly highFrequencyFactor: number;
       readonly originalPositions: number;
     }
-  /** YaRN (Peng et al. 2023): a ramp over the pairs from left to divided, and cos and sin multiplied. */
+  /** YaRN (Peng et al. 2023): a ramp over the pairs from kept to divided frequencies; cos and sin are multiplied by a factor. */
   | {
       readonly type: 'yarn';
       readonly factor: number;
@@ -27,17 +27,17 @@ export type RotaryScaling =
       readonly attentionFactor: number;
       readonly truncate: boolean;
     }
-  /** LongRoPE (Ding et al. 2024) within the original positions: a divisor per pair, and cos and sin multiplied. */
+  /** LongRoPE (Ding et al. 2024) within the original positions: a divisor per pair; cos and sin are multiplied by a factor. */
   | {
       readonly type: 'longrope';
       readonly shortFactors: readonly number[];
       readonly originalPositions: number;
       readonly attentionFactor: number;
     }
-  /** A divisor per pair, as a GGUF file's `rope_freqs.weight` has them. */
+  /** A divisor per pair, as in a GGUF file's `rope_freqs.weight`. */
   | { readonly type: 'divisors'; readonly divisors: readonly number[] };
 
-/** Reads `rope_parameters` or `rope_scaling`, of which `read` has the numbers; undefined for plain rotary embeddings. */
+/** Reads `rope_parameters` or `rope_scaling`, whose numbers `read` reads; undefined for plain rotary embeddings. */
 export function parseRotaryScaling(
   rope: Config,
   { read, maximumPositions, headDim }: { read: ConfigReader; maximumPositions: number; headDim: number },
@@ -107,7 +107,7 @@ export function parseRotaryScaling(
   }
 }
 
-/** The angle per position of each pair, and what cos and sin are multiplied by. */
+/** The angle per position of each pair, and the factor of cos and sin. */
 export function rotaryFrequencies(
   theta: number,
   headDim: number,
@@ -149,7 +149,7 @@ export function rotaryFrequencies(
   }
 }
 
-/** Wave length 2π / f: beyond original / low divided, below original / high left, between blended. */
+/** By wave length 2π / f: above original / low divided, below original / high kept, between blended. */
 function llama3Frequency(
   frequency: number,
   {
@@ -166,7 +166,7 @@ function llama3Frequency(
   return ((1 - smooth) * frequency) / factor + smooth * frequency;
 }
 
-/** Of each pair, how far it is divided: 0 for those that turn `betaFast` times within the original positions, 1 from `betaSlow` down. */
+/** The share of the division for each pair: 0 for pairs that turn `betaFast` times within the original positions, 1 from `betaSlow` turns down. */
 function yarnRamp(
   theta: number,
   headDim: number,

@@ -13,7 +13,7 @@ export interface TextSpec {
   readonly rmsEpsilon: number;
   readonly ropeTheta: number;
   readonly ropeScaling?: RotaryScaling;
-  /** Positions the model may use: not more than its sliding window, below which a window changes nothing, or than its scaling is one for. */
+  /** The usable positions: at most the sliding window, within which a window has no effect, and the range of the rotary scaling. */
   readonly maximumPositions: number;
   /** Biases on q, k and v (Qwen2). */
   readonly attentionBias: boolean;
@@ -29,12 +29,12 @@ export interface TextSpec {
   readonly prefix: string;
 }
 
-interface Family {
+export interface TextFamily {
   readonly biases: 'never' | 'qkv' | 'by config';
   readonly headNorms: boolean;
-  /** Whether a window holds without `use_sliding_window`, and how wide it is when the config is silent. */
+  /** Whether a window applies without `use_sliding_window`, and its width if the config does not give one. */
   readonly window: { readonly always: boolean; readonly fallback: number | undefined };
-  /** What a config that leaves a number out means, as transformers fills it in within composite configs. */
+  /** Defaults for absent numbers, as transformers fills them in within composite configs. */
   readonly fallbacks: Readonly<Record<string, number>>;
 }
 
@@ -44,7 +44,7 @@ const sizes = {
   num_attention_heads: 32,
 };
 const none = { always: false, fallback: undefined };
-export const textFamilies: Readonly<Record<string, Family>> = {
+export const textFamilies: Readonly<Record<string, TextFamily>> = {
   llama: {
     biases: 'by config',
     headNorms: false,
@@ -84,22 +84,21 @@ export const textFamilies: Readonly<Record<string, Family>> = {
 };
 
 /**
- * Reads a text model's config. `composite` is for a part of a larger config, where absent sizes mean the family's own; a config that
- * stands alone must have them.
+ * Reads a text model's config. In a part of a larger config (`composite`) absent sizes default to the family's; a config of its own must
+ * have them.
  *
- * @throws ModelError naming everything that is missing or not supported.
+ * @throws ModelError listing everything that is missing or not supported.
  */
 export function parseTextSpec(
   config: Config,
   {
     where,
-    type,
+    family,
     prefix,
     tied,
     composite = false,
-  }: { where: string; type: string; prefix: string; tied: unknown; composite?: boolean },
+  }: { where: string; family: TextFamily; prefix: string; tied: unknown; composite?: boolean },
 ): TextSpec {
-  const family = textFamilies[type]!;
   const read = readConfigNumbers(config, where);
   const fallbackOf = (key: string) => {
     const fallback = family.fallbacks[key];
@@ -115,7 +114,7 @@ export function parseTextSpec(
   const rope = {
     ...partOf(config, 'rope_scaling'),
     ...partOf(config, 'rope_parameters'),
-    // Phi-3 and others have it outside, where it counts first.
+    // Phi-3 and others have it at the top level, which takes precedence.
     ...(original === undefined ? {} : { original_max_position_embeddings: original }),
   };
   const readRope = readConfigNumbers(rope, `${where}: rope parameters`);
@@ -168,8 +167,8 @@ export function parseTextSpec(
   return spec;
 }
 
-/** The sliding window of any layer, if one has one. */
-function windowOf(config: Config, { window }: Family): number | undefined {
+/** The width of the sliding window, if any layer has one. */
+function windowOf(config: Config, { window }: TextFamily): number | undefined {
   const width = config['sliding_window'] === undefined ? window.fallback : config['sliding_window'];
   if (typeof width !== 'number' || !(width > 0)) return undefined;
   const layers = config['layer_types'];

@@ -1,33 +1,33 @@
-/** The image part of a config: a tower of SigLIP's or CLIP's kind and what joins it to the language model. */
+/** The image part of a config: a SigLIP or CLIP tower and the layers that join it to the language model. */
 import { type Config, readConfigNumbers, textOf } from './config-reader.js';
 import { defaultProcessor, type ImageProcessorSpec } from '../images/processor.js';
 
 export interface VisionSpec {
-  /** SigLIP: a bias on the patches, a last norm. CLIP: a class token in front, a first norm, features before the last layer's end. */
+  /** SigLIP has a bias on the patches and a last norm; CLIP a class token in front, a first norm, and features from an inner layer. */
   readonly tower: 'siglip' | 'clip';
   readonly imageSizePixels: number;
   readonly patchSizePixels: number;
   readonly hiddenSize: number;
   readonly mlpSize: number;
-  /** Layers that run; those above the feature layer are not loaded. */
+  /** The layers that run; those above the feature layer are not loaded. */
   readonly layerCount: number;
   readonly heads: number;
   readonly layerEpsilon: number;
   readonly gelu: 'tanh' | 'erf' | 'quick';
-  /** Pixel shuffle: this many patches a side become one image token; 1 where there is none. */
+  /** Pixel shuffle turns this many patches a side into one image token; 1 for none. */
   readonly scaleFactor: number;
   /** A frozen layer and its activation between tower and connector (LLaVA's `linear_1`). */
   readonly projector?: { readonly name: string; readonly gelu: 'tanh' | 'erf'; readonly bias: boolean };
-  /** The linear layer, adaptable, that gives the image tokens; under its run-time name. */
+  /** The adaptable linear that gives the image tokens, by its run-time name. */
   readonly connector: { readonly name: string; readonly inFeatures: number; readonly bias: boolean };
-  /** Whether CLIP's class token is an image token too (`vision_feature_select_strategy` "full"). */
+  /** Whether CLIP's class token is also an image token (`vision_feature_select_strategy` "full"). */
   readonly keepsClassToken: boolean;
   readonly imageTokenId: number;
   /** Image tokens per image. */
   readonly tokenCount: number;
-  /** How pictures are brought to the tower. */
+  /** How pictures are prepared for the tower. */
   readonly processor: ImageProcessorSpec;
-  /** Prefix of the tower's tensors. */
+  /** The prefix of the tower's tensors. */
   readonly prefix: string;
 }
 
@@ -38,7 +38,7 @@ const gelus: Readonly<Record<string, 'tanh' | 'erf' | 'quick'>> = {
   quick_gelu: 'quick',
 };
 
-/** SmolVLM and Idefics3; numbers that are left out are those of transformers' Idefics3VisionConfig. */
+/** SmolVLM and Idefics3; absent numbers default to those of transformers' Idefics3VisionConfig. */
 export function parseSiglipSpec(config: Config, vision: Config, where: string): VisionSpec {
   const whole = readConfigNumbers(config, where);
   const read = readConfigNumbers(vision, `${where}: vision_config`);
@@ -76,7 +76,7 @@ export function parseSiglipSpec(config: Config, vision: Config, where: string): 
   };
 }
 
-/** LLaVA with a CLIP tower; numbers that are left out are those of transformers' CLIPVisionConfig. */
+/** LLaVA with a CLIP tower; absent numbers default to those of transformers' CLIPVisionConfig. */
 export function parseClipSpec(
   config: Config,
   vision: Config,
@@ -86,7 +86,7 @@ export function parseClipSpec(
   const read = readConfigNumbers(vision, `${where}: vision_config`);
   const type = vision['model_type'] ?? 'clip_vision_model';
   if (type !== 'clip_vision_model')
-    read.refuse(`a "${textOf(type)}" tower is not supported; of LLaVA models those with CLIP are`);
+    read.refuse(`a "${textOf(type)}" tower is not supported; LLaVA models need a CLIP tower`);
   const imageTokenId = whole.count(
     Object.hasOwn(config, 'image_token_id') ? 'image_token_id' : 'image_token_index',
     {

@@ -1,11 +1,11 @@
-/** Conversations as the prompt that a model was trained on, by the Jinja template that comes with it. */
+/** Renders conversations as prompts with the Jinja template that comes with a model. */
 import * as jinja from '@huggingface/jinja';
 
 import { ModelError } from '../model-error.js';
 import { openTimeLimit } from './time-limit.js';
 import type { TextTokenizer } from './tokenizer.js';
 
-/** What is used of the library; its own types do not resolve under NodeNext. */
+/** The part of the library in use; its own types do not resolve under NodeNext. */
 interface Library {
   readonly Template: new (template: string) => { readonly parsed: object };
   readonly Environment: new () => { set(name: string, value: unknown): void };
@@ -14,28 +14,28 @@ interface Library {
 const { Environment, Interpreter, Template } = jinja as unknown as Library;
 
 export interface ChatMessage {
-  /** Usually `system`, `user` or `assistant`; what is allowed is the template's business. */
+  /** Usually `system`, `user` or `assistant`; the template decides what is allowed. */
   readonly role: string;
   readonly content: string;
 }
 
 export interface RenderChatOptions {
-  /** Begin the assistant's answer, so that the model goes on with it. @default true */
+  /** Begin the assistant's answer, for the model to continue. @default true */
   readonly addGenerationPrompt?: boolean;
-  /** Instead of the model's own template. */
+  /** Replaces the model's own template. */
   readonly template?: string;
-  /** For templates that write the date. */
+  /** The date, for templates that write it. */
   readonly now?: Date;
-  /** Further names that the template may use. */
+  /** Additional variables for the template. */
   readonly variables?: Readonly<Record<string, unknown>>;
-  /** What the template may take; published ones take a few. @default 3000 */
+  /** The time limit; published templates take a few milliseconds. @default 3000 */
   readonly limitMilliseconds?: number;
 }
 
 /**
- * The text of a conversation. Its special tokens are in it, the begin token too: encode it as it is (`tokenizer.encode`).
+ * The text of a conversation, including all special tokens and the begin token: encode it unchanged (`tokenizer.encode`).
  *
- * @throws ModelError when the model has no template, the template is damaged, or it refuses the messages (with its own words).
+ * @throws ModelError when the model has no template, the template is damaged, or it refuses the messages (with its reason).
  */
 export function renderChat(
   tokenizer: Pick<TextTokenizer, 'chatTemplate' | 'specialTokens'>,
@@ -49,10 +49,10 @@ export function renderChat(
   }: RenderChatOptions = {},
 ): string {
   const fail = (what: string, cause?: unknown): never => {
-    throw new ModelError('renderChat', what, { cause });
+    throw new ModelError('MODEL_TEMPLATE_FAILED', 'renderChat', what, { cause });
   };
   if (template === undefined)
-    return fail('the model has no chat template; give one, or a plain prompt to generate');
+    return fail('the model has no chat template; pass one, or pass a plain prompt to generate');
   const limit = openTimeLimit();
   const slow = () => new Error(`it takes more than ${milliseconds} ms`);
   let parsed: object;
@@ -63,7 +63,7 @@ export function renderChat(
   }
   let refusal: string | undefined;
   const run = () => {
-    // `Template.render` has a clock and a raise_exception of its own, which cannot be replaced.
+    // The clock and raise_exception of `Template.render` cannot be replaced.
     const environment = new Environment();
     for (const [name, value] of Object.entries({
       ...constants,
@@ -80,7 +80,7 @@ export function renderChat(
       documents: null,
       ...tokenizer.specialTokens,
       ...variables,
-      // Templates change what they are given.
+      // Templates modify their input.
       messages: messages.map((message) => ({ ...message })),
       add_generation_prompt: addGenerationPrompt,
     }))
@@ -101,7 +101,7 @@ export function renderChat(
 
 const constants = { true: true, True: true, false: false, False: false, none: null, None: null };
 
-/** As in Jinja's sandbox, in which transformers runs templates. */
+/** The limit of Jinja's sandbox, in which transformers runs templates. */
 const longestRange = 100_000;
 
 /** Python's range. */
@@ -116,10 +116,10 @@ const months = 'January February March April May June July August September Octo
   ' ',
 );
 
-/** The codes of Python's strftime that templates use, in local time. */
+/** Supports the codes of Python's strftime that templates use, in local time. */
 function formatDate(date: Date, format: string): string {
   const two = (value: number) => String(value).padStart(2, '0');
-  const month = months[date.getMonth()]!;
+  const month = months[date.getMonth()] ?? '';
   const parts: Readonly<Record<string, string>> = {
     '%Y': String(date.getFullYear()),
     '%m': two(date.getMonth() + 1),

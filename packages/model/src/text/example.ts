@@ -1,10 +1,10 @@
-/** What a model is asked and should answer: an already rendered prompt, and perhaps an image. */
-export interface ModelExample {
+/** A rendered prompt, perhaps with an image, and its answer. */
+export interface Example {
   readonly prompt: string;
-  /** Path of a picture, or the key of features given by hand. */
+  /** The path of a picture, or the key of features supplied by the caller. */
   readonly image?: string;
-  /** The right answer; empty where only a prediction is wanted. */
+  /** The right answer; empty if only a prediction is wanted. */
   readonly answer: string;
-  /** The answers to choose from; without them the answer is free text. */
+  /** The answers to choose from; without labels the answer is free text. */
   readonly labels?: readonly string[];
 }

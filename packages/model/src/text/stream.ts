@@ -1,22 +1,22 @@
-/** Text of a growing list of ids, piece by piece: never half a character, and never a part of a stop sequence. */
+/** Turns a growing list of ids into text in whole characters, without any part of a stop sequence. */
 import type { TextTokenizer } from './tokenizer.js';
 
 export interface TextStream {
-  /** The text that the next id makes certain, perhaps none. */
+  /** The text that the next id makes certain, possibly empty. */
   push(id: number): string;
-  /** What was held back, once no more ids come. */
+  /** The text held back, after the last id. */
   end(): string;
-  /** The stop sequence that was met; nothing comes after it. */
+  /** The stop sequence that was found; no text follows it. */
   readonly stopped: string | undefined;
 }
 
-/** What a tokenizer shows for bytes that are no character yet. */
+/** A tokenizer's output for bytes that do not form a character yet. */
 const replacement = '\ufffd';
 
-/** Special tokens have no text. Decodes a few ids at a time, however long the list becomes. */
+/** Opens a stream, in which special tokens have no text. It decodes only a few ids at a time, however long the list becomes. */
 export function openTextStream(tokenizer: TextTokenizer, stops: readonly string[] = []): TextStream {
   const ids: number[] = [];
-  // Ids up to `given` have been shown; those from `context` on are decoded along, because spaces depend on what stands before.
+  // Ids before `given` have been returned; those from `context` on are decoded again, because spaces depend on the preceding ids.
   let [context, given] = [0, 0];
   let held = '';
   let stopped: string | undefined;
@@ -58,7 +58,7 @@ export function openTextStream(tokenizer: TextTokenizer, stops: readonly string[
   };
 }
 
-/** The earliest stop sequence in a text, the longest of those that start there. */
+/** The earliest stop sequence in a text, the longest if several start there. */
 function firstOf(text: string, stops: readonly string[]): { at: number; stop: string } | undefined {
   let found: { at: number; stop: string } | undefined;
   for (const stop of stops) {
@@ -69,7 +69,7 @@ function firstOf(text: string, stops: readonly string[]): { at: number; stop: st
   return found;
 }
 
-/** Length of the longest end of a text with which a stop sequence begins. */
+/** The length of the longest suffix of a text that begins a stop sequence. */
 function longestStart(text: string, stops: readonly string[]): number {
   let longest = 0;
   for (const stop of stops)

@@ -1,15 +1,15 @@
-/** An end for synchronous work that a file from elsewhere can make endless: its regular expressions, its chat template. */
+/** Limits the time of synchronous work that an untrusted file could make endless: its regular expressions or chat template. */
 import { createContext, Script } from 'node:vm';
 
 /**
- * Runs work of ours that can be run again; what it throws is thrown on. `slow` makes the error for work that took longer than
- * `milliseconds`, which is given up.
+ * Runs work, perhaps several times, and rethrows what it throws. Work that takes longer than `milliseconds` is aborted with the error
+ * from `slow`.
  */
 export type TimeLimit = <T>(work: () => T, limit: { milliseconds: number; slow: () => Error }) => T;
 
-/** Opens a limit. Its first use costs a millisecond and each a tenth of one, so do not use it where nothing can take long. */
+/** Opens a limit. The first use costs a millisecond and each later one a tenth, so use it only for work that can take long. */
 export function openTimeLimit(): TimeLimit {
-  // Node ends a script of another context after a time, also within a regular expression; ours calls back.
+  // Node can stop a script in another context, even within a regular expression; our script calls back.
   const open = () => ({
     context: createContext({ work: undefined as unknown }),
     script: new Script('work()'),
@@ -26,7 +26,7 @@ export function openTimeLimit(): TimeLimit {
         } catch (error) {
           if ((error as { code?: unknown } | null)?.code !== 'ERR_SCRIPT_EXECUTION_TIMEOUT') throw error;
           const { user, system } = process.cpuUsage(before);
-          // Node's clock also runs while a busy machine does other things; then the work has another go.
+          // Node's clock also runs while a busy machine does other work; in that case try again.
           if ((user + system) / 1000 > milliseconds / 2) throw slow();
         }
       }

@@ -1,4 +1,4 @@
-/** The bytes that each token of a vocabulary adds to a text, from its tokenizer.json. */
+/** The bytes that each token of a tokenizer.json adds to a text. */
 
 interface TokenizerJson {
   readonly model?: {
@@ -8,7 +8,7 @@ interface TokenizerJson {
   readonly added_tokens?: readonly { readonly id: number }[];
 }
 
-/** By id; undefined for added tokens, special ones among them, which no text is made of. */
+/** By id; undefined for added tokens, special ones included, because plain text contains none. */
 export function tokenBytesOf(json: object): (Uint8Array | undefined)[] {
   const { model, decoder, added_tokens: added = [] } = json as TokenizerJson;
   const vocabulary = model?.vocab ?? {};
@@ -25,7 +25,7 @@ export function tokenBytesOf(json: object): (Uint8Array | undefined)[] {
   return bytes;
 }
 
-/** GPT-2's byte-level alphabet: printable bytes stand for themselves, the others for characters from U+0100 on. */
+/** GPT-2's byte-level alphabet: printable bytes map to themselves, the others to characters from U+0100 on. */
 function byteLevelTable(): ReadonlyMap<number, number> {
   const table = new Map<number, number>();
   let next = 256;
@@ -37,11 +37,11 @@ function byteLevelTable(): ReadonlyMap<number, number> {
 }
 
 function byteLevelBytes(token: string, byteOf: ReadonlyMap<number, number>): Uint8Array | undefined {
-  const bytes = Array.from(token, (character) => byteOf.get(character.codePointAt(0)!));
+  const bytes = Array.from(token, (character) => byteOf.get(character.codePointAt(0) ?? -1));
   return bytes.includes(undefined) ? undefined : Uint8Array.from(bytes as number[]);
 }
 
-/** `<0xAB>` is a byte, and ▁ a space. */
+/** `<0xAB>` is a byte and ▁ a space. */
 function sentencePieceBytes(token: string): Uint8Array {
   const byte = /^<0x([0-9A-Fa-f]{2})>$/.exec(token)?.[1];
   return byte === undefined

@@ -1,15 +1,16 @@
-/** Text to token ids and back, from a directory's `tokenizer.json`. */
+/** Converts text to token ids and back, as a `tokenizer.json` says. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { Tokenizer } from '@huggingface/tokenizers';
 
-import { type Config, partOf } from '../spec/config-reader.js';
+import { readJsonObject } from '../spec/read-json.js';
 import { ModelError } from '../model-error.js';
+import type { Config } from '../spec/config-reader.js';
 import { openTimeLimit } from './time-limit.js';
 import { tokenBytesOf } from './token-bytes.js';
 
-/** What is used of the library; its own types do not resolve under NodeNext. */
+/** The part of the library in use; its own types do not resolve under NodeNext. */
 interface LibraryTokenizer {
   encode(text: string, options: { add_special_tokens: boolean }): { readonly ids: readonly number[] };
   decode(
@@ -21,34 +22,38 @@ interface LibraryTokenizer {
 const LibraryTokenizer = Tokenizer as unknown as new (json: object, config: object) => LibraryTokenizer;
 
 export interface TextTokenizer {
-  /** No special tokens are added. */
+  /** The ids of a text, without added special tokens. */
   encode(text: string): number[];
   decode(ids: readonly number[], options?: { readonly skipSpecialTokens?: boolean }): string;
-  /** The id of a token by its own text, if the vocabulary has it. */
+  /** The id of the token with exactly this text, if there is one. */
   idOf(token: string): number | undefined;
   readonly beginId: number | undefined;
   readonly endId: number | undefined;
   readonly padId: number;
-  /** Whether the model's own tokenizer puts the begin token before a plain text: by its post-processor or by `add_bos_token`. */
+  /** Whether the model's tokenizer puts the begin token before plain text, through its post-processor or `add_bos_token`. */
   readonly addsBegin: boolean;
-  /** The text of the special tokens that the vocabulary has, as chat templates name them: `bos_token` and the like. */
+  /** The texts of the vocabulary's special tokens, under the names that chat templates use: `bos_token` and so on. */
   readonly specialTokens: Readonly<Record<string, string>>;
   /** The model's Jinja template for chats, if it has one. */
   readonly chatTemplate: string | undefined;
-  /** By id the bytes that a token adds to a text; undefined for special tokens. Made when it is called. */
+  /** The bytes that each token adds to a text, by id; undefined for special tokens. Computed on each call. */
   tokenBytes(): readonly (Uint8Array | undefined)[];
 }
 
-/** A tokenizer as the Hugging Face layout has it: what stands in tokenizer.json and tokenizer_config.json. */
+/** A tokenizer in the Hugging Face layout: the contents of tokenizer.json and tokenizer_config.json. */
 export interface TokenizerFiles {
   readonly json: object;
   readonly config: Readonly<Record<string, unknown>>;
 }
 
-/** Reads tokenizer.json, tokenizer_config.json and, where it is there, chat_template.jinja. */
+/**
+ * Reads tokenizer.json, tokenizer_config.json and, if present, chat_template.jinja.
+ *
+ * @throws ModelError when a file is missing or damaged.
+ */
 export async function readTokenizer(directory: string): Promise<TextTokenizer> {
-  const json = await readJson(join(directory, 'tokenizer.json'), directory);
-  const config = await readJson(join(directory, 'tokenizer_config.json'), directory);
+  const json = await readPart(directory, 'tokenizer.json');
+  const config = await readPart(directory, 'tokenizer_config.json');
   const template = await readFile(join(directory, 'chat_template.jinja'), 'utf8').catch(() => undefined);
   return openTokenizer(
     { json, config: template === undefined ? config : { ...config, chat_template: template } },
@@ -57,22 +62,25 @@ export async function readTokenizer(directory: string): Promise<TextTokenizer> {
 }
 
 /**
- * Makes a tokenizer; `where` names its file in messages. The file's own regular expressions run for `limitMilliseconds`, and one more for
- * each character, at most.
+ * Makes a tokenizer; `where` names its file in messages. The file's regular expressions may run for `limitMilliseconds` plus one
+ * millisecond per character.
+ *
+ * @throws ModelError when the files are damaged or a regular expression takes too long, then or later.
  */
 export function openTokenizer(
   { json, config }: TokenizerFiles,
   where: string,
   { limitMilliseconds = 3000 }: { readonly limitMilliseconds?: number } = {},
 ): TextTokenizer {
-  // What the library trips over, when it reads a file or later, is the file's fault.
+  // An error of the library, on reading the file or later, is a fault of the file.
   const guarded = <T>(use: () => T): T => {
     try {
       return use();
     } catch (cause) {
       throw new ModelError(
+        'MODEL_FILE_DAMAGED',
         'readTokenizer',
-        `${where} is not a tokenizer that can be read (${(cause as Error).message})`,
+        `${where} is not a readable tokenizer (${(cause as Error).message})`,
         { cause },
       );
     }
@@ -84,8 +92,9 @@ export function openTokenizer(
     const milliseconds = limitMilliseconds + size;
     const slow = () =>
       new ModelError(
+        'MODEL_FILE_DAMAGED',
         'readTokenizer',
-        `${where}: its regular expressions need more than ${milliseconds} ms for ${size} characters or tokens (the first is ${JSON.stringify(patterns[0]).slice(0, 80)}); the file is damaged or means harm`,
+        `${where}: its regular expressions need more than ${milliseconds} ms for ${size} characters or tokens (the first is ${JSON.stringify(patterns[0]).slice(0, 80)}); the file is damaged or malicious`,
       );
     return limit(() => guarded(use), { milliseconds, slow });
   };
@@ -95,6 +104,7 @@ export function openTokenizer(
   for (const pattern of [...encodePatterns, ...decodePatterns])
     if (pattern.length > longestPattern)
       throw new ModelError(
+        'MODEL_UNSUPPORTED',
         'readTokenizer',
         `${where}: a regular expression has ${pattern.length} characters, and at most ${longestPattern} are read`,
       );
@@ -120,7 +130,7 @@ export function openTokenizer(
   const beginId = special('bos_token');
   return {
     encode: (text) => encode(text, false),
-    // The library throws on an empty list and cleans up spaces unless told not to.
+    // The library throws on an empty list, and cleans up spaces by default.
     decode: (ids, { skipSpecialTokens = false } = {}) =>
       ids.length === 0
         ? ''
@@ -158,7 +168,7 @@ function regexesOf(part: unknown): string[] {
   return found;
 }
 
-/** A template is text, or a list of named ones of which "default" is meant. */
+/** A template is a text, or a list of named templates with one named "default". */
 function chatTemplateOf(value: unknown): string | undefined {
   if (typeof value === 'string') return value;
   if (!Array.isArray(value)) return undefined;
@@ -167,21 +177,12 @@ function chatTemplateOf(value: unknown): string | undefined {
   return typeof template === 'string' ? template : undefined;
 }
 
-async function readJson(path: string, directory: string): Promise<Config> {
-  const text = await readFile(path, 'utf8').catch((cause: unknown) => {
-    throw new ModelError(
-      'readTokenizer',
-      `${directory} has no ${path.slice(directory.length + 1)}; download the model again`,
-      { cause },
-    );
-  });
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (cause) {
-    throw new ModelError('readTokenizer', `${path} is not JSON`, { cause });
-  }
-  const object = partOf({ value }, 'value');
-  if (!object) throw new ModelError('readTokenizer', `${path} is not a JSON object`);
-  return object;
+async function readPart(directory: string, name: string): Promise<Config> {
+  const part = await readJsonObject(join(directory, name), 'readTokenizer');
+  if (part) return part;
+  throw new ModelError(
+    'MODEL_FILE_MISSING',
+    'readTokenizer',
+    `${directory} has no ${name}; download the model again`,
+  );
 }
