@@ -78,3 +78,16 @@ export {
   type TraceFile,
 } from './views/trace-events.js';
 export { type LayerCost, lowestTrainedLayer, withCachedPrefix, type Workload } from './workload.js';
+export { comparePeers, type PeerResult } from './compare-peers.js';
+export {
+  type ClusterFile,
+  type MeasuredCluster,
+  type Measurement,
+  type MeasuredRecord,
+  mergeClusters,
+  type MergedCluster,
+  withMeasured,
+} from './measured-cluster.js';
+export { planAndSimulate, type PlanAndSimulateOptions, type SimulatedPlan } from './plan-and-simulate.js';
+export { frontOfCluster, type FrontOfCluster, type TimeEnergyPoint } from './time-and-energy.js';
+export { applyWhatIf } from './what-if.js';

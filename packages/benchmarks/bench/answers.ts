@@ -1,0 +1,58 @@
+/**
+ * A control on a finished demo: does the decision read its parents' answers, or only look at the picture?
+ * Usage, after the demo: npm run bench:answers -- [--run DIRECTORY] [--json FILE]
+ */
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { parseArgs } from 'node:util';
+
+import { openKernels } from '@contextlora/kernels';
+import { keyedRandom, readPartition, writeWhole } from '@contextlora/lora';
+import { createLocalModel, loadModel } from '@contextlora/model';
+import { accuracy, composeAnswers, type Prediction, type TaskRow } from '@contextlora/trainer';
+import { exampleOfGraph, readTaskData } from '@contextlora/finetune';
+
+const { values } = parseArgs({
+  options: { run: { type: 'string', default: 'demo-output' }, json: { type: 'string' } },
+});
+const root = dirname(createRequire(import.meta.url).resolve('@contextlora/benchmarks/package.json'));
+const base = await loadModel(join(root, 'models/iov-base'), { kernels: await openKernels() });
+const { graph, rows } = await readTaskData(join(root, 'scenarios/iov/tasks.yaml'), {
+  dataDirectory: join(values.run, 'scenes'),
+});
+const model = createLocalModel(base, await readPartition(join(values.run, 'partition')));
+const test = rows['strategy']?.tests['test'] ?? [];
+const shuffled = keyedRandom(0, 'shuffled-answers').shuffle(test);
+
+const ask = async (inputs: readonly TaskRow[], known?: Record<string, readonly Prediction[]>) => {
+  const answers = await composeAnswers(model, graph, 'strategy', inputs, {
+    exampleOf: exampleOfGraph(graph),
+    ...(known ? { known } : {}),
+  });
+  return accuracy(
+    (answers['strategy'] ?? []).map(({ answer }) => answer),
+    test.map(({ answer }) => answer),
+  );
+};
+const answersOf = (of: readonly TaskRow[]) =>
+  Object.fromEntries(
+    ['vehicle', 'weather', 'road'].map((task) => [
+      task,
+      of.map(({ parents }) => ({ answer: parents[task] ?? '' })),
+    ]),
+  );
+const withImageOf = (row: TaskRow, other: TaskRow | undefined): TaskRow =>
+  other?.image === undefined ? row : { ...row, image: other.image };
+
+const result = {
+  'predicted answers': await ask(test),
+  'gold answers': await ask(test, answersOf(test)),
+  "another scene's answers": await ask(test, answersOf(shuffled)),
+  "gold answers, another scene's picture": await ask(
+    test.map((row, i) => withImageOf(row, shuffled[i])),
+    answersOf(test),
+  ),
+};
+for (const [name, share] of Object.entries(result))
+  console.log(`${name.padEnd(40)} ${(100 * share).toFixed(1)} %`);
+if (values.json) await writeWhole(values.json, `${JSON.stringify(result, null, 2)}\n`);

@@ -1,0 +1,65 @@
+/** Other programs that samples need. */
+import { execFile, spawn } from 'node:child_process';
+
+import type { CommandRunner } from '@contextlora/jetson';
+
+import { CliError } from '../cli-error.js';
+import type { CommandContext } from '../command-context.js';
+
+type Environment = CommandContext['environment'];
+
+/** The output of a program; undefined where it is missing, fails or takes more than 5 s. */
+export const programRunner =
+  (environment: Environment): CommandRunner =>
+  (command, args) =>
+    new Promise((resolve) => {
+      execFile(
+        command,
+        args,
+        { timeout: 5000, maxBuffer: 1 << 20, env: { ...environment } },
+        (error, stdout) => {
+          resolve(error ? undefined : stdout);
+        },
+      );
+    });
+
+/**
+ * What a program prints until it ends, the signal is raised or the caller stops, which ends it.
+ *
+ * @throws if it cannot be started.
+ */
+export async function* streamProgram(
+  command: string,
+  args: readonly string[],
+  { signal, environment }: { readonly signal: AbortSignal; readonly environment: Environment },
+): AsyncGenerator<string> {
+  const child = spawn(command, args, {
+    stdio: ['ignore', 'pipe', 'ignore'],
+    env: { ...environment },
+  });
+  const stop = () => child.kill();
+  const failed = new Promise<Error>((resolve) => child.once('error', resolve));
+  signal.addEventListener('abort', stop, { once: true });
+  try {
+    const started = await Promise.race([
+      failed,
+      new Promise<undefined>((resolve) => {
+        child.once('spawn', () => {
+          resolve(undefined);
+        });
+      }),
+    ]);
+    if (started)
+      throw new CliError(
+        'CLI_MACHINE_UNSUPPORTED',
+        'profile',
+        `${command} cannot be started (${started.message}); it comes with Jetson boards; elsewhere leave out "--source tegrastats"`,
+        { cause: started },
+      );
+    child.stdout.setEncoding('utf8');
+    for await (const text of child.stdout) yield text as string;
+  } finally {
+    signal.removeEventListener('abort', stop);
+    child.kill();
+  }
+}

@@ -1,0 +1,140 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+
+import { runCommand, type RunOptions } from './run-command.js';
+
+const modelRoot = dirname(createRequire(import.meta.url).resolve('@contextlora/model/package.json'));
+const fixture = (...parts: string[]) => join(modelRoot, 'test/fixtures', ...parts);
+const tiny = fixture('llama-tiny');
+
+let directory: string;
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'contextlora-chat-'));
+});
+afterAll(() => rm(directory, { recursive: true, force: true }));
+
+const chat = (args: readonly string[], options: RunOptions = {}) => runCommand(['chat', ...args], options);
+
+/** Interrupts at the first output only: a second Ctrl-C would not wait. */
+const once = (first: (interrupt: () => void) => void): NonNullable<RunOptions['onOutput']> => {
+  let isFirst = true;
+  return (_, interrupt) => {
+    if (isFirst) first(interrupt);
+    isFirst = false;
+  };
+};
+
+describe('contextlora chat', () => {
+  test('answers a prompt given or piped alike, the same for the same seed, of a directory and of a GGUF file', async () => {
+    const settings = ['--temperature', '1', '--seed', '3', '--max-tokens', '8'];
+    const [given, piped, other] = [
+      await chat(['--model', tiny, '--prompt', 'hello', ...settings]),
+      await chat(['--model', tiny, ...settings], { input: 'hello' }),
+      await chat(['--model', tiny, '--prompt', 'hello', ...settings, '--seed', '4']),
+    ];
+    expect(given).toMatchObject({ code: 0, err: '' });
+    expect(given.out.length).toBeGreaterThan(3);
+    expect(piped).toEqual(given);
+    expect(other.out).not.toBe(given.out);
+    const gguf = await chat([
+      ...[
+        '--model',
+        fixture('gguf-tiny', 'llama-tiny.q8_0.gguf'),
+        '--plain',
+        '--prompt',
+        'hello',
+        '--max-tokens',
+        '4',
+      ],
+    ]);
+    expect(gguf).toMatchObject({ code: 0, err: '' });
+  });
+
+  test('answers with a task’s adapter, and in the form of a schema', async () => {
+    const schema = join(directory, 'schema.json');
+    await writeFile(schema, JSON.stringify({ type: 'object', properties: { go: { type: 'boolean' } } }));
+    const model = ['--model', tiny, '--prompt', 'may I?', '--max-tokens', '40'];
+    const [formed, plain, adapted] = [
+      await chat([...model, '--schema', schema]),
+      await chat(model),
+      await chat([...model, '--adapter', fixture('partition/segments'), '--task', 'strategy']),
+    ];
+    expect(Object.keys(JSON.parse(formed.out) as object)).toEqual(['go']);
+    expect(adapted.code).toBe(0);
+    expect(adapted.out).not.toBe(plain.out);
+  });
+
+  test('Ctrl-C ends an answer, keeps what came, and says so by its exit code', async () => {
+    const { code, out, err } = await chat(
+      [
+        '--model',
+        tiny,
+        '--prompt',
+        'hello',
+        '--temperature',
+        '1',
+        '--max-tokens',
+        '100000',
+        '--schema',
+        await longSchema(),
+      ],
+      {
+        onOutput: once((interrupt) => {
+          interrupt();
+        }),
+      },
+    );
+    expect({ code, err }).toEqual({ code: 130, err: '' });
+    expect(out).toMatch(/^".*\n$/s);
+  });
+
+  const longSchema = async () => {
+    const path = join(directory, 'long.json');
+    await writeFile(path, JSON.stringify({ type: 'string', minLength: 200, maxLength: 250 }));
+    return path;
+  };
+
+  test.each([
+    ['a model that is not there', ['--model', 'nowhere', '--prompt', 'a'], /nowhere/],
+    [
+      'a model without a template',
+      ['--model', fixture('gguf-tiny', 'llama-tiny.f16.gguf'), '--prompt', 'a'],
+      /--plain gives it/,
+    ],
+    ['an empty prompt', ['--model', tiny], /the prompt is empty/],
+    [
+      'a schema that is not there',
+      ['--model', tiny, '--prompt', 'a', '--schema', 'none.json'],
+      /cannot read the schema none\.json/,
+    ],
+    [
+      'a task without a run',
+      ['--model', tiny, '--prompt', 'a', '--task', 'road'],
+      /give its folder with --adapter/,
+    ],
+    [
+      'a temperature below 0',
+      ['--model', tiny, '--prompt', 'a', '--temperature', '-1'],
+      /must be a number, 0 or more/,
+    ],
+    [
+      'a top-p above 1',
+      ['--model', tiny, '--prompt', 'a', '--top-p', '3'],
+      /topP must be above 0 and at most 1, got 3/,
+    ],
+    [
+      'an adapter of another model',
+      ['--model', tiny, '--prompt', 'a', '--adapter', fixture('lora-smolvlm')],
+      /made for another model/,
+    ],
+  ])('%s is one clear message and exit code 2', async (_, args, message) => {
+    const { code, out, err } = await chat(args);
+    expect(err).toMatch(message);
+    expect({ code, out: out.trim() }).toEqual({ code: 2, out: '' });
+    expect(err).not.toMatch(/\n {4}at /);
+  });
+});

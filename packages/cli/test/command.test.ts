@@ -1,0 +1,215 @@
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+
+import { writeIovDataset } from '@contextlora/benchmarks';
+import { buildTaskGraph, parseTasks, toText } from '@contextlora/task-graph';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+
+import { runCommand as run } from './run-command.js';
+
+const benchmarkRoot = dirname(createRequire(import.meta.url).resolve('@contextlora/benchmarks/package.json'));
+const scenario = join(benchmarkRoot, 'scenarios/iov/tasks.yaml');
+const baseModel = join(benchmarkRoot, 'models/iov-base');
+
+let directory: string;
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'contextlora-'));
+  const of = (count: number) => ({ vehicle: count, weather: count, road: count, strategy: count });
+  const counts = { train: of(32), validation: of(4), test: of(10), 'unseen-style': of(4) };
+  for await (const { done } of writeIovDataset(join(directory, 'scenes'), { seed: 1, counts }))
+    expect(done).toBeGreaterThan(0);
+});
+afterAll(() => rm(directory, { recursive: true, force: true }));
+
+const trainArgs = (
+  out: string,
+  { taskFile = scenario, model = baseModel, data = join(directory, 'scenes'), more = [] as string[] } = {},
+) => [
+  'train',
+  taskFile,
+  '--model',
+  model,
+  '--data',
+  data,
+  '--out',
+  join(directory, out),
+  '--steps',
+  '6',
+  '--batch-size',
+  '4',
+  ...more,
+];
+
+async function edited(name: string, change: (source: string) => string): Promise<string> {
+  const path = join(directory, `${name}.yaml`);
+  await writeFile(path, change(await readFile(scenario, 'utf8')));
+  return path;
+}
+
+describe('a mistake gives one clear message, exit code 2, and leaves nothing behind', () => {
+  const mistakes: readonly [string, () => Promise<Parameters<typeof trainArgs>[1]>, RegExp][] = [
+    [
+      'an unknown dependency',
+      async () => ({
+        taskFile: await edited('unknown', (s) => s.replace('dependsOn: [weather]', 'dependsOn: [wether]')),
+      }),
+      /depends on "wether", which is not defined; did you mean "weather"\?/,
+    ],
+    [
+      'a cycle',
+      async () => ({
+        taskFile: await edited('cycle', (s) =>
+          s.replace(
+            "instruction: 'weather now ?'",
+            "dependsOn: [strategy]\n    instruction: 'weather now ?'",
+          ),
+        ),
+      }),
+      /cycle: "weather" → "strategy"/,
+    ],
+    [
+      'a missing data file',
+      async () => ({
+        taskFile: await edited('missing', (s) => s.replace('road.train.jsonl', 'rode.train.jsonl')),
+      }),
+      /rode\.train\.jsonl:\n {2}no such file; task "road" names it/,
+    ],
+    [
+      'a wrong label',
+      async () => ({
+        taskFile: await edited('label', (s) => s.replace('[dry, wet, icy,', '[dry, damp, icy,')),
+      }),
+      /road\.train\.jsonl:\n {2}line \d+: answer "wet" is no label of task "road"/,
+    ],
+    [
+      'a rank smaller than the number of tasks',
+      () => Promise.resolve({ more: ['--rank', '3'] }),
+      /rank 3 cannot be shared by 4 tasks/,
+    ],
+    ['a model directory without a file', () => Promise.resolve({ model: directory }), /has no config\.json/],
+    [
+      'an unsupported architecture',
+      async () => {
+        const model = join(directory, 'rwkv');
+        await mkdir(model, { recursive: true });
+        await writeFile(join(model, 'config.json'), '{"model_type":"rwkv"}');
+        return { model };
+      },
+      /architecture "rwkv" is not supported; supported are llama/,
+    ],
+    [
+      'truncated weights',
+      async () => {
+        const model = join(directory, 'truncated');
+        await cp(baseModel, model, { recursive: true });
+        await truncate(join(model, 'model.safetensors'), 100_000);
+        return { model };
+      },
+      /is the file truncated\?/,
+    ],
+  ];
+
+  test.each(mistakes)('%s', async (name, prepare, message) => {
+    const out = `out-${name.replaceAll(' ', '-')}`;
+    const { code, err } = await run(trainArgs(out, await prepare()));
+    expect(err).toMatch(message);
+    expect(err).not.toMatch(/^\s+at /m);
+    expect(code).toBe(2);
+    expect(await readdir(directory)).not.toContain(out);
+  });
+
+  test('an output directory with other files in it is not touched', async () => {
+    const { code, err } = await run(trainArgs('scenes'));
+    expect(code).toBe(2);
+    expect(err).toMatch(/holds files of something else/);
+  });
+});
+
+describe('the train command', () => {
+  const hashesOf = async (out: string) =>
+    (
+      JSON.parse(await readFile(join(directory, out, 'partition/partition.json'), 'utf8')) as {
+        sha256: Record<string, string>;
+      }
+    ).sha256;
+
+  test('writes adapters, report, metrics and pictures, and interrupted and resumed gives the same bytes', async () => {
+    const whole = await run(trainArgs('whole'));
+    expect(whole.err).toBe('');
+    expect(whole.code).toBe(0);
+    expect((await readdir(join(directory, 'whole'))).sort()).toEqual(
+      [
+        '.contextlora-run',
+        'adapters',
+        'checkpoints',
+        'graph.png',
+        'graph.svg',
+        'losses.png',
+        'losses.svg',
+        'metrics.jsonl',
+        'partition',
+        'report.json',
+      ].sort(),
+    );
+    const report = JSON.parse(await readFile(join(directory, 'whole/report.json'), 'utf8')) as {
+      tasks: Record<string, unknown>[];
+    };
+    expect(report.tasks.map(({ id }) => id)).toEqual(['vehicle', 'weather', 'road', 'strategy']);
+    for (const task of report.tasks) {
+      expect(Object.keys(task)).toEqual(
+        expect.arrayContaining(['id', 'chance', 'base', 'afterOwnPhase', 'final']),
+      );
+      expect(task['bitIdentical']).toBe(true);
+    }
+
+    let isInterrupted = false;
+    const stopped = await run(trainArgs('stopped'), {
+      onOutput(out, interrupt) {
+        if (!isInterrupted && out.includes('2/4 weather')) {
+          isInterrupted = true;
+          interrupt();
+        }
+      },
+    });
+    expect(stopped.code).toBe(130);
+    expect(stopped.err).toMatch(/--resume goes on from there/);
+    const resumed = await run(trainArgs('stopped', { more: ['--resume'] }));
+    expect(resumed.code).toBe(0);
+    expect(resumed.out).toMatch(/resuming at phase/);
+    expect(await hashesOf('stopped')).toEqual(await hashesOf('whole'));
+    const resumedReport = JSON.parse(
+      await readFile(join(directory, 'stopped/report.json'), 'utf8'),
+    ) as typeof report;
+    expect(resumedReport.tasks).toEqual(report.tasks);
+  });
+
+  test('refuses to resume a run of other settings', async () => {
+    const { code, err } = await run(trainArgs('whole', { more: ['--resume', '--seed', '9'] }));
+    expect(code).toBe(2);
+    expect(err).toMatch(/the checkpoint belongs to another run/);
+  });
+});
+
+describe('the other commands', () => {
+  test('graph prints the graph in the form asked for', async () => {
+    const { tasks } = parseTasks(await readFile(scenario, 'utf8'));
+    const { out, code } = await run(['graph', scenario]);
+    expect(code).toBe(0);
+    expect(out.trim()).toBe(toText(buildTaskGraph(tasks)));
+    expect((await run(['graph', scenario, '--format', 'dot'])).out).toMatch(/^digraph/);
+  });
+
+  test('doctor names the backends of this machine', async () => {
+    const { out, code } = await run(['doctor']);
+    expect(code).toBe(0);
+    expect(out).toMatch(/yes {2}reference/);
+  });
+
+  test('a bad option is explained with exit code 2', async () => {
+    const { code, err } = await run(['demo', '--seed', 'x']);
+    expect(code).toBe(2);
+    expect(err).toMatch(/must be a whole number/);
+  });
+});

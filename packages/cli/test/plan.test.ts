@@ -1,0 +1,116 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+
+import { type Cluster, plan, type Plan, type Workload } from '@contextlora/scheduler';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+
+import { runCommand } from './run-command.js';
+
+const scenario = join(
+  dirname(createRequire(import.meta.url).resolve('@contextlora/benchmarks/package.json')),
+  'scenarios/iov/tasks.yaml',
+);
+const cluster: Cluster = {
+  devices: [
+    { id: 'nano', flopsPerSecond: 1.4e11, memoryBytes: 2e9, watts: 10, idleWatts: 3 },
+    { id: 'orin', flopsPerSecond: { forward: 3e12, input: 3e12, weight: 2e12 }, memoryBytes: 4e9, watts: 15 },
+  ],
+  links: [
+    { from: '*', to: '*', bytesPerSecond: 12.5e6, latencySeconds: 0.003, medium: 'wifi' },
+    { from: 'nano', to: 'orin', bytesPerSecond: 1e8, latencySeconds: 0.001 },
+  ],
+};
+
+let directory = '';
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'contextlora-plan-'));
+  await writeFile(join(directory, 'cluster.json'), JSON.stringify(cluster));
+});
+afterAll(() => rm(directory, { recursive: true, force: true }));
+
+const run = (...args: readonly string[]) => runCommand(args);
+const planArgs = (...more: readonly string[]) => [
+  'plan',
+  scenario,
+  '--model',
+  'smollm2-135m',
+  '--cluster',
+  join(directory, 'cluster.json'),
+  '--frozen-prefix',
+  ...more,
+];
+
+describe('contextlora plan', () => {
+  test('says how long, where and why, asks what if, and writes plan, chart and trace', async () => {
+    const [json, svg, trace, front] = ['plan.json', 'plan.svg', 'trace.json', 'front.svg'].map((name) =>
+      join(directory, name),
+    );
+    const { code, out, err } = await run(
+      ...planArgs(
+        '--what-if',
+        'drop nano',
+        '--json',
+        json!,
+        '--svg',
+        svg!,
+        '--trace',
+        trace!,
+        '--front',
+        front!,
+      ),
+    );
+    expect({ code, err }).toEqual({ code: 0, err: '' });
+    expect(out).toContain('Plan (simulated) for 4 tasks with smollm2-135m on 2 devices');
+    expect(out).toMatch(/What if drop nano\? About [\d:]+, [\d.]+ times as long/);
+    const written = JSON.parse(await readFile(json!, 'utf8')) as {
+      workloads: readonly Workload[];
+      plan: Plan;
+      whatIf: { plan: Plan };
+      timeEnergy: { front: { totalSeconds: number }[] };
+    };
+    // What is written plans the same again, and fewer devices are never faster.
+    expect(plan(written.workloads, cluster).totalSeconds).toBe(written.plan.totalSeconds);
+    expect(written.whatIf.plan.totalSeconds).toBeGreaterThanOrEqual(written.plan.totalSeconds);
+    expect(await readFile(svg!, 'utf8')).toMatch(/^<svg[^]*<\/svg>\s*$/);
+    const drawn = await readFile(front!, 'utf8');
+    for (const text of ['<svg', '(simulated)', 'training, minutes', 'energy, Wh', 'orin', '</svg>'])
+      expect(drawn).toContain(text);
+    expect(written.timeEnergy.front[0]!.totalSeconds).toBe(written.plan.totalSeconds);
+    expect(JSON.parse(await readFile(trace!, 'utf8'))).toHaveProperty('traceEvents');
+  }, 60_000);
+
+  test.each([
+    ['an unknown model', ['--model', 'gpt-9'], /no model directory gpt-9.*known are smollm2-135m/],
+    ['no cluster file', ['--cluster', 'nowhere.json'], /there is no file nowhere\.json/],
+    [
+      'a profile with a unit in a number and a field that is missing',
+      ['--cluster', 'UNITS'],
+      /^scheduler\/plan: [^]*devices\[\d\]\.flopsPerSecond\.weight: must be a finite number above 0, got undefined[^]*devices\[\d\]\.memoryBytes: must be a finite number above 0, got "8 GB"/,
+    ],
+    [
+      'a change to nothing',
+      ['--what-if', 'drop tx2, lan=5Mbit'],
+      /no device "tx2"; there are nano, orin[^]*no medium "lan"/,
+    ],
+    ['too few joules', ['--joules', '1'], /options\.joulesLimit: is 1 J, but the most frugal plan/],
+  ])(
+    'ends with one clear message on %s',
+    async (_, more, message) => {
+      const units = join(directory, 'units.json');
+      await writeFile(
+        units,
+        JSON.stringify({
+          devices: [{ id: 'a', flopsPerSecond: { forward: 1, input: 1 }, memoryBytes: '8 GB' }],
+          links: [],
+        }),
+      );
+      const { code, err } = await run(...planArgs(...more.map((one) => one.replace('UNITS', units))));
+      expect(code).toBe(2);
+      expect(err).toMatch(message);
+      expect(err).not.toContain('    at ');
+    },
+    60_000,
+  );
+});

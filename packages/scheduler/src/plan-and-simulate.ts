@@ -1,0 +1,39 @@
+/** A plan with the schedule and the timeline of its first steps, for charts and traces. */
+import type { Schedule } from './build-schedule.js';
+import type { Cluster } from './cluster.js';
+import { plan, type Plan } from './planner/plan.js';
+import { clusterInModes } from './planner/power-settings.js';
+import { scheduleOf } from './planner/schedule-of.js';
+import type { Objective } from './search/segment-problem.js';
+import { simulate } from './simulate.js';
+import type { Timeline } from './timeline.js';
+import type { Workload } from './workload.js';
+
+export interface SimulatedPlan {
+  readonly plan: Plan;
+  readonly schedule: Schedule;
+  readonly timeline: Timeline;
+}
+
+export interface PlanAndSimulateOptions {
+  readonly objective?: Objective;
+  readonly joulesLimit?: number | undefined;
+  /** Steps of the longest wave to simulate. */
+  readonly steps?: number;
+}
+
+/** Plans, and simulates the first steps of the longest wave. */
+export function planAndSimulate(
+  workloads: readonly Workload[],
+  cluster: Cluster,
+  { objective = 'time', joulesLimit, steps = 2 }: PlanAndSimulateOptions = {},
+): SimulatedPlan {
+  const found = plan(workloads, cluster, {
+    objective,
+    ...(joulesLimit === undefined ? {} : { joulesLimit }),
+  });
+  const wave = found.waves.reduce((a, { seconds }, b) => (seconds > found.waves[a]!.seconds ? b : a), 0);
+  const { schedule, workloads: active } = scheduleOf(found, workloads, cluster, { wave, steps });
+  const timeline = simulate(schedule, active, clusterInModes(cluster, found.power?.modes ?? {}));
+  return { plan: found, schedule, timeline };
+}
