@@ -173,6 +173,21 @@ describe('a local model', () => {
     expect(backwards).toBe(2);
   });
 
+  test('turns examples into tokens once a phase', async () => {
+    let calls = 0;
+    const encode = (text: string) => {
+      calls += 1;
+      return model.tokenizer.encode(text);
+    };
+    const local = make({ on: { ...model, tokenizer: { ...model.tokenizer, encode } } });
+    await trainFor(local, 'first', rolesOfFirst, 1);
+    const once = calls;
+    await local.step('first', [examples], { learningRate: 1e-3 });
+    expect(calls).toBe(once);
+    await trainFor(local, 'first', rolesOfFirst, 3);
+    expect(calls).toBe(2 * once);
+  });
+
   test('leaks no tensor over many steps', async () => {
     const local = make();
     await trainFor(local, 'second', rolesOfSecond, 2);
@@ -183,12 +198,75 @@ describe('a local model', () => {
     expect(tf.memory().numTensors).toBe(before);
   });
 
-  test('refuses an answer that is no label', async () => {
+  test('refuses an answer that is not a label', async () => {
     const local = make();
     await local.setPhase({ tasks: ['first'], roles: { first: rolesOfFirst } });
-    await expect(
-      local.step('first', [[{ prompt: 'x', answer: 'z', labels }]], { learningRate: 1e-3 }),
-    ).rejects.toThrow('model/step: answer "z" is not among the labels a, b, c');
+    const attempt = local.step('first', [[{ prompt: 'x', answer: 'z', labels }]], { learningRate: 1e-3 });
+    await expect(attempt).rejects.toThrow('model/step: answer "z" is not among the labels a, b, c');
+    await expect(attempt).rejects.toMatchObject({ code: 'MODEL_INPUT_INVALID' });
+  });
+
+  test('keeps the tensors of frozen segments for a phase, and none after a phase, a disposal or an error', async () => {
+    const before = tf.memory().numTensors;
+    const local = make();
+    await trainFor(local, 'second', rolesOfSecond, 1);
+    const frozen = 2 * Object.keys(local.segments()['first'] ?? {}).length;
+    expect(tf.memory().numTensors).toBe(before + frozen);
+    const wrong: Example = { prompt: 'x', answer: 'z', labels };
+    await expect(local.step('second', [examples, [wrong]], { learningRate: 1e-3 })).rejects.toThrow(
+      ModelError,
+    );
+    expect(tf.memory().numTensors).toBe(before + frozen);
+    await local.setPhase({ tasks: ['first'], roles: { first: rolesOfFirst } });
+    expect(tf.memory().numTensors).toBe(before);
+    await expect(local.step('first', [[wrong]], { learningRate: 1e-3 })).rejects.toThrow(ModelError);
+    expect(tf.memory().numTensors).toBe(before);
+    await trainFor(local, 'second', rolesOfSecond, 1);
+    await local[Symbol.asyncDispose]();
+    expect(tf.memory().numTensors).toBe(before);
+  });
+
+  test('trains over the frozen segments of a state that is restored within the phase', async () => {
+    const source = make();
+    await trainFor(source, 'first', rolesOfFirst, 3);
+    const fresh = make();
+    await fresh.setPhase({ tasks: ['second'], roles: { second: rolesOfSecond } });
+    const state = { ...(await fresh.saveState()), ...(await source.saveState()) };
+    const hashAfter = async (steps: number) => {
+      const local = make();
+      await trainFor(local, 'second', rolesOfSecond, steps);
+      await local.restoreState(state);
+      await local.step('second', [examples], { learningRate: 2e-2 });
+      return local.hashSegment('second');
+    };
+    expect(await hashAfter(2)).toBe(await hashAfter(0));
+  });
+
+  test('trains over the current numbers of another task that trains in the same phase', async () => {
+    const apart = make();
+    await trainFor(apart, 'first', rolesOfFirst, 1);
+    const expected = await trainFor(apart, 'second', rolesOfSecond, 1);
+    const together = make();
+    await together.setPhase({
+      tasks: ['first', 'second'],
+      roles: { first: rolesOfFirst, second: rolesOfSecond },
+    });
+    await together.step('second', [examples], { learningRate: 0 });
+    await together.step('first', [examples], { learningRate: 2e-2 });
+    const { loss } = await together.step('second', [examples], { learningRate: 2e-2 });
+    expect(loss).toBe(expected);
+  });
+
+  test('refuses to train or to answer after its disposal', async () => {
+    const local = make();
+    await local.setPhase({ tasks: ['first'], roles: { first: rolesOfFirst } });
+    await local[Symbol.asyncDispose]();
+    for (const attempt of [
+      () => local.predict('first', examples, { first: 'freeze' }),
+      () => local.step('first', [examples], { learningRate: 1e-3 }),
+      () => local.setPhase({ tasks: ['first'], roles: { first: rolesOfFirst } }),
+    ])
+      await expect(attempt()).rejects.toThrow('the model was disposed');
   });
 });
 
