@@ -6,7 +6,7 @@ import { openCache } from '../pass/cached-pass.js';
 import type { SegmentsByLinear } from '../pass/segments.js';
 
 /** What keys and values depend on in addition to the ids; compared by identity. */
-export interface ReadWith {
+interface ReadWith {
   readonly segments?: SegmentsByLinear | undefined;
   readonly image?: Float32Array | undefined;
 }

@@ -1,9 +1,9 @@
 /** Constrains answers to JSON that meets a schema: at each step only tokens that can still lead to such a text are allowed. */
+import { ModelError } from '../model-error.js';
+import type { TextTokenizer } from '../text/tokenizer.js';
 import { type ByteAutomaton, openAutomatonBuilder } from './byte-automaton.js';
 import type { ConstraintState, TokenConstraint } from './constraint.js';
 import { compileSchema, type JsonBounds, schemaProblems } from './json-schema.js';
-import { ModelError } from '../model-error.js';
-import type { TextTokenizer } from '../text/tokenizer.js';
 
 /** The most states of an automaton, about 60 MB. */
 const stateLimit = 500_000;

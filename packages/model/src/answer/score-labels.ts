@@ -44,42 +44,38 @@ export async function scoreLabels(
 ): Promise<LabelScore[]> {
   const invalid = (what: string) => new ModelError('MODEL_INPUT_INVALID', 'scoreLabels', what);
   if (labels.length === 0) throw invalid('there are no labels');
-  const sequences = labels.map((label) => answerIds(model, label));
-  const empty = sequences.findIndex((ids) => ids.length === 0);
+  const scored = labels.map((label) => ({ label, ids: answerIds(model, label), sum: 0 }));
+  const empty = scored.findIndex(({ ids: sequence }) => sequence.length === 0);
   if (empty >= 0) throw invalid(`label ${empty} (${JSON.stringify(labels[empty])}) has no token`);
   const ids =
     typeof prompt === 'string' ? promptIds(model, { prompt, ...(image ? { image: 'given' } : {}) }) : prompt;
-  const cache = openCache(model, {
-    capacity: Math.min(model.rotary.time, ids.length + Math.max(...sequences.map(({ length }) => length))),
-  });
+  const longest = Math.max(...scored.map(({ ids: { length } }) => length));
+  const cache = openCache(model, { capacity: Math.min(model.rotary.time, ids.length + longest) });
   try {
-    const first = (await cachedLogits(model, [{ ids, image, segments }], cache))[0]![0]!;
-    const sums = sequences.map((sequence) => logProbability(first, sequence[0]!));
-    for (let at = 0; at < sequences.length; at += labelsAtOnce) {
-      const slice = sequences.slice(at, at + labelsAtOnce);
+    const add = (label: (typeof scored)[number], logits: readonly Float32Array[], from: number) => {
+      for (const [i, row] of logits.entries()) label.sum += logProbability(row, label.ids[from + i] ?? -1);
+    };
+    const [afterPrompt = []] = await cachedLogits(model, [{ ids, image, segments }], cache);
+    for (const label of scored) add(label, afterPrompt, 0);
+    for (let at = 0; at < scored.length; at += labelsAtOnce) {
+      const slice = scored.slice(at, at + labelsAtOnce);
       // The previous slice may have left more or fewer rows, all of which begin with the prompt.
       cache.select(slice.map(() => 0));
       cache.truncate(slice.map(() => ids.length));
-      if (slice.every(({ length }) => length === 1)) continue;
-      const logits = await cachedLogits(
-        model,
-        slice.map((sequence) => ({ ids: sequence.slice(0, -1), segments })),
-        cache,
-        { every: true },
-      );
-      for (const [i, sequence] of slice.entries())
-        for (const [j, id] of sequence.slice(1).entries())
-          sums[at + i]! += logProbability(logits[i]![j]!, id);
+      if (slice.every(({ ids: { length } }) => length === 1)) continue;
+      const rows = slice.map((label) => ({ ids: label.ids.slice(0, -1), segments }));
+      const logits = await cachedLogits(model, rows, cache, { every: true });
+      for (const [i, label] of slice.entries()) add(label, logits[i] ?? [], 1);
     }
-    const scores = sums.map((sum, i) => (lengths === 'mean' ? sum / sequences[i]!.length : sum));
-    const highest = Math.max(...scores);
-    const powers = scores.map((score) => Math.exp(score - highest));
+    const comparable = scored.map(({ sum, ids: { length } }) => (lengths === 'mean' ? sum / length : sum));
+    const highest = Math.max(...comparable);
+    const powers = comparable.map((score) => Math.exp(score - highest));
     const total = powers.reduce((sum, power) => sum + power, 0);
-    return labels.map((label, i) => ({
+    return scored.map(({ label, ids: { length }, sum }, i) => ({
       label,
-      tokens: sequences[i]!.length,
-      logProbability: sums[i]!,
-      probability: powers[i]! / total,
+      tokens: length,
+      logProbability: sum,
+      probability: (powers[i] ?? NaN) / total,
     }));
   } finally {
     cache.dispose();

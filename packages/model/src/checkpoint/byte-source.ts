@@ -46,7 +46,7 @@ export const openFileBytes: OpenBytes = async (path) => {
 };
 
 /** A region of a source as rows of equal length. */
-export interface RowRegion {
+interface RowRegion {
   readonly position: number;
   readonly rowBytes: number;
   readonly rows: number;
@@ -54,7 +54,7 @@ export interface RowRegion {
 
 const chunkBytes = 2 ** 20;
 
-export type ReadChunks = (
+type ReadChunks = (
   source: ByteSource,
   region: RowRegion,
   use: (bytes: Uint8Array, firstRow: number, endRow: number) => void,

@@ -1,7 +1,7 @@
 /** The ids that end an answer, as a model's files list them in addition to the tokenizer's own end token. */
-import { type Config, textOf } from '../spec/config-reader.js';
 import type { GgufHeader } from '../gguf/header.js';
 import { ModelError } from '../model-error.js';
+import { type Config, textOf } from '../spec/config-reader.js';
 
 /**
  * `eos_token_id` of a generation_config.json or config.json: an id, a list of ids, or none.

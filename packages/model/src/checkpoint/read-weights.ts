@@ -16,7 +16,7 @@ import { sizeOf, type WeightFiles } from './weight-files.js';
  */
 export type BaseFormat = 'f32' | 'stored' | CompressFormat;
 
-export interface WeightReader {
+interface WeightReader {
   /** The matrix `name.weight`. */
   matrix(name: string, format: BaseFormat): Promise<RowMatrix>;
   /** A matrix that has been read, prepared for products. */

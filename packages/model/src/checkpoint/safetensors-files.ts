@@ -4,11 +4,11 @@ import { join } from 'node:path';
 
 import { parseSafetensorsHeader, type SafetensorsEntry } from '@contextlora/lora';
 
-import { type ByteSource, openChunks, type OpenBytes, openFileBytes } from './byte-source.js';
 import { expandBrain, expandHalf, halfTable } from '../gguf/blocks.js';
 import { ModelError } from '../model-error.js';
 import { partOf } from '../spec/config-reader.js';
 import { readJsonObject } from '../spec/read-json.js';
+import { type ByteSource, openChunks, type OpenBytes, openFileBytes } from './byte-source.js';
 import { sizeOf, type WeightFiles } from './weight-files.js';
 
 interface Place extends SafetensorsEntry {

@@ -1,6 +1,6 @@
 /** Converts a GGUF file's metadata to the `config.json` that the same model has in the Hugging Face layout. */
-import type { GgufHeader } from './header.js';
 import { ModelError } from '../model-error.js';
+import type { GgufHeader } from './header.js';
 
 const architectures: Readonly<Record<string, string>> = { llama: 'llama', qwen2: 'qwen2', qwen3: 'qwen3' };
 

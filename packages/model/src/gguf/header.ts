@@ -5,8 +5,8 @@
  * allocated for them, and duplicate names or keys are refused (docs/decisions.md says why no library does this).
  */
 import type { ByteSource } from '../checkpoint/byte-source.js';
-import { ggufTypes, otherGgufTypes } from './blocks.js';
 import { listProblems, ModelError } from '../model-error.js';
+import { ggufTypes, otherGgufTypes } from './blocks.js';
 import { type Cursor, damagedFile, HeaderContinues, openCursor } from './cursor.js';
 
 export type GgufValue =

@@ -4,9 +4,9 @@
  * `tokenizer.ggml.model` is "gpt2" (byte-level BPE with merges, split by the expression that `tokenizer.ggml.pre` names) or "llama"
  * (SentencePiece BPE with scores and byte fallback; its merges are rebuilt from the scores, as transformers does on conversion).
  */
-import type { GgufHeader, GgufValue } from './header.js';
 import { ModelError, type ModelErrorCode } from '../model-error.js';
 import type { TokenizerFiles } from '../text/tokenizer.js';
+import type { GgufHeader, GgufValue } from './header.js';
 
 /** The split expressions of the families, from their tokenizer.json. */
 const splits = {

@@ -7,10 +7,10 @@
 import { blockShapes } from '@contextlora/kernels';
 
 import { type ByteSource, openChunks } from '../checkpoint/byte-source.js';
+import { sizeOf, type WeightFiles } from '../checkpoint/weight-files.js';
+import type { TextSpec } from '../spec/text-spec.js';
 import { ggufTypes, halfTable } from './blocks.js';
 import type { GgufHeader, GgufTensor } from './header.js';
-import type { TextSpec } from '../spec/text-spec.js';
-import { sizeOf, type WeightFiles } from '../checkpoint/weight-files.js';
 
 const layerNames: Readonly<Record<string, string>> = {
   'self_attn.q_proj': 'attn_q',

@@ -1,10 +1,10 @@
 /** Reads picture files for a vision tower. */
 import sharp from 'sharp';
 
-import { processImage, splitImage } from './processor.js';
 import { ModelError } from '../model-error.js';
-import type { RgbImage } from './resize.js';
 import type { VisionSpec } from '../spec/vision-spec.js';
+import { processImage, splitImage } from './processor.js';
+import type { RgbImage } from './resize.js';
 
 const maximumPixels = 64e6;
 

@@ -12,7 +12,7 @@ export interface HeadRequest {
   readonly columns?: readonly number[];
 }
 
-export interface Head {
+interface Head {
   /** The final norm of the requested rows. */
   readonly normed: Tensor2D;
   /** The output matrix of the requested columns. */

@@ -17,7 +17,7 @@ export interface VisionLayerWeights {
   readonly norm2: LayerNormWeights;
 }
 
-export interface LayerNormWeights {
+interface LayerNormWeights {
   readonly gain: Float32Array;
   readonly bias: Float32Array;
 }

@@ -3,8 +3,8 @@
  */
 import type { LinearShape } from '@contextlora/lora';
 
-import { type Config, partOf, textOf } from './config-reader.js';
 import { ModelError } from '../model-error.js';
+import { type Config, partOf, textOf } from './config-reader.js';
 import { parseTextSpec, textFamilies, type TextSpec } from './text-spec.js';
 import { parseClipSpec, parseSiglipSpec, type VisionSpec } from './vision-spec.js';
 

@@ -29,7 +29,7 @@ export interface TextSpec {
   readonly prefix: string;
 }
 
-export interface TextFamily {
+interface TextFamily {
   readonly biases: 'never' | 'qkv' | 'by config';
   readonly headNorms: boolean;
   /** Whether a window applies without `use_sliding_window`, and its width if the config does not give one. */

@@ -1,6 +1,6 @@
 /** The image part of a config: a SigLIP or CLIP tower and the layers that join it to the language model. */
-import { type Config, readConfigNumbers, textOf } from './config-reader.js';
 import { defaultProcessor, type ImageProcessorSpec } from '../images/processor.js';
+import { type Config, readConfigNumbers, textOf } from './config-reader.js';
 
 export interface VisionSpec {
   /** SigLIP has a bias on the patches and a last norm; CLIP a class token in front, a first norm, and features from an inner layer. */

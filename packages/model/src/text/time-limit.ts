@@ -5,7 +5,7 @@ import { createContext, Script } from 'node:vm';
  * Runs work, perhaps several times, and rethrows what it throws. Work that takes longer than `milliseconds` is aborted with the error
  * from `slow`.
  */
-export type TimeLimit = <T>(work: () => T, limit: { milliseconds: number; slow: () => Error }) => T;
+type TimeLimit = <T>(work: () => T, limit: { milliseconds: number; slow: () => Error }) => T;
 
 /** Opens a limit. The first use costs a millisecond and each later one a tenth, so use it only for work that can take long. */
 export function openTimeLimit(): TimeLimit {

@@ -4,9 +4,9 @@ import { join } from 'node:path';
 
 import { Tokenizer } from '@huggingface/tokenizers';
 
-import { readJsonObject } from '../spec/read-json.js';
 import { ModelError } from '../model-error.js';
 import type { Config } from '../spec/config-reader.js';
+import { readJsonObject } from '../spec/read-json.js';
 import { openTimeLimit } from './time-limit.js';
 import { tokenBytesOf } from './token-bytes.js';
 

@@ -3,11 +3,11 @@ import type { LoadedModel } from '../checkpoint/load-model.js';
 import { ModelError } from '../model-error.js';
 import type { LossRequest } from '../pass/language-pass.js';
 import { batchOf, type TokenBatch } from '../pass/token-batch.js';
-import type { Example } from '../text/example.js';
 import { answerIds, labelTokens, promptIds } from '../text/example-ids.js';
+import type { Example } from '../text/example.js';
 
 /** An example as tokens. */
-export interface PreparedExample {
+interface PreparedExample {
   /** The ids that the model reads. */
   readonly ids: readonly number[];
   /** The position of the first logits in the loss: that of the prompt's last id. */
@@ -61,7 +61,7 @@ export function openPreparation(model: LoadedModel): (example: Example) => Prepa
 }
 
 /** A batch of examples with their mean loss. */
-export interface LossItem {
+interface LossItem {
   readonly batch: TokenBatch;
   readonly loss: LossRequest;
 }
