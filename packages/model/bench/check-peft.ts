@@ -1,5 +1,5 @@
 /**
- * Exports tasks of a partition as PEFT adapters, has PEFT read them, and compares its logits with ours. Needs Python with peft.
+ * Exports tasks of a partition as PEFT adapters, reads them with PEFT, and compares its logits with ours. Needs Python with peft.
  * Usage: npm run check:peft -- [--python python3] [--json FILE]
  */
 import { execFileSync } from 'node:child_process';
@@ -98,7 +98,7 @@ kernels.dispose();
 if (results.length !== cases.length || results.some(({ worst }) => !(worst <= tolerance)))
   process.exitCode = 1;
 
-/** Fresh segments add nothing, as their B is zero. */
+/** Fresh segments add nothing, because their B is zero. */
 function withRandomB(segments: Segments): Segments {
   const random = keyedRandom(2, 'check-peft');
   return Object.fromEntries(

@@ -1,5 +1,5 @@
 /**
- * Times a whole LoRA step (forward, backward, clipping, AdamW) of the reference backend over WebGPU; says so and ends where that cannot be had.
+ * Times a whole LoRA step (forward, backward, clipping, AdamW) of the reference backend over WebGPU; ends with a message if there is none.
  * Usage: npm run bench:webgpu -- [--case a,b1] [--steps N] [--json FILE]
  */
 import { parseArgs } from 'node:util';

@@ -1,4 +1,4 @@
-/** One worker of `npm run bench:workers`, a worker thread or a process: steps one layer with its own tfjs and kernels when it is told to. */
+/** One worker of `npm run bench:workers`, a worker thread or a process: steps one layer on request, with its own tfjs and kernels. */
 import { readFileSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
 
@@ -9,7 +9,7 @@ import { createLocalModel, linearsOf, type Example } from '@contextlora/model';
 import { randomModel } from './random-model.js';
 import { benchCases } from './shapes.js';
 
-/** What a worker is told; `end` is the last. */
+/** A request to a worker; `end` is the last. */
 export type WorkerOrder =
   | { readonly type: 'open'; readonly backend: Kernels['backend'] }
   | { readonly type: 'measure'; readonly seconds: number }
@@ -31,7 +31,7 @@ const answer = (message: WorkerAnswer) => {
   else process.send?.(message);
 };
 let step = (): Promise<unknown> => Promise.reject(new Error('internal: the worker is not open'));
-// One order after the other: the parent waits for each answer.
+// One request at a time: the parent waits for each answer.
 (port ?? process).on('message', (order: WorkerOrder) => {
   void obey(order);
 });
@@ -46,7 +46,7 @@ async function obey(order: WorkerOrder): Promise<void> {
       await measure(order.seconds);
       break;
     case 'end':
-      // By itself: to terminate a thread from outside while it calls the native runtime can abort the process.
+      // The thread ends itself, because terminating it from outside during a native call can abort the process.
       process.exit(0);
       break;
     default:

@@ -1,4 +1,4 @@
-/** Reading the golden fixtures: values that PyTorch, transformers and PEFT gave (see fixtures/README.md). */
+/** Reads the golden fixtures: values from PyTorch, transformers and PEFT (see fixtures/README.md). */
 import { join } from 'node:path';
 
 import type { LoraSegment } from '@contextlora/kernels';
@@ -64,7 +64,7 @@ export function lossRequestOf(golden: Golden, from: Golden = golden) {
   };
 }
 
-/** The modules of PEFT folders as segments in order; the last folder's train if `train`. */
+/** The modules of PEFT folders as segments, in order; with `train` those of the last folder train. */
 export async function segmentsOf(
   model: LoadedModel,
   folders: readonly string[],
@@ -90,7 +90,7 @@ export async function segmentsOf(
   return byLinear as SegmentsByLinear;
 }
 
-/** Largest absolute difference, over the elements that `where` keeps. */
+/** The largest absolute difference over the elements that `where` keeps. */
 export function worstDifference(
   actual: ArrayLike<number>,
   expected: ArrayLike<number>,

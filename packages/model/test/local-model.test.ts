@@ -48,7 +48,7 @@ function make(
   return createLocalModel(on, {
     partition,
     segments: initialiseSegments(partition, { seed: 1 }),
-    // Decoupled decay would move a frozen segment that is in the optimizer, gradient or not.
+    // Decoupled decay would move a frozen segment in the optimizer even without a gradient.
     optimizer: { weightDecay: 0.1 },
   });
 }
@@ -80,7 +80,7 @@ describe('a local model', () => {
     expect(sum).toBeCloseTo(1, 6);
   });
 
-  test('learns a sentence by heart and says it', async () => {
+  test('learns a sentence by heart and repeats it', async () => {
     const local = make();
     const sentence: Example[] = [{ prompt: 'tell me', answer: 'the road is wet' }];
     await trainFor(local, 'first', rolesOfFirst, 60, sentence);
@@ -96,7 +96,7 @@ describe('a local model', () => {
     expect(after.map((hash, i) => hash === before[i])).toEqual([true, false, true]);
   });
 
-  test('has optimizer state for the trained segment only, and for nothing after its phase', async () => {
+  test('has optimizer state for the trained segment only, and none after its phase', async () => {
     const local = make();
     await trainFor(local, 'second', rolesOfSecond, 1);
     const state = await local.saveState();
@@ -156,7 +156,7 @@ describe('a local model', () => {
     expect(await resumed.hashSegment('first')).toBe(await straight.hashSegment('first'));
   });
 
-  test('runs no backward below the lowest layer that trains', async () => {
+  test('runs no backward pass below the lowest layer that trains', async () => {
     let backwards = 0;
     const counting: Kernels = {
       ...kernels,
@@ -315,19 +315,19 @@ describe('a broken model directory', () => {
       (path: string) => editConfig(path, { hidden_size: 'x', num_hidden_layers: -1 }),
       /"hidden_size" is "x", "num_hidden_layers" is -1/,
     ],
-  ] as const)('with %s says so in one message', async (name, harm, message) => {
+  ] as const)('with %s gives one clear message', async (name, harm, message) => {
     const attempt = broken(name.replace(' ', '-'), harm);
     await expect(attempt).rejects.toThrow(message);
     await expect(attempt).rejects.toBeInstanceOf(ModelError);
   });
 
-  test('that is a name instead says how to fetch it', async () => {
+  test('that is actually a name says how to fetch the model', async () => {
     await expect(loadModel('HuggingFaceTB/SmolVLM-256M', { kernels })).rejects.toThrow(
       'huggingface-cli download',
     );
   });
 
-  test('in the older style of config gives the same spec', async () => {
+  test('with the old config keys gives the same spec', async () => {
     const path = join(directory, 'v4');
     await cp(fixture('llama-tiny'), path, { recursive: true });
     await cp(fixture('llama-tiny', 'config.v4.json'), join(path, 'config.json'));

@@ -34,7 +34,7 @@ test.each(backends)(
         rank: ranksOfEach * present.length,
       });
       const segments = initialiseSegments(partition, { seed: 1 });
-      // B is zero at first: what is active has to count.
+      // B is zero at first; give active segments an effect.
       for (const [i, task] of ['first', 'second'].entries())
         for (const { a, b } of Object.values(segments[task] ?? {})) {
           for (const at of a.keys()) a[at] = Math.sin(at + i) / 10;
@@ -61,7 +61,7 @@ test.each(backends)(
     const roles: Roles = { first: 'freeze', second: 'train' };
     const absent = await run(tasks.slice(0, 2), roles, () => undefined);
     const masked = await run(tasks, { ...roles, other: 'mask' }, ({ other = {} }) => {
-      // A product with zero would still be no number.
+      // Even a product with zero would be NaN.
       for (const { a, b } of Object.values(other)) {
         a.fill(NaN);
         b.fill(Infinity);

@@ -1,6 +1,5 @@
 /**
- * Every number that PyTorch, transformers or PEFT gave and a fixture holds, against ours: one list for the tests and for
- * `npm run parity`.
+ * Compares every number from PyTorch, transformers or PEFT in a fixture with ours; one list for the tests and `npm run parity`.
  */
 import type { Kernels } from '@contextlora/kernels';
 import { readPeftFolder } from '@contextlora/lora';
@@ -32,16 +31,16 @@ import {
 export interface ParityCheck {
   readonly fixture: string;
   readonly quantity: string;
-  /** What the error may be at most: absolute, but of gradients relative to the tensor's largest value. */
+  /** The largest allowed error: absolute, or for gradients relative to the tensor's largest value. */
   readonly tolerance: number;
   /** The worst error. */
   readonly measure: (open: OpenModel) => Promise<number>;
 }
 
-/** Gives a model, and the same one each time it is asked for. */
+/** Returns a model, the same one on every call. */
 export type OpenModel = (name: string) => Promise<LoadedModel>;
 
-/** Opens models for the checks; those without a tokenizer of their own get llama-tiny's. */
+/** Opens models for the checks; those without a tokenizer get llama-tiny's. */
 export function openModels(kernels: Kernels): { readonly open: OpenModel; readonly dispose: () => void } {
   const models = new Map<string, Promise<LoadedModel>>();
   const opened: LoadedModel[] = [];
@@ -369,7 +368,7 @@ function adaptedVision(): ParityCheck {
   };
 }
 
-/** Logits of rows with any number of images, whose features stand one behind the other. */
+/** Logits of rows with any number of images, whose features are concatenated. */
 function otherImages(
   name: string,
   base: string,
@@ -482,8 +481,8 @@ async function lossError(
 }
 
 /**
- * The worst difference of any gradient over the largest value of its tensor; Infinity unless just the expected ones are there. The
- * gradient of a replaced head (`modules_to_save`) is not computed here: replaced weights are frozen.
+ * The worst difference of any gradient relative to its tensor's largest value; Infinity unless exactly the expected gradients exist. The
+ * gradient of a replaced head (`modules_to_save`) is not computed, because replaced weights are frozen.
  */
 function gradientsError(
   model: LoadedModel,
