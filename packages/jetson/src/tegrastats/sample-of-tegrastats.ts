@@ -1,17 +1,17 @@
-/** A line of tegrastats as the same sample that files give. */
-import { identifyBoard } from './identify-board.js';
+/** A line of tegrastats in the form of a sample read from files. */
+import { identifyBoard } from '../board/identify-board.js';
 import type { TegrastatsSample } from './parse-tegrastats.js';
-import type { Board } from './read-board.js';
-import type { DeviceSample } from './sample-device.js';
-import { totalPower } from './total-power.js';
+import type { Board } from '../board/read-board.js';
+import type { DeviceSample } from '../sensors/sample-device.js';
+import { totalPower } from '../sensors/total-power.js';
 
 export interface SampleOfTegrastatsOptions {
   readonly atSeconds: number;
-  /** A line does not say what board it is from. */
+  /** Not part of the line. */
   readonly board: Board;
 }
 
-/** What the line says; what it does not is missing. Memory that caches hold counts as used, as in tegrastats. */
+/** Converts a parsed line; fields that it lacks are absent, and memory held by caches counts as used, as in tegrastats. */
 export function sampleOfTegrastats(
   { ram, swap, cores, gpu, memoryController, temperatures, rails }: TegrastatsSample,
   { atSeconds, board }: SampleOfTegrastatsOptions,

@@ -1,33 +1,27 @@
-/** What a machine does now: load, memory, power, heat and clocks, once or again and again. */
-import { type CommandRunner, type FileTree, readNumber } from './file-tree.js';
-import { identifyBoard } from './identify-board.js';
-import { type Board, readBoard } from './read-board.js';
+/** A machine's present load, memory, power, temperatures and clocks, once or repeatedly. */
+import { type CommandRunner, type FileTree, readNumber } from '../file-tree.js';
+import { identifyBoard } from '../board/identify-board.js';
+import { type Board, readBoard } from '../board/read-board.js';
 import { readGpu } from './read-gpu.js';
+import { type Memory, readMemory } from './read-memory.js';
 import { readPowerRails } from './read-power-rails.js';
-import {
-  coreLoads,
-  counterPowers,
-  type Counters,
-  type Memory,
-  readCoreClocks,
-  readCounters,
-  readMemory,
-} from './read-processor.js';
+import { type CoreLoad, coreLoads, counterPowers, type Counters, readCounters } from './counters.js';
+import { type CoreClock, readCoreClocks } from './read-core-clocks.js';
 import { readTemperatures, type Temperature } from './read-temperatures.js';
 import { type RailPower, totalPower, type TotalPower } from './total-power.js';
 
 export interface DeviceSample {
-  /** By the clock that was given. */
+  /** By the given clock. */
   readonly atSeconds: number;
   readonly board: Board & {
-    /** Of the published profile that fits. */
+    /** Id of the published profile. */
     readonly profile?: string;
   };
   readonly load: {
     readonly gpuPercent?: number;
-    /** Mean of the cores that are on. */
+    /** Mean over the cores that are on. */
     readonly cpuPercent?: number;
-    readonly cores: readonly { readonly core: number; readonly loadPercent: number }[];
+    readonly cores: readonly CoreLoad[];
   };
   readonly memory?: Memory;
   readonly power: {
@@ -39,9 +33,9 @@ export interface DeviceSample {
     readonly gpuHertz?: number;
     readonly gpuMaxHertz?: number;
     readonly memoryHertz?: number;
-    readonly cores: readonly { readonly core: number; readonly hertz: number }[];
+    readonly cores: readonly CoreClock[];
   };
-  /** What more rights (root) would add. */
+  /** What could be read with more rights (as root). */
   readonly missing: readonly { readonly what: string; readonly path: string }[];
 }
 
@@ -49,13 +43,13 @@ export interface SampleOptions {
   /** Monotonic seconds. */
   readonly clock: () => number;
   readonly sleep: (seconds: number) => Promise<void>;
-  /** For what files do not tell: nvidia-smi on Thor, nvpmodel. */
+  /** Runs nvidia-smi (on Thor) and nvpmodel where no file has their information. */
   readonly run?: CommandRunner;
-  /** Time between the two reads of counters, from which core loads follow. */
+  /** Time between the two readings of the counters that give loads and powers. */
   readonly windowSeconds?: number;
 }
 
-/** One sample. What cannot be read is missing from it, never 0, and never an error. */
+/** Takes one sample; what cannot be read is absent from it, never 0 and never an error. */
 export async function sampleDevice(tree: FileTree, options: SampleOptions): Promise<DeviceSample> {
   const { clock, sleep, windowSeconds = 0.25 } = options;
   const before = await readCounters(tree, clock());
@@ -65,11 +59,11 @@ export async function sampleDevice(tree: FileTree, options: SampleOptions): Prom
 
 export interface WatchOptions extends SampleOptions {
   readonly intervalSeconds?: number;
-  /** Samples in all; without end when absent. */
+  /** Number of samples; unlimited if absent. */
   readonly count?: number;
 }
 
-/** Samples one interval apart; loads and counted powers are means over the interval. Stop it by `return()`. */
+/** Takes samples one interval apart until `count` or `return()`; loads and powers from counters are means over the interval. */
 export async function* watchDevice(tree: FileTree, options: WatchOptions): AsyncGenerator<DeviceSample> {
   const { clock, sleep, windowSeconds = 0.25, intervalSeconds = 1, count = Infinity } = options;
   let before = await readCounters(tree, clock());
@@ -79,7 +73,7 @@ export async function* watchDevice(tree: FileTree, options: WatchOptions): Async
     const after = await readCounters(tree, clock());
     yield await sampleSince(before, after, tree, options);
     before = after;
-    // A machine that is too slow for the interval skips beats; it does not hurry after them.
+    // A machine too slow for the interval skips samples and does not catch up.
     due = Math.max(due + intervalSeconds, clock());
   }
 }
@@ -95,9 +89,9 @@ async function sampleSince(
   const gpu = await readGpu(tree, run);
   const counted = counterPowers(before, after);
   const rails = [...(await readPowerRails(tree)), ...counted];
-  // psys is the whole machine and has the packages in it.
-  const whole = counted.filter(({ rail }) => rail === 'psys');
-  const total = totalPower(whole.length > 0 ? whole : rails);
+  // psys measures the whole machine, including the packages.
+  const wholeMachine = counted.filter(({ rail }) => rail === 'psys');
+  const total = totalPower(wholeMachine.length > 0 ? wholeMachine : rails);
   const temperatures = await readTemperatures(tree);
   const cores = coreLoads(before, after);
   const memoryHertz = await readMemoryClock(tree, board.soc);
@@ -122,11 +116,11 @@ async function sampleSince(
       ...(memoryHertz !== undefined && { memoryHertz }),
       cores: coreClocks,
     },
-    missing: tree.denied().map((path) => ({ what: whatIs(path), path })),
+    missing: tree.denied().map((path) => ({ what: kindOf(path), path })),
   };
 }
 
-/** Only root may look into debugfs. */
+/** Only root may read debugfs. */
 async function readMemoryClock(tree: FileTree, soc: string | undefined): Promise<number | undefined> {
   if (soc === undefined) return undefined;
   return readNumber(
@@ -145,4 +139,4 @@ const kinds: readonly (readonly [RegExp, string])[] = [
   [/cpufreq/, 'core clocks'],
   [/nvpmodel/, 'power mode'],
 ];
-const whatIs = (path: string): string => kinds.find(([pattern]) => pattern.test(path))?.[1] ?? 'a file';
+const kindOf = (path: string): string => kinds.find(([pattern]) => pattern.test(path))?.[1] ?? 'a file';

@@ -7,18 +7,17 @@ export interface RailPower {
 
 export interface TotalPower {
   readonly watts: number;
-  /** The rail that measures the input, or `sum` of the rails: then the carrier board is not in it. */
+  /** The rail that measures the input, or `sum` for the sum of all rails, which excludes the carrier board. */
   readonly from: string;
 }
 
-/** Rails that measure what comes in: TX1, TX2, Xavier NX, Orin NX and Nano; Nano; Thor. */
+/** Rails that measure the input: of TX1, TX2, Xavier NX, Orin NX and Orin Nano; of Nano; of Thor. */
 const inputRails = ['VDD_IN', 'POM_5V_IN', 'VIN'];
 
 /**
- * Input power where a rail measures it, the sum of the rails elsewhere (AGX Xavier, AGX Orin); undefined without rails.
+ * Computes a board's power: the input rail's where there is one, else (AGX Xavier, AGX Orin) the sum of the rails; undefined without rails.
  *
- * `VDDQ_VDD2_1V8AO` is left out of the sum: it is taken to be fed from a rail already counted. `VIN_SYS_5V0` is one rail among
- * others, not the total.
+ * The sum leaves out `VDDQ_VDD2_1V8AO`, which we assume to be fed from another rail, and includes `VIN_SYS_5V0`, which is not the total.
  */
 export function totalPower(rails: readonly RailPower[]): TotalPower | undefined {
   const input = inputRails

@@ -1,19 +1,25 @@
-/** Published boards as a cluster that the scheduler plans for. */
+/** Published boards as a cluster for the scheduler. */
 import type { Cluster, DeviceProfile, PowerMode } from '@contextlora/scheduler';
 
-import { type PublishedMode, type PublishedProfile, publishedProfiles } from './published-profiles.js';
+import { JetsonError } from '../jetson-error.js';
+import {
+  boardList,
+  type PublishedMode,
+  type PublishedProfile,
+  publishedProfiles,
+} from './published-profiles.js';
 
-/** What no publication says. The same for all boards. */
+/** What no publication states; the same for all boards. */
 export interface PublishedAssumptions {
   /** Share of the peak that a training step reaches. */
   readonly utilisation: number;
   /** Share of the memory that training may use. */
   readonly memoryShare: number;
-  /** Share of the nominal memory that the operating system has, where no board reported it. */
+  /** Share of the nominal memory that the operating system reports, for boards of which we have no report. */
   readonly reportedShare: number;
-  /** Power while waiting, as a share of the mode's. */
+  /** Power while idle, as a share of the mode's budget. */
   readonly idleShare: number;
-  /** Of an instruction: launches and bookkeeping. */
+  /** Fixed time per instruction: launches and bookkeeping. */
   readonly overheadSeconds: number;
   readonly latencySeconds: number;
 }
@@ -29,43 +35,51 @@ export const publishedAssumptions: PublishedAssumptions = {
 
 export interface PublishedClusterOptions {
   readonly megabitsPerSecond: number;
-  /** All links divide one airtime (Wi-Fi); else each has its rate to itself (a switch). */
+  /** Whether all links share one airtime (Wi-Fi), or each has the full rate (a switch). */
   readonly sharedMedium: boolean;
   readonly assumptions?: Partial<PublishedAssumptions>;
 }
 
 /**
- * The boards, each in its default mode, with its other modes to choose from, and one kind of link between all.
+ * Builds a cluster of boards in their default modes, with the other modes to choose from and the same link between all.
  *
- * A mode without a published budget (MAXN of most boards) is left out: its power would be made up. A mode's rate is the peak's share
- * by cores and clock. An id that comes again is numbered: `nano`, `nano-no2`.
+ * Modes without a published budget (MAXN of most boards) are left out, because their power would be a guess. A mode's rate is the peak times
+ * its share of cores and clock. Repeated ids are numbered: `nano`, `nano-no2`.
  *
- * @throws if an id is unknown or the rate is no positive number; all at once.
+ * @throws JetsonError with all problems at once if an id is unknown or the rate is not a positive number.
  */
 export function publishedCluster(
   ids: readonly string[],
   { megabitsPerSecond, sharedMedium, assumptions = {} }: PublishedClusterOptions,
 ): Cluster {
-  const problems = ids.flatMap((id, index) => {
-    const problem = unknownProfile(id);
-    return problem === undefined ? [] : [`ids[${index}]: ${problem}`];
-  });
-  if (ids.length === 0) problems.push('ids: none given');
-  const hasUnknown = problems.length > 0;
-  if (!(megabitsPerSecond > 0 && Number.isFinite(megabitsPerSecond)))
-    problems.push(`megabitsPerSecond: must be a number above 0, got ${megabitsPerSecond}`);
+  const profiles = ids.map((id) => publishedProfiles.find((profile) => profile.id === id));
+  const unknown = ids.flatMap((id, index) =>
+    profiles[index] ? [] : [`ids[${index}]: there is no board "${id}"`],
+  );
+  const problems = [
+    ...unknown,
+    ...(ids.length === 0 ? ['ids: none given'] : []),
+    ...(megabitsPerSecond > 0 && Number.isFinite(megabitsPerSecond)
+      ? []
+      : [`megabitsPerSecond: must be a number above 0, got ${megabitsPerSecond}`]),
+  ];
   if (problems.length > 0)
-    throw new Error(
-      `jetson/publishedCluster: ${problems.join('; ')}${hasUnknown ? `; boards are ${boardList()}` : ''}`,
+    throw new JetsonError(
+      unknown.length > 0 ? 'JETSON_BOARD_UNKNOWN' : 'JETSON_ARGUMENT_INVALID',
+      'publishedCluster',
+      `${problems.join('; ')}${unknown.length > 0 || ids.length === 0 ? `; boards are ${boardList()}` : ''}`,
+      { problems },
     );
 
   const given = { ...publishedAssumptions, ...assumptions };
   const seen = new Map<string, number>();
-  const devices = ids.map((id) => {
-    const times = (seen.get(id) ?? 0) + 1;
-    seen.set(id, times);
-    return deviceOf(publishedProfile(id), times === 1 ? id : `${id}-no${times}`, given);
-  });
+  const devices = profiles
+    .filter((profile) => profile !== undefined)
+    .map((profile) => {
+      const number = (seen.get(profile.id) ?? 0) + 1;
+      seen.set(profile.id, number);
+      return deviceOf(profile, number === 1 ? profile.id : `${profile.id}-no${number}`, given);
+    });
   return {
     devices,
     links: [
@@ -80,25 +94,10 @@ export function publishedCluster(
   };
 }
 
-/**
- * The profile with an id.
- *
- * @throws if there is none, with the list.
- */
-export function publishedProfile(id: string): PublishedProfile {
-  const profile = publishedProfiles.find((one) => one.id === id);
-  if (profile) return profile;
-  throw new Error(`jetson/publishedProfile: ${unknownProfile(id) ?? id}; boards are ${boardList()}`);
-}
-
-const boardList = () => publishedProfiles.map(({ id }) => id).join(', ');
-
-const unknownProfile = (id: string): string | undefined =>
-  publishedProfiles.some((profile) => profile.id === id) ? undefined : `there is no board "${id}"`;
-
 function deviceOf(profile: PublishedProfile, id: string, given: PublishedAssumptions): DeviceProfile {
   const rated = profile.modes.filter(({ watts }) => watts !== undefined);
-  const usual = rated.find(({ isDefault }) => isDefault) ?? rated[0]!;
+  const usual = rated.find(({ isDefault }) => isDefault) ?? rated[0];
+  if (!usual) throw new Error(`internal: no mode of the board "${profile.id}" has a budget`);
   const usable = profile.usableMemoryBytes?.value ?? profile.memoryBytes.value * given.reportedShare;
   const others = rated
     .filter((mode) => mode !== usual)

@@ -1,16 +1,16 @@
-/** The power modes that nvpmodel's configuration of a board defines. */
+/** The power modes defined in a board's nvpmodel configuration. */
 
 export interface NvpmodelMode {
   readonly id: number;
   readonly name: string;
   readonly isDefault: boolean;
-  /** Cores that stay on; missing where the mode says nothing of cores. */
+  /** CPU cores that stay on; absent if the mode does not set them. */
   readonly onlineCores?: number;
-  /** Limit of the GPU's clock; missing where there is none. */
+  /** Limit of the GPU clock; absent if there is none. */
   readonly gpuMaxHertz?: number;
 }
 
-/** Reads `/etc/nvpmodel.conf`; text that is none has no modes. */
+/** Parses `/etc/nvpmodel.conf`; other text gives no modes. */
 export function parseNvpmodelModes(text: string): NvpmodelMode[] {
   const modes: { id: number; name: string; cores?: number; gpuHertz?: number }[] = [];
   let defaultId: number | undefined;
@@ -29,7 +29,7 @@ export function parseNvpmodelModes(text: string): NvpmodelMode[] {
     const [part, setting, value = ''] = line.split(/\s+/);
     if (!mode || !/^-?\d+$/.test(value)) continue;
     if (part === 'CPU_ONLINE') mode.cores = (mode.cores ?? 0) + Number(value);
-    // -1 is no limit.
+    // -1 means no limit.
     if (part === 'GPU' && setting === 'MAX_FREQ' && Number(value) > 0) mode.gpuHertz = Number(value);
   }
   return modes.map(({ id, name, cores, gpuHertz }) => ({

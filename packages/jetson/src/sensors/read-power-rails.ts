@@ -1,11 +1,11 @@
-/** Power of each rail: INA3221 monitors in both layouts of NVIDIA's kernels, and other power sensors of any Linux machine. */
-import { type FileTree, readNumber, readText } from './file-tree.js';
+/** Power of each rail, from INA3221 monitors in both layouts of NVIDIA's kernels and from any other power sensor on Linux. */
+import { type FileTree, readNumber, readText } from '../file-tree.js';
 import type { RailPower } from './total-power.js';
 
 /**
- * Watts now of every rail that a sensor measures; rails named `NC` and the monitors' sum of shunts are left out.
+ * Reads the present power of every measured rail, except unconnected ones (`NC`) and the monitors' sums of shunt voltages.
  *
- * From JetPack 5 on `hwmon` gives mV and mA, before it `iio` gives mW.
+ * From JetPack 5 on, `hwmon` gives mV and mA; before, `iio` gives mW.
  */
 export async function readPowerRails(tree: FileTree): Promise<RailPower[]> {
   const rails: RailPower[] = [];
@@ -19,7 +19,7 @@ export async function readPowerRails(tree: FileTree): Promise<RailPower[]> {
   return rails;
 }
 
-/** Directories of the INA3221 chips, each once: by the name of the chip, else by its driver. */
+/** Directories of the INA3221 chips, each once, found by the chip's name or else by its driver. */
 async function monitorsOf(tree: FileTree): Promise<string[]> {
   const bus = '/sys/bus/i2c/devices';
   const found = new Map<string, string>();
@@ -56,7 +56,7 @@ async function iioRails(tree: FileTree, directory: string): Promise<RailPower[]>
   return rails;
 }
 
-/** `powerN_input` in µW, of whatever else measures power. */
+/** `powerN_input` in µW, from any other chip. */
 async function otherSensors(tree: FileTree): Promise<RailPower[]> {
   const root = '/sys/class/hwmon';
   const rails: RailPower[] = [];

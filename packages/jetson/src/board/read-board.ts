@@ -1,27 +1,27 @@
-/** Which board this is, what it runs and in which power mode. */
-import { type CommandRunner, type FileTree, readText } from './file-tree.js';
+/** Which board this is, its Jetson Linux release and its power mode. */
+import { type CommandRunner, type FileTree, readText } from '../file-tree.js';
 import { parseNvpmodelModes } from './parse-nvpmodel.js';
 
 export interface Board {
-  /** The device tree's name, or the processor's. */
+  /** From the device tree, else the processor's name. */
   readonly model?: string;
-  /** `tegra234`; missing on other machines. */
+  /** For example `tegra234`; absent on other machines. */
   readonly soc?: string;
-  /** `p3767-0003` */
+  /** For example `p3767-0003`. */
   readonly module?: string;
-  /** `R36.4.4` */
+  /** For example `R36.4.4`. */
   readonly l4tRelease?: string;
-  /** Main version: 4 to 7. */
+  /** Major version, 4 to 7. */
   readonly jetPack?: number;
   readonly powerMode?: { readonly id: number; readonly name?: string };
-  /** Names by nvpmodel's configuration; ids differ from board to board. */
+  /** Names from nvpmodel's configuration, since ids differ from board to board. */
   readonly powerModes?: readonly string[];
 }
 
-/** Main release of Jetson Linux → JetPack. */
+/** Major release of Jetson Linux → JetPack. */
 const jetPackOf: Readonly<Record<string, number>> = { 32: 4, 34: 5, 35: 5, 36: 6, 38: 7, 39: 7 };
 
-/** Reads what the device tree, the release file and nvpmodel's files tell. */
+/** Reads the device tree, the release file and nvpmodel's files; asks `nvpmodel -q` where its status file cannot be read. */
 export async function readBoard(tree: FileTree, run?: CommandRunner): Promise<Board> {
   const model =
     (await readText(tree, '/proc/device-tree/model')) ??

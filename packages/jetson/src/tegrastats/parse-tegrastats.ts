@@ -1,7 +1,7 @@
 /**
- * One line of NVIDIA's tegrastats as plain values: all formats from JetPack 4 (TX1, Nano) to JetPack 7 (Thor).
+ * A parser for the lines of NVIDIA's tegrastats in every format from JetPack 4 (TX1, Nano) to JetPack 7 (Thor).
  *
- * A token that cannot be read is kept in `other` and its field is missing; a line is never refused for it. Missing is never 0.
+ * A token it cannot read goes to `other` and its field is absent, never 0; no line is rejected.
  */
 
 export interface TegrastatsMemory {
@@ -17,7 +17,7 @@ export interface TegrastatsCore {
   readonly megahertz?: number;
 }
 
-/** A part with a load, a clock, or both; `online` is false for one that is powered off. */
+/** A unit with a load, a clock, or both; `online` is false while it is powered off. */
 export interface TegrastatsUnit {
   readonly online: boolean;
   readonly loadPercent?: number;
@@ -27,7 +27,7 @@ export interface TegrastatsUnit {
 
 export interface TegrastatsTemperature {
   readonly sensor: string;
-  /** Missing where the sensor is powered off (printed as -256). */
+  /** Absent while the sensor is powered off (printed as -256). */
   readonly celsius?: number;
   readonly maxCelsius?: number;
 }
@@ -35,13 +35,13 @@ export interface TegrastatsTemperature {
 export interface TegrastatsRail {
   readonly rail: string;
   readonly watts: number;
-  /** Since tegrastats began. */
+  /** Since tegrastats started. */
   readonly averageWatts?: number;
   readonly maxWatts?: number;
 }
 
 export interface TegrastatsSample {
-  /** Local time without a zone, as printed: `MM-DD-YYYY HH:MM:SS`. */
+  /** Local time as printed, without a zone: `MM-DD-YYYY HH:MM:SS`. */
   readonly date?: string;
   /** Shared by CPU and GPU. */
   readonly ram?: TegrastatsMemory;
@@ -50,116 +50,118 @@ export interface TegrastatsSample {
   readonly cores: readonly TegrastatsCore[];
   readonly memoryController?: TegrastatsUnit;
   readonly gpu?: TegrastatsUnit;
-  /** Video, image, audio and inference engines by name, without `_FREQ`. */
+  /** Video, image, audio and inference engines by name without `_FREQ`. */
   readonly engines: Readonly<Record<string, TegrastatsUnit>>;
   readonly temperatures: readonly TegrastatsTemperature[];
   readonly rails: readonly TegrastatsRail[];
-  /** What was not understood, in order. */
+  /** Tokens that were not understood, in order. */
   readonly other: readonly string[];
 }
 
+/** What the readers of fields fill in, token by token. */
+interface Draft {
+  date?: string;
+  ram?: TegrastatsMemory;
+  swap?: TegrastatsMemory;
+  iram?: TegrastatsMemory;
+  cores: TegrastatsCore[];
+  memoryController?: TegrastatsUnit;
+  gpu?: TegrastatsUnit;
+  readonly engines: Record<string, TegrastatsUnit>;
+  readonly temperatures: TegrastatsTemperature[];
+  readonly rails: TegrastatsRail[];
+  readonly other: string[];
+}
+
 /**
- * Reads one line.
+ * Parses one line.
  *
- * Source: NVIDIA Jetson Linux Developer Guide, "Tegrastats Utility", and lines that boards printed (test/fixtures).
+ * Source: NVIDIA Jetson Linux Developer Guide, "Tegrastats Utility", and lines printed by boards (test/fixtures).
  */
 export function parseTegrastats(line: string): TegrastatsSample {
   const tokens = line.replace(/\(/g, ' (').split(/\s+/).filter(Boolean);
-  const engines: Record<string, TegrastatsUnit> = Object.create(null) as Record<string, TegrastatsUnit>;
-  const temperatures: TegrastatsTemperature[] = [];
-  const rails: TegrastatsRail[] = [];
-  const other: string[] = [];
-  const found: {
-    date?: string;
-    ram?: TegrastatsMemory;
-    swap?: TegrastatsMemory;
-    iram?: TegrastatsMemory;
-    cores?: TegrastatsCore[];
-    memoryController?: TegrastatsUnit;
-    gpu?: TegrastatsUnit;
-  } = {};
-
+  const draft: Draft = {
+    cores: [],
+    engines: {},
+    temperatures: [],
+    rails: [],
+    other: [],
+  };
   let at = 0;
-  while (at < tokens.length) {
-    const name = tokens[at]!;
-    const next = tokens[at + 1] ?? '';
-    if (at === 0 && /^\d\d-\d\d-\d{4}$/.test(name) && /^\d\d:\d\d:\d\d$/.test(next)) {
-      found.date = `${name} ${next}`;
-      at += 2;
-      continue;
-    }
-    const memoryField = memoryFields[name];
-    if (memoryField) {
-      const details = groupFrom(tokens, at + 2, '(', ')');
-      const memory = readMemory(next, details?.text ?? '');
-      if (memory) {
-        found[memoryField] = memory;
-        at += 2 + (details?.length ?? 0);
-        continue;
-      }
-    }
-    if (name === 'CPU' && next.startsWith('[')) {
-      const list = groupFrom(tokens, at + 1, '[', ']');
-      if (list) {
-        found.cores = readCores(list.text, other);
-        at += 1 + list.length;
-        continue;
-      }
-    }
-    const temperature = readTemperature(name);
-    if (temperature) {
-      temperatures.push(temperature);
-      at += 1;
-      continue;
-    }
-    const rail = readRail(name, next);
-    if (rail) {
-      if (name !== 'NC') rails.push(rail);
-      at += 2;
-      continue;
-    }
-    const unit = /^[A-Z][A-Z0-9_]*$/.test(name) ? readUnit(next) : undefined;
-    if (unit) {
-      if (name === 'EMC_FREQ') found.memoryController = unit;
-      else if (name === 'GR3D_FREQ') found.gpu = unit;
-      // The load of GR3D_FREQ once more, with the clock of another cluster.
-      else if (name === 'GR3D2_FREQ') other.push(name, next);
-      else engines[name.replace(/_FREQ$/, '')] = unit;
-      at += 2;
-      continue;
-    }
-    other.push(name);
-    at += 1;
-  }
-  const { cores = [], ...rest } = found;
-  return { ...rest, cores, engines, temperatures, rails, other };
+  while (at < tokens.length) at += readField(tokens, at, draft);
+  return draft;
 }
 
-const memoryFields: Readonly<Record<string, 'ram' | 'swap' | 'iram' | undefined>> = Object.assign(
-  Object.create(null) as Record<string, never>,
-  { RAM: 'ram', SWAP: 'swap', IRAM: 'iram' } as const,
-);
+/** Reads the field that starts at a token into the draft and returns its number of tokens; other tokens go to `other`. */
+function readField(tokens: readonly string[], at: number, draft: Draft): number {
+  const [name = '', next = ''] = tokens.slice(at, at + 2);
+  if (at === 0 && /^\d\d-\d\d-\d{4}$/.test(name) && /^\d\d:\d\d:\d\d$/.test(next)) {
+    draft.date = `${name} ${next}`;
+    return 2;
+  }
+  const memoryField = memoryFields.get(name);
+  if (memoryField) {
+    const details = bracketed(tokens, at + 2, '(', ')');
+    const memory = parseMemory(next, details?.text ?? '');
+    if (memory) {
+      draft[memoryField] = memory;
+      return 2 + (details?.length ?? 0);
+    }
+  }
+  if (name === 'CPU') {
+    const list = bracketed(tokens, at + 1, '[', ']');
+    if (list) {
+      draft.cores = parseCores(list.text, draft.other);
+      return 1 + list.length;
+    }
+  }
+  const temperature = parseTemperature(name);
+  if (temperature) {
+    draft.temperatures.push(temperature);
+    return 1;
+  }
+  const rail = parseRail(name, next);
+  if (rail) {
+    if (name !== 'NC') draft.rails.push(rail);
+    return 2;
+  }
+  const unit = /^[A-Z][A-Z0-9_]*$/.test(name) ? parseUnit(next) : undefined;
+  if (unit) {
+    if (name === 'EMC_FREQ') draft.memoryController = unit;
+    else if (name === 'GR3D_FREQ') draft.gpu = unit;
+    // Repeats the load of GR3D_FREQ with another cluster's clock.
+    else if (name === 'GR3D2_FREQ') draft.other.push(name, next);
+    else draft.engines[name.replace(/_FREQ$/, '')] = unit;
+    return 2;
+  }
+  draft.other.push(name);
+  return 1;
+}
+
+const memoryFields: ReadonlyMap<string, 'ram' | 'swap' | 'iram'> = new Map([
+  ['RAM', 'ram'],
+  ['SWAP', 'swap'],
+  ['IRAM', 'iram'],
+]);
 
 const bytesOf = { kB: 2 ** 10, MB: 2 ** 20, GB: 2 ** 30 } as const;
 const sizeOf = (amount: string | undefined, unit: string | undefined): number =>
   Number(amount) * bytesOf[(unit ?? 'MB') as keyof typeof bytesOf];
 
-/** Tokens from `start` up to the one that closes the bracket, without brackets; a common clock may follow `]`. */
-function groupFrom(
+/** Joins the tokens from `start`, which must open the bracket, to the one that closes it. */
+function bracketed(
   tokens: readonly string[],
   start: number,
   open: string,
   close: string,
 ): { text: string; length: number } | undefined {
   if (tokens[start]?.startsWith(open) !== true) return undefined;
-  for (let end = start; end < tokens.length; end++)
-    if (tokens[end]!.includes(close))
-      return { text: tokens.slice(start, end + 1).join(' '), length: end + 1 - start };
-  return undefined;
+  const end = tokens.findIndex((token, index) => index >= start && token.includes(close));
+  return end < 0 ? undefined : { text: tokens.slice(start, end + 1).join(' '), length: end + 1 - start };
 }
 
 /** `used/totalMB` and `(lfb NxSIZE)`, `(lfb SIZE)` or `(cached SIZE)`. */
-function readMemory(amounts: string, details: string): TegrastatsMemory | undefined {
+function parseMemory(amounts: string, details: string): TegrastatsMemory | undefined {
   const [, used, usedUnit, total, totalUnit] = /^(\d+)(kB|MB|GB)?\/(\d+)(kB|MB|GB)$/.exec(amounts) ?? [];
   if (used === undefined) return undefined;
   const cached = /cached (\d+)(kB|MB|GB)/.exec(details);
@@ -172,8 +174,8 @@ function readMemory(amounts: string, details: string): TegrastatsMemory | undefi
   };
 }
 
-/** `[X%@F,X%,off]`, with `@F` behind it where all cores share a clock. */
-function readCores(text: string, other: string[]): TegrastatsCore[] {
+/** `[X%@F,X%,off]`, followed by `@F` if all cores share a clock. */
+function parseCores(text: string, other: string[]): TegrastatsCore[] {
   const [, items = '', common] = /^\[(.*)\](?:@(\d+))?/.exec(text) ?? [];
   return items.split(',').map((part): TegrastatsCore => {
     const item = part.trim();
@@ -189,12 +191,12 @@ function readCores(text: string, other: string[]): TegrastatsCore[] {
 }
 
 /** `N%`, `N%@F`, `N%@[F,F]`, `@F`, `@[F,F,F]`, `F` or `off`; without `N%` the load is unknown. */
-function readUnit(text: string): TegrastatsUnit | undefined {
+function parseUnit(text: string): TegrastatsUnit | undefined {
   if (text === 'off') return { online: false };
-  const [all, load, list, one, bare] =
+  const [all, load, list, single, bare] =
     /^(?=.)(?:(\d+(?:\.\d+)?)%)?(?:@(?:\[(\d+(?:,\d+)*)\]|(\d+)))?$|^(\d+)$/.exec(text) ?? [];
   if (all === undefined) return undefined;
-  const clocks = list?.split(',') ?? [one ?? bare].filter((clock) => clock !== undefined);
+  const clocks = list?.split(',') ?? [single ?? bare].filter((clock) => clock !== undefined);
   return {
     online: true,
     ...(load !== undefined && { loadPercent: Number(load) }),
@@ -203,7 +205,7 @@ function readUnit(text: string): TegrastatsUnit | undefined {
 }
 
 /** `name@TC` or `name@nowC/maxC`. */
-function readTemperature(token: string): TegrastatsTemperature | undefined {
+function parseTemperature(token: string): TegrastatsTemperature | undefined {
   const [, sensor, now, max] =
     /^([A-Za-z][\w-]*)@(-?\d+(?:\.\d+)?)C(?:\/(-?\d+(?:\.\d+)?)C)?$/.exec(token) ?? [];
   if (sensor === undefined) return undefined;
@@ -215,8 +217,8 @@ function readTemperature(token: string): TegrastatsTemperature | undefined {
   };
 }
 
-/** `RAIL now/average`, with or without mW, and `/max` from JetPack 7 on. */
-function readRail(rail: string, text: string): TegrastatsRail | undefined {
+/** `RAIL now/average` with or without `mW`, and `/max` from JetPack 7 on. */
+function parseRail(rail: string, text: string): TegrastatsRail | undefined {
   if (!/^[A-Za-z]\w*$/.test(rail)) return undefined;
   const [, now, average, max] = /^(\d+)(?:mW)?\/(\d+)(?:mW)?(?:\/(\d+)(?:mW)?)?$/.exec(text) ?? [];
   if (now === undefined) return undefined;

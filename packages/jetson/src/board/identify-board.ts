@@ -1,7 +1,7 @@
-/** Which published profile a board is. */
+/** Which published profile describes a board. */
 import type { Board } from './read-board.js';
 
-/** Module number → profile; p3767-0005 is the 8 GB module of the developer kit. */
+/** Module number → profile id; p3767-0005 is the 8 GB module of the developer kit. */
 const modules: Readonly<Record<string, string>> = {
   'p3448-0000': 'nano',
   'p3448-0002': 'nano',
@@ -21,7 +21,7 @@ const smallAndLarge = (small: number, large: number, family: string): Sizes => [
   [large, `${family}-${large}`],
 ];
 
-/** Name in the device tree → profiles of that family by memory in GB, smallest first. */
+/** Name in the device tree → profile ids of that family by memory in GiB, smallest first. */
 const families: readonly (readonly [RegExp, Sizes])[] = [
   [/orin nano/i, smallAndLarge(4, 8, 'orin-nano')],
   [/orin nx/i, smallAndLarge(8, 16, 'orin-nx')],
@@ -40,18 +40,18 @@ const families: readonly (readonly [RegExp, Sizes])[] = [
   [/jetson nano/i, [[4, 'nano']]],
 ];
 
-/** The profile's id by module number, else by name and memory; undefined for any other machine. */
+/** Finds the profile id by module number, else by name and memory; undefined for any other machine. */
 export function identifyBoard(
   { model = '', module, soc, powerModes = [] }: Board,
   totalBytes?: number,
 ): string | undefined {
   if (soc === undefined) return undefined;
-  const found = modules[module ?? ''] ?? byName(model, totalBytes);
+  const id = modules[module ?? ''] ?? byName(model, totalBytes);
   const isSuper = /\bsuper\b/i.test(model) || powerModes.includes('MAXN_SUPER');
-  return isSuper && found !== undefined && /^orin-(nano-8|nx)/.test(found) ? `${found}-super` : found;
+  return isSuper && id !== undefined && /^orin-(nano-8|nx)/.test(id) ? `${id}-super` : id;
 }
 
-/** The operating system has somewhat less than the nominal memory. */
+/** The operating system reports somewhat less than the nominal memory. */
 function byName(model: string, totalBytes: number | undefined): string | undefined {
   const [, sizes = []] = families.find(([pattern]) => pattern.test(model)) ?? [];
   if (totalBytes === undefined) return undefined;

@@ -1,14 +1,14 @@
 /** Load and clock of the GPU. */
-import { type CommandRunner, type FileTree, readNumber } from './file-tree.js';
+import { type CommandRunner, type FileTree, readNumber } from '../file-tree.js';
 
-export interface GpuState {
-  /** Missing where nothing tells; never 0 for unknown. */
+interface GpuState {
+  /** Absent if unknown, never 0. */
   readonly loadPercent?: number;
   readonly hertz?: number;
   readonly maxHertz?: number;
 }
 
-/** Per mille, in the order in which kernels of JetPack 4 to 7 have them. */
+/** Per mille; paths of the kernels of JetPack 4 to 7, in this order. */
 const loadFiles = [
   '/sys/devices/platform/gpu.0/load',
   '/sys/devices/gpu.0/load',
@@ -17,9 +17,9 @@ const loadFiles = [
 ];
 
 /**
- * Looks for its files anew each time: early after boot they may not be there yet.
+ * Reads the GPU's load and clock; where there is no load file (Thor) and `run` is given, it asks `nvidia-smi`.
  *
- * Where there is no load file (Thor) `nvidia-smi` is asked, if a runner is given.
+ * It searches for the files on every call, because they may not exist yet soon after boot.
  */
 export async function readGpu(tree: FileTree, run?: CommandRunner): Promise<GpuState> {
   let load: number | undefined;
@@ -41,10 +41,10 @@ export async function readGpu(tree: FileTree, run?: CommandRunner): Promise<GpuS
   };
 }
 
-/** Nano, Orin, Thor; the chips' names on other kernels. */
+/** Nano, Orin and Thor; other kernels use the chip's name. */
 const gpuDevice = /gpu|ga10b|gv11b|gp10b|gm20b/i;
 
-/** Of the first GPU; Orin's driver prints `[N/A]`. */
+/** Load of the first GPU in percent; Orin's driver prints `[N/A]`. */
 async function askNvml(run: CommandRunner | undefined): Promise<number | undefined> {
   const printed = await run?.('nvidia-smi', ['--query-gpu=utilization.gpu', '--format=csv,noheader,nounits']);
   const [first = ''] = printed?.trim().split('\n') ?? [];

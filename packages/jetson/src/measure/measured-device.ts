@@ -1,23 +1,24 @@
-/** What was measured of a machine as the scheduler takes it. */
+/** Measurements of a machine as a device of the scheduler. */
 import type { DeviceProfile } from '@contextlora/scheduler';
 
-import type { MeasuredRates, WorkKind } from './measure-rates.js';
+import type { MeasuredRate } from './measure-rates.js';
+import type { WorkKind } from './measurable-layer.js';
 
 export interface MeasuredDeviceOptions {
   readonly id: string;
-  /** What training may use: what is available, and not what is built in. */
+  /** What training may use: the available, not the installed memory. */
   readonly memoryBytes: number;
   readonly sustainedShare?: number;
   /** While computing. */
   readonly watts?: number;
   readonly idleWatts?: number;
-  /** Of a compute instruction. */
+  /** Per compute instruction. */
   readonly overheadSeconds?: number;
 }
 
-/** The medians of the rates, and beside them what else is known. */
+/** Builds a device profile from the median rates and whatever else is known. */
 export function measuredDevice(
-  rates: Readonly<Record<WorkKind, Pick<MeasuredRates[WorkKind], 'flopsPerSecond'>>>,
+  rates: Readonly<Record<WorkKind, Pick<MeasuredRate, 'flopsPerSecond'>>>,
   { id, memoryBytes, ...known }: MeasuredDeviceOptions,
 ): DeviceProfile {
   return {

@@ -1,21 +1,21 @@
-/** Temperatures of the thermal zones, and of other sensors where there are no zones. */
-import { type FileTree, readNumber, readText } from './file-tree.js';
+/** Temperatures of the thermal zones, or of other sensors where there are no zones. */
+import { type FileTree, readNumber, readText } from '../file-tree.js';
 
 export interface Temperature {
   readonly sensor: string;
   readonly celsius: number;
 }
 
-/** The hottest sensor; that of a power chip, which is a constant on old boards, only where there is no other. */
+/** Finds the hottest sensor; a power chip's, which is constant on old boards, counts only if there is no other. */
 export function hottestOf(temperatures: readonly Temperature[]): Temperature | undefined {
-  const told = temperatures.filter(({ sensor }) => !/^pmic/i.test(sensor));
-  return (told.length > 0 ? told : temperatures).reduce<Temperature | undefined>(
-    (hottest, one) => (hottest && hottest.celsius >= one.celsius ? hottest : one),
+  const meaningful = temperatures.filter(({ sensor }) => !/^pmic/i.test(sensor));
+  return (meaningful.length > 0 ? meaningful : temperatures).reduce<Temperature | undefined>(
+    (hottest, next) => (hottest && hottest.celsius >= next.celsius ? hottest : next),
     undefined,
   );
 }
 
-/** Zones that are off fail to be read, or say -256 °C or less; they are left out. */
+/** Reads all temperatures except those of zones that are off: these cannot be read, or report -256 °C or less. */
 export async function readTemperatures(tree: FileTree): Promise<Temperature[]> {
   const zones = await readZones(tree);
   return zones.length > 0 ? zones : readHwmon(tree);
@@ -53,5 +53,5 @@ async function readHwmon(tree: FileTree): Promise<Temperature[]> {
 const degrees = (milli: number | undefined): number | undefined =>
   milli === undefined || milli <= -256_000 ? undefined : milli / 1000;
 
-/** `GPU-therm` and `gpu-thermal` → `gpu`, as tegrastats of today has it. */
+/** `GPU-therm` and `gpu-thermal` → `gpu`, as current tegrastats prints it. */
 const shortName = (type: string): string => type.replace(/[-_](therm|thermal)$/i, '').toLowerCase();
