@@ -61,7 +61,7 @@ export function openModels(kernels: Kernels): { readonly open: OpenModel; readon
   };
 }
 
-export const tolerances = {
+const tolerances = {
   logits: 1e-4,
   loss: 1e-5,
   gradients: 1e-4,
