@@ -4,7 +4,7 @@
  * Files of architecture `llama` interleave the rows of q and k by rotary pairs, [heads, d/2, 2]; this reader restores [heads, 2, d/2].
  * Other architectures are not permuted.
  */
-import { blockShapes } from '@contextlora/kernels';
+import { compactFormats } from '@contextlora/kernels';
 
 import { type ByteSource, openChunks } from '../checkpoint/byte-source.js';
 import { sizeOf, type WeightFiles } from '../checkpoint/weight-files.js';
@@ -111,7 +111,7 @@ export function ggufWeights(
       }
       if (!keep) return read(name);
       const { format } = keep(new Uint8Array());
-      const blocks = new Uint8Array((count / values) * blockShapes[format].bytes);
+      const blocks = new Uint8Array((count / values) * compactFormats[format].blockBytes);
       await inRows(blocks, (bytes) => keep(bytes).blocks);
       return { format, blocks };
     },
