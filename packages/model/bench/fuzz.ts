@@ -10,7 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
-import { openKernels } from '@contextlora/kernels';
+import { KernelsError, openKernels } from '@contextlora/kernels';
 import { keyedRandom, readPeftFolder, writeWhole } from '@contextlora/lora';
 import {
   batchOf,
@@ -197,7 +197,8 @@ async function work({ seconds, seed, from }: Settings): Promise<void> {
       return 'read';
     } catch (error) {
       const { message, stack } = error as Error;
-      const isOurs = error instanceof ModelError || /^(lora|kernels)\/\w+: /.test(message);
+      const isOurs =
+        error instanceof ModelError || error instanceof KernelsError || /^lora\/\w+: /.test(message);
       if (!isOurs) return `not ours: ${stack ?? message}`;
       // Numbers and names differ between inputs; the rest identifies the check.
       return message

@@ -1,5 +1,11 @@
 /** From the tensors of a checkpoint to the weights that kernels compute with. */
-import { compressWeight, type CompressFormat, type Kernels, type LinearWeight } from '@contextlora/kernels';
+import {
+  compressWeight,
+  type CompressFormat,
+  type Kernels,
+  KernelsError,
+  type LinearWeight,
+} from '@contextlora/kernels';
 
 import { listProblems, ModelError } from '../model-error.js';
 import { type DecoderLayerWeights, type LayerLinear, layerLinears } from '../pass/decoder-layer.js';
@@ -59,10 +65,11 @@ export function openWeightReader(
     try {
       return kernels.prepareLinear(weight, ...shapeOf(name), bias);
     } catch (cause) {
+      if (!(cause instanceof KernelsError) || cause.code === 'KERNELS_HEAP_FULL') throw cause;
       throw new ModelError(
         'MODEL_FILE_DAMAGED',
         where,
-        `${files.fileOf(`${name}.weight`)}: tensor "${name}.weight": ${(cause as Error).message}`,
+        `${files.fileOf(`${name}.weight`)}: tensor "${name}.weight": ${cause.message}`,
         { cause },
       );
     }

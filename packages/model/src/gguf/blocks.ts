@@ -1,5 +1,5 @@
 /**
- * The tensor types of GGUF files that can be read: how their values are packed, and the packed values in float32.
+ * The tensor types of GGUF files that can be read: their layout and their values in float32.
  *
  * Layouts as in ggml (ggml-common.h, ggml-quants.c). Blocks follow the last axis and never cross a row.
  */
@@ -7,18 +7,18 @@ import { type BlockFormat, compactFormats, type CompactWeight, expandWeight } fr
 
 interface BlockType {
   readonly name: string;
-  /** Values of one block. */
+  /** Values per block. */
   readonly values: number;
-  /** Bytes of one block. */
+  /** Bytes per block. */
   readonly bytes: number;
   readonly expand: (blocks: Uint8Array, target: Float32Array, half: Float32Array) => void;
-  /** Blocks of exactly the same numbers that kernels keep. */
+  /** Converts to blocks of exactly the same numbers that kernels keep. */
   readonly keep?: (blocks: Uint8Array) => CompactBlocks;
 }
 
 type CompactBlocks = Extract<CompactWeight, { format: BlockFormat }>;
 
-/** A type whose numbers kernels keep in blocks: its own, or others that hold the same numbers. */
+/** A type that kernels keep in the same blocks, or in others of the same numbers. */
 function blockType(
   { name, blockValues, blockBytes }: { name: string; blockValues: number; blockBytes: number },
   keep: (blocks: Uint8Array) => CompactBlocks,
@@ -36,7 +36,7 @@ function blockType(
 const sameBlocks = (format: BlockFormat) =>
   blockType(compactFormats[format], (blocks) => ({ format, blocks }));
 
-/** By ggml's number of the type. */
+/** Types by ggml's number. */
 export const ggufTypes: ReadonlyMap<number, BlockType> = new Map<number, BlockType>([
   [0, { name: 'f32', values: 1, bytes: 4, expand: expandFloat }],
   [1, { name: 'f16', values: 1, bytes: 2, expand: expandHalf }],
@@ -57,7 +57,7 @@ export const ggufTypes: ReadonlyMap<number, BlockType> = new Map<number, BlockTy
   [30, { name: 'bf16', values: 1, bytes: 2, expand: expandBrain }],
 ]);
 
-/** Names of types that exist and are not read, for messages. */
+/** Names of the types that are not read, for messages. */
 export const otherGgufTypes: Readonly<Record<number, string>> = {
   9: 'q8_1',
   10: 'q2_K',
@@ -115,7 +115,7 @@ export function expandBrain(blocks: Uint8Array, target: Float32Array): void {
   for (let i = 0; i < words.length; i++) words[i] = wordAt(blocks, 2 * i) << 16;
 }
 
-/** d (q − 16), the fifth bits of all 32 together, as q8_0: d q' with the signed byte q' = q − 16, 34 bytes for 22. */
+/** Converts q5_0, d (q − 16) with all fifth bits in one word, to q8_0, d q' with the signed byte q' = q − 16: 34 bytes for 22. */
 function q80FromQ50(blocks: Uint8Array): Uint8Array {
   const result = new Uint8Array((blocks.length / 22) * 34);
   for (let at = 0, to = 0; at < blocks.length; at += 22, to += 34) {
