@@ -1,6 +1,6 @@
 /** Answers to examples: the best of the given labels, or greedy text. */
 import type { LoadedModel } from '../checkpoint/load-model.js';
-import { type ImageFeatures, imagesOf } from '../images/features.js';
+import { type ImageFeatures, imageFeaturesOf } from '../images/features.js';
 import { languageLogits } from '../pass/language-pass.js';
 import type { SegmentsByLinear } from '../pass/segments.js';
 import { batchOf } from '../pass/token-batch.js';
@@ -33,7 +33,7 @@ export async function predictAnswers(
   const answers: AnswerPrediction[] = [];
   for (let at = 0; at < examples.length; at += batchSize) {
     const slice = examples.slice(at, at + batchSize);
-    const images = await imagesOf(slice, features);
+    const images = await imageFeaturesOf(slice, features);
     if (slice.every(({ labels }) => labels && labelTokens(model, labels)))
       answers.push(...(await scoreSingleTokens(model, slice, { images, segments })));
     else {

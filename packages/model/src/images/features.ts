@@ -72,7 +72,7 @@ export function openImageFeatures(
 }
 
 /** The features of each example's image, or undefined for an example without one. */
-export async function imagesOf(
+export async function imageFeaturesOf(
   examples: readonly Pick<Example, 'image'>[],
   features: ImageFeatures,
 ): Promise<(Float32Array | undefined)[]> {

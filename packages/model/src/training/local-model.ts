@@ -17,7 +17,7 @@ import {
 
 import { type AnswerPrediction, predictAnswers } from '../answer/predict-answers.js';
 import type { LoadedModel } from '../checkpoint/load-model.js';
-import { type ImageFeatures, imagesOf, openImageFeatures } from '../images/features.js';
+import { type ImageFeatures, imageFeaturesOf, openImageFeatures } from '../images/features.js';
 import { ModelError } from '../model-error.js';
 import { languageLoss } from '../pass/language-pass.js';
 import { type TaskSegment, uploadSegments } from '../pass/segments.js';
@@ -123,7 +123,7 @@ export function createLocalModel(
     let loss = 0;
     let tokens = 0;
     for (const examples of microBatches) {
-      const images = await imagesOf(examples, features);
+      const images = await imageFeaturesOf(examples, features);
       const prepared = examples.map(phase.prepare);
       for (const { ids } of prepared) tokens += ids.length;
       for (const { batch, loss: request } of lossItems(model, prepared, images)) {
