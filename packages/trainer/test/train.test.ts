@@ -77,6 +77,14 @@ describe('train', () => {
       ]);
   });
 
+  test('takes the examples of a step from the strategy it is given', async () => {
+    const model = new FakeModel(tasks);
+    await run(model, { sample: (count, size, { step }) => [count - 1, size - 1, step] });
+    expect(model.calls.filter((call) => call.startsWith('step road'))).toEqual(
+      [0, 1, 2, 3].map((step) => `step road: road4 road2 road${step}`),
+    );
+  });
+
   test('certifies after each phase that one segment was trained and no other changed', async () => {
     const events = await run(new FakeModel(tasks));
     const checks = events.flatMap((event) => (event.type === 'phaseEnd' ? [event.check] : []));

@@ -16,7 +16,7 @@ import {
   trainedBy,
 } from './freeze-certificate.js';
 import { type LearningRate, warmupCosine } from './learning-rate.js';
-import { sampleBatch } from './sample-batch.js';
+import { type SampleBatch, sampleBatch } from './sample-batch.js';
 import type { StepResult, TrainableModel } from './trainable-model.js';
 
 export interface TrainOptions<Example> {
@@ -29,6 +29,8 @@ export interface TrainOptions<Example> {
   readonly batchSize?: number;
   /** Splits the batch of a step into so many micro-batches, as even as possible; a pipeline works on several at a time. */
   readonly microBatches?: number;
+  /** Which examples a step sees; by default all of them once per epoch. */
+  readonly sample?: SampleBatch;
   readonly learningRate?: LearningRate;
   /** Where a run is kept, and resumes from; without it a stopped run is lost. */
   readonly checkpoints?: CheckpointStore;
@@ -84,6 +86,7 @@ export async function* train<Example>(
     seed,
     batchSize = 16,
     microBatches = 1,
+    sample = sampleBatch,
     learningRate = warmupCosine(3e-3),
     checkpoints,
     checkpointEverySteps,
@@ -126,7 +129,7 @@ export async function* train<Example>(
       for (const [turn, { task, step }] of turns.entries()) {
         if (turn < position.step) continue;
         const all = examples.get(task) ?? [];
-        const batch = sampleBatch(all.length, batchSize, { seed, task, step }).flatMap((i) => all[i] ?? []);
+        const batch = sample(all.length, batchSize, { seed, task, step }).flatMap((i) => all[i] ?? []);
         const rate = learningRate(step, stepsOf(task));
         const result = await model.step(task, split(batch, microBatches), { learningRate: rate });
         await checkSiblings(task);
