@@ -5,6 +5,7 @@
  */
 import { readFile, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
 
 import { drawnIcons } from '../src/scenes/icons.js';
 
@@ -23,20 +24,22 @@ interface IconifyInfo {
 }
 
 const require = createRequire(import.meta.url);
-const read = async <T>(file: string) => JSON.parse(await readFile(require.resolve(file), 'utf8')) as T;
+const packages = {
+  noto: require.resolve('@iconify-json/noto/package.json'),
+  fluent: require.resolve('@iconify-json/fluent-emoji-flat/package.json'),
+};
 
-for (const [style, source] of [
-  ['noto', '@iconify-json/noto'],
-  ['fluent', '@iconify-json/fluent-emoji-flat'],
-] as const) {
-  const set = await read<IconifySet>(`${source}/icons.json`);
-  const { name, author, license } = await read<IconifyInfo>(`${source}/info.json`);
-  const { version } = await read<{ version: string }>(`${source}/package.json`);
+for (const [style, manifest] of Object.entries(packages)) {
+  const read = async <T>(file: string) =>
+    JSON.parse(await readFile(join(dirname(manifest), file), 'utf8')) as T;
+  const set = await read<IconifySet>('icons.json');
+  const { name, author, license } = await read<IconifyInfo>('info.json');
+  const source = await read<{ name: string; version: string }>('package.json');
   const bodies = drawnIcons.map((icon) => {
     const art = set.icons[icon];
-    if (!art) throw new Error(`${source} has no icon "${icon}"`);
+    if (!art) throw new Error(`${source.name} has no icon "${icon}"`);
     if ((art.width ?? set.width) !== set.width || (art.height ?? set.height) !== set.width)
-      throw new Error(`${source}: "${icon}" is not ${set.width} × ${set.width}`);
+      throw new Error(`${source.name}: "${icon}" is not ${set.width} × ${set.width}`);
     return [icon, art.body];
   });
   const shipped = {
@@ -44,7 +47,7 @@ for (const [style, source] of [
     author: author.name,
     url: author.url,
     license: license.spdx,
-    source: `${source} ${version}`,
+    source: `${source.name} ${source.version}`,
     size: set.width,
     bodies: Object.fromEntries(bodies) as unknown,
   };

@@ -22,7 +22,8 @@ const characters = [
   'U+FFFD', // replacement character
 ].join();
 
-const full = dirname(createRequire(import.meta.url).resolve('dejavu-fonts-ttf/package.json'));
+const require = createRequire(import.meta.url);
+const full = dirname(require.resolve('dejavu-fonts-ttf/package.json'));
 for (const face of ['DejaVuSans.ttf', 'DejaVuSans-Bold.ttf'])
   execFileSync(
     'pyftsubset',

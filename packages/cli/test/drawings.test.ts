@@ -123,9 +123,10 @@ describe('pictures as PNG', () => {
     new Resvg(svg, {
       font: {
         loadSystemFonts: false,
-        fontFiles: ['DejaVuSans.ttf', 'DejaVuSans-Bold.ttf'].map((file) =>
-          require.resolve(`dejavu-fonts-ttf/ttf/${file}`),
-        ),
+        fontFiles: [
+          require.resolve('dejavu-fonts-ttf/ttf/DejaVuSans.ttf'),
+          require.resolve('dejavu-fonts-ttf/ttf/DejaVuSans-Bold.ttf'),
+        ],
         defaultFontFamily: drawingFont,
       },
       fitTo: { mode: 'width', value: 900 },
