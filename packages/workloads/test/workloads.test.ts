@@ -11,7 +11,7 @@ import {
   type WorkKind,
 } from '@contextlora/kernels';
 import { initialiseSegments, masksFor, type Partition, partitionRanks } from '@contextlora/lora';
-import { activateSegments, linearsOf, loadModel, type LoadedModel, visionTower } from '@contextlora/model';
+import { uploadSegments, linearsOf, loadModel, type LoadedModel, visionTower } from '@contextlora/model';
 import { checkInput, lowestTrainedLayer, plan, type LayerCost } from '@contextlora/scheduler';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import * as tf from '@tensorflow/tfjs-core';
@@ -89,9 +89,9 @@ describe.each(Object.keys(tinyConfigs))('the workloads of a %s model', (architec
       for (const { id } of tasks) {
         const roles = rolesOf[id]!;
         const { layers } = workloadOf(id, partition, model, { featuresKept: true });
-        const active = activateSegments(masksFor(partition, roles), segments);
+        const active = uploadSegments(masksFor(partition, roles), segments);
         executed = [];
-        const { keptBytes } = runStep(model, active.byLayer);
+        const { keptBytes } = runStep(model, active.byLinear);
         active.dispose();
         const found = byLayer(model, executed);
         for (const [index, layer] of layers.entries())
