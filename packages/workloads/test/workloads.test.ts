@@ -14,7 +14,7 @@ import { initialiseSegments, masksFor, type Partition, partitionRanks } from '@c
 import { uploadSegments, linearsOf, loadModel, type LoadedModel, visionTower } from '@contextlora/model';
 import { checkInput, lowestTrainedLayer, plan, type LayerCost } from '@contextlora/scheduler';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import * as tf from '@tensorflow/tfjs-core';
+import * as tf from '@contextlora/kernels/tfjs';
 import { workloadsOf } from '@contextlora/workloads';
 
 import { answered, batch, rolesOf, runStep, tasks, tokens, workloadOf } from './executed-step.js';
