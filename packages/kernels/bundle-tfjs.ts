@@ -54,9 +54,24 @@ for (const file of readdirSync(backend).filter((name) => name.endsWith('.wasm'))
 
 for (const file of ['tfjs.js', 'tfjs.d.ts']) writeFileSync(join(dist, file), "export * from './tfjs.cjs';\n");
 
-// The types of WebGPU are a package that users would have to install; tfjs uses one of them, in two places.
+/** The browser's types in tfjs-core's signatures: Node's types omit them, and those of WebGPU and of long are packages. */
+const foreign = [
+  ...[
+    'HTMLCanvasElement',
+    'HTMLImageElement',
+    'HTMLSourceElement',
+    'HTMLVideoElement',
+    'ImageBitmap',
+    'ImageData',
+  ],
+  ...['Navigator', 'WebGLContextAttributes', 'WebGLTexture', 'GPUBuffer', 'Long'],
+];
 const types = join(dist, 'tfjs.d.cts');
 const [reference = '', ...lines] = readFileSync(types, 'utf8').split('\n');
 if (!reference.includes('<reference types="@webgpu/types'))
   throw new Error(`internal: ${types} begins with ${reference}`);
-writeFileSync(types, ['type GPUBuffer = object;', ...lines].join('\n'));
+const declared = foreign.map(
+  (name) =>
+    `type ${name} = typeof globalThis extends { ${name}: { prototype: infer Known } } ? Known : object;`,
+);
+writeFileSync(types, [...declared, ...lines].join('\n'));
