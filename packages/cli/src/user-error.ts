@@ -1,4 +1,4 @@
-/** Telling a user's mistake from a defect of this program. */
+/** Whether an error is a user's mistake or a defect of this program. */
 import { BenchmarksError } from '@contextlora/benchmarks';
 import { FinetuneError } from '@contextlora/finetune';
 import { ModelError } from '@contextlora/model';
@@ -9,7 +9,7 @@ import { WorkloadsError } from '@contextlora/workloads';
 
 import { CliError } from './cli-error.js';
 
-/** One class per package: what they report is for the user, and anything else is a defect and keeps its stack trace. */
+/** One class per package: their messages are for users. Any other error is a defect and keeps its stack trace. */
 const classes = [
   BenchmarksError,
   CliError,

@@ -1,4 +1,4 @@
-/** Calls the command line with a world of the test's own. */
+/** Runs the command line in a world made for a test. */
 import { Readable, Writable } from 'node:stream';
 
 import { runCommandLine } from '@contextlora/cli';
@@ -10,10 +10,10 @@ export interface Outcome {
 }
 
 export interface RunOptions {
-  /** What it reads from its standard input, which then ends. */
+  /** Its whole standard input. */
   readonly input?: string;
   readonly environment?: Readonly<Record<string, string | undefined>>;
-  /** Called with everything printed so far whenever something is printed; `interrupt` is Ctrl-C. */
+  /** Called after every print with everything printed so far; `interrupt` acts like Ctrl-C. */
   readonly onOutput?: (out: string, interrupt: () => void) => void;
 }
 

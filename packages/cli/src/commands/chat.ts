@@ -1,4 +1,4 @@
-/** `contextlora chat`: talk to a model, with a task's adapter if one is given. */
+/** `contextlora chat`: a conversation with a model, with or without a task's adapter. */
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -16,6 +16,7 @@ import {
   type LoadedModel,
   loadModel,
   locateModel,
+  ModelError,
   openConversation,
   renderChat,
 } from '@contextlora/model';
@@ -23,6 +24,7 @@ import {
 import { CliError, type CliErrorCode } from '../cli-error.js';
 import type { CommandContext } from '../command-context.js';
 import type { CommandSetup } from '../command-setup.js';
+import { helpExamples } from '../help-examples.js';
 import { naturalNumber, nonNegativeNumber, positiveNumber } from '../option-values.js';
 
 interface ChatOptions {
@@ -31,7 +33,7 @@ interface ChatOptions {
   readonly task?: string;
   readonly system?: string;
   readonly prompt?: string;
-  /** Give the model the prompt as it is, without a chat template. */
+  /** Whether the model gets the prompt as it is, without a chat template. */
   readonly plain: boolean;
   readonly schema?: string;
   readonly temperature: number;
@@ -46,27 +48,50 @@ interface ChatOptions {
 export function addChatCommand({ program, context, run }: CommandSetup): void {
   program
     .command('chat')
-    .description('talk to a model on a terminal, or answer one prompt')
-    .requiredOption('--model <path>', 'a model directory, a GGUF file, or a name in the Hugging Face cache')
-    .option('--adapter <directory>', 'a PEFT folder, or the folder of a run')
-    .option('--task <name>', 'task of the run whose adapter is used')
+    .description('talk to a model on the terminal, or answer one prompt')
+    .requiredOption('--model <path>', 'model directory, GGUF file, or name in the Hugging Face cache')
+    .option('--adapter <directory>', 'PEFT folder, or directory of a run')
+    .option('--task <name>', 'with the directory of a run: task whose adapter to use')
     .option('--system <text>', 'system message')
-    .option('--prompt <text>', 'answer this and exit; without it, piped input is the prompt')
-    .option('--plain', 'do not apply the chat template: continue the prompt as it is', false)
-    .option('--schema <file>', 'a JSON schema that the answer must match')
-    .option('--temperature <t>', 'sampling temperature; 0 takes the most likely token', nonNegativeNumber, 0)
+    .option('--prompt <text>', 'answer this prompt and exit (default: what is piped in)')
+    .option('--plain', 'continue the prompt as it is, without the chat template', false)
+    .option('--schema <file>', 'JSON schema that the answer must match')
+    .option(
+      '--temperature <t>',
+      'sampling temperature; 0 always takes the most likely token',
+      nonNegativeNumber,
+      0,
+    )
     .option('--top-k <n>', 'sample from this many of the most likely tokens', naturalNumber)
     .option('--top-p <p>', 'sample from the most likely tokens up to this total probability', positiveNumber)
     .option('--repetition-penalty <p>', 'above 1 discourages repetition', positiveNumber)
     .option('--seed <n>', 'random seed for sampling', naturalNumber, 0)
-    .option('--max-tokens <n>', 'longest answer', naturalNumber, 256)
+    .option('--max-tokens <n>', 'maximum length of an answer', naturalNumber, 256)
     .option('--threads <n>', 'threads per native operation', naturalNumber, 1)
+    .addHelpText(
+      'after',
+      helpExamples([
+        ['contextlora chat --model ./SmolLM2-135M-Instruct', 'talk to a model'],
+        [
+          'contextlora chat --model ./model --adapter run --task road --prompt "May I pass?"',
+          'ask a trained task',
+        ],
+        [
+          'git diff | contextlora chat --model ./model.gguf --system "Describe this change in one line."',
+          'answer piped text',
+        ],
+        [
+          'contextlora chat --model ./model --schema answer.json --prompt "Weather?"',
+          'get an answer in JSON',
+        ],
+      ]),
+    )
     .action((options: ChatOptions) =>
       run(async () => ((await runChat(options, context)) ? 'interrupted' : undefined)),
     );
 }
 
-/** Answers one prompt (given, or piped), or talks on a terminal. Returns whether it was left by Ctrl-C. */
+/** Answers one prompt, given or piped, or talks on a terminal. Returns whether Ctrl-C ended it. */
 async function runChat(options: ChatOptions, context: CommandContext): Promise<boolean> {
   const adapter =
     options.adapter === undefined ? undefined : await readAdapter(options.adapter, options.task);
@@ -137,14 +162,14 @@ const opening = ({ system }: ChatOptions): ChatMessage[] =>
 
 async function answerOnce(talk: Talk, text: string): Promise<boolean> {
   if (text.trim() === '')
-    throw failure('CLI_OPTIONS_INVALID', 'the prompt is empty; give --prompt, or pipe a text');
+    throw failure('CLI_OPTIONS_INVALID', 'the prompt is empty; give one with --prompt, or pipe one in');
   const { options, context } = talk;
   const messages = [...opening(options), { role: 'user', content: text }];
   const { finish } = await answer(talk, messages, { signal: context.signal, seed: options.seed });
   return finish === 'aborted';
 }
 
-/** Line by line until the end of input or two Ctrl-C in a row. */
+/** Answers line by line until the input ends or Ctrl-C is pressed twice in a row. */
 async function converse(talk: Talk): Promise<boolean> {
   const { options, context } = talk;
   const lines = createInterface({ input: context.input, output: context.output, prompt: '> ' });
@@ -152,10 +177,10 @@ async function converse(talk: Talk): Promise<boolean> {
   let messages = opening(options);
   let answering: AbortController | undefined;
   let isSecond = false;
-  let left = false;
+  let isLeft = false;
   const interrupt = () => {
     if (isSecond) {
-      left = true;
+      isLeft = true;
       answering?.abort();
       lines.close();
       return;
@@ -168,7 +193,7 @@ async function converse(talk: Talk): Promise<boolean> {
     }
   };
   const restore = context.onInterrupt(interrupt);
-  // While a terminal is read, Ctrl-C comes as a key.
+  // While readline reads a terminal, Ctrl-C arrives as a key.
   lines.on('SIGINT', interrupt);
   try {
     let turn = 0;
@@ -189,8 +214,8 @@ async function converse(talk: Talk): Promise<boolean> {
         });
         messages = [...asked, { role: 'assistant', content: text }];
       } catch (error) {
-        // A conversation that has grown too long is no reason to lose it.
-        if (!(error instanceof Error) || !error.message.startsWith('model/')) throw error;
+        // A conversation that has become too long is not lost.
+        if (!(error instanceof ModelError)) throw error;
         context.output.write(`${error.message}\n`);
       }
       answering = undefined;
@@ -201,10 +226,10 @@ async function converse(talk: Talk): Promise<boolean> {
     lines.close();
     conversation.dispose();
   }
-  return left;
+  return isLeft;
 }
 
-/** A PEFT folder; with a task, the task's adapter in a run's folder or a partition's. */
+/** Reads a PEFT folder or, with a task, the task's adapter in the directory of a run or of a partition. */
 async function readAdapter(
   directory: string,
   task: string | undefined,

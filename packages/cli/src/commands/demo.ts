@@ -1,4 +1,4 @@
-/** `contextlora demo`: shows the whole method on the embedded model and scenes, and writes what it made. */
+/** `contextlora demo`: the whole method on the embedded model and scenes, shown on the terminal and written to files. */
 import { join, relative } from 'node:path';
 
 import {
@@ -34,8 +34,13 @@ export function addDemoCommand({ program, context, run }: CommandSetup): void {
     .description('train the embedded model on four driving tasks and show the result')
     .option('--out <directory>', 'output directory', 'demo-output')
     .option('--seed <n>', 'random seed for scenes, adapters and batches', naturalNumber, 0)
-    .option('--effort <share>', 'below 1 for a quick look: fewer scenes and steps', positiveNumber, 1)
-    .option('--no-compare', 'skip the baselines')
+    .option(
+      '--effort <share>',
+      'multiplies the numbers of scenes and steps; below 1 for a quick look',
+      positiveNumber,
+      1,
+    )
+    .option('--no-compare', 'do not train the baselines')
     .option('--resume', 'continue an earlier run in the same directory', false)
     .action((options: DemoCommandOptions) => run(() => showDemo(options, context)));
 }
@@ -129,16 +134,16 @@ function demoView({ out, compare, progress, clock }: DemoViewOptions): (event: D
       case 'rendered':
         print(
           event.scenes === 0
-            ? '   Scenes: those of the earlier run'
+            ? '   Scenes: kept from the earlier run'
             : `   Scenes: ${event.scenes.toLocaleString('en')} rendered in ${event.seconds.toFixed(1)} s, 64 × 64 RGB`,
         );
         break;
       case 'looking':
-        updateStage('looking at the scenes', event);
+        updateStage('computing image features', event);
         break;
       case 'looked':
         print(
-          `   Image features: computed once, the vision tower is frozen, in ${event.seconds.toFixed(1)} s`,
+          `   Image features: computed once, since the vision tower is frozen, in ${event.seconds.toFixed(1)} s`,
         );
         break;
       case 'prepared': {
@@ -225,7 +230,7 @@ function questionLines(out: string, row: TaskRow, answers: readonly AnswerLine[]
   ];
 }
 
-/** Also as a file, so that another program can ask the same (tools/check-peft.py does). */
+/** Writes the question to a file, so that another program can ask the same (tools/check-peft.py does). */
 async function writeQuestion(
   out: string,
   row: TaskRow,

@@ -1,4 +1,4 @@
-/** `contextlora profile --measure MODEL --link HOST --out FILE`: what this machine and its links really do, as a cluster file. */
+/** `contextlora profile --measure MODEL --link HOST --out FILE`: measurements of this machine and its links as a cluster file. */
 import { setTimeout } from 'node:timers/promises';
 
 import {
@@ -34,7 +34,7 @@ import { describeMachine } from '../terminal/describe-machine.js';
 import type { ProfileOptions } from './profile-options.js';
 import { programRunner } from './run-program.js';
 
-/** A device as measured, and what the figures rest on. */
+/** A measured device and a record of the measurement. */
 export interface MachineMeasurement {
   readonly device: DeviceProfile;
   readonly record: MeasuredRecord;
@@ -45,7 +45,7 @@ export interface LinksMeasurement {
   readonly sharings: readonly LinkSharing[];
 }
 
-/** Measures what is asked for and prints it, or with `--out` puts it into a cluster file. */
+/** Measures what the options ask for and prints it, or with `--out` puts it into a cluster file. */
 export async function measureAndWrite(options: ProfileOptions, context: CommandContext): Promise<void> {
   const { id, medium, measure, link, out } = options;
   // A file that is not a cluster is refused before anything is measured.
@@ -69,7 +69,7 @@ export async function measureAndWrite(options: ProfileOptions, context: CommandC
   await writeWhole(out, `${JSON.stringify(cluster, null, 2)}\n`);
   for (const line of describeMachine(machine, found)) context.output.write(`${line}\n`);
   context.output.write(
-    `${out} has ${cluster.devices.length} devices and ${cluster.links.length} directions of links; "contextlora plan --cluster ${out}" takes it\n`,
+    `${out} has ${cluster.devices.length} devices and ${cluster.links.length} directions of links; use it with "contextlora plan --cluster ${out}"\n`,
   );
 }
 
@@ -81,7 +81,7 @@ async function measureMachine(
   const { id, rank, tokens, batch, budget, sustained: sustainedSeconds, threads, root } = options;
   const tree = openFileTree(root);
   const sampling = { clock, sleep: pause(signal), run: programRunner(environment) };
-  // Before the model is loaded: training will hold it too.
+  // Measured before the model is loaded, since training holds the model too.
   const memory = await readMemory(tree);
   const idle = conditionsOf(await sampleDevice(tree, sampling));
   const kernels = await openKernels({ threads });
@@ -145,7 +145,7 @@ async function sustain(
   { clock, signal, environment }: Pick<CommandContext, 'clock' | 'signal' | 'environment'>,
 ): Promise<SustainedRates> {
   const layer = measuredLayer(base, { rank, batch });
-  // Loads and counted powers are means since the sample before, so nothing waits and the machine stays busy.
+  // Loads and counted energy are means since the previous sample, so no pause is needed and the machine stays busy.
   const samples = watchDevice(openFileTree(root), {
     clock,
     sleep: () => Promise.resolve(),
@@ -174,7 +174,7 @@ async function sustain(
 
 const seriesPoints = 60;
 
-/** The rates as medians of at most sixty parts of the run. */
+/** Rates as medians over at most sixty parts of the run. */
 function thinned({ series, sustainedShare, throttling, conditions }: SustainedRates): {
   readonly sustainedShare: number;
   readonly throttling: SustainedRates['throttling'];
@@ -213,7 +213,7 @@ async function measureLinks(
       throw new CliError(
         'CLI_OPTIONS_INVALID',
         'profile',
-        `the machine at ${endpoint.host} calls itself "${link.peer}", as ${sameName} does; give each a name of its own with --id`,
+        `the machine at ${endpoint.host} calls itself "${link.peer}", as ${sameName} does; give each machine its own name with --id`,
       );
     links.push(link);
   }
@@ -231,6 +231,6 @@ async function measureLinks(
   return { links, sharings };
 }
 
-/** An abort ends it early. */
+/** A pause that an abort ends early. */
 export const pause = (signal: AbortSignal) => (seconds: number) =>
   setTimeout(seconds * 1000, undefined, { signal }).catch(() => undefined);

@@ -1,4 +1,4 @@
-/** `contextlora profile`: what this machine does now, or what is published of a Jetson board. */
+/** `contextlora profile`: samples and measurements of this machine, or the published figures of a Jetson board. */
 import {
   type DeviceSample,
   hottestOf,
@@ -16,6 +16,7 @@ import { Option } from 'commander';
 import { CliError } from '../cli-error.js';
 import type { CommandContext } from '../command-context.js';
 import type { CommandSetup } from '../command-setup.js';
+import { helpExamples } from '../help-examples.js';
 import { collect, naturalNumber, positiveNumber, positiveWhole } from '../option-values.js';
 import { listenForMeasurements } from './listen-for-measurements.js';
 import { measureAndWrite, pause } from './measure-machine.js';
@@ -26,28 +27,32 @@ export function addProfileCommand({ program, context, world, run }: CommandSetup
   program
     .command('profile')
     .description(
-      'print load, memory, power, temperatures and clocks of this machine, or the published figures of a Jetson board',
+      'print load, memory, power, temperatures and clocks of this machine; measure its speed and its links; print published figures of Jetson boards',
     )
-    .option('--count <n>', 'number of samples; 0 goes on until Ctrl-C', naturalNumber, 1)
+    .option('--count <n>', 'number of samples; 0 continues until Ctrl-C', naturalNumber, 1)
     .option('--interval <seconds>', 'seconds between samples', positiveNumber, 1)
     .option('--json', 'print one JSON object per line', false)
-    .option('--board <name>', 'print the published figures of a board with their sources')
+    .option('--board <name>', 'print the published figures of a board, with their sources')
     .option(
       '--cluster <names>',
-      'print a cluster of published boards for "plan", for example nano,orin-nx-16',
+      'print published boards as a cluster for "plan", for example nano,orin-nx-16',
     )
     .option('--mbit <n>', 'with --cluster: network bandwidth in Mbit/s', positiveNumber, 100)
-    .option('--switched', 'with --cluster: a switched network instead of one shared Wi-Fi channel', false)
+    .option(
+      '--switched',
+      'with --cluster: assume a switched network instead of a shared Wi-Fi channel',
+      false,
+    )
     .addOption(
       new Option('--source <what>', 'source of the samples')
         .choices(['files', 'tegrastats'])
         .default('files'),
     )
-    .option('--measure <model>', 'measure the FLOP/s of a layer of this model')
+    .option('--measure <model>', 'measure the FLOP/s of this machine with layers of a model')
     .option('--tokens <n>', 'with --measure: tokens per sample', positiveWhole, 128)
     .option(
       '--batch <n>',
-      'with --measure: samples per pass, as in the micro-batches you train',
+      'with --measure: samples per pass, as many as in the micro-batches you will train',
       positiveWhole,
       1,
     )
@@ -55,26 +60,45 @@ export function addProfileCommand({ program, context, world, run }: CommandSetup
     .option('--budget <seconds>', 'time limit of each measurement', positiveNumber, 10)
     .option(
       '--sustained <seconds>',
-      'with --measure: run the layer this long and report how much of its rate it keeps',
+      'with --measure: also run without a pause for this long, and report how much of the speed remains',
       positiveNumber,
     )
     .option('--threads <n>', 'with --measure: threads per native operation', naturalNumber, 1)
     .option('--listen [port]', 'answer link measurements on [HOST:]PORT until Ctrl-C')
-    .option('--link <host>', 'measure the link to a listening machine at HOST[:PORT]; repeatable', collect)
-    .option('--medium <name>', 'with --link: name of the medium that the links share', 'wifi')
+    .option('--link <host>', 'measure the link to a machine that listens at HOST[:PORT]; repeatable', collect)
+    .option('--medium <name>', 'with --link: name of the medium, if links share one', 'wifi')
     .option(
       '--id <name>',
       'name of this machine in clusters',
       world.hostname.replace(/[^\w.-]/g, '-').slice(0, 64),
     )
-    .option('--out <file>', 'with --measure or --link: update this cluster file, for "plan"')
+    .option('--out <file>', 'with --measure or --link: create or update this cluster file for "plan"')
     .option('--root <directory>', 'root of the file system to read', '/')
+    .addHelpText(
+      'after',
+      helpExamples([
+        ['contextlora profile --count 0 --interval 2', 'print a sample every two seconds until Ctrl-C'],
+        [
+          'contextlora profile --measure ./model --batch 4 --sustained 300 --out orin.json',
+          'measure this machine for "plan"',
+        ],
+        ['contextlora profile --listen', 'let other machines measure their link to this one'],
+        [
+          'contextlora profile --link 10.0.0.2 --link nano.local --out orin.json',
+          'measure the links to two listening machines',
+        ],
+        [
+          'contextlora profile --cluster nano,orin-nx-16 --mbit 50 > devices.json',
+          'describe boards you do not have',
+        ],
+      ]),
+    )
     .action((options: ProfileOptions) =>
       run(async () => ((await runProfile(options, context)) ? 'interrupted' : undefined)),
     );
 }
 
-/** Returns whether it was stopped. */
+/** Returns whether Ctrl-C stopped it. */
 async function runProfile(options: ProfileOptions, context: CommandContext): Promise<boolean> {
   checkProfileOptions(options);
   const { board, cluster, measure, link, listen, mbit, switched } = options;
@@ -93,7 +117,7 @@ async function runProfile(options: ProfileOptions, context: CommandContext): Pro
     try {
       await measureAndWrite(options, context);
     } catch (error) {
-      // A measurement that is stopped fails.
+      // A stopped measurement fails; that is not worth a message.
       if (!signal.aborted) throw error;
     }
   else await printSamples(options, context);
@@ -113,7 +137,7 @@ async function printSamples(options: ProfileOptions, context: CommandContext) {
         'CLI_MACHINE_UNSUPPORTED',
         'profile',
         `there is nothing to read below ${root}: neither proc/meminfo nor proc/stat. This works on Linux; ` +
-          '"contextlora profile --board orin-nano-8" prints what is published of a board',
+          '"contextlora profile --board orin-nano-8" prints the published figures of a board',
       );
     output.write(`${json ? JSON.stringify(sample) : describeSample(sample)}\n`);
     last = sample;
@@ -129,7 +153,7 @@ type Running = Pick<CommandContext, 'clock' | 'signal' | 'environment'>;
 const samplesOfFiles = ({ root, interval, count }: ProfileOptions, { clock, signal, environment }: Running) =>
   watchDevice(openFileTree(root), {
     clock,
-    // An abort ends the pause early; the loop ends the rest.
+    // An abort ends the pause early, and the caller's loop then ends the samples.
     sleep: pause(signal),
     run: programRunner(environment),
     intervalSeconds: interval,
@@ -154,7 +178,7 @@ async function* samplesOfTegrastats(
   }
 }
 
-/** One line; `–` means unknown. */
+/** One line per sample; `–` means unknown. */
 function describeSample({ board, load, memory, power, temperatures, clocks }: DeviceSample): string {
   const whole = (value: number | undefined) => (value === undefined ? '–' : value.toFixed(0));
   const megabytes = (bytes: number) => (bytes / 2 ** 20).toFixed(0);
