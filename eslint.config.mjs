@@ -61,7 +61,7 @@ export default tseslint.config(
       'demo-output/**',
       'tools/base-model/work/**',
       'packages/kernels/assembly/*.ts',
-      'packages/kernels/src/wasm-code.ts',
+      'packages/kernels/src/wasm/code.ts',
     ],
   },
   eslint.configs.recommended,

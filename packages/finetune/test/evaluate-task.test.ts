@@ -1,5 +1,5 @@
 import { answerQuestion, evaluateBase, evaluateTask } from '@contextlora/finetune';
-import type { ModelExample } from '@contextlora/model';
+import type { Example } from '@contextlora/model';
 import type { Roles } from '@contextlora/lora';
 import { buildTaskGraph, parseTasks } from '@contextlora/task-graph';
 import type { Prediction } from '@contextlora/trainer';
@@ -15,13 +15,9 @@ const rows = [
 ];
 
 /** Says that it is always night, so its answers about the light are wrong half of the time. */
-let asked: { task: string; examples: readonly ModelExample[]; roles: Roles | undefined }[];
+let asked: { task: string; examples: readonly Example[]; roles: Roles | undefined }[];
 const model = {
-  predict: (
-    task: string,
-    examples: readonly ModelExample[],
-    roles?: Roles,
-  ): Promise<readonly Prediction[]> => {
+  predict: (task: string, examples: readonly Example[], roles?: Roles): Promise<readonly Prediction[]> => {
     asked.push({ task, examples, roles });
     return Promise.resolve(
       examples.map(() =>

@@ -1,5 +1,5 @@
 /**
- * Exports tasks of a partition as PEFT adapters, has PEFT read them, and compares its logits with ours. Needs Python with peft.
+ * Exports tasks of a partition as PEFT adapters, reads them with PEFT, and compares its logits with ours. Needs Python with peft.
  * Usage: npm run check:peft -- [--python python3] [--json FILE]
  */
 import { execFileSync } from 'node:child_process';
@@ -22,7 +22,7 @@ import {
   writeSafetensors,
   writeWhole,
 } from '@contextlora/lora';
-import { activateSegments, languageLogits, linearsOf, loadModel } from '@contextlora/model';
+import { uploadSegments, languageLogits, linearsOf, loadModel } from '@contextlora/model';
 
 const { values } = parseArgs({
   options: { python: { type: 'string', default: 'python3' }, json: { type: 'string' } },
@@ -50,11 +50,11 @@ for (const base of ['llama-tiny', 'qwen3-tiny', 'smolvlm-tiny'])
       ['composed', composeTask(partition, segments, 'second'), { first: 'freeze', second: 'freeze' }],
       ['alone', segmentModules(partition, 'first', segments['first'] ?? {}), { first: 'freeze' }],
     ] as const) {
-      const active = activateSegments(masksFor(partition, roles), segments);
+      const active = uploadSegments(masksFor(partition, roles), segments);
       const logits = languageLogits(
         model,
         { batch: 1, time: ids.length, ids: Int32Array.from(ids), images: [] },
-        { head: { rows: Int32Array.from(ids.keys()) }, segments: active.byLayer },
+        { head: { rows: Int32Array.from(ids.keys()) }, segments: active.byLinear },
       );
       active.dispose();
       const name = `${base}, ${scaling}, ${kind}`;
@@ -98,7 +98,7 @@ kernels.dispose();
 if (results.length !== cases.length || results.some(({ worst }) => !(worst <= tolerance)))
   process.exitCode = 1;
 
-/** Fresh segments add nothing, as their B is zero. */
+/** Fresh segments add nothing, because their B is zero. */
 function withRandomB(segments: Segments): Segments {
   const random = keyedRandom(2, 'check-peft');
   return Object.fromEntries(

@@ -94,6 +94,6 @@ test.each([
   expect(parse).toThrow(ModelError);
 });
 
-test('what is no picture is refused with its name', async () => {
+test('a file that is not a picture is refused by name', async () => {
   await expect(readPicture(fixture('README.md'))).rejects.toThrow(/cannot read .*README\.md as a picture/);
 });

@@ -1,24 +1,23 @@
 /** Memory of the frozen base weights. */
+import { compactFormats } from '@contextlora/kernels';
 import { type BaseFormat, layerTensors, type ModelSpec, modelTensors } from '@contextlora/model';
 
 /** A format that base weights are kept in, known before their file is read. */
 export type KeptFormat = Exclude<BaseFormat, 'stored'>;
 
-const bytesPerValue: Readonly<Record<KeptFormat, number>> = {
-  f32: 4,
-  f16: 2,
-  int8: 1,
-  q8_0: 34 / 32,
-  q4_0: 18 / 32,
-  q4_1: 20 / 32,
-};
+/** One row of a matrix. */
+function rowBytes(format: KeptFormat, columns: number): number {
+  if (format === 'f32') return 4 * columns;
+  const { blockValues, blockBytes, rowOverheadBytes } = compactFormats[format];
+  return (columns / blockValues) * blockBytes + rowOverheadBytes;
+}
 
 /** One decoder layer: matrices in `format`, norms and biases in float32. */
 export function decoderLayerBytes(spec: ModelSpec, index: number, format: KeptFormat): number {
   let bytes = 0;
   for (const [rows = 1, columns] of layerTensors(spec, { start: index, end: index + 1 }).values()) {
     if (columns === undefined) bytes += 4 * rows;
-    else bytes += rows * columns * bytesPerValue[format] + (format === 'int8' ? 4 * rows : 0);
+    else bytes += rows * rowBytes(format, columns);
   }
   return bytes;
 }

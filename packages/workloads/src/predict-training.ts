@@ -1,7 +1,7 @@
 /** How long a run will train on this machine: a plan for one device, whose rates are measured first. */
 import { measureRates } from '@contextlora/jetson';
 import type { Partition } from '@contextlora/lora';
-import { type LoadedModel, type LocalModel, type ModelExample, promptIds } from '@contextlora/model';
+import { type LoadedModel, type LocalModel, type Example, promptIds } from '@contextlora/model';
 import { type Cluster, plan } from '@contextlora/scheduler';
 import type { Phase } from '@contextlora/trainer';
 
@@ -20,7 +20,7 @@ export interface RunToPredict {
 
 export interface PredictTrainingOptions {
   /** The first training examples of a task, at most `count`. */
-  readonly examplesOf: (task: string, count: number) => readonly ModelExample[];
+  readonly examplesOf: (task: string, count: number) => readonly Example[];
   /** Optimizer steps of a task. */
   readonly stepsOf: (task: string) => number;
   readonly batchSize: number;
@@ -102,7 +102,7 @@ export async function predictTraining(
   };
 }
 
-function shapeOf(base: LoadedModel, first: ModelExample, others: readonly ModelExample[]): SampleShape {
+function shapeOf(base: LoadedModel, first: Example, others: readonly Example[]): SampleShape {
   const lengths = [first, ...others].map((example) => promptIds(base, example).length);
   return {
     tokens: Math.max(1, ...lengths),

@@ -12,11 +12,11 @@ import {
 } from '@contextlora/kernels';
 import { initialiseSegments, masksFor, type Partition, partitionRanks } from '@contextlora/lora';
 import {
-  activateSegments,
   linearsOf,
   loadModel,
   type LoadedModel,
   parseModelSpec,
+  uploadSegments,
   visionTower,
 } from '@contextlora/model';
 import { checkInput, lowestTrainedLayer, plan, type LayerCost } from '@contextlora/scheduler';
@@ -96,9 +96,9 @@ describe.each(Object.keys(tinyConfigs))('the workloads of a %s model', (architec
       for (const { id } of tasks) {
         const roles = rolesOf[id]!;
         const { layers } = workloadOf(id, partition, model, { featuresKept: true });
-        const active = activateSegments(masksFor(partition, roles), segments);
+        const active = uploadSegments(masksFor(partition, roles), segments);
         executed = [];
-        const { keptBytes } = runStep(model, active.byLayer);
+        const { keptBytes } = runStep(model, active.byLinear);
         active.dispose();
         const found = byLayer(model, executed);
         for (const [index, layer] of layers.entries())
@@ -212,6 +212,9 @@ test('compact base weights and messages take fewer bytes', async () => {
   const values = linears.reduce((sum, { inFeatures, outFeatures }) => sum + inFeatures * outFeatures, 0);
   expect(of({}).parameterBytes - of({ base: 'f16' }).parameterBytes).toBe(2 * values);
   expect(of({}).parameterBytes - of({ base: 'q4_0' }).parameterBytes).toBeCloseTo((4 - 18 / 32) * values, 6);
+  // One byte per value, and a float32 scale per row.
+  const rows = linears.reduce((sum, { outFeatures }) => sum + outFeatures, 0);
+  expect(of({}).parameterBytes - of({ base: 'int8' }).parameterBytes).toBe(3 * values - 4 * rows);
   expect(of({}).outputBytes).toBe(4 * tokens * model.spec.text.hiddenSize);
   expect(of({ messageBytes: 2 }).outputBytes).toBe(2 * tokens * model.spec.text.hiddenSize);
   model.dispose();

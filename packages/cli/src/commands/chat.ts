@@ -6,7 +6,6 @@ import { createInterface } from 'node:readline';
 import { openKernels } from '@contextlora/kernels';
 import { composeTask, type PeftAdapter, readPartition, readPeftFolder } from '@contextlora/lora';
 import {
-  adapterSegments,
   type ChatMessage,
   type Conversation,
   generate,
@@ -17,8 +16,10 @@ import {
   loadModel,
   locateModel,
   ModelError,
+  type ModelErrorCode,
   openConversation,
   renderChat,
+  uploadAdapter,
 } from '@contextlora/model';
 
 import { CliError, type CliErrorCode } from '../cli-error.js';
@@ -105,7 +106,7 @@ async function runChat(options: ChatOptions, context: CommandContext): Promise<b
       'CLI_OPTIONS_INVALID',
       `${options.model} has no chat template; --plain gives it the prompt as it is`,
     );
-  const segments = adapter && adapterSegments(model.spec, adapter);
+  const segments = adapter && uploadAdapter(model.spec, adapter);
   const { temperature, topK, topP, repetitionPenalty, seed, maxTokens } = options;
   const settings: GenerateOptions = {
     temperature,
@@ -114,7 +115,7 @@ async function runChat(options: ChatOptions, context: CommandContext): Promise<b
     ...(topK === undefined ? {} : { topK }),
     ...(topP === undefined ? {} : { topP }),
     ...(repetitionPenalty === undefined ? {} : { repetitionPenalty }),
-    ...(segments ? { segments: segments.byLayer } : {}),
+    ...(segments ? { segments: segments.byLinear } : {}),
     ...(schema === undefined
       ? {}
       : { constraint: jsonConstraint(model.tokenizer, schema, { where: options.schema ?? '' }) }),
@@ -214,8 +215,8 @@ async function converse(talk: Talk): Promise<boolean> {
         });
         messages = [...asked, { role: 'assistant', content: text }];
       } catch (error) {
-        // A conversation that has become too long is not lost.
-        if (!(error instanceof ModelError)) throw error;
+        // A turn that is too long or cannot be answered must not end the conversation.
+        if (!(error instanceof ModelError) || !turnErrors.has(error.code)) throw error;
         context.output.write(`${error.message}\n`);
       }
       answering = undefined;
@@ -228,6 +229,13 @@ async function converse(talk: Talk): Promise<boolean> {
   }
   return isLeft;
 }
+
+/** Errors that concern one turn only. */
+const turnErrors: ReadonlySet<ModelErrorCode> = new Set([
+  'MODEL_CONTEXT_FULL',
+  'MODEL_NO_TOKEN',
+  'MODEL_TEMPLATE_FAILED',
+]);
 
 /** Reads a PEFT folder or, with a task, the task's adapter in the directory of a run or of a partition. */
 async function readAdapter(

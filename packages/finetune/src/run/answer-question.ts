@@ -1,5 +1,5 @@
 /** One composed question about one image, with every answer that its own answer builds on. */
-import type { ModelExample } from '@contextlora/model';
+import type { Example } from '@contextlora/model';
 import { renderInstruction, type TaskGraph } from '@contextlora/task-graph';
 import { answerSlots, composeAnswers, type ComposedInput, type TrainableModel } from '@contextlora/trainer';
 
@@ -19,7 +19,7 @@ export interface AnswerLine {
 
 /** The answers in topological order; the answer to the question comes last. */
 export async function answerQuestion(
-  model: Pick<TrainableModel<ModelExample>, 'predict'>,
+  model: Pick<TrainableModel<Example>, 'predict'>,
   graph: TaskGraph,
   { task, input }: { task: string; input: ComposedInput },
 ): Promise<AnswerLine[]> {

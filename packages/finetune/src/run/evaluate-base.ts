@@ -1,5 +1,5 @@
 /** How well the base model does before any training. */
-import type { ModelExample } from '@contextlora/model';
+import type { Example } from '@contextlora/model';
 import type { TrainableModel } from '@contextlora/trainer';
 
 import { mainTestRows, type TaskData } from '../data/read-task-data.js';
@@ -11,7 +11,7 @@ export async function evaluateBase({
   model,
 }: {
   readonly data: TaskData;
-  readonly model: Pick<TrainableModel<ModelExample>, 'predict'>;
+  readonly model: Pick<TrainableModel<Example>, 'predict'>;
 }): Promise<Map<string, TaskEvaluation>> {
   const evaluations = new Map<string, TaskEvaluation>();
   for (const { id } of data.file.tasks) {
