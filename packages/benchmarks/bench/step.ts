@@ -6,7 +6,8 @@ import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
 
 import { openKernels } from '@contextlora/kernels';
-import { initialiseSegments, partitionRanks, writeWhole } from '@contextlora/lora';
+import { initialiseSegments, partitionRanks } from '@contextlora/lora';
+import { writeWhole } from '@contextlora/lora/files';
 import { createLocalModel, linearsOf, loadModel, type Example } from '@contextlora/model';
 import { buildTaskGraph, type TaskSpec } from '@contextlora/task-graph';
 import { rolesOf } from '@contextlora/trainer';

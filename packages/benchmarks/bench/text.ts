@@ -7,7 +7,8 @@
 import { parseArgs } from 'node:util';
 
 import { openKernels } from '@contextlora/kernels';
-import { initialiseSegments, partitionRanks, writeWhole } from '@contextlora/lora';
+import { initialiseSegments, partitionRanks } from '@contextlora/lora';
+import { writeWhole } from '@contextlora/lora/files';
 import {
   createLocalModel,
   linearsOf,

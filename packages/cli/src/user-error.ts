@@ -1,10 +1,13 @@
 /** Whether an error is a user's mistake or a defect of this program. */
 import { BenchmarksError } from '@contextlora/benchmarks';
 import { FinetuneError } from '@contextlora/finetune';
+import { JetsonError } from '@contextlora/jetson';
+import { KernelsError } from '@contextlora/kernels';
+import { LoraError } from '@contextlora/lora';
 import { ModelError } from '@contextlora/model';
 import { SchedulerInputError } from '@contextlora/scheduler';
-import { TaskFileError } from '@contextlora/task-graph';
-import { FreezeViolation, TaskDataError } from '@contextlora/trainer';
+import { TaskGraphError } from '@contextlora/task-graph';
+import { TrainerError } from '@contextlora/trainer';
 import { WorkloadsError } from '@contextlora/workloads';
 
 import { CliError } from './cli-error.js';
@@ -14,19 +17,20 @@ const classes = [
   BenchmarksError,
   CliError,
   FinetuneError,
-  FreezeViolation,
+  JetsonError,
+  KernelsError,
+  LoraError,
   ModelError,
   SchedulerInputError,
-  TaskDataError,
-  TaskFileError,
+  TaskGraphError,
+  TrainerError,
   WorkloadsError,
 ] as const;
 
 export function isUserError(error: unknown): error is Error {
   return (
     classes.some((one) => error instanceof one) ||
-    // Packages that have no class yet.
-    (error instanceof Error &&
-      /^(task-graph|lora|kernels|model|trainer|scheduler|jetson)\/\w+: /.test(error.message))
+    // The scheduler has no class for all of its errors yet.
+    (error instanceof Error && /^scheduler\/\w+: /.test(error.message))
   );
 }

@@ -14,7 +14,7 @@ import {
   writeRun,
 } from '@contextlora/finetune';
 import { openKernels } from '@contextlora/kernels';
-import { readPartition, readPeftFolder } from '@contextlora/lora';
+import { readPartition, readPeftFolder } from '@contextlora/lora/files';
 import { type LoadedModel, loadModel } from '@contextlora/model';
 import type { Checkpoint, CheckpointStore } from '@contextlora/trainer';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';

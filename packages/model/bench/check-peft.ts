@@ -11,17 +11,15 @@ import { parseArgs } from 'node:util';
 import { openKernels } from '@contextlora/kernels';
 import {
   composeTask,
-  float32Tensor,
   initialiseSegments,
   keyedRandom,
   masksFor,
   partitionRanks,
   segmentModules,
   type Segments,
-  writePeftFolder,
-  writeSafetensors,
-  writeWhole,
 } from '@contextlora/lora';
+import { writePeftFolder, writeSafetensors, writeWhole } from '@contextlora/lora/files';
+import { float32Tensor } from '@contextlora/lora/safetensors';
 import { uploadSegments, languageLogits, linearsOf, loadModel } from '@contextlora/model';
 
 const { values } = parseArgs({
@@ -42,7 +40,7 @@ for (const base of ['llama-tiny', 'qwen3-tiny', 'smolvlm-tiny'])
       kernels,
       tokenizerDirectory: join(fixtures, 'llama-tiny'),
     });
-    const linears = linearsOf(model.spec).filter(({ depth }) => depth !== undefined);
+    const linears = linearsOf(model.spec).filter(({ layerIndex }) => layerIndex !== undefined);
     const partition = partitionRanks(linears, tasks, { rank: 3, scaling });
     const segments = withRandomB(initialiseSegments(partition, { seed: 1 }));
     const ids = Array.from({ length: 12 }, (_, i) => 5 + ((i * 7) % 80));

@@ -14,7 +14,7 @@ import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
 
-import { writeWhole } from '@contextlora/lora';
+import { writeWhole } from '@contextlora/lora/files';
 
 const { values } = parseArgs({
   options: {

@@ -11,7 +11,8 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
 import { KernelsError, openKernels } from '@contextlora/kernels';
-import { keyedRandom, readPeftFolder, writeWhole } from '@contextlora/lora';
+import { keyedRandom } from '@contextlora/lora';
+import { readPeftFolder, writeWhole } from '@contextlora/lora/files';
 import {
   batchOf,
   languageLogits,

@@ -10,7 +10,7 @@ import { createInterface } from 'node:readline';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
-import { writeWhole } from '@contextlora/lora';
+import { writeWhole } from '@contextlora/lora/files';
 
 import { benchCases, stepFlops, type BenchCase } from './shapes.js';
 

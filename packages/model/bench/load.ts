@@ -11,7 +11,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
-import { writeWhole } from '@contextlora/lora';
+import { writeWhole } from '@contextlora/lora/files';
 import { linearsOf, modelTensors, parseModelSpec, publishedConfig } from '@contextlora/model';
 
 const { values } = parseArgs({

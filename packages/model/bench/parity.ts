@@ -5,7 +5,7 @@
 import { parseArgs } from 'node:util';
 
 import { openKernels } from '@contextlora/kernels';
-import { writeWhole } from '@contextlora/lora';
+import { writeWhole } from '@contextlora/lora/files';
 
 import { openModels, parityChecks } from '../test/parity-checks.js';
 

@@ -5,7 +5,8 @@
 import { parseArgs } from 'node:util';
 
 import { openWebGpu } from '@contextlora/kernels';
-import { initialiseSegments, partitionRanks, writeWhole } from '@contextlora/lora';
+import { initialiseSegments, partitionRanks } from '@contextlora/lora';
+import { writeWhole } from '@contextlora/lora/files';
 import { createLocalModel, linearsOf, type Example } from '@contextlora/model';
 
 import { randomModel } from './random-model.js';

@@ -13,7 +13,7 @@ import { parseArgs } from 'node:util';
 import { Worker } from 'node:worker_threads';
 
 import type { Kernels } from '@contextlora/kernels';
-import { writeWhole } from '@contextlora/lora';
+import { writeWhole } from '@contextlora/lora/files';
 
 import type { WorkerAnswer, WorkerOrder } from './worker-steps.js';
 

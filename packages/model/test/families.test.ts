@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { openKernels, type Kernels } from '@contextlora/kernels';
-import { decodeSafetensors, encodeSafetensors } from '@contextlora/lora';
+import { decodeSafetensors, encodeSafetensors } from '@contextlora/lora/safetensors';
 import {
   languageLogits,
   linearsOf,
@@ -285,7 +285,7 @@ describe('loading some layers', () => {
     expect(loaded.layers).toHaveLength(1);
     const whole = await loadModel(fixture(name), { kernels });
     expect(loaded.layers[0]?.inputNorm).toEqual(whole.layers[1]?.inputNorm);
-    const linears = linearsOf(loaded.spec).filter(({ depth }) => depth === 1);
+    const linears = linearsOf(loaded.spec).filter(({ layerIndex }) => layerIndex === 1);
     const matrices = linears.reduce((sum, { inFeatures, outFeatures }) => sum + inFeatures * outFeatures, 0);
     const expected = bytesOf(matrices) + 2 * 64 * 4;
     // The first read is the header.

@@ -2,7 +2,8 @@
 import { join } from 'node:path';
 
 import type { LoraSegment } from '@contextlora/kernels';
-import { readPeftFolder, readSafetensors, toFloat32, toIntegers, type Safetensors } from '@contextlora/lora';
+import { readPeftFolder, readSafetensors } from '@contextlora/lora/files';
+import { toFloat32, toIntegers, type Safetensors } from '@contextlora/lora/safetensors';
 import { linearsOf, type LoadedModel, type SegmentsByLinear, type TokenBatch } from '@contextlora/model';
 import * as tf from '@tensorflow/tfjs-core';
 

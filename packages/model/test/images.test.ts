@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
-import { readSafetensors, toFloat32 } from '@contextlora/lora';
+import { readSafetensors } from '@contextlora/lora/files';
+import { toFloat32 } from '@contextlora/lora/safetensors';
 import {
   ModelError,
   parseImageProcessor,

@@ -4,7 +4,8 @@ import { join } from 'node:path';
 
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { openKernels, type Kernels } from '@contextlora/kernels';
-import { decodeSafetensors, initialiseSegments, partitionRanks, type Roles } from '@contextlora/lora';
+import { initialiseSegments, partitionRanks, type Roles } from '@contextlora/lora';
+import { decodeSafetensors } from '@contextlora/lora/safetensors';
 import {
   createLocalModel,
   linearsOf,

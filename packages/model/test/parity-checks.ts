@@ -2,7 +2,7 @@
  * Compares every number from PyTorch, transformers or PEFT in a fixture with ours; one list for the tests and `npm run parity`.
  */
 import type { Kernels } from '@contextlora/kernels';
-import { readPeftFolder } from '@contextlora/lora';
+import { readPeftFolder } from '@contextlora/lora/files';
 import {
   hiddenStates,
   languageLogits,

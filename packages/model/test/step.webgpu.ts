@@ -1,13 +1,7 @@
 import { afterEach, expect, jest, test } from '@jest/globals';
 import { type Kernels, openKernels, openWebGpu } from '@contextlora/kernels';
-import {
-  decodeSafetensors,
-  initialiseSegments,
-  partitionRanks,
-  type Roles,
-  type Segments,
-  toFloat32,
-} from '@contextlora/lora';
+import { initialiseSegments, partitionRanks, type Roles, type Segments } from '@contextlora/lora';
+import { decodeSafetensors, toFloat32 } from '@contextlora/lora/safetensors';
 import { createLocalModel, linearsOf, loadModel, type Example } from '@contextlora/model';
 import * as tf from '@tensorflow/tfjs-core';
 

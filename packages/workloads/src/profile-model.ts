@@ -46,7 +46,7 @@ export async function profileModel(
   }
   const task = 'profile';
   const partition = partitionRanks(
-    linearsOf(base.spec).filter(({ depth }) => depth !== undefined),
+    linearsOf(base.spec).filter(({ layerIndex }) => layerIndex !== undefined),
     [{ id: task, dependsOn: [] }],
     { rank },
   );

@@ -105,7 +105,7 @@ function restBytes(
     : 0;
   // tfjs counts twice what two shapes share: queries and keys before and after their norms.
   const { heads, kvHeads, headDim, headNorms } = model.spec.text;
-  const layers = model.layers.filter((_, depth) => depth >= lowestTrained(model, segments)).length;
+  const layers = model.layers.filter((_, index) => index >= lowestTrained(model, segments)).length;
   const shared = headNorms ? 4 * layers * batch * tokens * 2 * (heads + kvHeads) * headDim : 0;
   return picked + top + keptEmbedding + connector + shared;
 }
@@ -114,9 +114,9 @@ function lowestTrained(
   { spec, layers }: LoadedModel,
   segments: Parameters<typeof languageLoss>[2]['segments'],
 ): number {
-  return layers.findIndex((_, depth) =>
+  return layers.findIndex((_, index) =>
     layerLinears.some((name) =>
-      segments.get(`${spec.text.prefix}layers.${depth}.${name}`)?.some(({ train }) => train),
+      segments.get(`${spec.text.prefix}layers.${index}.${name}`)?.some(({ train }) => train),
     ),
   );
 }

@@ -49,13 +49,13 @@ const partitions: Readonly<Record<string, (all: ReturnType<typeof linearsOf>) =>
   'every linear layer': (all) => partitionRanks(all, tasks, { rank: 6 }),
   'the decoder layers only': (all) =>
     partitionRanks(
-      all.filter(({ depth }) => depth !== undefined),
+      all.filter(({ layerIndex }) => layerIndex !== undefined),
       tasks,
       { rank: 6 },
     ),
   'the upper half, so that the lower is frozen': (all) =>
     partitionRanks(
-      all.filter(({ depth }) => depth !== undefined && depth >= 2),
+      all.filter(({ layerIndex }) => layerIndex !== undefined && layerIndex >= 2),
       tasks,
       { rank: 6 },
     ),
@@ -67,7 +67,7 @@ const partitions: Readonly<Record<string, (all: ReturnType<typeof linearsOf>) =>
     ),
   'the last product of the top layer': (all) =>
     partitionRanks(
-      all.filter(({ depth, name }) => depth === 3 && name.endsWith('down_proj')),
+      all.filter(({ layerIndex, name }) => layerIndex === 3 && name.endsWith('down_proj')),
       tasks,
       { rank: 6 },
     ),
@@ -115,7 +115,7 @@ describe.each(Object.keys(tinyConfigs))('the workloads of a %s model', (architec
     const all = linearsOf(model.spec);
     for (const from of [0, 1, 3]) {
       const partition = partitionRanks(
-        all.filter(({ depth }) => depth !== undefined && depth >= from),
+        all.filter(({ layerIndex }) => layerIndex !== undefined && layerIndex >= from),
         tasks,
         { rank: 6 },
       );
@@ -187,7 +187,7 @@ test.each(['llama', 'smolvlm'])(
       for (const [index, layer] of workloadOf(id, partition, { spec }).layers.entries()) {
         // The embedding with its connector comes first; the head, last, has no segment.
         const trainedBytes = linears
-          .filter(({ depth = -1 }) => depth === index - 1)
+          .filter(({ layerIndex = -1 }) => layerIndex === index - 1)
           .map(({ name }) => segments[id]![name]!)
           .reduce((sum, { a, b }) => sum + a.byteLength + b.byteLength, 0);
         expect([layer.name, layer.gradientBytes, layer.optimizerBytes]).toEqual([
@@ -208,7 +208,7 @@ test('compact base weights and messages take fewer bytes', async () => {
       trainingOf: () => ({ sample: { tokens, answered }, samples: batch }),
       ...more,
     })[0]!.layers[2]!;
-  const linears = linearsOf(model.spec).filter(({ depth }) => depth === 1);
+  const linears = linearsOf(model.spec).filter(({ layerIndex }) => layerIndex === 1);
   const values = linears.reduce((sum, { inFeatures, outFeatures }) => sum + inFeatures * outFeatures, 0);
   expect(of({}).parameterBytes - of({ base: 'f16' }).parameterBytes).toBe(2 * values);
   expect(of({}).parameterBytes - of({ base: 'q4_0' }).parameterBytes).toBeCloseTo((4 - 18 / 32) * values, 6);
@@ -239,8 +239,8 @@ function byLayer(
 ): Counts[] {
   const places = new Map<LinearWeight, number>([[model.headWeight, model.layers.length + 1]]);
   if (model.connector) places.set(model.connector, 0);
-  for (const [depth, { linears }] of model.layers.entries())
-    for (const weight of Object.values(linears)) places.set(weight, depth + 1);
+  for (const [index, { linears }] of model.layers.entries())
+    for (const weight of Object.values(linears)) places.set(weight, index + 1);
   const sums = Array.from({ length: model.layers.length + 2 }, () => ({ forward: 0, input: 0, weight: 0 }));
   let place = 0;
   for (const { weight, kind, flops } of operations) {

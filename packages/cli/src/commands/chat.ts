@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 
 import { openKernels } from '@contextlora/kernels';
-import { composeTask, type PeftAdapter, readPartition, readPeftFolder } from '@contextlora/lora';
+import { composeTask } from '@contextlora/lora';
+import { type PeftAdapter, readPartition, readPeftFolder } from '@contextlora/lora/files';
 import {
   type ChatMessage,
   type Conversation,

@@ -1,5 +1,5 @@
 /** Replaces full weights of a model, as PEFT's `modules_to_save` stores them in an adapter. */
-import { type FileTensor, toFloat32 } from '@contextlora/lora';
+import { type FileTensor, toFloat32 } from '@contextlora/lora/safetensors';
 
 import { ModelError } from '../model-error.js';
 import type { LoadedModel } from './load-model.js';

@@ -2,7 +2,7 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { parseSafetensorsHeader, type SafetensorsEntry } from '@contextlora/lora';
+import { parseSafetensorsHeader, type SafetensorsEntry } from '@contextlora/lora/safetensors';
 
 import { expandBrain, expandHalf, halfTable } from '../gguf/blocks.js';
 import { ModelError } from '../model-error.js';

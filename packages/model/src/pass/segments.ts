@@ -1,6 +1,7 @@
 /** LoRA segments as the tensors that a pass computes with. */
 import type { LoraSegment } from '@contextlora/kernels';
-import type { LayerMask, PeftAdapter, SegmentMatrices, Segments } from '@contextlora/lora';
+import type { LayerMask, SegmentMatrices, Segments } from '@contextlora/lora';
+import type { PeftAdapter } from '@contextlora/lora/files';
 import { dispose, type Tensor2D, tensor2d } from '@tensorflow/tfjs-core';
 
 import { listProblems, ModelError } from '../model-error.js';

@@ -89,12 +89,12 @@ export function linearsOf({ text, vision }: ModelSpec): LinearShape[] {
   const connector: LinearShape[] = vision
     ? [{ name: vision.connector.name, inFeatures: vision.connector.inFeatures, outFeatures: hiddenSize }]
     : [];
-  const layers = Array.from({ length: layerCount }, (_, depth) =>
+  const layers = Array.from({ length: layerCount }, (_, layerIndex) =>
     Object.entries(shapes).map(([name, [inFeatures, outFeatures]]) => ({
-      name: `${prefix}layers.${depth}.${name}`,
+      name: `${prefix}layers.${layerIndex}.${name}`,
       inFeatures,
       outFeatures,
-      depth,
+      layerIndex,
     })),
   );
   return [...connector, ...layers.flat()];

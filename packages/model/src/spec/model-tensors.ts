@@ -9,8 +9,8 @@ export type TensorShapes = ReadonlyMap<string, readonly number[]>;
 export function layerTensors(spec: ModelSpec, { start, end }: { start: number; end: number }): TensorShapes {
   const { prefix, hiddenSize, headDim, headNorms } = spec.text;
   const shapes = new Map<string, readonly number[]>();
-  for (const { name, outFeatures, inFeatures, depth } of linearsOf(spec)) {
-    if (depth === undefined || depth < start || depth >= end) continue;
+  for (const { name, outFeatures, inFeatures, layerIndex } of linearsOf(spec)) {
+    if (layerIndex === undefined || layerIndex < start || layerIndex >= end) continue;
     shapes.set(`${name}.weight`, [outFeatures, inFeatures]);
     if (hasBias(spec.text, name)) shapes.set(`${name}.bias`, [outFeatures]);
   }

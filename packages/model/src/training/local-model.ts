@@ -5,7 +5,6 @@
  * their phase, so that nothing else has optimizer state.
  */
 import {
-  hashSegment,
   type LayerMask,
   masksFor,
   type Partition,
@@ -14,6 +13,7 @@ import {
   type Segment,
   type Segments,
 } from '@contextlora/lora';
+import { hashSegment } from '@contextlora/lora/files';
 
 import { type AnswerPrediction, predictAnswers } from '../answer/predict-answers.js';
 import type { LoadedModel } from '../checkpoint/load-model.js';

@@ -1,13 +1,12 @@
 /** A model's segments and optimizer state as safetensors files. */
+import type { Segment, Segments } from '@contextlora/lora';
 import {
   decodeSafetensors,
   encodeSafetensors,
   type FileTensor,
   float32Tensor,
-  type Segment,
-  type Segments,
   toFloat32,
-} from '@contextlora/lora';
+} from '@contextlora/lora/safetensors';
 
 import { ModelError } from '../model-error.js';
 import type { TrainedParameters } from './trained-parameters.js';
