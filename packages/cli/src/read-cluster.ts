@@ -9,7 +9,7 @@ import { CliError } from './cli-error.js';
 const largestBytes = 64e6;
 
 /** @throws CliError if the file cannot be read, is too large, or is not a JSON object with lists of devices and links. */
-export async function readCluster(path: string): Promise<MeasuredCluster> {
+async function readCluster(path: string): Promise<MeasuredCluster> {
   const found = await readClusterIfAny(path);
   if (found) return found;
   throw invalid(

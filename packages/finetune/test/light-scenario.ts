@@ -27,7 +27,7 @@ const lamp = (words: string, given: string, answer: string) => ({
 });
 
 /** File → rows. */
-export const rowsByFile: Readonly<Record<string, readonly object[]>> = {
+const rowsByFile: Readonly<Record<string, readonly object[]>> = {
   'light.train.jsonl': [light('low', 'night'), light('bright', 'sunny')],
   'light.test.jsonl': [light('low', 'night'), light('bright', 'sunny')],
   'light.other.jsonl': [light('low', 'sunny')],

@@ -1,25 +1,12 @@
 /** `contextlora chat`: a conversation with a model, with or without a task's adapter. */
-import { readFile, stat } from 'node:fs/promises';
-import { join } from 'node:path';
-import { createInterface } from 'node:readline';
+import { readFile } from 'node:fs/promises';
 
 import { openKernels } from '@contextlora/kernels';
-import { composeTask } from '@contextlora/lora';
-import { type PeftAdapter, readPartition, readPeftFolder } from '@contextlora/lora/files';
 import {
-  type ChatMessage,
-  type Conversation,
-  generate,
   type GenerateOptions,
-  type GenerationResult,
   jsonConstraint,
-  type LoadedModel,
   loadModel,
   locateModel,
-  ModelError,
-  type ModelErrorCode,
-  openConversation,
-  renderChat,
   uploadAdapter,
 } from '@contextlora/model';
 
@@ -28,21 +15,19 @@ import type { CommandContext } from '../command-context.js';
 import type { CommandSetup } from '../command-setup.js';
 import { helpExamples } from '../help-examples.js';
 import { naturalNumber, nonNegativeNumber, positiveNumber } from '../option-values.js';
+import { answerOnce, converse, type TalkOptions } from './converse.js';
+import { readAdapter } from './read-adapter.js';
 
-interface ChatOptions {
+interface ChatOptions extends TalkOptions {
   readonly model: string;
   readonly adapter?: string;
   readonly task?: string;
-  readonly system?: string;
   readonly prompt?: string;
-  /** Whether the model gets the prompt as it is, without a chat template. */
-  readonly plain: boolean;
   readonly schema?: string;
   readonly temperature: number;
   readonly topK?: number;
   readonly topP?: number;
   readonly repetitionPenalty?: number;
-  readonly seed: number;
   readonly maxTokens: number;
   readonly threads: number;
 }
@@ -130,136 +115,6 @@ async function runChat(options: ChatOptions, context: CommandContext): Promise<b
     segments?.dispose();
     model.dispose();
   }
-}
-
-interface Talk {
-  readonly model: LoadedModel;
-  readonly options: ChatOptions;
-  readonly settings: GenerateOptions;
-  readonly context: CommandContext;
-}
-
-/** Streams an answer to the output. */
-async function answer(
-  { model, options, settings, context }: Talk,
-  messages: readonly ChatMessage[],
-  { signal, seed, conversation }: { signal: AbortSignal; seed: number; conversation?: Conversation },
-): Promise<GenerationResult> {
-  const prompt = options.plain
-    ? (messages.at(-1)?.content ?? '')
-    : model.tokenizer.encode(renderChat(model.tokenizer, messages, { now: context.now() }));
-  const events = generate(model, prompt, { ...settings, seed, signal, conversation });
-  for (;;) {
-    const { done, value } = await events.next();
-    if (done) {
-      context.output.write('\n');
-      return value;
-    }
-    context.output.write(value.text);
-  }
-}
-
-const opening = ({ system }: ChatOptions): ChatMessage[] =>
-  system === undefined ? [] : [{ role: 'system', content: system }];
-
-async function answerOnce(talk: Talk, text: string): Promise<boolean> {
-  if (text.trim() === '')
-    throw failure('CLI_OPTIONS_INVALID', 'the prompt is empty; give one with --prompt, or pipe one in');
-  const { options, context } = talk;
-  const messages = [...opening(options), { role: 'user', content: text }];
-  const { finish } = await answer(talk, messages, { signal: context.signal, seed: options.seed });
-  return finish === 'aborted';
-}
-
-/** Answers line by line until the input ends or Ctrl-C is pressed twice in a row. */
-async function converse(talk: Talk): Promise<boolean> {
-  const { options, context } = talk;
-  const lines = createInterface({ input: context.input, output: context.output, prompt: '> ' });
-  const conversation = openConversation(talk.model);
-  let messages = opening(options);
-  let answering: AbortController | undefined;
-  let isSecond = false;
-  let isLeft = false;
-  const interrupt = () => {
-    if (isSecond) {
-      isLeft = true;
-      answering?.abort();
-      lines.close();
-      return;
-    }
-    isSecond = true;
-    if (answering) answering.abort();
-    else {
-      context.output.write('\nCtrl-C again to leave.\n');
-      lines.prompt();
-    }
-  };
-  const restore = context.onInterrupt(interrupt);
-  // While readline reads a terminal, Ctrl-C arrives as a key.
-  lines.on('SIGINT', interrupt);
-  try {
-    let turn = 0;
-    lines.prompt();
-    for await (const line of lines) {
-      isSecond = false;
-      if (line.trim() === '') {
-        lines.prompt();
-        continue;
-      }
-      const asked = [...messages, { role: 'user', content: line }];
-      answering = new AbortController();
-      try {
-        const { text } = await answer(talk, asked, {
-          signal: answering.signal,
-          seed: options.seed + turn++,
-          conversation,
-        });
-        messages = [...asked, { role: 'assistant', content: text }];
-      } catch (error) {
-        // A turn that is too long or cannot be answered must not end the conversation.
-        if (!(error instanceof ModelError) || !turnErrors.has(error.code)) throw error;
-        context.output.write(`${error.message}\n`);
-      }
-      answering = undefined;
-      lines.prompt();
-    }
-  } finally {
-    restore();
-    lines.close();
-    conversation.dispose();
-  }
-  return isLeft;
-}
-
-/** Errors that concern one turn only. */
-const turnErrors: ReadonlySet<ModelErrorCode> = new Set([
-  'MODEL_CONTEXT_FULL',
-  'MODEL_NO_TOKEN',
-  'MODEL_TEMPLATE_FAILED',
-]);
-
-/** Reads a PEFT folder or, with a task, the task's adapter in the directory of a run or of a partition. */
-async function readAdapter(
-  directory: string,
-  task: string | undefined,
-): Promise<Pick<PeftAdapter, 'modules'>> {
-  const isFile = async (...path: string[]) =>
-    (await stat(join(directory, ...path)).catch(() => undefined))?.isFile() ?? false;
-  const places = [directory, join(directory, 'partition')];
-  for (const place of places) {
-    if (!(await isFile(place === directory ? '' : 'partition', 'partition.json'))) continue;
-    const { partition, segments } = await readPartition(place);
-    const known = partition.order.join(', ');
-    if (task === undefined)
-      throw failure(
-        'CLI_OPTIONS_INVALID',
-        `${directory} holds several tasks; choose one with --task: ${known}`,
-      );
-    if (!partition.order.includes(task))
-      throw failure('CLI_OPTIONS_INVALID', `${directory} has no task "${task}"; it has ${known}`);
-    return { modules: composeTask(partition, segments, task) };
-  }
-  return readPeftFolder(task === undefined ? directory : join(directory, task));
 }
 
 async function readSchema(path: string): Promise<unknown> {

@@ -1,27 +1,15 @@
 /** `contextlora profile`: samples and measurements of this machine, or the published figures of a Jetson board. */
-import {
-  type DeviceSample,
-  hottestOf,
-  openFileTree,
-  publishedCluster,
-  publishedProfile,
-  readBoard,
-  readTegrastats,
-  sampleOfTegrastats,
-  watchDevice,
-} from '@contextlora/jetson';
-
+import { publishedCluster, publishedProfile } from '@contextlora/jetson';
 import { Option } from 'commander';
 
-import { CliError } from '../cli-error.js';
 import type { CommandContext } from '../command-context.js';
 import type { CommandSetup } from '../command-setup.js';
 import { helpExamples } from '../help-examples.js';
 import { collect, naturalNumber, positiveNumber, positiveWhole } from '../option-values.js';
 import { listenForMeasurements } from './listen-for-measurements.js';
-import { measureAndWrite, pause } from './measure-machine.js';
+import { measureAndWrite } from './measure-and-write.js';
+import { printSamples } from './print-samples.js';
 import { checkProfileOptions, type ProfileOptions } from './profile-options.js';
-import { programRunner, streamProgram } from './run-program.js';
 
 export function addProfileCommand({ program, context, world, run }: CommandSetup): void {
   program
@@ -122,75 +110,4 @@ async function runProfile(options: ProfileOptions, context: CommandContext): Pro
     }
   else await printSamples(options, context);
   return signal.aborted;
-}
-
-async function printSamples(options: ProfileOptions, context: CommandContext) {
-  const { signal, output } = context;
-  const { json, root, source } = options;
-  let last: DeviceSample | undefined;
-  for await (const sample of source === 'files'
-    ? samplesOfFiles(options, context)
-    : samplesOfTegrastats(options, context)) {
-    if (signal.aborted) break;
-    if (!sample.memory && sample.load.cores.length === 0)
-      throw new CliError(
-        'CLI_MACHINE_UNSUPPORTED',
-        'profile',
-        `there is nothing to read below ${root}: neither proc/meminfo nor proc/stat. This works on Linux; ` +
-          '"contextlora profile --board orin-nano-8" prints the published figures of a board',
-      );
-    output.write(`${json ? JSON.stringify(sample) : describeSample(sample)}\n`);
-    last = sample;
-  }
-  if (!json && last && last.missing.length > 0) {
-    const kinds = [...new Set(last.missing.map(({ what }) => what))];
-    output.write(`Run as root to measure also: ${kinds.join(', ')}.\n`);
-  }
-}
-
-type Running = Pick<CommandContext, 'clock' | 'signal' | 'environment'>;
-
-const samplesOfFiles = ({ root, interval, count }: ProfileOptions, { clock, signal, environment }: Running) =>
-  watchDevice(openFileTree(root), {
-    clock,
-    // An abort ends the pause early, and the caller's loop then ends the samples.
-    sleep: pause(signal),
-    run: programRunner(environment),
-    intervalSeconds: interval,
-    count: count === 0 ? Infinity : count,
-  });
-
-/** Samples of a running tegrastats; the board is read from files because the lines do not name it. */
-async function* samplesOfTegrastats(
-  { root, interval, count }: ProfileOptions,
-  { clock, signal, environment }: Running,
-): AsyncGenerator<DeviceSample> {
-  const board = await readBoard(openFileTree(root), programRunner(environment));
-  const text = streamProgram('tegrastats', ['--interval', String(Math.round(1000 * interval))], {
-    signal,
-    environment,
-  });
-  let seen = 0;
-  for await (const line of readTegrastats(text)) {
-    yield sampleOfTegrastats(line, { atSeconds: clock(), board });
-    seen += 1;
-    if (seen === count) return;
-  }
-}
-
-/** One line per sample; `–` means unknown. */
-function describeSample({ board, load, memory, power, temperatures, clocks }: DeviceSample): string {
-  const whole = (value: number | undefined) => (value === undefined ? '–' : value.toFixed(0));
-  const megabytes = (bytes: number) => (bytes / 2 ** 20).toFixed(0);
-  const hottest = hottestOf(temperatures);
-  return [
-    [board.profile ?? board.model ?? 'unknown machine', board.powerMode?.name].filter(Boolean).join(' '),
-    `CPU ${whole(load.cpuPercent)} %`,
-    `GPU ${whole(load.gpuPercent)} %${clocks.gpuHertz === undefined ? '' : ` at ${whole(clocks.gpuHertz / 1e6)} MHz`}`,
-    memory
-      ? `RAM ${megabytes(memory.totalBytes - memory.availableBytes)}/${megabytes(memory.totalBytes)} MB`
-      : 'RAM –',
-    power.total ? `${power.total.watts.toFixed(1)} W (${power.total.from})` : '– W',
-    hottest ? `${hottest.celsius.toFixed(1)} °C (${hottest.sensor})` : '– °C',
-  ].join('  ');
 }

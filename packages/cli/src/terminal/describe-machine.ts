@@ -1,7 +1,8 @@
 /** A measured machine and its links in words. */
 import type { Change, MeasuredLink } from '@contextlora/jetson';
 
-import type { LinksMeasurement, MachineMeasurement } from '../commands/measure-machine.js';
+import type { LinksMeasurement } from '../commands/measure-links.js';
+import type { MachineMeasurement } from '../commands/measure-machine.js';
 
 const giga = (value: number, unit: string) => `${(value / 1e9).toPrecision(3)} G${unit}`;
 const megabits = (bytesPerSecond: number) => `${((8 * bytesPerSecond) / 1e6).toPrecision(3)} Mbit/s`;

@@ -12,7 +12,7 @@ export function trainingExamples(task: TaskSpec, rows: readonly TaskRow[]): Exam
 }
 
 /** An example to predict, from a rendered prompt. */
-export function exampleOf(task: TaskSpec, prompt: string, { image }: ComposedInput): Example {
+function exampleOf(task: TaskSpec, prompt: string, { image }: ComposedInput): Example {
   return {
     prompt,
     answer: '',
