@@ -38,3 +38,9 @@ export const ordinaryVehicles = [
 export const emergencyVehicles = ['ambulance', 'fire-engine', 'police-car'] as const;
 export const walkers = ['person-walking', 'deer', 'dog', 'cow'] as const;
 export const roadsideThings = ['deciduous-tree', 'evergreen-tree', 'house', 'tent', 'cactus'] as const;
+
+/** Drawn around the objects, and never named. */
+const sceneryIcons = ['sun', 'cloud', 'construction', 'wood', 'rock'] as const;
+
+/** Every icon that a scene may show; `assets/` holds their bodies. */
+export const drawnIcons: readonly string[] = [...Object.keys(nouns), ...sceneryIcons];

@@ -146,8 +146,6 @@ async function runPlan(options: PlanOptions, { progress }: CommandContext): Prom
     );
     for (const line of frontTable(front)) progress.print(line);
   }
-  const frontSvg =
-    front && (await plotFront(front, { title: `Training ${graph.order} tasks with ${model} (simulated)` }));
   const files: [string | undefined, () => string][] = [
     [
       options.json,
@@ -168,9 +166,12 @@ async function runPlan(options: PlanOptions, { progress }: CommandContext): Prom
         )}\n`,
     ],
     [options.svg, () => drawGanttSvg(planned.timeline, planned.schedule)],
-    [options.front, () => frontSvg!],
     [options.trace, () => JSON.stringify(traceEvents(planned.timeline, planned.schedule))],
   ];
+  if (front) {
+    const title = `Training ${graph.order} tasks with ${model} (simulated)`;
+    files.push([options.front, () => plotFront(front, { title })]);
+  }
   for (const [path, make] of files) if (path !== undefined) await writeWhole(path, make());
 }
 
