@@ -92,6 +92,23 @@ describe('contextlora chat', () => {
     expect(out).toMatch(/^".*\n$/s);
   });
 
+  test('continues a conversation after a turn that is too long', async () => {
+    const tooLong = 'word '.repeat(5000);
+    const { code, out } = await chat(['--model', tiny, '--max-tokens', '3'], {
+      input: `hello\n${tooLong}\n\nhello again\n`,
+      isTerminal: true,
+    });
+    expect(code).toBe(0);
+    const [before, first, second, empty, third, end] = out.split('> ');
+    expect(before).toBe('');
+    expect(first).not.toMatch(/model\//);
+    expect(second).toMatch(/^model\/\w+: [^\n]*\n$/);
+    expect(empty).toBe('');
+    expect(third).not.toMatch(/model\//);
+    expect(third?.trim().length).toBeGreaterThan(0);
+    expect(end).toBe('');
+  });
+
   const longSchema = async () => {
     const path = join(directory, 'long.json');
     await writeFile(path, JSON.stringify({ type: 'string', minLength: 200, maxLength: 250 }));

@@ -12,6 +12,8 @@ export interface Outcome {
 export interface RunOptions {
   /** Its whole standard input. */
   readonly input?: string;
+  /** Whether the input is a terminal on which someone types. */
+  readonly isTerminal?: boolean;
   readonly environment?: Readonly<Record<string, string | undefined>>;
   /** Called after every print with everything printed so far; `interrupt` acts like Ctrl-C. */
   readonly onOutput?: (out: string, interrupt: () => void) => void;
@@ -19,7 +21,7 @@ export interface RunOptions {
 
 export async function runCommand(
   args: readonly string[],
-  { input = '', environment = process.env, onOutput }: RunOptions = {},
+  { input = '', isTerminal = false, environment = process.env, onOutput }: RunOptions = {},
 ): Promise<Outcome> {
   let [out, err] = ['', ''];
   const handlers = new Set<() => void>();
@@ -45,7 +47,7 @@ export async function runCommand(
     clock: () => performance.now() / 1000,
     cpuSeconds: () => process.cpuUsage().user / 1e6,
     program: '',
-    input: Readable.from(input === '' ? [] : [Buffer.from(input)]),
+    input: Object.assign(Readable.from(input === '' ? [] : [Buffer.from(input)]), { isTTY: isTerminal }),
     output,
     errorOutput,
     now: () => new Date(),

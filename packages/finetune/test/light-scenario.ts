@@ -35,7 +35,7 @@ const rowsByFile: Readonly<Record<string, readonly object[]>> = {
   'lamp.test.jsonl': [lamp('low', 'night', 'yes'), lamp('bright', 'sunny', 'no')],
 };
 
-/** Writes the task file and its data, some of it replaced, and returns the path of the task file. */
+/** Writes the task file and its data, except for what is replaced; returns the path of the task file. */
 export async function writeScenario(
   directory: string,
   { tasks = taskFile, files = {} }: { tasks?: string; files?: Readonly<Record<string, string>> } = {},

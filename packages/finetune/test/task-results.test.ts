@@ -68,7 +68,7 @@ describe('taskResults', () => {
     expect(macroAverage).toEqual({ chance: 0.5, base: 0.125, afterOwnPhase: 0.375, final: 0.375 });
   });
 
-  test('says where a finished task answers otherwise at the end', () => {
+  test('reports a finished task whose answers are different at the end', () => {
     const forgot = results([...trained.slice(0, 2), ['light/final/test', evaluation(0.75, -0.25)]]);
     expect(forgot.tasks[0]).toMatchObject({ afterOwnPhase: 0.75, final: 0.75, bitIdentical: false });
   });

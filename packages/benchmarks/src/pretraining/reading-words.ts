@@ -1,7 +1,7 @@
 /**
  * The words of the look-ups that teach the base to read its prompt.
  *
- * Keys and values are drawn from this list uniformly, anew for every text, so words carry no meaning here. The tasks' labels are among
+ * Keys and values are drawn from this list uniformly, again for every text, so words carry no meaning here. The tasks' labels are among
  * them because a model can only answer with words of its vocabulary.
  */
 import { labelsOf } from '../iov/iov-labels.js';
