@@ -1,8 +1,8 @@
 /**
- * The two baselines of the demo's decision table, at equal budget: the same base, data, prompts, ranks in all, and passes in all.
+ * The two baselines of the demo's decision table, at equal budget: the same base, data, prompts, total ranks and total passes.
  *
- * `empty`: every task alone with its own segment (no shared parameters). `joint`: one LoRA of all the ranks on the mixture of all
- * tasks, which sees every task's data at once.
+ * `empty`: every task alone with a segment of its own, so no parameters are shared. `joint`: one LoRA with all the ranks, on a mixture
+ * of all tasks' data.
  */
 import { type TaskData, totalSteps, trainingExamples, type TrainSettings } from '@contextlora/finetune';
 import { initialiseSegments, partitionRanks, type Partition, type Segments } from '@contextlora/lora';
@@ -29,8 +29,8 @@ export interface TrainedSegments {
 }
 
 /**
- * Trains the tasks that depend on others without their ancestors' segments; tasks without dependencies would come out as in the
- * method itself, to the byte, and are not trained again.
+ * Trains the tasks that depend on others, without their ancestors' segments. Tasks without dependencies are not trained again: they
+ * would come out as in the method, to the byte.
  */
 export async function* trainEmptyGraph(
   base: LoadedModel,
@@ -73,7 +73,7 @@ export async function* trainJoint(
   });
   const tasks = data.file.tasks.map(({ id }) => id);
   const steps = totalSteps(settings, tasks);
-  // An equal share of every batch for each task, whatever its number of rows: the scarce task is repeated, not drowned.
+  // Each task has an equal share of every batch: a task with few rows is repeated.
   const examples = new Map(
     tasks.map((task) => [
       task,

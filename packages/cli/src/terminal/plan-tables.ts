@@ -1,9 +1,9 @@
-/** A simulated plan for a terminal. */
+/** A simulated plan on a terminal. */
 import { type Cluster, drawGanttText, type Plan, type SimulatedPlan, tellPlan } from '@contextlora/scheduler';
 
 import { formatTable } from './table.js';
 
-/** A plan on a terminal: in words, memory and energy by device, and the chart of its first steps. */
+/** A plan in words, a table of its devices, and a chart of its first steps. */
 export function describeSimulatedPlan(
   { plan: found, schedule, timeline }: SimulatedPlan,
   cluster: Cluster,
