@@ -24,6 +24,7 @@ import {
   taskResults,
   trainingExamples,
   trainRun,
+  type TrainSettings,
 } from '@contextlora/finetune';
 import { openKernels } from '@contextlora/kernels';
 import { readPartition } from '@contextlora/lora/files';
@@ -67,6 +68,7 @@ export type DemoEvent =
   | { readonly type: 'looked'; readonly seconds: number }
   | {
       readonly type: 'prepared';
+      readonly settings: TrainSettings;
       readonly run: PreparedRun;
       readonly trainedParameters: number;
       readonly prediction: TrainingPrediction;
@@ -154,6 +156,7 @@ export async function* runDemo({
     });
     yield {
       type: 'prepared',
+      settings,
       run,
       trainedParameters: trainedParameters(run.model),
       prediction: predicted,

@@ -74,11 +74,11 @@ export function showDemo({ out, compare, progress, clock }: ShowDemoOptions): (e
         );
         break;
       case 'prepared': {
-        const { run, trainedParameters, prediction } = event;
+        const { run, settings, trainedParameters, prediction } = event;
         const { partition, phases } = run;
         print();
         print(
-          `4  Training: ${phases.length} phases, ${Object.keys(partition.layers).length} adapted linear layers, ` +
+          `4  Training: ${phases.length} phases, rank ${settings.rank} in ${Object.keys(partition.layers).length} linear layers, ` +
             `${trainedParameters.toLocaleString('en')} parameters in ${partition.order.length} segments` +
             (compare ? '; the joint baseline trains at the same time' : ''),
         );
