@@ -15,9 +15,14 @@ export { answerQuestion, type AnswerLine } from './run/answer-question.js';
 export { evaluateBase } from './run/evaluate-base.js';
 export { evaluateTask, samePredictions, type TaskEvaluation } from './run/evaluate-task.js';
 export { openMetricsFile, type MetricsFile } from './run/metrics-file.js';
-export { prepareRun, type PreparedRun } from './run/prepare-run.js';
 export { prepareRunDirectory } from './run/run-directory.js';
 export { recordRun, type LossPoint, type PhaseCertificate, type RunRecord } from './run/run-record.js';
-export { trainRun, type RunEvent, type TrainRunOptions } from './run/train-run.js';
+export {
+  prepareRun,
+  trainRun,
+  type PreparedRun,
+  type RunEvent,
+  type TrainRunOptions,
+} from './run/train-run.js';
 export { stepsOfTask, totalSteps, type TrainSettings } from './run/train-settings.js';
 export { writeRun, type FinishedRun, type WrittenFile } from './run/write-run.js';

@@ -1,10 +1,45 @@
-/** A run from its first step to its last evaluation. */
-import { type CheckpointStore, train, type TrainEvent, warmupCosine } from '@contextlora/trainer';
+/** A run from its partition to its last evaluation. */
+import { initialiseSegments, type Partition, partitionRanks } from '@contextlora/lora';
+import { createLocalModel, linearsOf, type LoadedModel, type LocalModel } from '@contextlora/model';
+import { tasksOf } from '@contextlora/task-graph';
+import {
+  type CheckpointStore,
+  type Phase,
+  planPhases,
+  rolesOf as contextRoles,
+  type RolesOf,
+  train,
+  type TrainEvent,
+  warmupCosine,
+} from '@contextlora/trainer';
 
 import { trainingExamples } from '../data/examples.js';
+import type { TaskData } from '../data/read-task-data.js';
 import { evaluateTask, type TaskEvaluation } from './evaluate-task.js';
-import type { PreparedRun } from './prepare-run.js';
 import type { TrainSettings } from './train-settings.js';
+
+export interface PreparedRun {
+  readonly data: TaskData;
+  readonly partition: Partition;
+  readonly phases: readonly Phase[];
+  readonly model: LocalModel;
+}
+
+/** Decides ranks and phases and makes the model; trains nothing and writes nothing. */
+export function prepareRun(
+  base: LoadedModel,
+  data: TaskData,
+  { settings, rolesOf = contextRoles }: { settings: TrainSettings; rolesOf?: RolesOf },
+): PreparedRun {
+  const partition = partitionRanks(linearsOf(base.spec), tasksOf(data.graph), { rank: settings.rank });
+  const segments = initialiseSegments(partition, { seed: settings.seed });
+  return {
+    data,
+    partition,
+    phases: planPhases(data.graph, { rolesOf }),
+    model: createLocalModel(base, { partition, segments }),
+  };
+}
 
 export type RunEvent =
   | TrainEvent
