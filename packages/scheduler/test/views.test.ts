@@ -1,10 +1,10 @@
 import { describe, expect, test } from '@jest/globals';
 import { buildSchedule, gpipe, openCostModel, simulateWith } from '@contextlora/scheduler';
-import type { BuildScheduleOptions, Schedule } from '../src/build-schedule.js';
-import type { Cluster } from '../src/cluster.js';
-import type { Placement } from '../src/placement.js';
-import type { Span, Timeline } from '../src/timeline.js';
-import type { Workload } from '../src/workload.js';
+import type { BuildScheduleOptions, Schedule } from '../src/schedule/build-schedule.js';
+import type { Cluster } from '../src/problem/cluster.js';
+import type { Placement } from '../src/schedule/placement.js';
+import type { Span, Timeline } from '../src/simulate/timeline.js';
+import type { Workload } from '../src/problem/workload.js';
 import { drawGanttSvg } from '../src/views/gantt-svg.js';
 import { drawGanttText } from '../src/views/gantt-text.js';
 import { type TraceEvent, traceEvents } from '../src/views/trace-events.js';

@@ -2,7 +2,7 @@
  * An Asteroid-like hybrid planner (MobiCom 2024): devices sorted by memory, grouped into stages, data parallel by capability inside a
  * group, 2 (P − p) − 1 micro-batches in flight, a dynamic programme over layers, devices and stages for the slowest stage.
  */
-import { oneForwardOneBackwardDeep } from '../policies/one-forward-one-backward.js';
+import { oneForwardOneBackwardDeep } from '../schedule/policies/one-forward-one-backward.js';
 import { bottleneckPlacements } from '../search/bottleneck-search.js';
 import { deviceWork } from '../search/device-work.js';
 import type { Strategy } from './strategy.js';

@@ -5,12 +5,12 @@
  *   stage 3      the base is sharded too and gathered for every forward and backward pass: 2 Ψ_base per micro-batch, once where no
  *                backward pass follows; its gathers are taken to overlap computing perfectly, which favours it
  */
-import type { Pass } from '../build-schedule.js';
-import { hasBackward } from '../cost-model.js';
-import type { CollectiveInstruction, Instruction } from '../instruction.js';
-import type { Placement } from '../placement.js';
-import { oneForwardOneBackward } from '../policies/one-forward-one-backward.js';
-import type { SegmentProblem } from '../search/segment-problem.js';
+import type { Pass } from '../schedule/build-schedule.js';
+import { hasBackward } from '../cost/cost-model.js';
+import type { CollectiveInstruction, Instruction } from '../schedule/instruction.js';
+import type { Placement } from '../schedule/placement.js';
+import { oneForwardOneBackward } from '../schedule/policies/one-forward-one-backward.js';
+import type { SegmentProblem } from '../search/interval-problem.js';
 import { countsUpTo, deviceOrders, pipelineOf } from './splits.js';
 import type { Strategy } from './strategy.js';
 

@@ -3,9 +3,9 @@
  * every layer all-reduces its output twice forward and twice backward; LoRA adds no communication. Where no input gradient is owed the
  * two backward all-reduces go. Devices work in lockstep, so the slowest sets the pace.
  */
-import type { Pass } from '../build-schedule.js';
-import type { CollectiveInstruction, Instruction } from '../instruction.js';
-import { oneForwardOneBackward } from '../policies/one-forward-one-backward.js';
+import type { Pass } from '../schedule/build-schedule.js';
+import type { CollectiveInstruction, Instruction } from '../schedule/instruction.js';
+import { oneForwardOneBackward } from '../schedule/policies/one-forward-one-backward.js';
 import { countsUpTo, deviceOrders } from './splits.js';
 import type { Strategy } from './strategy.js';
 

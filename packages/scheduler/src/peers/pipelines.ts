@@ -1,9 +1,9 @@
 /** Pipelines of equal ranks: DeepSpeed's engine, GPipe, and mLoRA's LoRAPP. */
-import { gpipe } from '../policies/gpipe.js';
-import { lorapp } from '../policies/lorapp.js';
-import { oneForwardOneBackward } from '../policies/one-forward-one-backward.js';
-import type { Policy } from '../policies/policy.js';
-import type { SegmentProblem } from '../search/segment-problem.js';
+import { gpipe } from '../schedule/policies/gpipe.js';
+import { lorapp } from '../schedule/policies/lorapp.js';
+import { oneForwardOneBackward } from '../schedule/policies/one-forward-one-backward.js';
+import type { Policy } from '../schedule/policies/policy.js';
+import type { SegmentProblem } from '../search/interval-problem.js';
 import {
   balancedCuts,
   countsUpTo,

@@ -1,9 +1,9 @@
 /** How peers divide layers among stages, and which devices they would use. */
-import type { CostModel } from '../cost-model.js';
-import type { Placement, Stage } from '../placement.js';
+import type { CostModel } from '../cost/cost-model.js';
+import type { Placement, Stage } from '../schedule/placement.js';
 import { deviceWork } from '../search/device-work.js';
-import type { SegmentProblem } from '../search/segment-problem.js';
-import { apportion } from '../placement.js';
+import type { SegmentProblem } from '../search/interval-problem.js';
+import { apportion } from '../schedule/placement.js';
 
 /** Cuts after which the heaviest of `parts` contiguous parts is lightest (DeepSpeed's `partition_balanced`). */
 export function balancedCuts(weights: readonly number[], parts: number): number[] | undefined {

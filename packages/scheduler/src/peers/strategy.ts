@@ -1,10 +1,10 @@
 /** What a strategy is: a way to place a segment's work, with every setting it would tune. The simulator judges. */
-import type { Pass } from '../build-schedule.js';
-import type { Placement } from '../placement.js';
-import type { Policy } from '../policies/policy.js';
+import type { Pass } from '../schedule/build-schedule.js';
+import type { Placement } from '../schedule/placement.js';
+import type { Policy } from '../schedule/policies/policy.js';
 import { assessPlacement } from '../search/assess-placement.js';
 import { boundValue } from '../search/bound-value.js';
-import type { Assessment, SegmentProblem } from '../search/segment-problem.js';
+import type { Assessment, SegmentProblem } from '../search/interval-problem.js';
 
 export interface StrategyCandidate {
   readonly placement: Placement;

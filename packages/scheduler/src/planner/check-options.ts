@@ -1,6 +1,6 @@
 /** Checks what a caller may ask of the planner. */
-import { type InputProblem, SchedulerInputError } from '../scheduler-input-error.js';
-import type { Cluster } from '../cluster.js';
+import { type InputProblem, SchedulerInputError } from '../scheduler-error.js';
+import type { Cluster } from '../problem/cluster.js';
 import type { PlanOptions } from './plan.js';
 
 const objectives: readonly unknown[] = ['time', 'energy'];

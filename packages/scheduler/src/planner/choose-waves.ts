@@ -2,8 +2,8 @@
  * Chooses a way for every wave such that all segments and all moves between them cost least: starting from the best of each by itself,
  * from the same way for all, and changing one wave at a time while that helps.
  */
-import type { Objective } from '../search/segment-problem.js';
-import { type Chain, chainSegments, type KnownAssessments } from './chain-segments.js';
+import type { Objective } from '../search/interval-problem.js';
+import { type Chain, chainSegments, type KnownAssessments } from './chain-intervals.js';
 import type { WaveWay } from './search-wave.js';
 
 /** With more waves, changing them one at a time would take long; the starts alone are compared. */

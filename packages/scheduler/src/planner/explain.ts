@@ -1,11 +1,11 @@
 /** Why a plan is as it is: what binds it, what every device does with its time, why a device is not used, what else was considered. */
-import type { Cluster } from '../cluster.js';
-import type { Placement } from '../placement.js';
+import type { Cluster } from '../problem/cluster.js';
+import type { Placement } from '../schedule/placement.js';
 import { assessPlacement } from '../search/assess-placement.js';
 import { type PeriodBound, periodBound } from '../search/period-bound.js';
 import { shareSamples } from '../search/share-samples.js';
-import type { IdleCause } from '../timeline.js';
-import type { Chain, ChosenSegment } from './chain-segments.js';
+import type { IdleCause } from '../simulate/timeline.js';
+import type { Chain, ChosenSegment } from './chain-intervals.js';
 import type { ChosenWaves } from './choose-waves.js';
 
 export interface DeviceExplanation {

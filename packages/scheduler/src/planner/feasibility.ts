@@ -1,10 +1,10 @@
 /** Says, before anything is searched, whether the model can fit at all, and if not by how many bytes and what would help. */
-import { type Cluster, usableCluster } from '../cluster.js';
-import { openCluster } from '../cost-model.js';
+import { type Cluster, usableCluster } from '../problem/cluster.js';
+import { openCluster } from '../cost/cost-model.js';
 import { formatBytes } from '../format.js';
-import { type InputProblem, SchedulerInputError } from '../scheduler-input-error.js';
+import { type InputProblem, SchedulerInputError } from '../scheduler-error.js';
 import { searchWave, type WaveSearch, type WaveWay } from './search-wave.js';
-import { lowestTrainedLayer, type Workload } from '../workload.js';
+import { lowestTrainedLayer, type Workload } from '../problem/workload.js';
 
 /** @throws SchedulerInputError when a layer fits on no device, or the layers do not fit on all devices together. */
 export function requireFeasible(workloads: readonly Workload[], { devices }: Cluster): void {

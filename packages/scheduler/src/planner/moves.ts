@@ -1,7 +1,7 @@
 /** What it costs to change from one segment's placement to the next: layers, optimizer states and cached activations that must move. */
-import { ownValue } from '../own-value.js';
-import type { Placement } from '../placement.js';
-import type { SegmentProblem } from '../search/segment-problem.js';
+import { ownValue } from '../problem/own-value.js';
+import type { Placement } from '../schedule/placement.js';
+import type { SegmentProblem } from '../search/interval-problem.js';
 
 export interface Move {
   readonly bytes: number;

@@ -1,14 +1,14 @@
 /** Plans a cluster whose devices all run as their profiles say. */
-import { buildSchedule } from '../build-schedule.js';
-import { type Cluster, usableCluster } from '../cluster.js';
-import { openCluster } from '../cost-model.js';
-import { validateSchedule } from '../passes/validate-schedule.js';
-import type { Member } from '../placement.js';
-import { contextGear, contextGearDeep } from '../policies/context-gear.js';
+import { buildSchedule } from '../schedule/build-schedule.js';
+import { type Cluster, usableCluster } from '../problem/cluster.js';
+import { openCluster } from '../cost/cost-model.js';
+import { validateSchedule } from '../schedule/validate/validate-schedule.js';
+import type { Member } from '../schedule/placement.js';
+import { contextGear, contextGearDeep } from '../schedule/policies/context-gear.js';
 import { peers as allPeers } from '../peers/peers.js';
 import { joulesByDevice } from '../search/assess-placement.js';
-import type { Workload } from '../workload.js';
-import type { ChosenSegment } from './chain-segments.js';
+import type { Workload } from '../problem/workload.js';
+import type { ChosenSegment } from './chain-intervals.js';
 import { type ChosenWaves, chooseWaves } from './choose-waves.js';
 import { explainPlan } from './explain.js';
 import { requireFeasible, requireFound } from './feasibility.js';

@@ -6,11 +6,11 @@
  * out a device whose battery does not last, as long as the plan gets better: fewer joules above the limits first, then the objective.
  * It is a bounded search; a plan for less energy may exist where it finds none.
  */
-import type { Cluster } from '../cluster.js';
+import type { Cluster } from '../problem/cluster.js';
 import { formatJoules } from '../format.js';
-import { type InputProblem, SchedulerInputError } from '../scheduler-input-error.js';
-import { type Objective, valueOf } from '../search/segment-problem.js';
-import type { Workload } from '../workload.js';
+import { type InputProblem, SchedulerInputError } from '../scheduler-error.js';
+import { type Objective, valueOf } from '../search/interval-problem.js';
+import type { Workload } from '../problem/workload.js';
 import type { Plan, PlanOptions } from './plan.js';
 import { planCluster } from './plan-cluster.js';
 import {

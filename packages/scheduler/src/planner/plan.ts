@@ -2,12 +2,12 @@
  * The planner: from workloads and a cluster to waves of tasks, each with placements, policies and a prediction, a lower bound beside it
  * and an explanation.
  */
-import { checkInput } from '../check-input.js';
-import type { Cluster } from '../cluster.js';
-import type { Placement } from '../placement.js';
+import { checkInput } from '../problem/check-input.js';
+import type { Cluster } from '../problem/cluster.js';
+import type { Placement } from '../schedule/placement.js';
 import type { Strategy } from '../peers/strategy.js';
-import type { Objective } from '../search/segment-problem.js';
-import type { Workload } from '../workload.js';
+import type { Objective } from '../search/interval-problem.js';
+import type { Workload } from '../problem/workload.js';
 import { checkOptions } from './check-options.js';
 import type { Explanation } from './explain.js';
 import { planCluster } from './plan-cluster.js';

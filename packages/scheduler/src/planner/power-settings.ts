@@ -1,6 +1,6 @@
 /** The settings each device may run at, and a cluster with its devices in chosen ones. */
-import type { Cluster, DeviceProfile, PowerMode } from '../cluster.js';
-import { ownValue } from '../own-value.js';
+import type { Cluster, DeviceProfile, PowerMode } from '../problem/cluster.js';
+import { ownValue } from '../problem/own-value.js';
 
 /** Which mode each device runs at, by id; a device that is not named runs as its profile says. */
 export type ChosenModes = Readonly<Record<string, string>>;

@@ -1,15 +1,15 @@
 /** The schedule of a planned segment, to simulate, draw or execute. */
-import { buildSchedule, type Schedule } from '../build-schedule.js';
-import { type Cluster, usableCluster } from '../cluster.js';
-import { openCostModel } from '../cost-model.js';
-import { ownValue } from '../own-value.js';
+import { buildSchedule, type Schedule } from '../schedule/build-schedule.js';
+import { type Cluster, usableCluster } from '../problem/cluster.js';
+import { openCostModel } from '../cost/cost-model.js';
+import { ownValue } from '../problem/own-value.js';
 import { peers as allPeers } from '../peers/peers.js';
 import type { Strategy } from '../peers/strategy.js';
-import { contextGear, contextGearDeep } from '../policies/context-gear.js';
-import { gpipe } from '../policies/gpipe.js';
-import { lorapp } from '../policies/lorapp.js';
-import { oneForwardOneBackward, oneForwardOneBackwardDeep } from '../policies/one-forward-one-backward.js';
-import { withCachedPrefix, type Workload } from '../workload.js';
+import { contextGear, contextGearDeep } from '../schedule/policies/context-gear.js';
+import { gpipe } from '../schedule/policies/gpipe.js';
+import { lorapp } from '../schedule/policies/lorapp.js';
+import { oneForwardOneBackward, oneForwardOneBackwardDeep } from '../schedule/policies/one-forward-one-backward.js';
+import { withCachedPrefix, type Workload } from '../problem/workload.js';
 import type { Plan } from './plan.js';
 import { clusterInModes } from './power-settings.js';
 

@@ -2,15 +2,15 @@
  * How the tasks of a wave share the devices: all in one pipeline, one after the other, or apart, each task on devices of its own. The
  * best of the three by the simulator is taken.
  */
-import { type ClusterCosts, openCostModel } from '../cost-model.js';
-import { ownValue } from '../own-value.js';
+import { type ClusterCosts, openCostModel } from '../cost/cost-model.js';
+import { ownValue } from '../problem/own-value.js';
 import { tuneStrategy, type Strategy } from '../peers/strategy.js';
 import { assessPlacement } from '../search/assess-placement.js';
 import { type LowerBound, lowerBound } from '../search/lower-bound.js';
-import { searchSegment, type SearchSegmentOptions } from '../search/search-segment.js';
-import { type Assessment, type SegmentProblem, valueOf } from '../search/segment-problem.js';
-import type { Workload } from '../workload.js';
-import { segmentsOf, type SegmentSettings } from './segments.js';
+import { searchSegment, type SearchSegmentOptions } from '../search/search-interval.js';
+import { type Assessment, type SegmentProblem, valueOf } from '../search/interval-problem.js';
+import type { Workload } from '../problem/workload.js';
+import { segmentsOf, type SegmentSettings } from './intervals.js';
 
 export interface WaveSearch {
   readonly opened: ClusterCosts;

@@ -1,7 +1,7 @@
 /** What less energy costs in time: the plans of which none is both faster and more frugal than another. */
-import type { Cluster } from '../cluster.js';
-import type { Objective } from '../search/segment-problem.js';
-import type { Workload } from '../workload.js';
+import type { Cluster } from '../problem/cluster.js';
+import type { Objective } from '../search/interval-problem.js';
+import type { Workload } from '../problem/workload.js';
 import { plan, type Plan, type PlanOptions } from './plan.js';
 
 export interface FrontPoint {

@@ -1,5 +1,5 @@
 /** Which tasks may train at the same time: a wave holds siblings, and waves follow each other in the order of the dependencies. */
-import type { Workload } from '../workload.js';
+import type { Workload } from '../problem/workload.js';
 
 /** Waves by depth: a task stands one wave after the latest of those it waits for. Names in the order of the input. */
 export function wavesOf(workloads: readonly Workload[]): string[][] {

@@ -1,12 +1,12 @@
 /** Asks the simulator what a placement is worth. */
-import { buildSchedule, type Pass } from '../build-schedule.js';
-import { activationBytes, residentBytes } from '../memory.js';
-import type { Placement } from '../placement.js';
-import { ownValue } from '../own-value.js';
-import { simulateWith } from '../simulate.js';
-import type { DeviceUse } from '../timeline.js';
+import { buildSchedule, type Pass } from '../schedule/build-schedule.js';
+import { activationBytes, residentBytes } from '../cost/memory.js';
+import type { Placement } from '../schedule/placement.js';
+import { ownValue } from '../problem/own-value.js';
+import { simulateWith } from '../simulate/simulate.js';
+import type { DeviceUse } from '../simulate/timeline.js';
 import { periodBound } from './period-bound.js';
-import { type Assessment, type SegmentProblem, valueOf } from './segment-problem.js';
+import { type Assessment, type SegmentProblem, valueOf } from './interval-problem.js';
 
 /**
  * The best policy for a placement, or undefined when it does not fit into memory or its stages cannot reach each other.

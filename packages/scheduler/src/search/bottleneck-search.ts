@@ -6,9 +6,9 @@
  *   reach[k][i] = max(reach[k][i − 1], max_j furthest(reach[k − 1][j], devices j … i − 1, T))
  * and T is found by bisection. Group members share samples by speed; memory counts with the micro-batches a stage has in flight.
  */
-import type { Placement, Stage } from '../placement.js';
+import type { Placement, Stage } from '../schedule/placement.js';
 import type { DeviceWork } from './device-work.js';
-import type { SegmentProblem } from './segment-problem.js';
+import type { SegmentProblem } from './interval-problem.js';
 import { shareSamples } from './share-samples.js';
 
 export interface BottleneckOptions {

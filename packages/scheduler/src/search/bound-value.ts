@@ -1,9 +1,9 @@
 /** The least objective value a placement can have, so that the search need not simulate what cannot win. */
-import { computeSeconds, hasBackward } from '../cost-model.js';
-import type { Placement } from '../placement.js';
-import { trains } from '../policies/policy.js';
+import { computeSeconds, hasBackward } from '../cost/cost-model.js';
+import type { Placement } from '../schedule/placement.js';
+import { trains } from '../schedule/policies/policy.js';
 import { periodBound } from './period-bound.js';
-import { type SegmentProblem, valueOf } from './segment-problem.js';
+import { type SegmentProblem, valueOf } from './interval-problem.js';
 
 export function boundValue(problem: SegmentProblem, placement: Placement): number {
   const { rounds, objective } = problem;

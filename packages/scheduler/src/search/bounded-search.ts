@@ -2,14 +2,14 @@
  * Search for many devices, which says that it is one: placements of least bottleneck for a few orders of the devices, the most
  * promising of them simulated, and the best improved by small changes until none helps or the budget is spent.
  */
-import type { Placement, Stage } from '../placement.js';
+import type { Placement, Stage } from '../schedule/placement.js';
 import { assessPlacement } from './assess-placement.js';
 import { bottleneckPlacements } from './bottleneck-search.js';
 import { boundValue } from './bound-value.js';
 import { deviceWork } from './device-work.js';
 import { estimatePlacement } from './estimate-placement.js';
 import { neighboursOf } from './neighbours.js';
-import type { Assessment, SegmentProblem } from './segment-problem.js';
+import type { Assessment, SegmentProblem } from './interval-problem.js';
 import { shareSamples } from './share-samples.js';
 
 export interface BoundedSearchResult {

@@ -1,5 +1,5 @@
 /** How fast each device is on the work of a segment, as one number, so that layers can be compared with devices. */
-import type { SegmentProblem } from './segment-problem.js';
+import type { SegmentProblem } from './interval-problem.js';
 
 export interface DeviceWork {
   /** Running sums over the layers of one round's FLOPs of all tasks: `sum[end] − sum[start]`. */

@@ -1,10 +1,10 @@
 /** A quicker, slightly rougher `assessPlacement` for local search: the list scheduler's own clock instead of the simulator's. */
-import type { Placement } from '../placement.js';
-import { playPipeline } from '../policies/list-scheduling.js';
+import type { Placement } from '../schedule/placement.js';
+import { playPipeline } from '../schedule/policies/list-scheduling.js';
 import { extrapolate, fitsMemory, stepsToSimulate } from './assess-placement.js';
 import { joulesOf } from './bound-value.js';
 import { periodBound } from './period-bound.js';
-import { type SegmentProblem, valueOf } from './segment-problem.js';
+import { type SegmentProblem, valueOf } from './interval-problem.js';
 
 /** The objective's value with the deep order; undefined when the placement does not fit into memory. */
 export function estimatePlacement(problem: SegmentProblem, placement: Placement): number | undefined {

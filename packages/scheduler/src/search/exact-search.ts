@@ -4,11 +4,11 @@
  * A branch is left when the stages placed so far, or the remaining layers spread over the remaining devices, already take longer than
  * the best placement found. Devices that differ in nothing but their name are tried in one order only.
  */
-import type { Stage } from '../placement.js';
+import type { Stage } from '../schedule/placement.js';
 import { assessPlacement } from './assess-placement.js';
 import { boundValue } from './bound-value.js';
 import { deviceWork } from './device-work.js';
-import { type Assessment, type SegmentProblem, valueOf } from './segment-problem.js';
+import { type Assessment, type SegmentProblem, valueOf } from './interval-problem.js';
 import { shareSamples } from './share-samples.js';
 
 export interface ExactSearchResult {

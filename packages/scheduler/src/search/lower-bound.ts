@@ -13,9 +13,9 @@
  *
  * It does not count that layers and samples are whole: the gap to it is an upper bound of the true one.
  */
-import { boundaryBytes, gradientCrosses } from '../cost-model.js';
+import { boundaryBytes, gradientCrosses } from '../cost/cost-model.js';
 import { deviceWork } from './device-work.js';
-import { type SegmentProblem, valueOf } from './segment-problem.js';
+import { type SegmentProblem, valueOf } from './interval-problem.js';
 
 export interface LowerBound {
   /** Of one round. */

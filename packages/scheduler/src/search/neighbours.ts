@@ -1,6 +1,6 @@
 /** Small changes to a placement: what local search tries next. */
-import type { Placement, Stage } from '../placement.js';
-import type { SegmentProblem } from './segment-problem.js';
+import type { Placement, Stage } from '../schedule/placement.js';
+import type { SegmentProblem } from './interval-problem.js';
 import { shareSamples } from './share-samples.js';
 
 interface Draft {

@@ -14,9 +14,9 @@ import {
   computeSeconds,
   gradientCrosses,
   hasBackward,
-} from '../cost-model.js';
-import type { Placement } from '../placement.js';
-import type { SegmentProblem } from './segment-problem.js';
+} from '../cost/cost-model.js';
+import type { Placement } from '../schedule/placement.js';
+import type { SegmentProblem } from './interval-problem.js';
 
 export interface PeriodBound {
   readonly seconds: number;

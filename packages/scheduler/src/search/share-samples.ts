@@ -1,7 +1,7 @@
 /** Divides a step's samples among the members of a group: whole samples, by speed, as far as each one's memory reaches. */
-import { computeSeconds, hasBackward } from '../cost-model.js';
-import type { Member, Stage } from '../placement.js';
-import type { SegmentProblem } from './segment-problem.js';
+import { computeSeconds, hasBackward } from '../cost/cost-model.js';
+import type { Member, Stage } from '../schedule/placement.js';
+import type { SegmentProblem } from './interval-problem.js';
 
 /**
  * Members with their shares, such that the slowest takes least; undefined when the samples do not fit or someone would get none.

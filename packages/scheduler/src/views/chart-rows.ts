@@ -1,6 +1,6 @@
 /** What all charts have in common: the devices in pipeline order, each with its spans sorted by what they are to the reader. */
-import type { Schedule } from '../build-schedule.js';
-import type { DeviceUse, IdleCause, Span, Timeline } from '../timeline.js';
+import type { Schedule } from '../schedule/build-schedule.js';
+import type { DeviceUse, IdleCause, Span, Timeline } from '../simulate/timeline.js';
 
 /** What a box in a chart stands for: a span's type, told apart further where the reader wants to know. */
 export type SpanKind =

@@ -1,6 +1,6 @@
 /** What surrounds the spans of a drawing: where everything is, the names, the axis and the ends of the steps. */
-import type { Schedule } from '../build-schedule.js';
-import type { Timeline } from '../timeline.js';
+import type { Schedule } from '../schedule/build-schedule.js';
+import type { Timeline } from '../simulate/timeline.js';
 import type { Chart, ChartRow } from './chart-rows.js';
 import { formatLayers, formatPercent, timeTicks } from '../format.js';
 import { cutText, escapeXml, rect, round2, text, textWidth } from './svg-elements.js';

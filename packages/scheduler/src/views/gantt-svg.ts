@@ -1,6 +1,6 @@
 /** A timeline as a drawing: a row per device in the order of the pipeline, its transfers in a thin lane below its work. */
-import type { Schedule } from '../build-schedule.js';
-import type { Timeline } from '../timeline.js';
+import type { Schedule } from '../schedule/build-schedule.js';
+import type { Timeline } from '../simulate/timeline.js';
 import { boxesWithin, type Box } from './chart-boxes.js';
 import { chartOf, type Chart, type DrawnSpan } from './chart-rows.js';
 import { formatBytes, formatPercent, formatSeconds, letterOf, plural } from '../format.js';

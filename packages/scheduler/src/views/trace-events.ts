@@ -2,8 +2,8 @@
  * A timeline in the Trace Event Format, which Perfetto and chrome://tracing open: a process per device, with rows for its compute, its
  * waiting and its transfers, and arrows from every message to the work it allows.
  */
-import type { Schedule } from '../build-schedule.js';
-import type { Timeline } from '../timeline.js';
+import type { Schedule } from '../schedule/build-schedule.js';
+import type { Timeline } from '../simulate/timeline.js';
 import { chartOf, type ChartRow, type DrawnSpan } from './chart-rows.js';
 import { formatLayers } from '../format.js';
 

@@ -1,5 +1,5 @@
 /** What a policy is: a function that orders compute, and nothing else, for every member of every stage of a pipeline. */
-import { type CostModel, hasBackward, type TaskCosts } from '../cost-model.js';
+import { type CostModel, hasBackward, type TaskCosts } from '../../cost/cost-model.js';
 import type { Placement, SampleDeal } from '../placement.js';
 
 /** One piece of a device's work. `task` is an index into the placement's tasks. */

@@ -2,9 +2,9 @@
  * Divides a wave into segments, runs of equal steps: a new one begins where a task is done, or where its first epoch ends and its frozen
  * prefix can come from the activation cache.
  */
-import { type ClusterCosts, openCostModel } from '../cost-model.js';
-import type { SegmentProblem } from '../search/segment-problem.js';
-import { lowestTrainedLayer, withCachedPrefix, type Workload } from '../workload.js';
+import { type ClusterCosts, openCostModel } from '../cost/cost-model.js';
+import type { SegmentProblem } from '../search/interval-problem.js';
+import { lowestTrainedLayer, withCachedPrefix, type Workload } from '../problem/workload.js';
 
 export interface SegmentSettings extends Pick<
   SegmentProblem,

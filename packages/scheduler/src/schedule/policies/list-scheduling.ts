@@ -16,10 +16,10 @@ import {
   computeSeconds,
   gradientCrosses,
   hasBackward,
-} from '../cost-model.js';
-import { createEventQueue } from '../event-queue.js';
-import { activationBytes, residentBytes } from '../memory.js';
-import { createNetwork, type Message, type Transfer } from '../network.js';
+} from '../../cost/cost-model.js';
+import { createEventQueue } from '../../simulate/event-queue.js';
+import { activationBytes, residentBytes } from '../../cost/memory.js';
+import { createNetwork, type Message, type Transfer } from '../../simulate/network.js';
 import { type Partner, partnersOf } from '../partners.js';
 import { type ComputeStep, type PolicyContext, tasksOf, trains } from './policy.js';
 

@@ -1,7 +1,7 @@
 /** Reads a device's memory use out of a finished schedule. */
 import type { Schedule } from './build-schedule.js';
-import type { CostModel } from './cost-model.js';
-import { activationBytes, type MemoryUse, residentBytes } from './memory.js';
+import type { CostModel } from '../cost/cost-model.js';
+import { activationBytes, type MemoryUse, residentBytes } from '../cost/memory.js';
 
 /** Memory of the program at `index` in the schedule. */
 export function memoryOf(costs: CostModel, schedule: Schedule, index: number): MemoryUse {

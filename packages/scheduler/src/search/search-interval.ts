@@ -1,9 +1,9 @@
 /** The best placement of a segment: exactly for few devices, else by bounded search; which it was is part of the answer. */
-import { ownValue } from '../own-value.js';
-import type { Placement } from '../placement.js';
+import { ownValue } from '../problem/own-value.js';
+import type { Placement } from '../schedule/placement.js';
 import { boundedSearch } from './bounded-search.js';
 import { exactSearch } from './exact-search.js';
-import type { Assessment, SegmentProblem } from './segment-problem.js';
+import type { Assessment, SegmentProblem } from './interval-problem.js';
 
 export interface SegmentSearch {
   /** Best first, all different; empty when nothing fits. */

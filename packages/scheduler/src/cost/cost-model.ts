@@ -8,8 +8,8 @@
  *   cache           bytes / storageBytesPerSecond
  *   all-reduce      2 (g − 1) / g · bytes per member over its slowest link; on a shared medium all members' bytes cross the same air
  */
-import { type Cluster, resolveRoutes, type Route, type Routes } from './cluster.js';
-import type { CollectiveInstruction, Instruction } from './instruction.js';
+import { type Cluster, resolveRoutes, type Route, type Routes } from '../problem/cluster.js';
+import type { CollectiveInstruction, Instruction } from '../schedule/instruction.js';
 import {
   dealPlacement,
   dealSamples,
@@ -18,8 +18,8 @@ import {
   memberLoads,
   type Placement,
   type SampleDeal,
-} from './placement.js';
-import { lowestTrainedLayer, type Workload } from './workload.js';
+} from '../schedule/placement.js';
+import { lowestTrainedLayer, type Workload } from '../problem/workload.js';
 
 /** Running sums over the layers, so that a stage's cost is one subtraction: `sum[end] − sum[start]`. */
 export interface LayerSums {

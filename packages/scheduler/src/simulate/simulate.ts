@@ -4,16 +4,16 @@
  * A device runs its program in order. Computing takes time; a send only starts a transfer, unless its channel has no room; a receive
  * waits for its message. Computing and transferring overlap.
  */
-import type { Schedule } from './build-schedule.js';
-import type { Cluster } from './cluster.js';
-import { collectiveCost, type CostModel, durationOf, messageBytes, openCostModel } from './cost-model.js';
+import type { Schedule } from '../schedule/build-schedule.js';
+import type { Cluster } from '../problem/cluster.js';
+import { collectiveCost, type CostModel, durationOf, messageBytes, openCostModel } from '../cost/cost-model.js';
 import { createEventQueue } from './event-queue.js';
-import type { CollectiveInstruction, Instruction, TransferInstruction } from './instruction.js';
-import { memoryOf } from './memory-of.js';
+import type { CollectiveInstruction, Instruction, TransferInstruction } from '../schedule/instruction.js';
+import { memoryOf } from '../schedule/memory-of.js';
 import { createNetwork, type Message, type Transfer } from './network.js';
 import { createRandom } from './random.js';
 import type { DeviceUse, IdleCause, Span, Timeline } from './timeline.js';
-import type { Workload } from './workload.js';
+import type { Workload } from '../problem/workload.js';
 
 export interface SimulateOptions {
   /** Keep every span; takes memory in large simulations. */

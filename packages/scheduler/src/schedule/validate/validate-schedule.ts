@@ -1,6 +1,6 @@
 /** Checks a finished schedule as a whole; what it finds is a bug of a policy or a pass, or a placement that does not fit. */
 import type { Schedule } from '../build-schedule.js';
-import type { CostModel } from '../cost-model.js';
+import type { CostModel } from '../../cost/cost-model.js';
 import type { Instruction } from '../instruction.js';
 import { memoryOf } from '../memory-of.js';
 import { splitsWork } from '../placement.js';

@@ -1,13 +1,13 @@
 /** A plan with the schedule and the timeline of its first steps, for charts and traces. */
-import type { Schedule } from './build-schedule.js';
-import type { Cluster } from './cluster.js';
-import { plan, type Plan } from './planner/plan.js';
-import { clusterInModes } from './planner/power-settings.js';
-import { scheduleOf } from './planner/schedule-of.js';
-import type { Objective } from './search/segment-problem.js';
-import { simulate } from './simulate.js';
-import type { Timeline } from './timeline.js';
-import type { Workload } from './workload.js';
+import type { Schedule } from '../schedule/build-schedule.js';
+import type { Cluster } from '../problem/cluster.js';
+import { plan, type Plan } from './plan.js';
+import { clusterInModes } from './power-settings.js';
+import { scheduleOf } from './schedule-of.js';
+import type { Objective } from '../search/interval-problem.js';
+import { simulate } from '../simulate/simulate.js';
+import type { Timeline } from '../simulate/timeline.js';
+import type { Workload } from '../problem/workload.js';
 
 export interface SimulatedPlan {
   readonly plan: Plan;

@@ -1,8 +1,8 @@
 /** A plan in words, for people. */
 import { formatBytes, formatJoules, formatSeconds } from '../format.js';
-import { describePlacement } from './explain.js';
+import { describePlacement } from '../planner/explain.js';
 
-import type { Plan } from './plan.js';
+import type { Plan } from '../planner/plan.js';
 
 /** Several lines: what runs where, what it costs, what binds it, what was not used and why, what was rejected. */
 export function tellPlan(plan: Plan): string {

@@ -5,7 +5,7 @@
  * unread messages of it, and a sender may have `window` activations under way. A gradient is always taken over: its micro-batch has just
  * let its activations go, and a device that waited to send one while its neighbour waits to send an activation would wait for ever.
  */
-import { airSeconds, type CostModel } from './cost-model.js';
+import { airSeconds, type CostModel } from '../cost/cost-model.js';
 import { createSharedAir } from './shared-air.js';
 
 export interface Message {

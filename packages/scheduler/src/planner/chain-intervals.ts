@@ -4,8 +4,8 @@
  */
 import { assessPlacement } from '../search/assess-placement.js';
 import { keyOf } from '../search/bounded-search.js';
-import { firstCutOf } from '../search/search-segment.js';
-import { type Objective, valueOf } from '../search/segment-problem.js';
+import { firstCutOf } from '../search/search-interval.js';
+import { type Objective, valueOf } from '../search/interval-problem.js';
 import { type Move, moveBetween } from './moves.js';
 import type { NamedAssessment, SegmentNode, WaveOption } from './search-wave.js';
 

@@ -3,7 +3,7 @@
  * neighbouring stages exchange the samples they have in common. A gradient crosses a boundary only if something trains at or below it.
  */
 import type { PassContext } from '../build-schedule.js';
-import { gradientCrosses } from '../cost-model.js';
+import { gradientCrosses } from '../../cost/cost-model.js';
 import type { Instruction } from '../instruction.js';
 import { type Partner, partnersOf } from '../partners.js';
 import { trains } from '../policies/policy.js';

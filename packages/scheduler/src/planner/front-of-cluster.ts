@@ -1,11 +1,11 @@
 /** What time and energy plans take: the front of a cluster, and each of its devices alone in each of its modes for comparison. */
-import type { Cluster } from './cluster.js';
-import { plan, type Plan } from './planner/plan.js';
-import { type ChosenModes, clusterInModes } from './planner/power-settings.js';
-import { timeEnergyFront } from './planner/time-energy-front.js';
-import { SchedulerInputError } from './scheduler-input-error.js';
-import type { Objective } from './search/segment-problem.js';
-import type { Workload } from './workload.js';
+import type { Cluster } from '../problem/cluster.js';
+import { plan, type Plan } from './plan.js';
+import { type ChosenModes, clusterInModes } from './power-settings.js';
+import { timeEnergyFront } from './time-energy-front.js';
+import { SchedulerInputError } from '../scheduler-error.js';
+import type { Objective } from '../search/interval-problem.js';
+import type { Workload } from '../problem/workload.js';
 
 export interface TimeEnergyPoint {
   readonly totalSeconds: number;

@@ -6,7 +6,7 @@
  *   + activations in flight, counted in program order                      (none for layers below the lowest trained one)
  */
 import { boundaryBytes, type CostModel, gradientCrosses, hasBackward } from './cost-model.js';
-import type { Member, Placement, Stage } from './placement.js';
+import type { Member, Placement, Stage } from '../schedule/placement.js';
 
 export interface MemoryUse {
   readonly parameterBytes: number;

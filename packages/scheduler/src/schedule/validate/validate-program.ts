@@ -1,6 +1,6 @@
 /** Checks one device's program: all that is owed is there once, in an order that makes sense, and nothing else. */
 import type { DeviceProgram, Schedule } from '../build-schedule.js';
-import { type CostModel, gradientCrosses, hasBackward } from '../cost-model.js';
+import { type CostModel, gradientCrosses, hasBackward } from '../../cost/cost-model.js';
 import type { Instruction } from '../instruction.js';
 import { trains } from '../policies/policy.js';
 

@@ -1,9 +1,9 @@
 /** A segment is a run of equal optimizer steps: the same tasks, the same costs, hence one placement. This file says what is asked of it. */
-import type { Pass } from '../build-schedule.js';
-import type { CostModel } from '../cost-model.js';
-import type { Placement } from '../placement.js';
-import type { Policy } from '../policies/policy.js';
-import type { DeviceUse } from '../timeline.js';
+import type { Pass } from '../schedule/build-schedule.js';
+import type { CostModel } from '../cost/cost-model.js';
+import type { Placement } from '../schedule/placement.js';
+import type { Policy } from '../schedule/policies/policy.js';
+import type { DeviceUse } from '../simulate/timeline.js';
 
 /** What to minimise: seconds, joules, or a weighted sum of them. */
 export type Objective = 'time' | 'energy' | { readonly secondsWeight: number; readonly joulesWeight: number };

@@ -1,9 +1,9 @@
 /** The best that each peer strategy does on the same workloads and devices, each tuned, by the same simulator. */
-import type { Cluster } from './cluster.js';
-import { openCostModel } from './cost-model.js';
-import { peers } from './peers/peers.js';
-import { type Strategy, tuneStrategy } from './peers/strategy.js';
-import type { Workload } from './workload.js';
+import type { Cluster } from '../problem/cluster.js';
+import { openCostModel } from '../cost/cost-model.js';
+import { peers } from './peers.js';
+import { type Strategy, tuneStrategy } from './strategy.js';
+import type { Workload } from '../problem/workload.js';
 
 export interface PeerResult {
   readonly strategy: string;

@@ -1,7 +1,7 @@
 /**
  * Turns placements and a policy into a schedule: the policy orders compute, passes add the rest, and the finished whole is validated.
  */
-import type { CostModel } from './cost-model.js';
+import type { CostModel } from '../cost/cost-model.js';
 import type { Instruction } from './instruction.js';
 import { addCache } from './passes/add-cache.js';
 import { addTransfers } from './passes/add-transfers.js';

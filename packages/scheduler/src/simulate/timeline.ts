@@ -1,5 +1,5 @@
 /** What a simulation found: plain values, with the times in seconds from the schedule's start. */
-import type { Instruction } from './instruction.js';
+import type { Instruction } from '../schedule/instruction.js';
 
 export interface Span {
   readonly device: string;

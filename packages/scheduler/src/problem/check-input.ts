@@ -1,5 +1,5 @@
 /** Checks workloads and clusters, which come from files and other people's code, and lists everything that is wrong. */
-import { type InputProblem, SchedulerInputError } from './scheduler-input-error.js';
+import { type InputProblem, SchedulerInputError } from '../scheduler-error.js';
 import { lowestTrainedLayer, type Workload } from './workload.js';
 
 /** @throws SchedulerInputError with every problem of the workloads and the cluster. */

@@ -3,7 +3,7 @@
  * holds the lowest trained layer.
  */
 import type { Pass } from '../build-schedule.js';
-import { ownValue } from '../own-value.js';
+import { ownValue } from '../../problem/own-value.js';
 import type { Instruction } from '../instruction.js';
 
 export const addCache =
