@@ -1,5 +1,5 @@
 /** Every strategy on the twelve tasks, for three models and four Wi-Fi rates. All figures are simulated. */
-import { peers, singleDevice } from '@contextlora/scheduler';
+import { peers, singleDevice } from '@contextlora/scheduler/peers';
 
 import { fiveBoards } from './jetson-cluster.js';
 import { modelShapes } from './model-shapes.js';

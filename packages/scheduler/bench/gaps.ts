@@ -10,8 +10,8 @@ import {
   contextGearDeep,
   openCostModel,
   plan,
-  searchSegment,
-  type SegmentProblem,
+  searchInterval,
+  type IntervalProblem,
   shareSamples,
   type Stage,
 } from '@contextlora/scheduler';
@@ -64,10 +64,10 @@ export function compareWithBruteForce(
       shared: random() < 0.5,
       lowest: whole(0, layers - 1),
     });
-    const problem: SegmentProblem = {
+    const problem: IntervalProblem = {
       costs: openCostModel([workload], cluster),
       tasks: [workload.name],
-      rounds: 20,
+      steps: 20,
       cache: {},
       cacheBytes: {},
       objective: 'time',
@@ -76,10 +76,10 @@ export function compareWithBruteForce(
       groupLimit: sizes.devices,
       policies: [contextGear, contextGearDeep],
     };
-    const exact = searchSegment(problem).found[0];
+    const exact = searchInterval(problem).found[0];
     const brute = bruteForce(problem, exact?.value ?? Infinity);
     placements += brute.placements;
-    const bounded = searchSegment(problem, { exactDevices: 0 }).found[0];
+    const bounded = searchInterval(problem, { exactDevices: 0 }).found[0];
     if (!brute.best) {
       infeasible += 1;
       if (exact || bounded) throw new Error('a search found a placement where brute force found none');
@@ -109,7 +109,7 @@ export function compareWithBruteForce(
  * no placement worth simulating.
  */
 function bruteForce(
-  problem: SegmentProblem,
+  problem: IntervalProblem,
   mark: number,
 ): { best: Assessment | undefined; placements: number } {
   const { costs, tasks } = problem;
@@ -123,7 +123,7 @@ function bruteForce(
       flops('forwardFlops') / forwardRate +
       flops('inputFlops') / inputRate +
       flops('weightFlops') / weightRate;
-    return problem.rounds * samples * share * one * (1 - 1e-9);
+    return problem.steps * samples * share * one * (1 - 1e-9);
   };
   const subsets = (items: readonly number[]): number[][] =>
     items.length === 0 ? [[]] : subsets(items.slice(1)).flatMap((rest) => [rest, [items[0]!, ...rest]]);

@@ -5,12 +5,11 @@ import {
   openCostModel,
   plan,
   type PlanOptions,
-  type Strategy,
-  tuneStrategy,
   contextGear,
   wavesOf,
   type Workload,
 } from '@contextlora/scheduler';
+import { type Strategy, tuneStrategy } from '@contextlora/scheduler/peers';
 
 export interface StrategyResult {
   readonly strategy: string;
@@ -51,7 +50,7 @@ export function runPeer(
         tuneStrategy(strategy, {
           costs: openCostModel(members, cluster),
           tasks: names,
-          rounds: steps,
+          steps: steps,
           cache: {},
           cacheBytes: {},
           objective,
@@ -137,14 +136,14 @@ export function runContextGear(
   options: PlanOptions = {},
 ): StrategyResult {
   const planned = plan(workloads, cluster, { objective, ...options });
-  const segments = planned.waves.flatMap(({ lanes }) => lanes.flatMap((lane) => lane.segments));
+  const intervals = planned.waves.flatMap(({ lanes }) => lanes.flatMap((lane) => lane.intervals));
   return {
     strategy: name,
     totalSeconds: planned.totalSeconds,
     stepSeconds: planned.totalSeconds / stepsOf(workloads),
     bytes: planned.totalBytes,
     joules: planned.totalJoules ?? 0,
-    peakMemoryBytes: Math.max(...segments.flatMap((segment) => Object.values(segment.peakMemoryBytes))),
+    peakMemoryBytes: Math.max(...intervals.flatMap((interval) => Object.values(interval.peakMemoryBytes))),
   };
 }
 

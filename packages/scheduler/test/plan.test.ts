@@ -1,21 +1,19 @@
 import { describe, expect, test } from '@jest/globals';
 import {
   type Cluster,
-  describePlacement,
   type LayerCost,
   openCostModel,
-  peers,
   plan,
   type Plan,
-  type PlannedSegment,
+  type PlannedInterval,
   scheduleOf,
   simulate,
-  tellPlan,
-  tuneStrategy,
   validateSchedule,
   wavesOf,
   type Workload,
 } from '@contextlora/scheduler';
+import { describePlacement, describePlan } from '@contextlora/scheduler/views';
+import { peers, tuneStrategy } from '@contextlora/scheduler/peers';
 import fc from 'fast-check';
 import {
   arbitraryCluster,
@@ -24,14 +22,14 @@ import {
   device,
   equalLayers,
   layer,
-  segment,
+  interval,
   task,
 } from './problems.js';
 
 const sweeps = 15;
 
-const segmentsOf = ({ waves }: Plan): PlannedSegment[] =>
-  waves.flatMap(({ lanes }) => lanes.flatMap(({ segments }) => segments));
+const intervalsOf = ({ waves }: Plan): PlannedInterval[] =>
+  waves.flatMap(({ lanes }) => lanes.flatMap(({ intervals }) => intervals));
 
 /** Layers of which those below `lowest` are frozen; every byte count is set, so that everything costs something. */
 const layersFrom = (lowest: number, count = 6, more: Partial<LayerCost> = {}): LayerCost[] =>
@@ -113,11 +111,11 @@ describe('waves', () => {
         expect([...waveOf.keys()].sort()).toEqual(workloads.map(({ name }) => name).sort());
         for (const { name, steps, dependsOn } of workloads) {
           for (const parent of dependsOn!) expect(waveOf.get(parent)!).toBeLessThan(waveOf.get(name)!);
-          const rounds = segmentsOf(found).reduce(
-            (sum, one) => sum + (one.tasks.includes(name) ? one.rounds : 0),
+          const planned = intervalsOf(found).reduce(
+            (sum, one) => sum + (one.tasks.includes(name) ? one.steps : 0),
             0,
           );
-          expect(rounds).toBe(steps);
+          expect(planned).toBe(steps);
         }
       }),
       { numRuns: sweeps },
@@ -130,13 +128,12 @@ describe('waves', () => {
     const siblings = ['a', 'b'].map((name) => task(layersFrom(0, 6), 1, { name, steps: 20 }));
     const together = plan(siblings, cluster(devices), { peers: [] });
     expect(together.waves.map(({ tasks }) => tasks)).toEqual([['a', 'b']]);
-    expect(segmentsOf(together).map(({ tasks }) => tasks)).toEqual([['a', 'b']]);
+    expect(intervalsOf(together).map(({ tasks }) => tasks)).toEqual([['a', 'b']]);
     const inTurn = plan(siblings, cluster(devices), { peers: [], siblings: false });
-    expect(segmentsOf(inTurn).map(({ tasks }) => tasks)).toEqual([['a'], ['b']]);
+    expect(intervalsOf(inTurn).map(({ tasks }) => tasks)).toEqual([['a'], ['b']]);
     expect(together.totalSeconds).toBeLessThan(inTurn.totalSeconds);
-    expect(together.explanation.waves[0]!.map(({ description }) => description).join()).toMatch(
-      /one after the other/,
-    );
+    expect(together.explanation.waves[0]!.map(({ sharing }) => sharing)).toContain('inTurn');
+    expect(describePlan(together)).toContain('level 1 one after the other instead: ');
   });
 
   test('train siblings apart, each on a device of its own, where that is best', () => {
@@ -146,7 +143,7 @@ describe('waves', () => {
     expect(found.waves).toHaveLength(1);
     expect(found.waves[0]!.lanes).toHaveLength(2);
     expect(
-      new Set(segmentsOf(found).map(({ placement }) => placement.stages[0]!.members[0]!.device)),
+      new Set(intervalsOf(found).map(({ placement }) => placement.stages[0]!.members[0]!.device)),
     ).toEqual(new Set(['d0', 'd1']));
     expect(found.totalSeconds).toBeCloseTo(20 * 4 * (2 + 1 + 0.5), 6);
   });
@@ -169,8 +166,8 @@ describe('a plan is never worse', () => {
     workloads.reduce((sum, workload) => {
       const { samples, steps = 1 } = workload;
       const microbatches = [1, 2, 4, 8, 16, 32].filter((count) => count < samples);
-      const problem = segment(openCostModel([workload], on), {
-        rounds: steps,
+      const problem = interval(openCostModel([workload], on), {
+        steps,
         microbatches: [...microbatches, samples],
       });
       return sum + (tuneStrategy(strategy, problem)?.totalSeconds ?? Infinity);
@@ -237,7 +234,7 @@ describe('a plan is never worse', () => {
     expect(plan(workloads, on, options).totalSeconds).toBeLessThanOrEqual(fixed * (1 + 1e-9));
   });
 
-  test('with the activation cache where moving between its two segments eats what it saves', () => {
+  test('with the activation cache where moving between its two intervals eats what it saves', () => {
     // Written with two stages in 5.0000015 seconds a step, but then read by one device for a second of latency more.
     const on = cluster([device('d0', { flopsPerSecond: 2 }), device('d1', { flopsPerSecond: 2 })], {
       bytesPerSecond: 1e6,
@@ -272,7 +269,7 @@ describe('a plan is never worse', () => {
         const found = plan(workloads, on);
         expect(found.lowerBoundSeconds).toBeLessThanOrEqual(found.totalSeconds * (1 + 1e-9));
         expect(found.gap).toBeCloseTo(found.totalSeconds / found.lowerBoundSeconds - 1, 9);
-        for (const one of segmentsOf(found))
+        for (const one of intervalsOf(found))
           expect(one.lowerBoundSeconds).toBeLessThanOrEqual(one.totalSeconds * (1 + 1e-9));
       }),
       { numRuns: sweeps },
@@ -302,34 +299,34 @@ describe('moves', () => {
   );
   const options = { peers: [], groupLimit: 1, exactLayers: 12 };
 
-  test('are paid: the total is all segments and all moves', () => {
+  test('are paid: the total is all intervals and all moves', () => {
     fc.assert(
       fc.property(arbitraryPlan(4), ({ workloads: drawn, on: drawnOn }) => {
         const found = plan(drawn, drawnOn, { peers: [] });
         let seconds = 0;
         for (const { lanes, seconds: wave } of found.waves) {
           const slowest = Math.max(
-            ...lanes.map(({ segments }) =>
-              segments.reduce((sum, one) => sum + one.totalSeconds + one.moveSeconds, 0),
+            ...lanes.map(({ intervals }) =>
+              intervals.reduce((sum, one) => sum + one.totalSeconds + one.moveSeconds, 0),
             ),
           );
           expect(wave).toBeCloseTo(slowest, 9);
           seconds += wave;
         }
         expect(found.totalSeconds).toBeCloseTo(seconds, 6);
-        const bytes = segmentsOf(found).reduce(
-          (sum, one) => sum + one.bytesPerStep * one.rounds + one.moveBytes,
+        const bytes = intervalsOf(found).reduce(
+          (sum, one) => sum + one.bytesPerStep * one.steps + one.moveBytes,
           0,
         );
         expect(found.totalBytes).toBeCloseTo(bytes, 6);
-        expect(segmentsOf(found)[0]!.moveBytes).toBe(0);
+        expect(intervalsOf(found)[0]!.moveBytes).toBe(0);
       }),
       { numRuns: sweeps },
     );
   });
 
   test('are of the layers that a device did not hold before, by the byte', () => {
-    const [first, second] = segmentsOf(plan(workloads(100), on, options));
+    const [first, second] = intervalsOf(plan(workloads(100), on, options));
     const held = new Map(
       first!.placement.stages.map(({ start, end, members }) => [members[0]!.device, [start, end]]),
     );
@@ -351,7 +348,7 @@ describe('moves', () => {
 
   test('are made only where they pay', () => {
     const cuts = (found: Plan) =>
-      segmentsOf(found).map(({ placement }) => describePlacement(placement).replace(/;.*/, ''));
+      intervalsOf(found).map(({ placement }) => describePlacement(placement).replace(/;.*/, ''));
     const many = cuts(plan(workloads(100), on, options));
     expect(many[0]).not.toBe(many[1]);
     // The outputs have no bytes, so that the network matters to moves alone.
@@ -360,7 +357,7 @@ describe('moves', () => {
     expect(then).toBe(once);
     const fixed = plan(workloads(100), on, { ...options, recut: false });
     expect(new Set(cuts(fixed)).size).toBe(1);
-    expect(segmentsOf(fixed).every(({ moveBytes }) => moveBytes === 0)).toBe(true);
+    expect(intervalsOf(fixed).every(({ moveBytes }) => moveBytes === 0)).toBe(true);
   });
 });
 
@@ -369,8 +366,8 @@ describe('the activation cache', () => {
 
   test('takes the frozen prefix’s work away from the second epoch on', () => {
     const found = plan([workload(3)], cluster(1));
-    const [write, read] = segmentsOf(found);
-    expect([write!.rounds, read!.rounds]).toEqual([10, 20]);
+    const [write, read] = intervalsOf(found);
+    expect([write!.steps, read!.steps]).toEqual([10, 20]);
     expect([write!.cache, read!.cache]).toEqual([{ t: 'write' }, { t: 'read' }]);
     // Six forwards, one input gradient and two weight gradients of a quarter; then two forwards.
     expect(write!.stepSeconds).toBeCloseTo(4 * (6 + 1 + 0.5), 9);
@@ -379,7 +376,7 @@ describe('the activation cache', () => {
   });
 
   test('is left out in a single epoch, when it is not wanted, where nothing is frozen and where it does not fit', () => {
-    const caches = (found: Plan) => segmentsOf(found).flatMap(({ cache }) => Object.values(cache));
+    const caches = (found: Plan) => intervalsOf(found).flatMap(({ cache }) => Object.values(cache));
     expect(caches(plan([workload(1)], cluster(1)))).toEqual([]);
     expect(caches(plan([workload(3)], cluster(1), { cache: false }))).toEqual([]);
     expect(caches(plan([task(layersFrom(0, 6), 4, { epochs: 3, steps: 30 })], cluster(1)))).toEqual([]);
@@ -400,7 +397,7 @@ describe('the activation cache', () => {
         const lowest = workloads[0]!.layers.findIndex(
           ({ inputFlops, weightFlops }) => inputFlops + weightFlops > 0,
         );
-        for (const { cache, placement } of segmentsOf(found))
+        for (const { cache, placement } of intervalsOf(found))
           if (cache['t0'] === 'read') expect(placement.stages[0]!.end).toBeGreaterThan(lowest);
       }),
       { numRuns: 3 * sweeps },
@@ -417,7 +414,7 @@ describe('a plan', () => {
         expect(JSON.stringify(plan(structuredClone(workloads), structuredClone(on)))).toBe(
           JSON.stringify(found),
         );
-        expect(tellPlan(JSON.parse(JSON.stringify(found)) as Plan)).toBe(tellPlan(found));
+        expect(describePlan(JSON.parse(JSON.stringify(found)) as Plan)).toBe(describePlan(found));
       }),
       { numRuns: sweeps },
     );
@@ -432,9 +429,9 @@ describe('a plan', () => {
   });
 
   const agrees = (found: Plan, workloads: readonly Workload[], on: Cluster) => {
-    for (const [index, one] of segmentsOf(found).entries()) {
-      const { schedule, workloads: active } = scheduleOf(found, workloads, on, { segment: index, steps: 4 });
-      expect(schedule.steps).toBe(Math.min(4, one.rounds));
+    for (const [index, one] of intervalsOf(found).entries()) {
+      const { schedule, workloads: active } = scheduleOf(found, workloads, on, { interval: index, steps: 4 });
+      expect(schedule.steps).toBe(Math.min(4, one.steps));
       expect(validateSchedule(openCostModel(active, on), schedule)).toEqual([]);
       const timeline = simulate(schedule, active, on);
       for (const { device: id, peakMemoryBytes } of timeline.devices)
@@ -444,15 +441,15 @@ describe('a plan', () => {
       );
       if (active.length > 1 || lowest < 0 || lowest >= one.placement.stages[0]!.end) continue;
       // Two steps are played; every further one takes as long as the second.
-      const two = scheduleOf(found, workloads, on, { segment: index, steps: 2 }).schedule;
+      const two = scheduleOf(found, workloads, on, { interval: index, steps: 2 }).schedule;
       const played = simulate(two, active, on);
-      const further = (one.rounds - two.steps) * one.stepSeconds;
+      const further = (one.steps - two.steps) * one.stepSeconds;
       expect(one.totalSeconds).toBeCloseTo(played.makespanSeconds + further, 9);
       expect(played.bytes / two.steps).toBeCloseTo(one.bytesPerStep, 9);
     }
   };
 
-  test('is what the simulator plays, segment by segment', () => {
+  test('is what the simulator plays, interval by interval', () => {
     fc.assert(
       fc.property(arbitraryPlan(3), ({ workloads, on }) => {
         agrees(plan(workloads, on, { peers: [] }), workloads, on);
@@ -479,7 +476,7 @@ describe('a plan', () => {
     const workloads = [task([layer({ inputFlops: 0, weightFlops: 1, gradientBytes: 1, outputBytes: 1 })], 1)];
     const on = cluster(2, { bytesPerSecond: 8 });
     const found = plan(workloads, on);
-    expect(segmentsOf(found)[0]!.strategy).toMatch(/JORA/);
+    expect(intervalsOf(found)[0]!.strategy).toMatch(/JORA/);
     agrees(found, workloads, on);
   });
 
@@ -488,16 +485,16 @@ describe('a plan', () => {
     const on = cluster([device('d0', { memoryBytes: 30 }), device('d1', { memoryBytes: 30 })]);
     const workloads = [task(layers, 8)];
     const found = plan(workloads, on, { memoryReserve: 0.3, peers: [], groupLimit: 1, microbatches: [8] });
-    for (const { peakMemoryBytes } of segmentsOf(found))
+    for (const { peakMemoryBytes } of intervalsOf(found))
       for (const bytes of Object.values(peakMemoryBytes)) expect(bytes).toBeLessThanOrEqual(21);
     agrees(found, workloads, on);
   });
 
-  test('has only the segments it has', () => {
+  test('has only the intervals it has', () => {
     const workloads = [task(layersFrom(0), 2)];
     const found = plan(workloads, cluster(1));
-    expect(() => scheduleOf(found, workloads, cluster(1), { segment: 1 })).toThrow(
-      /the plan has 1 segments in 1 waves, got segment 1/,
+    expect(() => scheduleOf(found, workloads, cluster(1), { interval: 1 })).toThrow(
+      /the plan has 1 intervals in 1 waves, got interval 1/,
     );
   });
 
@@ -534,7 +531,7 @@ describe('the explanation', () => {
       ],
     };
     const found = plan([task(layersFrom(0), 4)], on);
-    const { unused, devices, binding } = found.explanation.segments[0]!;
+    const { unused, devices, binding } = found.explanation.intervals[0]!;
     expect(devices.map(({ device: id }) => id)).toEqual(['main']);
     expect(unused.map(({ device: id, reason }) => [id, reason])).toEqual([
       ['tiny', 'memory'],
@@ -545,20 +542,20 @@ describe('the explanation', () => {
     if (slower.ratio !== undefined) expect(slower.ratio).toBeGreaterThanOrEqual(1);
     expect(binding).toMatchObject({ kind: 'device', name: 'main' });
     expect(binding.reached).toBeCloseTo(1, 9);
-    const told = tellPlan(found);
+    const told = describePlan(found);
     expect(told).toMatch(/tiny is not used: it cannot hold a single layer/);
     expect(told).toMatch(/island is not used: no link leads to it/);
     expect(told).toMatch(/slow is not used: (the best placement with it takes|no placement with it)/);
     expect(told).toMatch(/bound by the computing of main, reached to 100 %/);
   });
 
-  test('accounts for every device of every segment, and rejects nothing better than what it chose', () => {
+  test('accounts for every device of every interval, and rejects nothing better than what it chose', () => {
     fc.assert(
       fc.property(arbitraryPlan(1), ({ workloads, on }) => {
         const found = plan(workloads, on);
-        const all = segmentsOf(found);
-        expect(found.explanation.segments).toHaveLength(all.length);
-        for (const [index, { devices, unused, binding }] of found.explanation.segments.entries()) {
+        const all = intervalsOf(found);
+        expect(found.explanation.intervals).toHaveLength(all.length);
+        for (const [index, { devices, unused, binding }] of found.explanation.intervals.entries()) {
           const used = all[index]!.placement.stages.flatMap(({ members }) =>
             members.map((member) => member.device),
           );
@@ -571,7 +568,7 @@ describe('the explanation', () => {
             expect(idleFraction).toBeLessThanOrEqual(1);
           }
           expect(binding.reached).toBeLessThanOrEqual(1 + 1e-9);
-          const told = tellPlan(found);
+          const told = describePlan(found);
           for (const { device: id } of unused) expect(told).toContain(`${id} is not used`);
         }
       }),
@@ -583,7 +580,7 @@ describe('the explanation', () => {
     fc.assert(
       fc.property(arbitraryPlan(1), ({ workloads, on }) => {
         const single = workloads.map((one) => ({ ...one, epochs: 1 }));
-        for (const { rejected, unused } of plan(single, on).explanation.segments) {
+        for (const { rejected, unused } of plan(single, on).explanation.intervals) {
           for (const { ratio } of rejected) expect(ratio).toBeGreaterThanOrEqual(1 - 1e-9);
           for (const { ratio } of unused)
             if (ratio !== undefined) expect(ratio).toBeGreaterThanOrEqual(1 - 1e-9);
@@ -593,7 +590,7 @@ describe('the explanation', () => {
     );
   });
 
-  test('keeps one cut for all segments where a segment knows it with several shares', () => {
+  test('keeps one cut for all intervals where an interval knows it with several shares', () => {
     // Tasks of 1 and 3 samples divide one layer between two devices differently.
     const one = (name: string, samples: number, dependsOn: string[]) =>
       task(
@@ -620,7 +617,7 @@ describe('the explanation', () => {
     expect(schedule.programs).toHaveLength(2);
     const { makespanSeconds } = simulate(schedule, workloads, on);
     expect(makespanSeconds).toBeCloseTo(found.totalSeconds, 9);
-    expect(() => scheduleOf(found, twins, on, { wave: 7 })).toThrow(/segments in 1 waves, got wave 7/);
+    expect(() => scheduleOf(found, twins, on, { wave: 7 })).toThrow(/intervals in 1 waves, got wave 7/);
   });
 
   test('describes a placement in words', () => {

@@ -6,12 +6,12 @@ import {
   type Plan,
   type PowerMode,
   scheduleOf,
-  SchedulerInputError,
+  SchedulerError,
   simulate,
-  tellPlan,
   timeEnergyFront,
   type Workload,
 } from '@contextlora/scheduler';
+import { describePlan } from '@contextlora/scheduler/views';
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 
@@ -49,7 +49,7 @@ describe('a plan for devices with power modes', () => {
   test('leaves out a device that draws too much in every mode, and says so', () => {
     const found = plan([work], cluster([board('a', { wattsLimit: 3 }), board('b')]));
     expect(found.power!.leftOut).toEqual([{ device: 'a', reason: 'watts' }]);
-    expect(tellPlan(found)).toContain('a is left out: no mode is within its watts');
+    expect(describePlan(found)).toContain('a is left out: no mode is within its watts');
     expect(devicesOf(found)).toEqual(['b']);
   });
 
@@ -218,8 +218,8 @@ function plain({ devices, links }: Cluster): Cluster {
 const devicesOf = ({ waves }: Plan): string[] => [
   ...new Set(
     waves.flatMap(({ lanes }) =>
-      lanes.flatMap(({ segments }) =>
-        segments.flatMap(({ placement }) =>
+      lanes.flatMap(({ intervals }) =>
+        intervals.flatMap(({ placement }) =>
           placement.stages.flatMap(({ members }) => members.map((member) => member.device)),
         ),
       ),
@@ -231,16 +231,16 @@ function attempt(make: () => Plan): Plan | undefined {
   try {
     return make();
   } catch (error) {
-    if (error instanceof SchedulerInputError) return undefined;
+    if (error instanceof SchedulerError) return undefined;
     throw error;
   }
 }
 
-function caught(make: () => unknown): SchedulerInputError {
+function caught(make: () => unknown): SchedulerError {
   try {
     make();
   } catch (error) {
-    if (error instanceof SchedulerInputError) return error;
+    if (error instanceof SchedulerError) return error;
     throw error;
   }
   throw new Error('nothing was thrown');

@@ -15,7 +15,7 @@ import {
   openCostModel,
   type Placement,
   type Schedule,
-  type SegmentProblem,
+  type IntervalProblem,
   type Stage,
   type Workload,
 } from '@contextlora/scheduler';
@@ -96,10 +96,10 @@ export const chain = (
   })),
 });
 
-export const segment = (costs: CostModel, more: Partial<SegmentProblem> = {}): SegmentProblem => ({
+export const interval = (costs: CostModel, more: Partial<IntervalProblem> = {}): IntervalProblem => ({
   costs,
   tasks: costs.tasks.map(({ name }) => name),
-  rounds: 1,
+  steps: 1,
   cache: {},
   cacheBytes: {},
   objective: 'time',

@@ -25,7 +25,7 @@ import {
   open,
   policies,
   type RandomProblem,
-  segment,
+  interval,
   task,
 } from './problems.js';
 
@@ -135,7 +135,7 @@ describe.each(policies)('any placement under $name', (policy) => {
     fc.assert(
       fc.property(arbitraryProblem(), (problem) => {
         const { costs, schedule } = build(problem, policy);
-        const { seconds } = periodBound(segment(costs), problem.placement);
+        const { seconds } = periodBound(interval(costs), problem.placement);
         const { makespanSeconds } = simulateWith(costs, schedule, { spans: false });
         expect(makespanSeconds).toBeGreaterThanOrEqual(problem.steps * seconds * (1 - 1e-9));
       }),
@@ -161,7 +161,7 @@ describe.each(policies)('any placement under $name', (policy) => {
 
 describe('the period bound', () => {
   const one = (costs: CostModel, placement: RandomProblem['placement'], policy: Policy) => ({
-    bound: periodBound(segment(costs), placement).seconds,
+    bound: periodBound(interval(costs), placement).seconds,
     seconds: simulateWith(costs, buildSchedule(costs, [placement], { policy })).makespanSeconds,
   });
 

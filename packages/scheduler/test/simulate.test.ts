@@ -260,7 +260,7 @@ describe('an exchange of gradients', () => {
     expect(timeline.makespanSeconds).toBe(2 + 16);
   });
 
-  test('pays the latency of 2 (g − 1) rounds', () => {
+  test('pays the latency of 2 (g − 1) steps', () => {
     for (const medium of [{}, { medium: 'air' }]) {
       const { timeline } = play(
         [workload],

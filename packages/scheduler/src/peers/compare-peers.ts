@@ -28,7 +28,7 @@ export function comparePeers(
         const found = tuneStrategy(strategy, {
           costs: openCostModel([workload], cluster),
           tasks: [workload.name],
-          rounds: workload.steps ?? 1,
+          steps: workload.steps ?? 1,
           cache: {},
           cacheBytes: {},
           objective: 'time',

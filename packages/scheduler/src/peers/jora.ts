@@ -45,7 +45,7 @@ function reduceOutputs(
       program.flatMap((instruction): Instruction[] => {
         if (instruction.type !== 'forward' && instruction.type !== 'backwardInput') return [instruction];
         const { type, task, step, microbatch, samples } = instruction;
-        const { sums } = costs.tasks[costs.taskIndex(task)]!;
+        const { sums } = costs.taskNamed(task);
         const flops = type === 'forward' ? sums.forwardFlops : sums.inputFlops;
         let bytes = 0;
         let messages = 0;

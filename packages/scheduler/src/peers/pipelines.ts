@@ -3,7 +3,7 @@ import { gpipe } from '../schedule/policies/gpipe.js';
 import { lorapp } from '../schedule/policies/lorapp.js';
 import { oneForwardOneBackward } from '../schedule/policies/one-forward-one-backward.js';
 import type { Policy } from '../schedule/policies/policy.js';
-import type { SegmentProblem } from '../search/interval-problem.js';
+import type { IntervalProblem } from '../search/interval-problem.js';
 import {
   balancedCuts,
   countsUpTo,
@@ -17,7 +17,7 @@ import type { Strategy, StrategyCandidate } from './strategy.js';
 
 /** Every grid of p stages × d replicas, on the first p · d devices of every order a user would try. */
 function* grids(
-  problem: SegmentProblem,
+  problem: IntervalProblem,
   policies: readonly Policy[],
   cutsOf: (stages: number) => (number[] | undefined)[],
   replicasMost: number,

@@ -1,10 +1,10 @@
-/** What a strategy is: a way to place a segment's work, with every setting it would tune. The simulator judges. */
+/** What a strategy is: a way to place an interval's work, with every setting it would tune. The simulator judges. */
 import type { Pass } from '../schedule/build-schedule.js';
 import type { Placement } from '../schedule/placement.js';
 import type { Policy } from '../schedule/policies/policy.js';
 import { assessPlacement } from '../search/assess-placement.js';
 import { boundValue } from '../search/bound-value.js';
-import type { Assessment, SegmentProblem } from '../search/interval-problem.js';
+import type { Assessment, IntervalProblem } from '../search/interval-problem.js';
 
 export interface StrategyCandidate {
   readonly placement: Placement;
@@ -19,7 +19,7 @@ export interface Strategy {
   readonly interleavesTasks: boolean;
   /** What it sends beyond activations and gradients. */
   readonly passes?: readonly Pass[];
-  candidates(problem: SegmentProblem): Iterable<StrategyCandidate>;
+  candidates(problem: IntervalProblem): Iterable<StrategyCandidate>;
 }
 
 export interface TuneStrategyOptions {
@@ -32,7 +32,7 @@ export interface TuneStrategyOptions {
 /** The best of a strategy's candidates that is better than `incumbent`; without one the best of all. Undefined when none is. */
 export function tuneStrategy(
   strategy: Strategy,
-  problem: SegmentProblem,
+  problem: IntervalProblem,
   { incumbent = Infinity, most = Infinity }: TuneStrategyOptions = {},
 ): Assessment | undefined {
   const promising = [...strategy.candidates(problem)]

@@ -1,16 +1,17 @@
 /**
- * Puts segments one after the other: for each the placement such that all segments and all moves between them cost least (Viterbi over
- * the placements found). A segment also considers its neighbours' placements, so keeping the cut is always among the choices.
+ * Puts intervals one after the other: for each the placement such that all intervals and all moves between them cost least (Viterbi over
+ * the placements found). An interval also considers its neighbours' placements, so keeping the cut is always among the choices.
  */
 import { assessPlacement } from '../search/assess-placement.js';
 import { keyOf } from '../search/bounded-search.js';
+import { effortFor, limits } from '../search/effort.js';
 import { firstCutOf } from '../search/search-interval.js';
 import { type Objective, valueOf } from '../search/interval-problem.js';
 import { type Move, moveBetween } from './moves.js';
-import type { NamedAssessment, SegmentNode, WaveOption } from './search-wave.js';
+import type { NamedAssessment, IntervalNode, WaveOption } from './search-wave.js';
 
-export interface ChosenSegment {
-  readonly node: SegmentNode;
+export interface ChosenInterval {
+  readonly node: IntervalNode;
   readonly assessment: NamedAssessment;
   readonly move: Move;
   /** Choices that lost, best first. */
@@ -18,33 +19,28 @@ export interface ChosenSegment {
 }
 
 export interface Chain {
-  /** Of all segments and moves. */
+  /** Of all intervals and moves. */
   readonly value: number;
   readonly waves: readonly {
     readonly option: WaveOption;
-    readonly lanes: readonly (readonly ChosenSegment[])[];
+    readonly lanes: readonly (readonly ChosenInterval[])[];
   }[];
 }
 
-/** In a longer chain only neighbours look at each other's placements. */
-const shortChain = 12;
-/** With more devices than this segments keep to what was found for them: every look at another's placement is a long simulation. */
-const manyDevices = 64;
-
 const still: Move = { bytes: 0, seconds: 0 };
 
-/** One link of the chain: a segment with its choices, or a wave of lanes with one. */
+/** One link of the chain: an interval with its choices, or a wave of lanes with one. */
 interface Link {
-  readonly nodes: readonly SegmentNode[];
-  /** Of a wave of lanes; a segment's value is its choice's. */
+  readonly nodes: readonly IntervalNode[];
+  /** Of a wave of lanes; an interval's value is its choice's. */
   readonly value?: number;
   readonly choices: readonly (readonly NamedAssessment[])[];
 }
 
-/** What other segments' placements are worth to a segment, once found. */
-export type KnownAssessments = WeakMap<SegmentNode, Map<string, NamedAssessment | undefined>>;
+/** What other intervals' placements are worth to an interval, once found. */
+export type KnownAssessments = WeakMap<IntervalNode, Map<string, NamedAssessment | undefined>>;
 
-export function chainSegments(
+export function chainIntervals(
   options: readonly WaveOption[],
   objective: Objective,
   { recut, known = new WeakMap() }: { recut: boolean; known?: KnownAssessments },
@@ -73,7 +69,7 @@ export function chainSegments(
           : (() => {
               const index = at++;
               return option.lanes.map((lane, laneIndex) =>
-                lane.map((node, position): ChosenSegment =>
+                lane.map((node, position): ChosenInterval =>
                   position === 0
                     ? chosen(widened, path, index, laneIndex)
                     : { node, assessment: node.found[0]!, move: still, rejected: [] },
@@ -84,7 +80,7 @@ export function chainSegments(
   };
 }
 
-/** Adds the best placements of other segments, assessed for this one. */
+/** Adds the best placements of other intervals, assessed for this one. */
 function widen(
   link: Link,
   links: readonly Link[],
@@ -92,15 +88,15 @@ function widen(
   { recut, known: remembered }: { recut: boolean; known: KnownAssessments },
 ): Link {
   const node = link.nodes[0]!;
-  if (link.nodes.length > 1 || node.problem.costs.devices.length > manyDevices) return link;
+  if (link.nodes.length > 1 || !effortFor(node.problem.costs.devices.length).sharesPlacements) return link;
   const known = new Set(link.choices.map(([one]) => keyOf(one!.placement)));
   const added: NamedAssessment[][] = [];
   const firstCut = firstCutOf(node.problem);
   for (const [at, other] of links.entries()) {
     if (at === index || other.nodes.length > 1) continue;
-    // A neighbour's placements save a move; any other's may be what all can share.
+    // A neighbour's placements save a move; another's may be the one that all can share.
     const near = Math.abs(at - index) === 1;
-    if (!near && links.length > shortChain) continue;
+    if (!near && links.length > limits.chain) continue;
     for (const [one] of other.choices.slice(0, near || !recut ? 3 : 1)) {
       const key = keyOf(one!.placement);
       const cut = one!.placement.stages[1]?.start ?? firstCut;
@@ -114,10 +110,10 @@ function widen(
   return { ...link, choices };
 }
 
-/** Another segment's placement, assessed for this one. */
+/** Another interval's placement, assessed for this one. */
 function assessOnce(
   remembered: KnownAssessments,
-  node: SegmentNode,
+  node: IntervalNode,
   { placement, passes, strategy }: NamedAssessment,
 ): NamedAssessment | undefined {
   let known = remembered.get(node);
@@ -175,7 +171,7 @@ function cheapestPath(links: readonly Link[], objective: Objective): number[] {
   return path;
 }
 
-/** The one placement that every segment can use and that costs least over all; the best of each where there is none. */
+/** The one placement that every interval can use and that costs least over all; the best of each where there is none. */
 function samePath(links: readonly Link[]): number[] {
   const totals = new Map<string, { value: number; count: number }>();
   for (const { choices } of links) {
@@ -197,7 +193,12 @@ function samePath(links: readonly Link[]): number[] {
   );
 }
 
-function chosen(links: readonly Link[], path: readonly number[], index: number, lane: number): ChosenSegment {
+function chosen(
+  links: readonly Link[],
+  path: readonly number[],
+  index: number,
+  lane: number,
+): ChosenInterval {
   const { nodes, choices } = links[index]!;
   const assessment = choices[path[index]!]![lane]!;
   return {

@@ -1,11 +1,11 @@
 /** Checks what a caller may ask of the planner. */
-import { type InputProblem, SchedulerInputError } from '../scheduler-error.js';
+import { type InputProblem, problemsError } from '../scheduler-error.js';
 import type { Cluster } from '../problem/cluster.js';
 import type { PlanOptions } from './plan.js';
 
 const objectives: readonly unknown[] = ['time', 'energy'];
 
-/** @throws SchedulerInputError with every option that makes no sense. */
+/** @throws SchedulerError that lists every option that makes no sense. */
 export function checkOptions(options: PlanOptions, { devices }: Cluster): void {
   const problems: InputProblem[] = [];
   const must = (holds: boolean, name: string, rule: string, got: unknown) => {
@@ -51,5 +51,5 @@ export function checkOptions(options: PlanOptions, { devices }: Cluster): void {
           message: 'is missing, but options.joulesLimit counts the energy of all devices; say what it draws',
         });
   if (budget !== undefined) must(budget > 0, 'budget', 'a number above 0', budget);
-  if (problems.length > 0) throw new SchedulerInputError('plan', problems);
+  if (problems.length > 0) throw problemsError('SCHEDULER_INPUT_INVALID', 'plan', problems);
 }

@@ -1,9 +1,9 @@
 /** What time and energy plans take: the front of a cluster, and each of its devices alone in each of its modes for comparison. */
 import type { Cluster } from '../problem/cluster.js';
+import { type ChosenModes, clusterInModes } from '../problem/cluster-in-modes.js';
 import { plan, type Plan } from './plan.js';
-import { type ChosenModes, clusterInModes } from './power-settings.js';
 import { timeEnergyFront } from './time-energy-front.js';
-import { SchedulerInputError } from '../scheduler-error.js';
+import { SchedulerError } from '../scheduler-error.js';
 import type { Objective } from '../search/interval-problem.js';
 import type { Workload } from '../problem/workload.js';
 
@@ -15,9 +15,9 @@ export interface TimeEnergyPoint {
 }
 
 export interface FrontOfCluster {
-  /** Fastest first; what was minimised is beside each. */
+  /** Fastest first, each with what was minimised. */
   readonly front: readonly (TimeEnergyPoint & { readonly objective: Objective })[];
-  /** One device for everything; a device on which the model does not fit is left out. */
+  /** Each device by itself; those on which the model does not fit are left out. */
   readonly alone: readonly TimeEnergyPoint[];
 }
 
@@ -45,23 +45,26 @@ function pointAlone(
   { devices }: Cluster,
   { id, chosen }: { readonly id: string; readonly chosen: ChosenModes },
 ): TimeEnergyPoint[] {
-  const own = devices.filter((device) => device.id === id);
+  const alone = devices.filter((device) => device.id === id);
   try {
-    const found = plan(workloads, { devices: own, links: [] }, { peers: [] });
+    const found = plan(workloads, { devices: alone, links: [] }, { peers: [] });
     const { totalSeconds, totalJoules } = found;
     return totalJoules === undefined
       ? []
       : [{ totalSeconds, totalJoules, devices: devicesOf(found, chosen) }];
   } catch (error) {
-    // Too little memory, or watts beyond the device's limit.
-    if (error instanceof SchedulerInputError) return [];
+    if (error instanceof SchedulerError && isBeyondDevice(error)) return [];
     throw error;
   }
 }
 
+/** It has too little memory, or draws more than its limit. */
+const isBeyondDevice = ({ code }: SchedulerError): boolean =>
+  code === 'SCHEDULER_NOTHING_FITS' || code === 'SCHEDULER_LIMIT_EXCEEDED';
+
 function devicesOf({ waves }: Plan, modes: ChosenModes): string[] {
   const used = waves
-    .flatMap(({ lanes }) => lanes.flatMap(({ segments }) => segments))
+    .flatMap(({ lanes }) => lanes.flatMap(({ intervals }) => intervals))
     .flatMap(({ placement }) => placement.stages.flatMap(({ members }) => members))
     .map(({ device }) => (modes[device] === undefined ? device : `${device} at ${modes[device]}`));
   return [...new Set(used)].sort();

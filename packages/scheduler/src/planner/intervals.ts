@@ -1,26 +1,28 @@
 /**
- * Divides a wave into segments, runs of equal steps: a new one begins where a task is done, or where its first epoch ends and its frozen
- * prefix can come from the activation cache.
+ * Divides a wave into intervals, runs of equal steps: a new one begins where a task is done, and where its first epoch ends so that its
+ * frozen prefix can come from the activation cache.
  */
-import { type ClusterCosts, openCostModel } from '../cost/cost-model.js';
-import type { SegmentProblem } from '../search/interval-problem.js';
+import type { ClusterCosts } from '../cost/cluster-costs.js';
+import { openCostModel } from '../cost/cost-model.js';
+import { effortFor } from '../search/effort.js';
+import type { IntervalProblem } from '../search/interval-problem.js';
 import { lowestTrainedLayer, withCachedPrefix, type Workload } from '../problem/workload.js';
 
-export interface SegmentSettings extends Pick<
-  SegmentProblem,
+export interface IntervalSettings extends Pick<
+  IntervalProblem,
   'objective' | 'window' | 'groupLimit' | 'policies'
 > {
   /** Numbers of micro-batches to consider; by default powers of two up to the samples of a step, 64 at most (16 for more than 64 devices). */
   readonly microbatches: readonly number[] | undefined;
 }
 
-/** One problem per segment, in order. `useCache`: whether to keep prefixes of tasks that see their samples more than once. */
-export function segmentsOf(
+/** One problem per interval, in order. `useCache`: whether to keep prefixes of tasks that see their samples more than once. */
+export function intervalsOf(
   workloads: readonly Workload[],
   opened: ClusterCosts,
-  settings: SegmentSettings,
+  settings: IntervalSettings,
   useCache: boolean,
-): SegmentProblem[] {
+): IntervalProblem[] {
   const stepsOf = ({ steps = 1 }: Workload) => steps;
   const firstEpoch = (workload: Workload) => Math.ceil(stepsOf(workload) / (workload.epochs ?? 1));
   const caches = (workload: Workload) =>
@@ -30,7 +32,7 @@ export function segmentsOf(
       caches(workload) ? [firstEpoch(workload), stepsOf(workload)] : [stepsOf(workload)],
     ),
   );
-  const problems: SegmentProblem[] = [];
+  const problems: IntervalProblem[] = [];
   let from = 0;
   for (const to of [...breaks].sort((a, b) => a - b)) {
     const active = workloads.filter((workload) => stepsOf(workload) > from);
@@ -49,7 +51,7 @@ export function segmentsOf(
       ...settings,
       costs: openCostModel(costed, opened.cluster, opened),
       tasks: active.map(({ name }) => name),
-      rounds: to - from,
+      steps: to - from,
       cache: Object.fromEntries(cache),
       cacheBytes: Object.fromEntries(cacheBytes),
       microbatches: settings.microbatches ?? divisionsOf(active, opened.devices.length),
@@ -69,8 +71,7 @@ export function hasPrefix(workload: Workload): boolean {
 }
 
 function divisionsOf(workloads: readonly Workload[], deviceCount: number): number[] {
-  // What a simulation costs grows with devices times micro-batches.
-  const most = Math.min(deviceCount > 64 ? 16 : 64, ...workloads.map(({ samples }) => samples));
+  const most = Math.min(effortFor(deviceCount).microbatches, ...workloads.map(({ samples }) => samples));
   const divisions = [];
   for (let count = 1; count < most; count *= 2) divisions.push(count);
   return [...divisions, most];

@@ -2,7 +2,7 @@
 import type { Schedule } from '../schedule/build-schedule.js';
 import type { Cluster } from '../problem/cluster.js';
 import { plan, type Plan } from './plan.js';
-import { clusterInModes } from './power-settings.js';
+import { clusterInModes } from '../problem/cluster-in-modes.js';
 import { scheduleOf } from './schedule-of.js';
 import type { Objective } from '../search/interval-problem.js';
 import { simulate } from '../simulate/simulate.js';

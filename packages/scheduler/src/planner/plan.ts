@@ -1,6 +1,5 @@
 /**
- * The planner: from workloads and a cluster to waves of tasks, each with placements, policies and a prediction, a lower bound beside it
- * and an explanation.
+ * The planner: from workloads and a cluster to waves of tasks with placements, policies, a prediction, a lower bound and an explanation.
  */
 import { checkInput } from '../problem/check-input.js';
 import type { Cluster } from '../problem/cluster.js';
@@ -26,11 +25,11 @@ export interface PlanOptions {
   readonly window?: number;
   /** Whether sibling tasks may train at the same time, in one pipeline or on devices of their own. */
   readonly siblings?: boolean;
-  /** Whether the cut may change from step to step. */
+  /** Whether the cut may change between intervals. */
   readonly recut?: boolean;
   /** Whether frozen prefixes may be cached after the first epoch. */
   readonly cache?: boolean;
-  /** Other strategies to be no worse than; a cheaper one of theirs is taken over and named. */
+  /** Other strategies, than which the plan is to be no worse; a better placement of theirs is taken over and named. */
   readonly peers?: readonly Strategy[];
   /** Most energy of all devices together, over the whole training. */
   readonly joulesLimit?: number;
@@ -42,10 +41,10 @@ export interface PlanOptions {
 }
 
 /** A run of equal steps of the same tasks, on the same placement. */
-export interface PlannedSegment {
+export interface PlannedInterval {
   readonly tasks: readonly string[];
   /** Optimizer steps of each task. */
-  readonly rounds: number;
+  readonly steps: number;
   readonly cache: Readonly<Record<string, 'write' | 'read'>>;
   readonly placement: Placement;
   readonly policy: string;
@@ -54,21 +53,21 @@ export interface PlannedSegment {
   readonly stepSeconds: number;
   readonly totalSeconds: number;
   readonly totalJoules?: number;
-  /** Of the devices it uses whose power is known. */
+  /** Of the devices it uses, where their power is known. */
   readonly joulesByDevice: Readonly<Record<string, number>>;
   readonly bytesPerStep: number;
   readonly peakMemoryBytes: Readonly<Record<string, number>>;
-  /** What must move before it starts. */
+  /** What must move between devices before it starts. */
   readonly moveBytes: number;
   readonly moveSeconds: number;
   readonly search: 'exact' | 'bounded';
   readonly lowerBoundSeconds: number;
 }
 
-/** Lanes run at the same time on devices of their own; a lane's segments follow each other. */
+/** Lanes run at the same time on devices of their own; a lane's intervals follow each other. */
 export interface PlannedWave {
   readonly tasks: readonly string[];
-  readonly lanes: readonly { readonly segments: readonly PlannedSegment[] }[];
+  readonly lanes: readonly { readonly intervals: readonly PlannedInterval[] }[];
   readonly seconds: number;
 }
 
@@ -77,7 +76,7 @@ export interface Plan {
   readonly totalSeconds: number;
   readonly totalJoules?: number;
   readonly totalBytes: number;
-  /** No plan is faster; no plan of whole layers, where this one keeps them whole. */
+  /** No plan is faster; where this one keeps layers whole, no plan that does. */
   readonly lowerBoundSeconds: number;
   /** totalSeconds / lowerBoundSeconds − 1. */
   readonly gap: number;
@@ -92,8 +91,8 @@ export interface Plan {
 /**
  * Plans the training of all workloads.
  *
- * @throws SchedulerInputError listing everything wrong with the input, or by how many bytes the model does not fit and what would help,
- * or by how many joules the most frugal plan found is above a limit.
+ * @throws SchedulerError that lists everything wrong with the input, or says by how many bytes the model does not fit and what would help,
+ * or by how many joules the most frugal plan found exceeds a limit.
  */
 export function plan(workloads: readonly Workload[], cluster: Cluster, options: PlanOptions = {}): Plan {
   checkInput(workloads, cluster);

@@ -1,7 +1,8 @@
-/** Cluster files that machines write about themselves, and one cluster of several files. */
+/** Cluster files that machines write about themselves, and how several make one cluster. */
+import { SchedulerError } from '../scheduler-error.js';
 import type { Cluster, DeviceProfile, LinkProfile } from './cluster.js';
 
-/** What a figure of a cluster rests on: spreads, settings, time. The planner does not read it. */
+/** How a figure of a cluster was measured: spreads, settings, time. The planner does not read it. */
 export interface MeasuredRecord {
   readonly of: 'device' | 'links';
   readonly id: string;
@@ -21,13 +22,14 @@ export interface Measurement {
   readonly records: readonly MeasuredRecord[];
 }
 
-/** The cluster with what was measured now in place of what it said of this device and of links between the same two. */
+/** The cluster with new measurements in place of what it said of this device and of links between the same two. */
 export function withMeasured(
   { devices, links, measured = [] }: MeasuredCluster,
   { device, links: newLinks = [], records }: Measurement,
 ): MeasuredCluster {
   const isNew = ({ from, to }: LinkProfile) => newLinks.some((link) => link.from === from && link.to === to);
-  const isRecorded = ({ of, id }: MeasuredRecord) => records.some((one) => one.of === of && one.id === id);
+  const isRecorded = ({ of, id }: MeasuredRecord) =>
+    records.some((record) => record.of === of && record.id === id);
   return {
     devices: device ? [...devices.filter(({ id }) => id !== device.id), device] : devices,
     links: [...links.filter((link) => !isNew(link)), ...newLinks],
@@ -42,14 +44,14 @@ export interface ClusterFile {
 
 export interface MergedCluster {
   readonly cluster: Cluster;
-  /** Devices to which links were measured, but of which no file knows anything: these links are left out. */
+  /** Devices to which links were measured but which no file describes; their links are left out. */
   readonly unknownPeers: readonly string[];
 }
 
 /**
- * One cluster of several files: a link that two files have is taken from the first.
+ * One cluster of several files: a link that is in two files is taken from the first.
  *
- * @throws Error when a device is in two files with different figures.
+ * @throws SchedulerError when a device is in two files with different figures.
  */
 export function mergeClusters(files: readonly ClusterFile[]): MergedCluster {
   const [only] = files;
@@ -61,8 +63,10 @@ export function mergeClusters(files: readonly ClusterFile[]): MergedCluster {
     for (const device of cluster.devices) {
       const known = devices.get(device.id);
       if (known && JSON.stringify(known.device) !== JSON.stringify(device))
-        throw new Error(
-          `scheduler/mergeClusters: device "${device.id}" is in ${known.path} and, with other figures, in ${path}; leave one of the files out, or measure with a name of its own for each machine (--id)`,
+        throw new SchedulerError(
+          'SCHEDULER_INPUT_INVALID',
+          'mergeClusters',
+          `device "${device.id}" is in ${known.path} and, with other figures, in ${path}; leave one of the files out, or measure each machine under its own name (--id)`,
         );
       devices.set(device.id, known ?? { device, path });
     }

@@ -1,24 +1,25 @@
-/** Changes to a cluster in a few words, to ask a plan "what if?". */
-import type { Cluster } from './cluster.js';
+/** Changes to a cluster in a few words, to ask "what if?" of a plan. */
+import { SchedulerError } from '../scheduler-error.js';
+import type { Cluster, DeviceProfile } from './cluster.js';
 
 const bitsPerSecond = { kbit: 1e3, mbit: 1e6, gbit: 1e9 } as const;
 const byteUnits = { mb: 1e6, gb: 1e9, mib: 2 ** 20, gib: 2 ** 30 } as const;
 
 /**
- * The cluster after the changes, parted by commas:
+ * The cluster after the changes, which are separated by commas:
  *
  *   drop orin-2             without the device and its links
  *   wifi=50Mbit             the rate of a shared medium; `links=…` that of all links
- *   nano.memory=2GiB        what training may use of a device
+ *   nano.memory=2GiB        the memory of a device that training may use
  *   nano.speed=0.5          a device at a share of its speed
  *
- * @throws Error listing every change that makes no sense, with what there is to change.
+ * @throws SchedulerError that lists every change that makes no sense, with what could be changed.
  */
 export function applyWhatIf(cluster: Cluster, changes: string): Cluster {
   const problems: string[] = [];
   let { devices, links } = cluster;
   const names = () => devices.map(({ id }) => id).join(', ');
-  for (const change of changes.split(',').map((one) => one.trim())) {
+  for (const change of changes.split(',').map((text) => text.trim())) {
     const drop = /^drop\s+(\S+)$/.exec(change);
     const rate = /^([^\s.=]+)\s*=\s*(\d+(?:\.\d+)?)\s*(kbit|Mbit|Gbit)(?:\/s)?$/i.exec(change);
     const memory = /^(\S+)\.memory\s*=\s*(\d+(?:\.\d+)?)\s*(MB|GB|MiB|GiB)$/i.exec(change);
@@ -53,14 +54,13 @@ export function applyWhatIf(cluster: Cluster, changes: string): Cluster {
       );
   }
   if (devices.length === 0) problems.push(`"${changes}" leaves no device`);
-  if (problems.length > 0) throw new Error(`scheduler/applyWhatIf: ${problems.join('\n  ')}`);
+  if (problems.length > 0)
+    throw new SchedulerError('SCHEDULER_INPUT_INVALID', 'applyWhatIf', problems.join('\n  '));
   return { devices, links };
 }
 
-type Device = Cluster['devices'][number];
-
-function atSpeed({ modes, ...device }: Device, factor: number): Device {
-  const scaled = (rates: Device['flopsPerSecond']) =>
+function atSpeed({ modes, ...device }: DeviceProfile, factor: number): DeviceProfile {
+  const scaled = (rates: DeviceProfile['flopsPerSecond']) =>
     typeof rates === 'number'
       ? rates * factor
       : { forward: rates.forward * factor, input: rates.input * factor, weight: rates.weight * factor };

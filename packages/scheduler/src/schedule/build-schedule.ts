@@ -6,9 +6,10 @@ import type { Instruction } from './instruction.js';
 import { addCache } from './passes/add-cache.js';
 import { addTransfers } from './passes/add-transfers.js';
 import { addUpdates } from './passes/add-updates.js';
-import type { Placement, SampleDeal } from './placement.js';
+import type { Placement } from './placement.js';
 import { contextGear } from './policies/context-gear.js';
 import type { ComputeStep, Policy } from './policies/policy.js';
+import type { SampleShares } from './sample-shares.js';
 
 export interface DeviceProgram {
   readonly device: string;
@@ -29,12 +30,12 @@ export interface Schedule {
   readonly programs: readonly DeviceProgram[];
 }
 
-/** What every pass may look at. */
+/** What a pass knows. */
 export interface PassContext {
   readonly costs: CostModel;
   readonly placement: Placement;
   readonly placementIndex: number;
-  readonly deal: SampleDeal;
+  readonly sampleShares: SampleShares;
   readonly steps: number;
   readonly fusedBackward: boolean;
 }
@@ -59,13 +60,13 @@ export function buildSchedule(
   { policy = contextGear, steps = 1, window = 2, cache = {}, passes = [] }: BuildScheduleOptions = {},
 ): Schedule {
   const programs = placements.flatMap((placement, placementIndex) => {
-    const deal = costs.dealOf(placement);
-    const orders = policy.order({ costs, placement, deal, steps, window });
+    const sampleShares = costs.sharesOf(placement);
+    const orders = policy.order({ costs, placement, sampleShares, steps, window });
     const context: PassContext = {
       costs,
       placement,
       placementIndex,
-      deal,
+      sampleShares,
       steps,
       fusedBackward: policy.fusedBackward,
     };
@@ -75,7 +76,10 @@ export function buildSchedule(
       ...(Object.keys(cache).length > 0 ? [addCache(cache)] : []),
       ...passes,
     ];
-    const done = all.reduce((current, pass) => pass(current, context), computeOnly(orders, placement, deal));
+    const done = all.reduce(
+      (current, pass) => pass(current, context),
+      computeOnly(orders, placement, sampleShares),
+    );
     return placement.stages.flatMap(({ members }, stage) =>
       members.map(({ device }, member): DeviceProgram => ({
         device,
@@ -88,12 +92,16 @@ export function buildSchedule(
   return { policy: policy.name, fusedBackward: policy.fusedBackward, placements, steps, window, programs };
 }
 
-function computeOnly(orders: ComputeStep[][][], placement: Placement, deal: SampleDeal): Instruction[][][] {
+function computeOnly(
+  orders: ComputeStep[][][],
+  placement: Placement,
+  shares: SampleShares,
+): Instruction[][][] {
   return placement.stages.map(({ members }, stage) =>
     members.map((_, member) => {
       const program: Instruction[] = [];
       for (const { type, task, step, microbatch } of orders[stage]![member]!) {
-        const samples = deal[task]![stage]![microbatch]![member]!;
+        const samples = shares[task]![stage]![microbatch]![member]!;
         if (samples === 0) continue;
         program.push({ type, task: placement.tasks[task]!, step, microbatch, samples });
       }

@@ -1,7 +1,8 @@
-/** Reads a device's memory use out of a finished schedule. */
-import type { Schedule } from './build-schedule.js';
+/** The memory use of a device's program, from the order of its instructions. */
 import type { CostModel } from '../cost/cost-model.js';
 import { activationBytes, type MemoryUse, residentBytes } from '../cost/memory.js';
+import { trains } from '../cost/task-costs.js';
+import type { Schedule } from './build-schedule.js';
 
 /** Memory of the program at `index` in the schedule. */
 export function memoryOf(costs: CostModel, schedule: Schedule, index: number): MemoryUse {
@@ -9,34 +10,30 @@ export function memoryOf(costs: CostModel, schedule: Schedule, index: number): M
   const placement = schedule.placements[placementIndex]!;
   const stage = placement.stages[stageIndex]!;
   const member = stage.members.find((candidate) => candidate.device === device)!;
-  const mostSamples = new Map<number, number>();
-  const frees = new Map<number, 'backwardInput' | 'backwardWeight'>();
-  for (const name of placement.tasks) {
-    const task = costs.taskIndex(name);
-    const { weightFlops } = costs.tasks[task]!.sums;
-    mostSamples.set(task, 0);
-    frees.set(task, weightFlops[stage.end]! > weightFlops[stage.start]! ? 'backwardWeight' : 'backwardInput');
-  }
+  const tasks = new Map(
+    placement.tasks.map((name) => {
+      const task = costs.taskNamed(name);
+      const letsGoAfter = trains(task, stage) ? 'backwardWeight' : 'backwardInput';
+      return [name, { task, letsGoAfter, mostSamples: 0 }];
+    }),
+  );
   let held = 0;
   let peak = 0;
   for (const instruction of instructions) {
-    if (
-      instruction.type !== 'forward' &&
-      instruction.type !== 'backwardInput' &&
-      instruction.type !== 'backwardWeight'
-    )
-      continue;
-    const task = costs.taskIndex(instruction.task);
-    const bytes = activationBytes(costs, task, stage, member, instruction.samples);
-    if (instruction.type === 'forward') {
-      mostSamples.set(task, Math.max(mostSamples.get(task)!, instruction.samples));
+    const { type } = instruction;
+    if (type !== 'forward' && type !== 'backwardInput' && type !== 'backwardWeight') continue;
+    const state = tasks.get(instruction.task);
+    if (!state) continue;
+    const bytes = activationBytes(state.task, stage, instruction.samples, member);
+    if (type === 'forward') {
+      state.mostSamples = Math.max(state.mostSamples, instruction.samples);
       held += bytes;
       peak = Math.max(peak, held);
-    } else if (frees.get(task) === instruction.type) held -= bytes;
+    } else if (type === state.letsGoAfter) held -= bytes;
   }
   const resident = residentBytes(costs, placement, stageIndex, member, {
     window: schedule.window,
-    mostSamples: (task) => mostSamples.get(task) ?? 0,
+    mostSamples: placement.tasks.map((name) => tasks.get(name)!.mostSamples),
   });
   return {
     ...resident,

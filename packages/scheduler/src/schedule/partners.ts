@@ -1,5 +1,5 @@
 /** Which members of neighbouring stages exchange which samples. */
-import type { SampleDeal } from './placement.js';
+import type { SampleShares } from './sample-shares.js';
 
 export interface Partner {
   /** Index of the member in its stage. */
@@ -13,18 +13,18 @@ export interface Partner {
  * Members take contiguous samples in their order.
  */
 export function partnersOf(
-  deal: SampleDeal,
+  shares: SampleShares,
   task: number,
   microbatch: number,
   { stage, member, other }: { stage: number; member: number; other: number },
 ): Partner[] {
-  const own = deal[task]![stage]![microbatch]!;
+  const ours = shares[task]![stage]![microbatch]!;
   let start = 0;
-  for (let before = 0; before < member; before++) start += own[before]!;
-  const end = start + own[member]!;
+  for (let before = 0; before < member; before++) start += ours[before]!;
+  const end = start + ours[member]!;
   const found: Partner[] = [];
   let from = 0;
-  for (const [index, samples] of deal[task]![other]![microbatch]!.entries()) {
+  for (const [index, samples] of shares[task]![other]![microbatch]!.entries()) {
     const common = Math.min(end, from + samples) - Math.max(start, from);
     if (common > 0) found.push({ member: index, samples: common });
     from += samples;

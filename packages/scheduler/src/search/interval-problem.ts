@@ -1,4 +1,4 @@
-/** A segment is a run of equal optimizer steps: the same tasks, the same costs, hence one placement. This file says what is asked of it. */
+/** An interval is a run of equal optimizer steps: the same tasks, the same costs, hence one placement. This file says what is asked of it. */
 import type { Pass } from '../schedule/build-schedule.js';
 import type { CostModel } from '../cost/cost-model.js';
 import type { Placement } from '../schedule/placement.js';
@@ -8,12 +8,12 @@ import type { DeviceUse } from '../simulate/timeline.js';
 /** What to minimise: seconds, joules, or a weighted sum of them. */
 export type Objective = 'time' | 'energy' | { readonly secondsWeight: number; readonly joulesWeight: number };
 
-export interface SegmentProblem {
+export interface IntervalProblem {
   /** Of the active tasks alone. */
   readonly costs: CostModel;
   readonly tasks: readonly string[];
   /** Optimizer steps of each task. */
-  readonly rounds: number;
+  readonly steps: number;
   readonly cache: Readonly<Record<string, 'write' | 'read'>>;
   /** Of each cached task's prefix, over one epoch. */
   readonly cacheBytes: Readonly<Record<string, number>>;
@@ -34,11 +34,11 @@ export interface Assessment {
   readonly passes: readonly Pass[];
   /** What the search minimises. */
   readonly value: number;
-  /** Of all rounds. */
+  /** Of all steps. */
   readonly totalSeconds: number;
   /** Of one round once the pipeline is full. */
   readonly stepSeconds: number;
-  /** Of all rounds; undefined when no used device's power is known. */
+  /** Of all steps; undefined when no used device's power is known. */
   readonly totalJoules: number | undefined;
   readonly bytesPerStep: number;
   readonly peakMemoryBytes: Readonly<Record<string, number>>;

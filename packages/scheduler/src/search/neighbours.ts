@@ -1,6 +1,6 @@
 /** Small changes to a placement: what local search tries next. */
 import type { Placement, Stage } from '../schedule/placement.js';
-import type { SegmentProblem } from './interval-problem.js';
+import type { IntervalProblem } from './interval-problem.js';
 import { shareSamples } from './share-samples.js';
 
 interface Draft {
@@ -11,7 +11,7 @@ interface Draft {
 
 /** In a fixed order: cuts, devices between stages, devices in and out, stages merged and split, micro-batches. */
 export function* neighboursOf(
-  problem: SegmentProblem,
+  problem: IntervalProblem,
   placement: Placement,
   firstCut: number,
 ): Generator<Placement> {

@@ -2,10 +2,12 @@
  * Messages on their way: channels with room for few messages, links that carry one at a time in each direction, media that share air.
  *
  * A channel is one direction of one kind of message between two devices. A transfer starts when the receiver holds fewer than `window`
- * unread messages of it, and a sender may have `window` activations under way. A gradient is always taken over: its micro-batch has just
- * let its activations go, and a device that waited to send one while its neighbour waits to send an activation would wait for ever.
+ * unread messages of it, and a sender may have `window` activations under way. A gradient is always accepted: its micro-batch has just
+ * freed its activations, and a device that waited to send one while its neighbour waits to send an activation would wait for ever.
  */
-import { airSeconds, type CostModel } from '../cost/cost-model.js';
+import type { CostModel } from '../cost/cost-model.js';
+import { airSeconds } from '../cost/duration.js';
+import { SchedulerError } from '../scheduler-error.js';
 import { createSharedAir } from './shared-air.js';
 
 export interface Message {
@@ -16,7 +18,7 @@ export interface Message {
   readonly bytes: number;
 }
 
-/** What becomes of a message; also the way to follow it. */
+/** A message on its way. */
 export interface Transfer<M extends Message> {
   readonly message: M;
   readonly channel: number;
@@ -35,18 +37,18 @@ interface Channel {
   read: number;
   readonly waiting: number[];
   head: number;
-  /** A channel is one stream: its messages leave one after the other, so none overtakes another. */
+  /** Messages leave one after the other, so none overtakes another. */
   busy: boolean;
   /** -1 on a shared medium. */
   readonly link: number;
 }
 
 export interface Network<M extends Message> {
-  /** Takes a message over, or answers undefined when there is no room for another activation. @throws Error when no link leads there. */
+  /** Accepts a message; undefined when there is no room for another activation. @throws SchedulerError when no link leads there. */
   send(message: M, now: number): Transfer<M> | undefined;
   /** Makes room for the next message of the channel. */
   read(channel: number, now: number): void;
-  /** Puts something other than a message on a medium's air, or lets it take its time elsewhere; `airborne` ends it. */
+  /** Puts something other than a message on a medium's air; `onAirFree` says when it has ended. */
   occupy(medium: number, seconds: number, id: number, now: number): void;
   /** Must be called for every event the network posted. */
   handle(kind: NetworkEvent, index: number, now: number): void;
@@ -60,15 +62,15 @@ export interface NetworkOptions<M extends Message> {
   /** The last byte has left; latency is still to come. */
   readonly onSent?: (transfer: Transfer<M>, now: number) => void;
   readonly onArrival: (transfer: Transfer<M>, now: number) => void;
-  /** Something that `occupy` put on the air has ended. */
-  readonly airborne?: (id: number, now: number) => void;
+  /** What `occupy` put on the air has ended. */
+  readonly onAirFree?: (id: number, now: number) => void;
   /** Changes a duration, for jitter. */
   readonly vary?: (seconds: number) => number;
 }
 
 export function createNetwork<M extends Message>(
-  { routes, devices }: CostModel,
-  { window, post, onSent, onArrival, airborne, vary = (seconds) => seconds }: NetworkOptions<M>,
+  { routes, devices }: Pick<CostModel, 'routes' | 'devices'>,
+  { window, post, onSent, onArrival, onAirFree, vary = (seconds) => seconds }: NetworkOptions<M>,
 ): Network<M> {
   const air = routes.media.map(createSharedAir);
   const transfers: Transfer<M>[] = [];
@@ -78,7 +80,7 @@ export function createNetwork<M extends Message>(
   const linkBusy: boolean[] = [];
   const linkQueue: number[][] = [];
 
-  const openChannel = ({ gradient, from, to }: Message, ownLink: boolean): number => {
+  const openChannel = ({ gradient, from, to }: Message, separate: boolean): number => {
     const key = ((gradient ? 1 : 0) * devices.length + from) * devices.length + to;
     const known = channelOf.get(key);
     if (known !== undefined) return known;
@@ -90,7 +92,7 @@ export function createNetwork<M extends Message>(
       waiting: [],
       head: 0,
       busy: false,
-      link: ownLink ? openLink(from, to) : -1,
+      link: separate ? openLink(from, to) : -1,
     };
     channelOf.set(key, channels.length);
     return channels.push(channel) - 1;
@@ -105,7 +107,7 @@ export function createNetwork<M extends Message>(
   };
   const forecast = (medium: number) => {
     const at = air[medium]!.nextEnd();
-    // A forecast is only good as long as nothing else begins or ends; its version tells.
+    // A forecast holds only while nothing else begins or ends; its version shows whether it still does.
     if (at < Infinity) post(at, 'airDone', medium + air.length * (air[medium]!.version % 0x3fffffff));
   };
   const startNext = (index: number, now: number) => {
@@ -147,8 +149,10 @@ export function createNetwork<M extends Message>(
     send(message, now) {
       const route = routes.route(message.from, message.to);
       if (!route)
-        throw new Error(
-          `scheduler: no link leads from "${devices[message.from]!.id}" to "${devices[message.to]!.id}"`,
+        throw new SchedulerError(
+          'SCHEDULER_NAME_UNKNOWN',
+          'simulate',
+          `no link leads from "${devices[message.from]!.id}" to "${devices[message.to]!.id}"`,
         );
       const index = openChannel(message, route.medium < 0);
       const channel = channels[index]!;
@@ -179,7 +183,7 @@ export function createNetwork<M extends Message>(
       else if (kind === 'linkDone') {
         const { link } = channels[transfers[index]!.channel]!;
         linkBusy[link] = false;
-        // Who waited for the link goes before the channel that just used it.
+        // Channels that waited for the link go before the one that just used it.
         for (const waiting of linkQueue[link]!.splice(0)) startNext(waiting, now);
         leave(index, now);
       } else {
@@ -189,7 +193,7 @@ export function createNetwork<M extends Message>(
         const ended = shared.end(now);
         forecast(medium);
         if (ended >= 0) leave(ended, now);
-        else airborne?.(-1 - ended, now);
+        else onAirFree?.(-1 - ended, now);
       }
     },
   };

@@ -1,11 +1,12 @@
 /** A plan in words, for people. */
 import { formatBytes, formatJoules, formatSeconds } from '../format.js';
-import { describePlacement } from '../planner/explain.js';
-
+import { contextGearName } from '../planner/context-gear-name.js';
 import type { Plan } from '../planner/plan.js';
+import type { Placement } from '../schedule/placement.js';
+import type { IdleCause } from '../simulate/timeline.js';
 
-/** Several lines: what runs where, what it costs, what binds it, what was not used and why, what was rejected. */
-export function tellPlan(plan: Plan): string {
+/** A plan on several lines: what runs where, what it costs, what binds it, which devices are not used and why, what was rejected. */
+export function describePlan(plan: Plan): string {
   const lines = [
     `${formatSeconds(plan.totalSeconds)} in all, ${formatBytes(plan.totalBytes)} sent` +
       (plan.totalJoules === undefined ? '' : `, ${formatJoules(plan.totalJoules)}`) +
@@ -28,18 +29,18 @@ export function tellPlan(plan: Plan): string {
   let index = 0;
   for (const [number, wave] of plan.waves.entries()) {
     lines.push(`wave ${number + 1}: ${wave.tasks.join(', ')}; ${formatSeconds(wave.seconds)}`);
-    for (const { segments } of wave.lanes)
-      for (const segment of segments) {
-        const why = plan.explanation.segments[index++]!;
-        const cached = Object.entries(segment.cache).map(([task, mode]) => `${mode}s the cache of ${task}`);
+    for (const { intervals } of wave.lanes)
+      for (const interval of intervals) {
+        const why = plan.explanation.intervals[index++]!;
+        const cached = Object.entries(interval.cache).map(([task, mode]) => `${mode}s the cache of ${task}`);
         lines.push(
-          `  ${segment.tasks.join(' + ')}, ${segment.rounds} step${segment.rounds === 1 ? '' : 's'} of ${formatSeconds(segment.stepSeconds)}` +
+          `  ${interval.tasks.join(' + ')}, ${interval.steps} step${interval.steps === 1 ? '' : 's'} of ${formatSeconds(interval.stepSeconds)}` +
             (cached.length > 0 ? `, ${cached.join(', ')}` : ''),
-          `    ${describePlacement(segment.placement)} (${segment.strategy === 'ContextGear' ? segment.policy : segment.strategy})`,
+          `    ${describePlacement(interval.placement)} (${interval.strategy === contextGearName ? interval.policy : interval.strategy})`,
         );
-        if (segment.moveBytes > 0)
+        if (interval.moveBytes > 0)
           lines.push(
-            `    moved before it: ${formatBytes(segment.moveBytes)} in ${formatSeconds(segment.moveSeconds)}`,
+            `    moved before it: ${formatBytes(interval.moveBytes)} in ${formatSeconds(interval.moveSeconds)}`,
           );
         lines.push(`    bound by ${bindingText(why.binding)}, reached to ${percent(why.binding.reached)}`);
         lines.push(
@@ -61,26 +62,44 @@ export function tellPlan(plan: Plan): string {
                     ? 'no placement with it was better'
                     : `the best placement with it takes ${against(ratio)}`),
           );
-        for (const { description, ratio } of why.rejected)
-          lines.push(`    rejected, ${against(ratio)}: ${description}`);
+        for (const { placement, ratio } of why.rejected)
+          lines.push(`    rejected, ${against(ratio)}: ${describePlacement(placement)}`);
       }
   }
   for (const [number, ways] of plan.explanation.waves.entries())
-    for (const { description, ratio } of ways)
-      lines.push(`depth ${number + 1} ${description} instead: the whole plan takes ${against(ratio)}`);
+    for (const { sharing, withoutCache, ratio } of ways)
+      lines.push(
+        `level ${number + 1} ${sharingText[sharing]}${withoutCache ? ', without the cache' : ''} instead: ` +
+          `the whole plan takes ${against(ratio)}`,
+      );
   return lines.join('\n');
 }
 
-const causeText = {
+/** As in `layers 0–7 on nano + tx2 | layers 8–23 on orin; 8 micro-batches`. */
+export function describePlacement({ stages, microbatches }: Placement): string {
+  const parts = stages.map(
+    ({ start, end, members }) =>
+      `layers ${start}–${end - 1} on ${members.map(({ device }) => device).join(' + ')}`,
+  );
+  return `${parts.join(' | ')}; ${microbatches} micro-batch${microbatches === 1 ? '' : 'es'}`;
+}
+
+const sharingText: Readonly<Record<Plan['explanation']['waves'][number][number]['sharing'], string>> = {
+  inTurn: 'one after the other',
+  apart: 'apart, on devices of their own',
+  together: 'together in one pipeline',
+};
+
+const causeText: Readonly<Record<IdleCause, string>> = {
   activation: 'waits for activations',
   gradient: 'waits for gradients',
   backpressure: 'waits for the link',
   collective: 'waits for its group',
   finished: 'done before the others',
   lost: 'lost',
-} as const;
+};
 
-function bindingText({ kind, name }: Plan['explanation']['segments'][number]['binding']): string {
+function bindingText({ kind, name }: Plan['explanation']['intervals'][number]['binding']): string {
   switch (kind) {
     case 'device':
       return `the computing of ${name}`;

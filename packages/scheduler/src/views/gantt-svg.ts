@@ -1,4 +1,5 @@
 /** A timeline as a drawing: a row per device in the order of the pipeline, its transfers in a thin lane below its work. */
+import { SchedulerError } from '../scheduler-error.js';
 import type { Schedule } from '../schedule/build-schedule.js';
 import type { Timeline } from '../simulate/timeline.js';
 import { boxesWithin, type Box } from './chart-boxes.js';
@@ -25,8 +26,10 @@ export function drawGanttSvg(
   { title = `${schedule.policy}: who computes what, and when`, widthPixels = 1200 }: DrawGanttSvgOptions = {},
 ): string {
   if (!(widthPixels >= 400))
-    throw new Error(
-      `scheduler/drawGanttSvg: a width of ${widthPixels} pixels is too small, give at least 400`,
+    throw new SchedulerError(
+      'SCHEDULER_VIEW_INVALID',
+      'drawGanttSvg',
+      `a width of ${widthPixels} pixels is too small, give at least 400`,
     );
   const chart = chartOf(timeline, schedule, 'drawGanttSvg');
   const layout = layOut(timeline, schedule, chart, Math.round(widthPixels));

@@ -1,4 +1,5 @@
 /** A timeline for the terminal: a line per device, a character per slot of time. */
+import { SchedulerError } from '../scheduler-error.js';
 import type { Schedule } from '../schedule/build-schedule.js';
 import type { IdleCause, Timeline } from '../simulate/timeline.js';
 import { cellsOf, fit, printable, wrap } from './cells.js';
@@ -29,7 +30,11 @@ export function drawGanttText(
   { columns = 100, colour = false }: DrawGanttTextOptions = {},
 ): string {
   if (columns < leastColumns)
-    throw new Error(`scheduler/drawGanttText: ${columns} columns are too few, give at least ${leastColumns}`);
+    throw new SchedulerError(
+      'SCHEDULER_VIEW_INVALID',
+      'drawGanttText',
+      `${columns} columns are too few, give at least ${leastColumns}`,
+    );
   const chart = chartOf(timeline, schedule, 'drawGanttText');
   const { rows } = chart;
   const several = schedule.placements.length > 1;

@@ -12,7 +12,7 @@ export const addCache =
     programs.map((members, stage) => {
       const { start, end } = placement.stages[stage]!;
       const holds = (name: string) => {
-        const { lowestTrained } = costs.tasks[costs.taskIndex(name)]!;
+        const { lowestTrained } = costs.taskNamed(name);
         return lowestTrained > 0 && lowestTrained >= start && lowestTrained < end;
       };
       return members.map((program) =>

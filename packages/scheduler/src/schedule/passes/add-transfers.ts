@@ -3,18 +3,17 @@
  * neighbouring stages exchange the samples they have in common. A gradient crosses a boundary only if something trains at or below it.
  */
 import type { PassContext } from '../build-schedule.js';
-import { gradientCrosses } from '../../cost/cost-model.js';
+import { gradientCrosses, trains } from '../../cost/task-costs.js';
 import type { Instruction } from '../instruction.js';
 import { type Partner, partnersOf } from '../partners.js';
-import { trains } from '../policies/policy.js';
 
 export function addTransfers(
   programs: Instruction[][][],
-  { costs, placement, deal, fusedBackward }: PassContext,
+  { costs, placement, sampleShares, fusedBackward }: PassContext,
 ): Instruction[][][] {
   const { stages, tasks } = placement;
   const gradientAfter = tasks.map((name) => {
-    const task = costs.tasks[costs.taskIndex(name)]!;
+    const task = costs.taskNamed(name);
     return stages.map(({ start, end }) => {
       if (!gradientCrosses(task, start)) return undefined;
       return fusedBackward && trains(task, { start, end }) ? 'backwardWeight' : 'backwardInput';
@@ -29,7 +28,8 @@ export function addTransfers(
       const partners = (task: number, microbatch: number, other: number) => {
         const key = (task * placement.microbatches + microbatch) * stages.length + other;
         let found = memo.get(key);
-        if (!found) memo.set(key, (found = partnersOf(deal, task, microbatch, { stage, member, other })));
+        if (!found)
+          memo.set(key, (found = partnersOf(sampleShares, task, microbatch, { stage, member, other })));
         return found;
       };
       const result: Instruction[] = [];

@@ -3,28 +3,29 @@
  * gradients inside a group just after the step's last backward pass: other tasks' work hides it.
  */
 import type { PassContext } from '../build-schedule.js';
+import { gradientBytes, trains } from '../../cost/task-costs.js';
 import type { Instruction } from '../instruction.js';
+import { splitsWork } from '../placement.js';
 
 export function addUpdates(
   programs: Instruction[][][],
-  { costs, placement, placementIndex, deal }: PassContext,
+  { costs, placement, placementIndex, sampleShares }: PassContext,
 ): Instruction[][][] {
   return programs.map((members, stage) => {
-    const { start, end, members: group } = placement.stages[stage]!;
+    const range = placement.stages[stage]!;
+    const group = range.members;
     const trained = new Map(
       placement.tasks.map((name) => {
-        const { gradientBytes, weightFlops } = costs.tasks[costs.taskIndex(name)]!.sums;
-        const trains = weightFlops[end]! > weightFlops[start]!;
-        return [name, trains ? gradientBytes[end]! - gradientBytes[start]! : undefined];
+        const task = costs.taskNamed(name);
+        return [name, trains(task, range) ? gradientBytes(task, range) : undefined];
       }),
     );
-    // A device that splits layers holds its own part of each adapter and owes nobody its gradient; one without samples has none.
-    const splits = group.some(({ work = 1 }) => work < 1);
+    // A device that splits layers holds its own part of each adapter and exchanges no gradient; one without samples has none.
     const contributors = new Map(
       placement.tasks.map((name, task) => [
         name,
         group.flatMap(({ device }, member) =>
-          deal[task]![stage]!.some((row) => row[member]! > 0) ? [device] : [],
+          sampleShares[task]![stage]!.some((row) => row[member]! > 0) ? [device] : [],
         ),
       ]),
     );
@@ -48,7 +49,7 @@ export function addUpdates(
         const bytes = trained.get(task);
         if (bytes === undefined || lastOf.get(task)![step] !== index) continue;
         const exchanging = contributors.get(task)!;
-        if (!splits && exchanging.length > 1 && bytes > 0)
+        if (!splitsWork(group) && exchanging.length > 1 && bytes > 0)
           result.push({
             type: 'collective',
             operation: 'allReduce',

@@ -1,66 +1,30 @@
 /**
- * Orders a pipeline's work by playing it through: whenever a device is free it takes the oldest backward that is ready, else the oldest
- * forward that its memory allows.
+ * Orders a pipeline's work by playing it: whenever a device is free it takes the oldest backward pass that is ready, else the oldest
+ * forward pass that its memory allows.
  *
- * Oldest means by step, then task, then micro-batch: sibling tasks follow each other closely, so one fills the bubbles that another
- * leaves, and none uses parameters older than its last update. Stages below the lowest trained layer owe no backward pass and wait for
- * no update; they run ahead, into the next step too, as far as the buffers reach.
+ * Sibling tasks follow each other closely, so that one fills the bubbles another leaves, and none uses parameters older than its last
+ * update. Stages below the lowest trained layer owe no backward pass and wait for no update; they run ahead, into the next step too, as far
+ * as the buffers reach.
  *
- * The network is the simulator's own, so an order that could be played here can be played there: nobody waits in a circle. Where groups
- * exchange samples every device keeps strictly to the order of age, because a message put together from several senders would otherwise
- * wait for one that a later message keeps out of the buffer.
+ * The player is the simulator's own, so an order that was played here can be played there: no devices wait for each other for ever. Where
+ * groups exchange samples every device keeps strictly to the order of age, because a message put together from several senders would
+ * otherwise wait for one that a later message keeps out of the buffer.
  */
-import {
-  boundaryBytes,
-  collectiveCost,
-  computeSeconds,
-  gradientCrosses,
-  hasBackward,
-} from '../../cost/cost-model.js';
-import { createEventQueue } from '../../simulate/event-queue.js';
-import { activationBytes, residentBytes } from '../../cost/memory.js';
-import { createNetwork, type Message, type Transfer } from '../../simulate/network.js';
+import { computeSeconds } from '../../cost/duration.js';
+import { activationBytes } from '../../cost/memory.js';
+import { boundaryBytes, gradientCrosses, hasBackward, trains } from '../../cost/task-costs.js';
+import { createPlayer } from '../../simulate/player.js';
 import { type Partner, partnersOf } from '../partners.js';
-import { type ComputeStep, type PolicyContext, tasksOf, trains } from './policy.js';
+import { type ListDevice, nextOp, openListDevices, type OpMessage, takeOldest } from './list-device.js';
+import { numberOps } from './pipeline-ops.js';
+import { type ComputeStep, type PolicyContext, tasksOf } from './policy.js';
+import { trackStepEnds } from './step-ends.js';
 
 export interface ListSchedulingOptions {
   /** How many micro-batches a device may have in flight, from its stage's distance to the last stage (0 there); memory may allow fewer. */
   readonly inFlight: (distance: number) => number;
   readonly fusedBackward: boolean;
 }
-
-interface StageMessage extends Message {
-  readonly op: number;
-}
-
-/** What a device is doing or may do next. An op is (step, task, micro-batch) as one number, in order of age. */
-interface Worker {
-  readonly stage: number;
-  readonly member: number;
-  readonly device: number;
-  busyUntil: number;
-  /** Ops whose activations have begun to arrive, and those whose gradients have. */
-  readonly forwards: number[];
-  readonly backwards: number[];
-  readonly outbox: StageMessage[];
-  /** Bytes free for activations, and in use. */
-  readonly roomBytes: number;
-  usedBytes: number;
-  inFlight: number;
-  readonly inFlightLimit: number;
-  /** Per task: the first step whose parameters are not ready. */
-  readonly readySteps: Int32Array;
-  readonly backwardsLeft: Int32Array;
-  /** Of each (task, micro-batch). */
-  readonly samples: Int32Array;
-  /** The oldest op not yet run forward, and backward. */
-  forwardsLeft: number;
-  nextForward: number;
-  nextBackward: number;
-  readonly order: ComputeStep[];
-}
-
-const kinds = ['linkDone', 'airDone', 'arrives', 'free', 'updated'] as const;
 
 export interface PlayedOrder {
   /** `order[stage][member]` */
@@ -78,314 +42,175 @@ export function playPipeline(
   context: PolicyContext,
   { inFlight, fusedBackward }: ListSchedulingOptions,
 ): PlayedOrder {
-  const { costs, placement, deal, steps, window } = context;
+  const { costs, placement, sampleShares, steps, window } = context;
   const { stages, microbatches } = placement;
   const tasks = tasksOf(context);
-  const perStep = tasks.length * microbatches;
-  const total = steps * perStep;
-  const taskOf = (op: number) => Math.floor((op % perStep) / microbatches);
-  const stepOf = (op: number) => Math.floor(op / perStep);
+  const ops = numberOps(steps, tasks.length, microbatches);
+  const { perStep, taskOf, stepOf, microbatchOf } = ops;
+  const devices = openListDevices(context, ops, inFlight);
+  const deviceAt = new Map(devices.flat().map((opened) => [opened.device, opened]));
+  const stepEnds = trackStepEnds(context, devices);
+  const strict = stages.some(({ members }) => members.length > 1);
+  const stepEndSeconds = new Array<number>(steps).fill(0);
+  let lastUpdate = 0;
 
-  const workers: Worker[][] = stages.map((stage, s) =>
-    stage.members.map((own, m): Worker => {
-      const device = costs.deviceIndex(own.device);
-      const loads = tasks.map((_, t) => costs.loadsOf(deal[t]![s]!)[m]!);
-      const resident = residentBytes(costs, placement, s, own, {
-        window,
-        mostSamples: (task) => loads[placement.tasks.indexOf(costs.tasks[task]!.name)]!.most,
-      });
-      return {
-        stage: s,
-        member: m,
-        device,
-        busyUntil: 0,
-        forwards: [],
-        backwards: [],
-        outbox: [],
-        roomBytes:
-          costs.devices[device]!.memoryBytes -
-          resident.parameterBytes -
-          resident.optimizerBytes -
-          resident.bufferBytes,
-        usedBytes: 0,
-        inFlight: 0,
-        inFlightLimit: inFlight(stages.length - 1 - s),
-        readySteps: new Int32Array(tasks.length).fill(1),
-        backwardsLeft: Int32Array.from(loads, ({ microbatches: count }) => count),
-        forwardsLeft: steps * loads.reduce((sum, { microbatches: count }) => sum + count, 0),
-        nextForward: -1,
-        nextBackward: -1,
-        samples: Int32Array.from(
-          { length: perStep },
-          (_, op) => deal[taskOf(op)]![s]![op % microbatches]![m]!,
-        ),
-        order: [],
-      };
-    }),
-  );
-  const workerOf = new Map(workers.flat().map((worker) => [worker.device, worker]));
-  // Messages an op still misses on a stage's member, counted down as they arrive.
-  const missing = new Map<number, number>();
-  const heldBack = new Map<number, number[]>();
-  const keyOf = (gradient: boolean, { device }: Worker, op: number) =>
-    ((gradient ? 1 : 0) * costs.devices.length + device) * total + op;
-  const partners = new Map<number, Partner[]>();
-  const partnersOn = ({ stage, member, device }: Worker, op: number, other: number): Partner[] => {
-    const key = (device * 2 + (other > stage ? 1 : 0)) * perStep + (op % perStep);
-    let found = partners.get(key);
-    if (!found)
-      partners.set(key, (found = partnersOf(deal, taskOf(op), op % microbatches, { stage, member, other })));
-    return found;
-  };
-  const samplesOf = ({ samples }: Worker, op: number) => samples[op % perStep]!;
-
-  const queue = createEventQueue();
-  const post = (time: number, kind: (typeof kinds)[number], index: number) => {
-    queue.push(time, index * kinds.length + kinds.indexOf(kind));
-  };
-  const woken = new Set<Worker>();
-  const network = createNetwork<StageMessage>(costs, {
+  const player = createPlayer<OpMessage>(costs, {
     window,
-    post,
-    onArrival: (transfer) => {
-      receive(transfer);
-      woken.add(workerOf.get(transfer.message.from)!);
+    settles: true,
+    act(device, now) {
+      const at = deviceAt.get(device)!;
+      if (flush(at, now)) runOldest(at, now);
+    },
+    onArrival({ gradient, op, from, to, key }) {
+      const receiver = deviceAt.get(to)!;
+      const { stageIndex, forwards, backwards } = receiver;
+      const senders = partnersOn(receiver, op, gradient ? stageIndex + 1 : stageIndex - 1);
+      if (player.unread(key) === senders.length) (gradient ? backwards : forwards).push(op);
+      player.wake(to);
+      player.wake(from);
+    },
+    // A gradient leaves before the weight gradient is computed.
+    onReminder(device, now) {
+      flush(deviceAt.get(device)!, now);
+    },
+    onExchanged(index, now) {
+      lastUpdate = Math.max(lastUpdate, now);
+      const task = index % tasks.length;
+      for (const { device, readySteps } of devices[Math.floor(index / tasks.length)]!) {
+        readySteps[task]! += 1;
+        player.wake(device);
+      }
     },
   });
-  const receive = ({ message: { gradient, op, to }, channel }: Transfer<StageMessage>) => {
-    const worker = workerOf.get(to)!;
-    const key = keyOf(gradient, worker, op);
-    let left = missing.get(key);
-    left ??= partnersOn(worker, op, gradient ? worker.stage + 1 : worker.stage - 1).length;
-    missing.set(key, left - 1);
-    const channels = heldBack.get(key);
-    if (channels) channels.push(channel);
-    else heldBack.set(key, [channel]);
-    if (left === 1) (gradient ? worker.backwards : worker.forwards).push(op);
-    woken.add(worker);
+
+  // ------------------------------------------------------------------------------------------------------------------ messages
+
+  const keyOf = (gradient: boolean, device: number, op: number) =>
+    ((gradient ? 1 : 0) * costs.devices.length + device) * ops.total + op;
+  const partners = new Map<number, Partner[]>();
+  const partnersOn = ({ device, stageIndex, memberIndex }: ListDevice, op: number, other: number) => {
+    const key = (device * 2 + (other > stageIndex ? 1 : 0)) * perStep + (op % perStep);
+    let found = partners.get(key);
+    if (!found) {
+      const place = { stage: stageIndex, member: memberIndex, other };
+      partners.set(key, (found = partnersOf(sampleShares, taskOf(op), microbatchOf(op), place)));
+    }
+    return found;
   };
-  /** Reads an op's messages, which makes room for others. */
-  const read = (gradient: boolean, worker: Worker, op: number, now: number) => {
-    const key = keyOf(gradient, worker, op);
-    for (const channel of heldBack.get(key) ?? []) network.read(channel, now);
-    heldBack.delete(key);
-    missing.delete(key);
+  const enqueue = (at: ListDevice, op: number, gradient: boolean) => {
+    const { device: from, stageIndex, outbox } = at;
+    const other = gradient ? stageIndex - 1 : stageIndex + 1;
+    const bytes = boundaryBytes(tasks[taskOf(op)]!, stages[Math.max(other, stageIndex)]!.start);
+    for (const { member, samples } of partnersOn(at, op, other)) {
+      const to = devices[other]![member]!.device;
+      outbox.push({ gradient, from, to, bytes: bytes * samples, key: keyOf(gradient, to, op), op });
+    }
   };
-  /** Sends what can be sent; a device whose messages find no room waits. */
-  const flush = (worker: Worker, now: number): boolean => {
-    while (worker.outbox.length > 0) {
-      if (!network.send(worker.outbox[0]!, now)) return false;
-      worker.outbox.shift();
+  /** Sends what can be sent; false when something found no room. */
+  const flush = ({ outbox }: ListDevice, now: number): boolean => {
+    while (outbox.length > 0) {
+      if (!player.send(outbox[0]!, now)) return false;
+      outbox.shift();
     }
     return true;
   };
 
-  const mayForward = (worker: Worker, op: number): boolean => {
+  // ------------------------------------------------------------------------------------------------------------------- choosing
+
+  const activationsOf = ({ stage, member, samples }: ListDevice, op: number) =>
+    activationBytes(tasks[taskOf(op)]!, stage, samples[op % perStep]!, member);
+  const mayForward = (at: ListDevice, op: number): boolean => {
     const task = taskOf(op);
-    if (!hasBackward(tasks[task]!, stages[worker.stage]!.end)) return true;
-    if (stepOf(op) >= worker.readySteps[task]!) return false;
-    if (worker.inFlight === 0) return true;
-    return (
-      worker.inFlight < worker.inFlightLimit &&
-      worker.usedBytes + activationsOf(worker, op) <= worker.roomBytes
-    );
+    if (!hasBackward(tasks[task]!, at.stage.end)) return true;
+    if (stepOf(op) >= at.readySteps[task]!) return false;
+    if (at.inFlight === 0) return true;
+    return at.inFlight < at.inFlightLimit && at.usedBytes + activationsOf(at, op) <= at.roomBytes;
   };
-  const activationsOf = (worker: Worker, op: number) => {
-    const stage = stages[worker.stage]!;
-    const name = placement.tasks[taskOf(op)]!;
-    return activationBytes(
-      costs,
-      costs.taskIndex(name),
-      stage,
-      stage.members[worker.member]!,
-      samplesOf(worker, op),
-    );
-  };
-  const takeOldest = (ready: number[], may: (op: number) => boolean): number => {
-    let best = -1;
-    for (let index = 0; index < ready.length; index++)
-      if ((best < 0 || ready[index]! < ready[best]!) && may(ready[index]!)) best = index;
-    return best < 0 ? -1 : ready.splice(best, 1)[0]!;
-  };
-  const start = (worker: Worker, now: number): void => {
-    if (worker.busyUntil > now || !flush(worker, now)) return;
-    const backward = takeOldest(worker.backwards, (op) => !strict || op === worker.nextBackward);
+  const runOldest = (at: ListDevice, now: number): void => {
+    const backward = takeOldest(at.backwards, (op) => !strict || op === at.nextBackward);
     if (backward >= 0) {
-      runBackward(worker, backward, now);
+      runBackward(at, backward, now);
       return;
     }
-    const forward = takeOldest(
-      worker.forwards,
-      (op) => (!strict || op === worker.nextForward) && mayForward(worker, op),
-    );
-    if (forward >= 0) runForward(worker, forward, now);
+    const forward = takeOldest(at.forwards, (op) => (!strict || op === at.nextForward) && mayForward(at, op));
+    if (forward >= 0) runForward(at, forward, now);
   };
-  const runForward = (worker: Worker, op: number, now: number) => {
-    const task = taskOf(op);
-    const stage = stages[worker.stage]!;
-    const samples = samplesOf(worker, op);
-    if (worker.stage > 0) read(false, worker, op, now);
-    else admit(worker, op);
-    worker.forwardsLeft -= 1;
-    worker.nextForward = nextOp(worker, op + 1);
-    worker.order.push({ type: 'forward', task, step: stepOf(op), microbatch: op % microbatches });
-    const end = now + secondsOf(worker, 'forward', task, samples);
-    if (hasBackward(tasks[task]!, stage.end)) {
-      worker.inFlight += 1;
-      worker.usedBytes += activationsOf(worker, op);
-    }
-    const last = worker.stage + 1 === stages.length;
-    if (last && hasBackward(tasks[task]!, stage.end)) worker.backwards.push(op);
-    else if (!last) enqueue(worker, op, false);
-    worker.busyUntil = end;
-    note(stepOf(op), end);
-    post(end, 'free', worker.device);
-  };
-  const stepEndSeconds = new Array<number>(steps).fill(0);
-  const note = (step: number, end: number) => {
-    stepEndSeconds[step] = Math.max(stepEndSeconds[step]!, end);
-  };
-  const runBackward = (worker: Worker, op: number, now: number) => {
-    const task = taskOf(op);
-    const stage = stages[worker.stage]!;
-    const samples = samplesOf(worker, op);
-    const step = { task, step: stepOf(op), microbatch: op % microbatches };
-    if (worker.stage + 1 < stages.length) read(true, worker, op, now);
-    worker.nextBackward = nextOp(worker, op + 1, owesBackward(worker));
-    worker.order.push({ type: 'backwardInput', ...step });
-    let end = now + secondsOf(worker, 'backwardInput', task, samples);
-    const sentAt = end;
-    if (trains(tasks[task]!, stage)) {
-      worker.order.push({ type: 'backwardWeight', ...step });
-      end += secondsOf(worker, 'backwardWeight', task, samples);
-    }
-    note(step.step, end);
-    worker.inFlight -= 1;
-    worker.usedBytes -= activationsOf(worker, op);
-    worker.busyUntil = end;
-    if (gradientCrosses(tasks[task]!, stage.start)) {
-      enqueue(worker, op, true);
-      // The gradient leaves before the weight gradient is computed.
-      if (!fusedBackward && end > sentAt) post(sentAt, 'free', worker.device);
-    }
-    worker.backwardsLeft[task]! -= 1;
-    if (worker.backwardsLeft[task] === 0) finishStep(worker, task, stepOf(op), end);
-    post(end, 'free', worker.device);
-  };
-  const enqueue = (worker: Worker, op: number, gradient: boolean) => {
-    const other = gradient ? worker.stage - 1 : worker.stage + 1;
-    const bytes = boundaryBytes(tasks[taskOf(op)]!, stages[Math.max(other, worker.stage)]!.start);
-    for (const { member, samples } of partnersOn(worker, op, other))
-      worker.outbox.push({
-        gradient,
-        from: worker.device,
-        to: workers[other]![member]!.device,
-        bytes: bytes * samples,
-        op,
-      });
-  };
-  const secondsOf = (worker: Worker, type: ComputeStep['type'], task: number, samples: number) => {
-    const { start: from, end, members } = stages[worker.stage]!;
-    const { work = 1 } = members[worker.member]!;
-    return computeSeconds(
-      costs.devices[worker.device]!,
-      tasks[task]!,
+  const secondsOf = ({ device, stage, member, samples }: ListDevice, type: ComputeStep['type'], op: number) =>
+    computeSeconds(
+      costs.devices[device]!,
+      tasks[taskOf(op)]!,
       type,
-      { start: from, end, work },
-      samples,
+      { start: stage.start, end: stage.end, work: member.work ?? 1 },
+      samples[op % perStep]!,
     );
+  const endStep = (step: number, at: number) => {
+    stepEndSeconds[step] = Math.max(stepEndSeconds[step]!, at);
   };
 
-  // A step's parameters are ready when all members of the group have finished the step before and exchanged gradients.
-  const finished = stages.map(() => new Map<number, { count: number; at: number }>());
-  const finishStep = (worker: Worker, task: number, step: number, at: number) => {
-    const loads = costs.loadsOf(deal[task]![worker.stage]!);
-    worker.backwardsLeft[task] = loads[worker.member]!.microbatches;
-    const state = finished[worker.stage]!;
-    const key = step * tasks.length + task;
-    const entry = state.get(key) ?? { count: 0, at: 0 };
-    entry.count += 1;
-    entry.at = Math.max(entry.at, at);
-    state.set(key, entry);
-    const group = workers[worker.stage]!.filter(({ member }) => loads[member]!.microbatches > 0);
-    if (entry.count < group.length) return;
-    const { start: from, end } = stages[worker.stage]!;
-    const { gradientBytes } = tasks[task]!.sums;
-    const bytes = gradientBytes[end]! - gradientBytes[from]!;
-    const exchange =
-      group.length > 1 && bytes > 0 && trains(tasks[task]!, { start: from, end })
-        ? collectiveCost(
-            costs,
-            { operation: 'allReduce', bytes, messages: 1 },
-            group.map(({ device }) => device),
-          )
-        : { seconds: 0, latencySeconds: 0 };
-    post(
-      entry.at + exchange.seconds + exchange.latencySeconds,
-      'updated',
-      worker.stage * tasks.length + task,
-    );
-  };
-
-  const strict = stages.some(({ members }) => members.length > 1);
-  const owesBackward = (worker: Worker) => (op: number) =>
-    hasBackward(tasks[taskOf(op)]!, stages[worker.stage]!.end);
-  const nextOp = (worker: Worker, from: number, isOne: (op: number) => boolean = () => true): number => {
-    let op = from;
-    while (op < total && !(samplesOf(worker, op) > 0 && isOne(op))) op += 1;
-    return op;
-  };
-  for (const worker of workers.flat()) {
-    worker.nextForward = nextOp(worker, 0);
-    worker.nextBackward = nextOp(worker, 0, owesBackward(worker));
-  }
   // The first stage has all inputs at hand; of each task only the next micro-batch can be the oldest.
-  const admit = (worker: Worker, op: number) => {
-    const next = nextOp(worker, op + 1, (other) => taskOf(other) === taskOf(op));
-    if (next < total) worker.forwards.push(next);
+  const admit = (at: ListDevice, task: number, from: number) => {
+    const next = nextOp(at, ops, from, (op) => taskOf(op) === task);
+    if (next < ops.total) at.forwards.push(next);
   };
-  for (const worker of workers[0]!)
-    for (let task = 0; task < tasks.length; task++) {
-      const first = nextOp(worker, 0, (op) => taskOf(op) === task);
-      if (first < total) worker.forwards.push(first);
+  const runForward = (at: ListDevice, op: number, now: number) => {
+    const task = taskOf(op);
+    if (at.stageIndex > 0) player.read(keyOf(false, at.device, op), now);
+    else admit(at, task, op + 1);
+    at.forwardsLeft -= 1;
+    at.nextForward = nextOp(at, ops, op + 1);
+    at.order.push({ type: 'forward', task, step: stepOf(op), microbatch: microbatchOf(op) });
+    const owesBackward = hasBackward(tasks[task]!, at.stage.end);
+    if (owesBackward) {
+      at.inFlight += 1;
+      at.usedBytes += activationsOf(at, op);
     }
+    if (at.stageIndex + 1 < stages.length) enqueue(at, op, false);
+    else if (owesBackward) at.backwards.push(op);
+    const end = now + secondsOf(at, 'forward', op);
+    endStep(stepOf(op), end);
+    player.occupy(at.device, end);
+  };
+  const runBackward = (at: ListDevice, op: number, now: number) => {
+    const task = taskOf(op);
+    const step = { task, step: stepOf(op), microbatch: microbatchOf(op) };
+    if (at.stageIndex + 1 < stages.length) player.read(keyOf(true, at.device, op), now);
+    at.nextBackward = nextOp(at, ops, op + 1, (other) => hasBackward(tasks[taskOf(other)]!, at.stage.end));
+    at.order.push({ type: 'backwardInput', ...step });
+    const sentAt = now + secondsOf(at, 'backwardInput', op);
+    let end = sentAt;
+    if (trains(tasks[task]!, at.stage)) {
+      at.order.push({ type: 'backwardWeight', ...step });
+      end += secondsOf(at, 'backwardWeight', op);
+    }
+    endStep(step.step, end);
+    at.inFlight -= 1;
+    at.usedBytes -= activationsOf(at, op);
+    if (gradientCrosses(tasks[task]!, at.stage.start)) {
+      enqueue(at, op, true);
+      if (!fusedBackward && end > sentAt) player.remind(at.device, sentAt);
+    }
+    at.backwardsLeft[task]! -= 1;
+    if (at.backwardsLeft[task] === 0) {
+      at.backwardsLeft[task] = costs.loadsOf(sampleShares[task]![at.stageIndex]!)[
+        at.memberIndex
+      ]!.microbatches;
+      const readyAt = stepEnds.finish(at, task, step.step, end);
+      if (readyAt !== undefined) player.endExchange(at.stageIndex * tasks.length + task, readyAt);
+    }
+    player.occupy(at.device, end);
+  };
 
-  let lastUpdate = 0;
-  for (const worker of workers[0]!) start(worker, 0);
-  while (queue.size > 0) {
-    const now = queue.nextTime();
-    // What happens at the same time, rounding aside, is known before anything is chosen.
-    while (queue.size > 0 && queue.nextTime() <= now * (1 + 1e-12)) {
-      const payload = queue.pop();
-      const kind = kinds[payload % kinds.length]!;
-      const index = Math.floor(payload / kinds.length);
-      if (kind === 'updated') lastUpdate = Math.max(lastUpdate, now);
-      if (kind === 'free') {
-        const worker = workerOf.get(index)!;
-        if (worker.busyUntil <= now * (1 + 1e-12)) worker.busyUntil = now;
-        else flush(worker, now);
-        woken.add(worker);
-      } else if (kind === 'updated') {
-        const task = index % tasks.length;
-        for (const worker of workers[Math.floor(index / tasks.length)]!) {
-          worker.readySteps[task]! += 1;
-          woken.add(worker);
-        }
-      } else network.handle(kind, index, now);
-    }
-    while (woken.size > 0) {
-      const batch = [...woken];
-      woken.clear();
-      for (const worker of batch) start(worker, now);
-    }
-  }
-  for (const worker of workers.flat())
-    if (worker.forwardsLeft > 0 || worker.inFlight > 0)
+  const [lowest = []] = devices;
+  for (const at of lowest) for (const task of tasks.keys()) admit(at, task, 0);
+  player.play(deviceAt.keys());
+
+  for (const { device, forwardsLeft, inFlight: held } of devices.flat())
+    if (forwardsLeft > 0 || held > 0)
       throw new Error(
-        `internal: scheduler/listSchedule: "${costs.devices[worker.device]!.id}" did not finish its work`,
+        `internal: scheduler/listSchedule: "${costs.devices[device]!.id}" did not finish its work`,
       );
   return {
-    order: workers.map((members) => members.map(({ order }) => order)),
+    order: devices.map((members) => members.map(({ order }) => order)),
     makespanSeconds: Math.max(lastUpdate, ...stepEndSeconds),
     stepEndSeconds,
   };

@@ -2,7 +2,7 @@
  * 1F1B (PipeDream-flush; DeepSpeed's `TrainSchedule`, runtime/pipe/schedule.py): stage s of p does min(p − 1 − s, m) forwards, then
  * alternates forward and backward, so at most p − s micro-batches are in flight. Closed form for equal stages: (m + p − 1)(f + b).
  */
-import { hasBackward } from '../../cost/cost-model.js';
+import { hasBackward } from '../../cost/task-costs.js';
 import { backwardSteps, type ComputeStep, type Policy, tasksOf } from './policy.js';
 
 /** Forwards a stage does before it alternates, from its distance to the last stage (0 there). */

@@ -1,8 +1,9 @@
-/** Checks one device's program: all that is owed is there once, in an order that makes sense, and nothing else. */
+/** Checks one device's program: everything it owes is there once, in an order that makes sense, and nothing else. */
 import type { DeviceProgram, Schedule } from '../build-schedule.js';
-import { type CostModel, gradientCrosses, hasBackward } from '../../cost/cost-model.js';
+import type { CostModel } from '../../cost/cost-model.js';
+import { gradientCrosses, hasBackward, trains } from '../../cost/task-costs.js';
 import type { Instruction } from '../instruction.js';
-import { trains } from '../policies/policy.js';
+import { describeInstruction } from './describe-instruction.js';
 
 /** Every rule the program breaks, as sentences. */
 export function validateProgram(
@@ -14,16 +15,18 @@ export function validateProgram(
   const placement = placements[placementIndex]!;
   const stage = placement.stages[stageIndex]!;
   const member = stage.members.findIndex((candidate) => candidate.device === device);
-  const deal = costs.dealOf(placement);
+  const shares = costs.sharesOf(placement);
   const say = (text: string) => problems.push(`"${device}", stage ${stageIndex}: ${text}`);
 
-  // Of each kind of instruction on each micro-batch the first and the last position; a number as key is quicker than a text.
+  // The first and the last position of each kind of instruction on each micro-batch; numbers are quicker keys than texts.
   const taskPlaces = new Map(placement.tasks.map((name, index) => [name, index]));
   const placeKey = (type: Instruction['type'], taskPlace: number, step: number, microbatch: number) =>
     ((taskPlace * (steps + 1) + step) * (placement.microbatches + 1) + microbatch + 1) * types.length +
     types.indexOf(type);
   const positions = new Map<number, { first: number; last: number }>();
   const seen = new Set<string>();
+  /** Where the last exchange is that a task's update in a step waits for. */
+  const exchanges = new Map<number, number>();
   for (const [index, instruction] of instructions.entries()) {
     const { type, task, step } = instruction;
     const taskPlace = taskPlaces.get(task);
@@ -33,19 +36,20 @@ export function validateProgram(
       !isCount(step, steps) ||
       !isCount(microbatch + 1, placement.microbatches + 1)
     ) {
-      say(`${describe(instruction)} is of no task, step or micro-batch of its placement`);
+      say(`${describeInstruction(instruction)} is of no task, step or micro-batch of its placement`);
       continue;
     }
     const place = placeKey(type, taskPlace, step, microbatch);
+    if (type === 'collective' && instruction.awaitedBy === 'update') exchanges.set(place, index);
     const known = positions.get(place);
-    // Messages and exchanges of one micro-batch may be several, if not with the same peer.
+    // There may be several messages and exchanges of one micro-batch, but not with the same peer.
     if (known || type === 'collective' || 'peer' in instruction) {
       const key =
         type === 'collective'
           ? `${type}\n${instruction.id}`
           : `${place}\n${'peer' in instruction ? instruction.peer : ''}`;
       if (seen.has(key) || (known && !('peer' in instruction) && type !== 'collective'))
-        say(`${describe(instruction)} comes twice`);
+        say(`${describeInstruction(instruction)} comes twice`);
       seen.add(key);
     }
     if (known) known.last = index;
@@ -53,8 +57,8 @@ export function validateProgram(
   }
 
   for (const [taskIndex, name] of placement.tasks.entries()) {
-    const task = costs.tasks[costs.taskIndex(name)]!;
-    const rows = deal[taskIndex]![stageIndex]!;
+    const task = costs.taskNamed(name);
+    const rows = shares[taskIndex]![stageIndex]!;
     const owes = {
       backward: hasBackward(task, stage.end),
       weight: trains(task, stage),
@@ -98,6 +102,8 @@ export function validateProgram(
       if ((update !== undefined) !== owed)
         say(`update of ${name} ${step} is ${owed ? 'missing' : 'not owed'}`);
       if (update && update.first < last) say(`update of ${name} ${step} comes before its last backward`);
+      const exchanged = exchanges.get(placeKey('collective', taskIndex, step, -1)) ?? -1;
+      if (update && update.first < exchanged) say(`update of ${name} ${step} comes before its exchange`);
       updated = update?.last ?? -1;
     }
   }
@@ -121,12 +127,3 @@ const types: readonly Instruction['type'][] = [
 
 const isCount = (value: number, limit: number): boolean =>
   Number.isInteger(value) && value >= 0 && value < limit;
-
-/** An instruction in words. */
-export function describe(instruction: Instruction): string {
-  const { type, task, step } = instruction;
-  if (type === 'collective') return `${type} ${instruction.id}`;
-  if (!('microbatch' in instruction)) return `${type} of ${task} ${step}`;
-  const peer = 'peer' in instruction ? ` with "${instruction.peer}"` : '';
-  return `${type} of ${task} ${step}/${instruction.microbatch}${peer}`;
-}
