@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 
 import type { Cluster } from '@contextlora/scheduler';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { applyWhatIf, frontOfCluster, graphWorkloads, model, scheduler, taskGraph } from 'contextlora';
+import { scheduler } from 'contextlora';
 
 import { runCommand } from './run-command.js';
 
@@ -114,81 +114,4 @@ describe('contextlora plan', () => {
     },
     60_000,
   );
-});
-
-test('no device alone is below the front of time and energy', () => {
-  const withModes: Cluster = {
-    links: cluster.links,
-    devices: cluster.devices.map((device) => ({
-      ...device,
-      modes: [{ name: 'slow', flopsPerSecond: 7e10, watts: 4, idleWatts: 1 }],
-    })),
-  };
-  const spec = model.publishedSpec('smollm2-135m')!;
-  const tasks = [
-    {
-      id: 'a',
-      dependsOn: [],
-      instruction: '',
-      inputs: ['text' as const],
-      answer: { type: 'text' as const },
-      data: {},
-    },
-  ];
-  const workloads = graphWorkloads(spec, taskGraph.buildTaskGraph(tasks), {
-    ...{ rank: 8, samples: 4, tokens: 64, answered: 4, steps: 10, epochs: 1 },
-    ...{ base: 'f16', frozenPrefix: false },
-  });
-  const found = frontOfCluster(workloads, withModes);
-  expect(found.alone.map(({ devices }) => devices)).toEqual([
-    ['nano'],
-    ['nano at slow'],
-    ['orin'],
-    ['orin at slow'],
-  ]);
-  for (const [index, { totalSeconds, totalJoules }] of found.front.entries()) {
-    const next = found.front[index + 1];
-    if (next)
-      expect([next.totalSeconds > totalSeconds, next.totalJoules < totalJoules]).toEqual([true, true]);
-  }
-  for (const one of found.alone)
-    expect(
-      found.front.some(
-        ({ totalSeconds, totalJoules }) =>
-          totalSeconds <= one.totalSeconds * (1 + 1e-9) && totalJoules <= one.totalJoules * (1 + 1e-9),
-      ),
-    ).toBe(true);
-}, 60_000);
-
-describe('a what-if', () => {
-  test('drops devices with their links, and changes rates, memory and speed', () => {
-    const changed = applyWhatIf(cluster, 'drop nano, wifi=50Mbit, orin.memory=2GiB, orin.speed=0.5');
-    expect(changed).toEqual({
-      devices: [
-        {
-          ...cluster.devices[1],
-          memoryBytes: 2 ** 31,
-          flopsPerSecond: { forward: 1.5e12, input: 1.5e12, weight: 1e12 },
-        },
-      ],
-      links: [{ ...cluster.links[0], bytesPerSecond: 6.25e6 }],
-    });
-    // A link goes with the device at either of its ends.
-    expect(applyWhatIf(cluster, 'drop orin').links).toEqual([cluster.links[0]]);
-    expect(applyWhatIf(cluster, 'links=8kbit').links.map(({ bytesPerSecond }) => bytesPerSecond)).toEqual([
-      1000, 1000,
-    ]);
-  });
-
-  test.each([
-    '',
-    'drop',
-    'wifi=0Mbit',
-    'nano.speed=0',
-    'nano.memory=2',
-    'faster please',
-    'drop nano, drop orin',
-  ])('refuses "%s"', (changes) => {
-    expect(() => applyWhatIf(cluster, changes)).toThrow(/^contextlora\/whatIf: /);
-  });
 });

@@ -2,10 +2,12 @@ import { describe, expect, test } from '@jest/globals';
 import {
   type Cluster,
   type LayerCost,
+  oneForwardOneBackward,
   openCostModel,
   plan,
   type Plan,
   type PlannedInterval,
+  type Policy,
   scheduleOf,
   simulate,
   validateSchedule,
@@ -13,7 +15,7 @@ import {
   type Workload,
 } from '@contextlora/scheduler';
 import { describePlacement, describePlan } from '@contextlora/scheduler/views';
-import { peers, tuneStrategy } from '@contextlora/scheduler/peers';
+import { jora, peers, type Strategy, tuneStrategy } from '@contextlora/scheduler/peers';
 import fc from 'fast-check';
 import {
   arbitraryCluster,
@@ -496,6 +498,25 @@ describe('a plan', () => {
     expect(() => scheduleOf(found, workloads, cluster(1), { interval: 1 })).toThrow(
       /the plan has 1 intervals in 1 waves, got interval 1/,
     );
+  });
+
+  test('made with a strategy and a policy of one’s own needs both for its schedule', () => {
+    const policy: Policy = { ...oneForwardOneBackward, name: 'mine' };
+    const mine: Strategy = {
+      name: 'mine',
+      source: 'this test',
+      interleavesTasks: false,
+      *candidates(problem) {
+        for (const { placement } of jora.candidates(problem)) yield { placement, policies: [policy] };
+      },
+    };
+    const workloads = [task([layer({ inputFlops: 0, weightFlops: 1, gradientBytes: 1 })], 1)];
+    const found = plan(workloads, cluster(2), { peers: [mine] });
+    expect(intervalsOf(found)).toMatchObject([{ strategy: 'mine', policy: 'mine' }]);
+    expect(() => scheduleOf(found, workloads, cluster(2))).toThrow(/policy "mine"/);
+    expect(() => scheduleOf(found, workloads, cluster(2), { policies: [policy] })).toThrow(/strategy "mine"/);
+    const { schedule } = scheduleOf(found, workloads, cluster(2), { peers: [mine], policies: [policy] });
+    expect(schedule.policy).toBe('mine');
   });
 
   test('minimises energy when it is asked to', () => {

@@ -2,6 +2,7 @@ import {
   type Cluster,
   clusterInModes,
   type DeviceProfile,
+  frontOfCluster,
   plan,
   type Plan,
   type PowerMode,
@@ -137,6 +138,32 @@ describe('the front of time and energy', () => {
       expect(totalJoules).toBeLessThan(front[index - 1]!.totalJoules);
     }
     expect(front[0]!.totalSeconds).toBeCloseTo(plan([work], on, { peers: [] }).totalSeconds, 9);
+  });
+
+  test('of a cluster is not above any device alone in any of its modes', () => {
+    const on = cluster([board('a'), board('b', { flopsPerSecond: 60, watts: 3 })]);
+    const { front, alone } = frontOfCluster([work], on);
+    expect(alone.map(({ devices }) => devices)).toEqual(
+      ['a', 'b'].flatMap((id) => [[id], [`${id} at boost`], [`${id} at save`]]),
+    );
+    for (const [index, { totalSeconds, totalJoules }] of front.entries()) {
+      const next = front[index + 1];
+      if (next)
+        expect([next.totalSeconds > totalSeconds, next.totalJoules < totalJoules]).toEqual([true, true]);
+    }
+    for (const point of alone)
+      expect(
+        front.some(
+          ({ totalSeconds, totalJoules }) =>
+            totalSeconds <= point.totalSeconds * (1 + 1e-9) && totalJoules <= point.totalJoules * (1 + 1e-9),
+        ),
+      ).toBe(true);
+  });
+
+  test('leaves out a device that cannot do everything alone', () => {
+    const small = board('a', { memoryBytes: 5, modes: [] });
+    const { alone } = frontOfCluster([work], cluster([small, board('b', { modes: [] })]));
+    expect(alone.map(({ devices }) => devices)).toEqual([['b']]);
   });
 
   test('needs to know what power the devices draw', () => {

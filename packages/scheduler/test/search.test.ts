@@ -397,6 +397,21 @@ describe('the lower bound', () => {
     expect(exactSearch(slow).best!.value).toBe(12);
   });
 
+  test('counts that a task alone drains the pipeline in every step, where memory makes it one', () => {
+    // Each device holds one layer of two. The upper one waits for the first forward and, at the step's end, the lower one for the last
+    // gradient: together they take 2 · 2 + (1 + 1) seconds for 2 samples, and no split of the work alone would show it.
+    const layers = [0, 1].map(() =>
+      layer({ inputFlops: 1, weightFlops: 0, parameterBytes: 10, activationBytes: 0 }),
+    );
+    const devices = ['d0', 'd1'].map((id) => device(id, { memoryBytes: 15 }));
+    const problem = interval(openCostModel([task(layers, 2)], cluster(devices)), { microbatches: [1, 2] });
+    const { binding, stepSeconds } = lowerBound(problem);
+    const { best } = exactSearch(problem);
+    expect(binding).toBe('drain');
+    expect(stepSeconds).toBeGreaterThan(4.5);
+    expect(stepSeconds).toBeLessThanOrEqual(best!.stepSeconds);
+  });
+
   test('of energy is the work on the most frugal device', () => {
     const on = cluster([device('d0', { watts: 10 }), device('d1', { watts: 3, flopsPerSecond: 0.5 })]);
     const problem = interval(openCostModel([task(equalLayers(2, 1, 2), 2)], on), {

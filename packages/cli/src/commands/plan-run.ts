@@ -1,8 +1,23 @@
 /** From tasks, a model's dimensions and devices to a plan, and what is shown of it. */
 import { partitionRanks } from '@contextlora/lora';
 import { linearsOf, type ModelSpec } from '@contextlora/model';
-import { type Cluster, clusterInModes, type Objective, plan, type Plan, type Schedule, scheduleOf, simulate, tellPlan, type Timeline, type Workload } from '@contextlora/scheduler';
-import { drawGanttSvg, drawGanttText, type TraceFile, traceEvents } from '@contextlora/scheduler/views';
+import {
+  type Cluster,
+  clusterInModes,
+  drawGanttSvg,
+  drawGanttText,
+  type Objective,
+  plan,
+  type Plan,
+  type Schedule,
+  scheduleOf,
+  simulate,
+  tellPlan,
+  type Timeline,
+  type TraceFile,
+  traceEvents,
+  type Workload,
+} from '@contextlora/scheduler';
 import { ancestorsOf, tasksOf, type TaskGraph } from '@contextlora/task-graph';
 import { planPhases } from '@contextlora/trainer';
 
