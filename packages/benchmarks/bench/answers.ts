@@ -10,7 +10,7 @@ import { openKernels } from '@contextlora/kernels';
 import { keyedRandom, readPartition, writeWhole } from '@contextlora/lora';
 import { createLocalModel, loadModel } from '@contextlora/model';
 import { accuracy, composeAnswers, type Prediction, type TaskRow } from '@contextlora/trainer';
-import { exampleOfGraph, readTaskData } from 'contextlora';
+import { exampleOfGraph, readTaskData } from '@contextlora/finetune';
 
 const { values } = parseArgs({
   options: { run: { type: 'string', default: 'demo-output' }, json: { type: 'string' } },

@@ -51,3 +51,13 @@ export {
   type SceneObject,
   type Weather,
 } from './scenes/scene.js';
+export { BenchmarksError, type BenchmarksErrorCode } from './benchmarks-error.js';
+export {
+  baselineCommand,
+  runBaselines,
+  type BaselineJob,
+  type BaselineMessage,
+} from './demo/baseline-process.js';
+export { decisionTask, embeddedScenario } from './demo/demo-scenario.js';
+export { planForBoards, type BoardPlan } from './demo/plan-for-boards.js';
+export { runDemo, type DemoEvent, type DemoOptions, type DemoResult } from './demo/run-demo.js';

@@ -19,14 +19,23 @@ afterAll(() => rm(directory, { recursive: true, force: true }));
 
 const chat = (args: readonly string[], options: RunOptions = {}) => runCommand(['chat', ...args], options);
 
+/** Interrupts at the first output only: a second Ctrl-C would not wait. */
+const once = (first: (interrupt: () => void) => void): NonNullable<RunOptions['onOutput']> => {
+  let isFirst = true;
+  return (_, interrupt) => {
+    if (isFirst) first(interrupt);
+    isFirst = false;
+  };
+};
+
 describe('contextlora chat', () => {
   test('answers a prompt given or piped alike, the same for the same seed, of a directory and of a GGUF file', async () => {
     const settings = ['--temperature', '1', '--seed', '3', '--max-tokens', '8'];
-    const [given, piped, other] = await Promise.all([
-      chat(['--model', tiny, '--prompt', 'hello', ...settings]),
-      chat(['--model', tiny, ...settings], { input: 'hello' }),
-      chat(['--model', tiny, '--prompt', 'hello', ...settings, '--seed', '4']),
-    ]);
+    const [given, piped, other] = [
+      await chat(['--model', tiny, '--prompt', 'hello', ...settings]),
+      await chat(['--model', tiny, ...settings], { input: 'hello' }),
+      await chat(['--model', tiny, '--prompt', 'hello', ...settings, '--seed', '4']),
+    ];
     expect(given).toMatchObject({ code: 0, err: '' });
     expect(given.out.length).toBeGreaterThan(3);
     expect(piped).toEqual(given);
@@ -49,11 +58,11 @@ describe('contextlora chat', () => {
     const schema = join(directory, 'schema.json');
     await writeFile(schema, JSON.stringify({ type: 'object', properties: { go: { type: 'boolean' } } }));
     const model = ['--model', tiny, '--prompt', 'may I?', '--max-tokens', '40'];
-    const [formed, plain, adapted] = await Promise.all([
-      chat([...model, '--schema', schema]),
-      chat(model),
-      chat([...model, '--adapter', fixture('partition/segments'), '--task', 'strategy']),
-    ]);
+    const [formed, plain, adapted] = [
+      await chat([...model, '--schema', schema]),
+      await chat(model),
+      await chat([...model, '--adapter', fixture('partition/segments'), '--task', 'strategy']),
+    ];
     expect(Object.keys(JSON.parse(formed.out) as object)).toEqual(['go']);
     expect(adapted.code).toBe(0);
     expect(adapted.out).not.toBe(plain.out);
@@ -73,7 +82,11 @@ describe('contextlora chat', () => {
         '--schema',
         await longSchema(),
       ],
-      { onOutput: (child) => child.kill('SIGINT') },
+      {
+        onOutput: once((interrupt) => {
+          interrupt();
+        }),
+      },
     );
     expect({ code, err }).toEqual({ code: 130, err: '' });
     expect(out).toMatch(/^".*\n$/s);

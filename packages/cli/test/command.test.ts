@@ -3,8 +3,9 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 
+import { writeIovDataset } from '@contextlora/benchmarks';
+import { buildTaskGraph, parseTasks, toText } from '@contextlora/task-graph';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { taskGraph, benchmarks } from 'contextlora';
 
 import { runCommand as run } from './run-command.js';
 
@@ -17,7 +18,7 @@ beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'contextlora-'));
   const of = (count: number) => ({ vehicle: count, weather: count, road: count, strategy: count });
   const counts = { train: of(32), validation: of(4), test: of(10), 'unseen-style': of(4) };
-  for await (const { done } of benchmarks.writeIovDataset(join(directory, 'scenes'), { seed: 1, counts }))
+  for await (const { done } of writeIovDataset(join(directory, 'scenes'), { seed: 1, counts }))
     expect(done).toBeGreaterThan(0);
 });
 afterAll(() => rm(directory, { recursive: true, force: true }));
@@ -163,13 +164,13 @@ describe('the train command', () => {
       expect(task['bitIdentical']).toBe(true);
     }
 
+    let isInterrupted = false;
     const stopped = await run(trainArgs('stopped'), {
-      onStart(child, seen) {
-        const timer = setInterval(() => {
-          if (!seen().includes('2/4 weather')) return;
-          clearInterval(timer);
-          child.kill('SIGINT');
-        }, 5);
+      onOutput(out, interrupt) {
+        if (!isInterrupted && out.includes('2/4 weather')) {
+          isInterrupted = true;
+          interrupt();
+        }
       },
     });
     expect(stopped.code).toBe(130);
@@ -193,10 +194,10 @@ describe('the train command', () => {
 
 describe('the other commands', () => {
   test('graph prints the graph in the form asked for', async () => {
-    const { tasks } = taskGraph.parseTasks(await readFile(scenario, 'utf8'));
+    const { tasks } = parseTasks(await readFile(scenario, 'utf8'));
     const { out, code } = await run(['graph', scenario]);
     expect(code).toBe(0);
-    expect(out.trim()).toBe(taskGraph.toText(taskGraph.buildTaskGraph(tasks)));
+    expect(out.trim()).toBe(toText(buildTaskGraph(tasks)));
     expect((await run(['graph', scenario, '--format', 'dot'])).out).toMatch(/^digraph/);
   });
 

@@ -3,9 +3,8 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 
-import type { Cluster } from '@contextlora/scheduler';
+import { type Cluster, plan, type Plan, type Workload } from '@contextlora/scheduler';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { scheduler } from 'contextlora';
 
 import { runCommand } from './run-command.js';
 
@@ -66,13 +65,13 @@ describe('contextlora plan', () => {
     expect(out).toContain('Plan (simulated) for 4 tasks with smollm2-135m on 2 devices');
     expect(out).toMatch(/What if drop nano\? About [\d:]+, [\d.]+ times as long/);
     const written = JSON.parse(await readFile(json!, 'utf8')) as {
-      workloads: Parameters<typeof scheduler.plan>[0];
-      plan: scheduler.Plan;
-      whatIf: { plan: scheduler.Plan };
+      workloads: readonly Workload[];
+      plan: Plan;
+      whatIf: { plan: Plan };
       timeEnergy: { front: { totalSeconds: number }[] };
     };
     // What is written plans the same again, and fewer devices are never faster.
-    expect(scheduler.plan(written.workloads, cluster).totalSeconds).toBe(written.plan.totalSeconds);
+    expect(plan(written.workloads, cluster).totalSeconds).toBe(written.plan.totalSeconds);
     expect(written.whatIf.plan.totalSeconds).toBeGreaterThanOrEqual(written.plan.totalSeconds);
     expect(await readFile(svg!, 'utf8')).toMatch(/^<svg[^]*<\/svg>\s*$/);
     const drawn = await readFile(front!, 'utf8');

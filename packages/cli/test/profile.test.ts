@@ -1,47 +1,22 @@
-import { spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 
-import { openKernels } from '@contextlora/kernels';
-import { loadModel } from '@contextlora/model';
+import { checkInput, type MeasuredCluster, mergeClusters, plan, type Workload } from '@contextlora/scheduler';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import * as tf from '@tensorflow/tfjs-core';
-import { type MeasuredCluster, measuredLayer, mergeClusters, scheduler } from 'contextlora';
+
+import { type Outcome, runCommand, type RunOptions } from './run-command.js';
 
 const baseModel = join(
   dirname(createRequire(import.meta.url).resolve('@contextlora/benchmarks/package.json')),
   'models/iov-base',
 );
-const program = fileURLToPath(new URL('../src/cli.ts', import.meta.url));
-const runWith = (env: Record<string, string>, ...args: readonly string[]) => {
-  const { status, stdout, stderr } = spawnSync(
-    process.execPath,
-    ['--conditions', '@contextlora/source', '--import', 'tsx', program, 'profile', ...args],
-    { encoding: 'utf8', env: { ...process.env, ...env } },
-  );
-  return { status, stdout, stderr };
+const runWith = async (environment: NonNullable<RunOptions['environment']>, ...args: readonly string[]) => {
+  const { code, out, err } = await runCommand(['profile', ...args], { environment });
+  return { status: code, stdout: out, stderr: err };
 };
-const run = (...args: readonly string[]) => runWith({}, ...args);
-
-/** A command that goes on until it is stopped. */
-function startCommand(args: readonly string[]) {
-  const child = spawn(process.execPath, [
-    ...['--conditions', '@contextlora/source', '--import', 'tsx', program],
-    ...args,
-  ]);
-  return {
-    child,
-    firstOutput: new Promise<string>((resolve) =>
-      child.stdout.once('data', (text: Buffer) => {
-        resolve(text.toString());
-      }),
-    ),
-    exitCode: new Promise<number | null>((resolve) => child.once('exit', resolve)),
-  };
-}
+const run = (...args: readonly string[]) => runWith(process.env, ...args);
 
 const escaped = (text: string) => text.replace(/[[\]():.]/g, '\\$&');
 
@@ -75,11 +50,11 @@ afterAll(() => {
   rmSync(root, { recursive: true, force: true });
 });
 
-test('a sample is one line, and a JSON object a line with --json', () => {
+test('a sample is one line, and a JSON object a line with --json', async () => {
   const line =
     'orin-nano-8-super MAXN_SUPER  CPU – %  GPU 63 % at 621 MHz  RAM 6185/7620 MB  12.5 W (VDD_IN)  53.3 °C (gpu)\n';
-  expect(run('--root', root)).toEqual({ status: 0, stdout: line, stderr: '' });
-  const { stdout } = run('--root', root, '--count', '2', '--interval', '0.05', '--json');
+  expect(await run('--root', root)).toEqual({ status: 0, stdout: line, stderr: '' });
+  const { stdout } = await run('--root', root, '--count', '2', '--interval', '0.05', '--json');
   const samples = stdout
     .trim()
     .split('\n')
@@ -88,12 +63,12 @@ test('a sample is one line, and a JSON object a line with --json', () => {
   expect(samples[1]!.atSeconds).toBeGreaterThan(samples[0]!.atSeconds);
 });
 
-test('published boards are printed as figures with sources, and as a cluster for plan', () => {
-  const profile = JSON.parse(run('--board', 'orin-nx-16').stdout) as {
+test('published boards are printed as figures with sources, and as a cluster for plan', async () => {
+  const profile = JSON.parse((await run('--board', 'orin-nx-16')).stdout) as {
     gpu: { cores: { value: number; source: string } };
   };
   expect(profile.gpu.cores).toMatchObject({ value: 1024, source: expect.stringContaining('DS-10712-001') });
-  const cluster = JSON.parse(run('--cluster', 'nano, tx2', '--mbit', '40').stdout) as {
+  const cluster = JSON.parse((await run('--cluster', 'nano, tx2', '--mbit', '40')).stdout) as {
     devices: { id: string }[];
     links: unknown[];
   };
@@ -104,7 +79,7 @@ test('published boards are printed as figures with sources, and as a cluster for
 });
 
 test('a layer is measured by kind of work, and nothing of it stays in memory', async () => {
-  const out = run('--measure', baseModel, '--tokens', '16', '--budget', '0.5');
+  const out = await run('--measure', baseModel, '--tokens', '16', '--budget', '0.5');
   expect(out.stderr).toBe('');
   const measured = JSON.parse(out.stdout) as Record<
     'forward' | 'input' | 'weight',
@@ -112,39 +87,22 @@ test('a layer is measured by kind of work, and nothing of it stays in memory', a
   >;
   for (const kind of ['forward', 'input', 'weight'] as const)
     expect(measured[kind].flopsPerSecond).toBeGreaterThan(0);
-
-  const base = await loadModel(baseModel, { kernels: await openKernels({ threads: 1 }) });
-  const before = tf.memory().numTensors;
-  const layer = measuredLayer(base, { rank: 4 });
-  const flopsOf = (tokens: number) =>
-    (['forward', 'input', 'weight'] as const).map((kind) => layer.flops(kind, tokens));
-  const [forward = 0, input = 0, weight = 0] = flopsOf(16);
-  // All of a frozen layer's products are done again for the input's gradient; only the segments have weight gradients.
-  expect(input / forward).toBeGreaterThan(0.9);
-  expect(weight).toBeGreaterThan(0);
-  expect(weight).toBeLessThan(0.5 * forward);
-  // Products with weights grow with the tokens, attention with their square.
-  expect(flopsOf(32)[0]! / forward).toBeGreaterThanOrEqual(2);
-  for (const tokens of [8, 8, 16]) {
-    layer.backwardInput(tokens);
-    layer.forward(tokens);
-    layer.backwardBoth(tokens);
-  }
-  layer.dispose();
-  expect(tf.memory().numTensors).toBe(before);
 });
 
-test('mistakes are one message and exit code 2', () => {
-  const unknown = run('--board', 'orin-nano-9');
+test('mistakes are one message and exit code 2', async () => {
+  const unknown = await run('--board', 'orin-nano-9');
   expect([unknown.status, unknown.stdout.trim()]).toEqual([2, '']);
   expect(unknown.stderr).toMatch(
     /^jetson\/publishedProfile: there is no board "orin-nano-9"; boards are nano, .*\n$/,
   );
-  expect(run('--root', join(root, 'nowhere'))).toMatchObject({
+  expect(await run('--root', join(root, 'nowhere'))).toMatchObject({
     status: 2,
-    stderr: expect.stringMatching(/^contextlora\/profile: there is nothing to read below /),
+    stderr: expect.stringMatching(/^cli\/profile: there is nothing to read below /),
   });
-  expect(run('--interval', '0')).toMatchObject({ status: 2, stderr: expect.stringContaining('above 0') });
+  expect(await run('--interval', '0')).toMatchObject({
+    status: 2,
+    stderr: expect.stringContaining('above 0'),
+  });
   for (const [args, message] of [
     [
       ['--board', 'nano', '--cluster', 'nano'],
@@ -153,28 +111,34 @@ test('mistakes are one message and exit code 2', () => {
     [['--out', 'x.json'], 'ask for something with --measure MODEL or --link HOST'],
     [['--link', '127.0.0.1:1', '--budget', '1'], '127.0.0.1:1 refused the connection'],
   ] as const)
-    expect(run(...args)).toMatchObject({
+    expect(await run(...args)).toMatchObject({
       status: 2,
-      stderr: expect.stringMatching(
-        new RegExp(`^(contextlora|jetson)/\\w+: [^\n]*${escaped(message)}[^\n]*\n$`),
-      ),
+      stderr: expect.stringMatching(new RegExp(`^(cli|jetson)/\\w+: [^\n]*${escaped(message)}[^\n]*\n$`)),
     });
 });
 
 test('what is measured of machine and links goes into a file that plan takes, and stays when more is measured', async () => {
   const file = join(root, 'cluster.json');
-  const measured = run(
+  const measured = await run(
     ...['--measure', baseModel, '--tokens', '16', '--budget', '0.5', '--sustained', '1.5'],
     ...['--id', 'laptop', '--out', file],
   );
   expect(measured.stderr).toBe('');
   expect(measured.stdout).toMatch(/^laptop: forward [\d.e+]+ GFLOP\/s, [^]*keeps [\d.]+ % of its rate/);
-  const listening = startCommand(['profile', '--listen', '0', '--id', 'orin']);
-  const [, port = ''] = /--link ADDRESS:(\d+)/.exec(await listening.firstOutput) ?? [];
-  const linked = run('--link', `127.0.0.1:${port}`, '--budget', '0.6', '--id', 'laptop', '--out', file);
-  listening.child.kill('SIGINT');
+  let stopListening: (() => void) | undefined;
+  let listening: Promise<Outcome> | undefined;
+  const port = await new Promise<string>((resolve) => {
+    listening = runCommand(['profile', '--listen', '0', '--id', 'orin'], {
+      onOutput(out, interrupt) {
+        stopListening = interrupt;
+        resolve(/--link ADDRESS:(\d+)/.exec(out)?.[1] ?? '');
+      },
+    });
+  });
+  const linked = await run('--link', `127.0.0.1:${port}`, '--budget', '0.6', '--id', 'laptop', '--out', file);
+  stopListening?.();
   expect(linked).toMatchObject({ status: 0, stderr: '', stdout: expect.stringContaining('link to orin: ') });
-  expect(await listening.exitCode).toBe(130);
+  expect((await listening)?.code).toBe(130);
 
   const cluster = JSON.parse(readFileSync(file, 'utf8')) as Required<MeasuredCluster>;
   expect(cluster.devices).toEqual([
@@ -194,11 +158,11 @@ test('what is measured of machine and links goes into a file that plan takes, an
   // Of orin nothing is known yet, so the planner gets the device alone.
   const merged = mergeClusters([{ path: file, cluster }]);
   expect(merged).toEqual({ cluster: { devices: cluster.devices, links: [] }, unknownPeers: ['orin'] });
-  scheduler.checkInput([workload], merged.cluster);
-  expect(scheduler.plan([workload], merged.cluster).totalSeconds).toBeGreaterThan(0);
+  checkInput([workload], merged.cluster);
+  expect(plan([workload], merged.cluster).totalSeconds).toBeGreaterThan(0);
 }, 60_000);
 
-const workload: scheduler.Workload = {
+const workload: Workload = {
   name: 'task',
   samples: 1,
   layers: [
@@ -216,36 +180,7 @@ const workload: scheduler.Workload = {
   ],
 };
 
-test('files of several machines are one cluster, and a device with two figures is refused', () => {
-  const device = (id: string, flopsPerSecond = 1e9) => ({ id, flopsPerSecond, memoryBytes: 1e9 });
-  const link = (from: string, to: string, bytesPerSecond: number) => ({
-    from,
-    to,
-    bytesPerSecond,
-    latencySeconds: 0,
-  });
-  const file = (path: string, devices: scheduler.DeviceProfile[], links: scheduler.LinkProfile[]) => ({
-    path,
-    cluster: { devices, links, measured: [] },
-  });
-  const a = file('a.json', [device('a')], [link('a', 'b', 1), link('b', 'a', 2)]);
-  const b = file('b.json', [device('b')], [link('b', 'a', 3), link('b', 'c', 4)]);
-  expect(mergeClusters([a, b])).toEqual({
-    cluster: { devices: [device('a'), device('b')], links: [link('a', 'b', 1), link('b', 'a', 2)] },
-    unknownPeers: ['c'],
-  });
-  expect(() => mergeClusters([a, file('again.json', [device('a', 2e9)], [])])).toThrow(
-    'contextlora/mergeClusters: device "a" is in a.json and, with other figures, in again.json',
-  );
-  // A file written by hand is taken as it is: a link to nowhere in it is a mistake that the planner names.
-  const byHand = { devices: [device('a')], links: [link('a', 'typo', 1)] };
-  expect(mergeClusters([{ path: 'hand.json', cluster: byHand }])).toEqual({
-    cluster: byHand,
-    unknownPeers: [],
-  });
-});
-
-test('tegrastats is a source of samples where it exists', () => {
+test('tegrastats is a source of samples where it exists', async () => {
   const bin = join(root, 'bin');
   mkdirSync(bin);
   const line =
@@ -254,13 +189,13 @@ test('tegrastats is a source of samples where it exists', () => {
     mode: 0o755,
   });
   const asked = ['--source', 'tegrastats', '--root', root, '--count', '2', '--interval', '0.05'];
-  const { status, stdout, stderr } = runWith({ PATH: `${bin}:${process.env['PATH'] ?? ''}` }, ...asked);
+  const { status, stdout, stderr } = await runWith({ PATH: `${bin}:${process.env['PATH'] ?? ''}` }, ...asked);
   expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
-  const told =
+  const line2 =
     'orin-nano-8-super MAXN_SUPER  CPU 44 %  GPU 7 % at 621 MHz  RAM 3276/7620 MB  5.3 W (VDD_IN)  39.5 °C (gpu)\n';
-  expect(stdout).toBe(told.repeat(2));
-  expect(run(...asked)).toMatchObject({
+  expect(stdout).toBe(line2.repeat(2));
+  expect(await run(...asked)).toMatchObject({
     status: 2,
-    stderr: expect.stringMatching(/^contextlora\/profile: tegrastats cannot be started [^\n]*\n$/),
+    stderr: expect.stringMatching(/^cli\/profile: tegrastats cannot be started [^\n]*\n$/),
   });
 });

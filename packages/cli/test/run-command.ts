@@ -1,11 +1,10 @@
-/** Runs the `contextlora` command from source, as `npm run demo` does. */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
+/** Calls the command line with a world of the test's own. */
+import { Readable, Writable } from 'node:stream';
 
-const program = fileURLToPath(new URL('../src/cli.ts', import.meta.url));
+import { runCommandLine } from '@contextlora/cli';
 
 export interface Outcome {
-  readonly code: number | null;
+  readonly code: number;
   readonly out: string;
   readonly err: string;
 }
@@ -13,30 +12,53 @@ export interface Outcome {
 export interface RunOptions {
   /** What it reads from its standard input, which then ends. */
   readonly input?: string;
-  readonly onStart?: (child: ChildProcess, seen: () => string) => void;
-  /** Called when the first output has come. */
-  readonly onOutput?: (child: ChildProcess) => void;
+  readonly environment?: Readonly<Record<string, string | undefined>>;
+  /** Called with everything printed so far whenever something is printed; `interrupt` is Ctrl-C. */
+  readonly onOutput?: (out: string, interrupt: () => void) => void;
 }
 
-export function runCommand(
+export async function runCommand(
   args: readonly string[],
-  { input = '', onStart, onOutput }: RunOptions = {},
+  { input = '', environment = process.env, onOutput }: RunOptions = {},
 ): Promise<Outcome> {
-  const child = spawn(process.execPath, [
-    ...['--conditions', '@contextlora/source', '--import', 'tsx', program],
-    ...args,
-  ]);
   let [out, err] = ['', ''];
-  child.stdout.on('data', (text: Buffer) => {
-    if (out === '') onOutput?.(child);
-    out += text.toString();
+  const handlers = new Set<() => void>();
+  const interrupt = () => {
+    for (const handler of handlers) handler();
+  };
+  // Synchronous, so that a test can interrupt between two lines.
+  const output = new Writable({
+    write(text: Buffer, _, done) {
+      out += text.toString();
+      onOutput?.(out, interrupt);
+      done();
+    },
   });
-  child.stderr.on('data', (text: Buffer) => (err += text.toString()));
-  child.stdin.end(input);
-  onStart?.(child, () => out);
-  return new Promise((resolve) =>
-    child.on('close', (code) => {
-      resolve({ code, out, err });
-    }),
-  );
+  const errorOutput = new Writable({
+    write(text: Buffer, _, done) {
+      err += text.toString();
+      done();
+    },
+  });
+  const code = await runCommandLine(args, {
+    version: '0.0.0-test',
+    clock: () => performance.now() / 1000,
+    cpuSeconds: () => process.cpuUsage().user / 1e6,
+    program: '',
+    input: Readable.from(input === '' ? [] : [Buffer.from(input)]),
+    output,
+    errorOutput,
+    now: () => new Date(),
+    environment,
+    hostname: 'test',
+    listenForInterrupts(handler) {
+      handlers.add(handler);
+      return () => handlers.delete(handler);
+    },
+    exitAtOnce() {
+      throw new Error('a test interrupted twice');
+    },
+    sendToParent: () => Promise.resolve(),
+  });
+  return { code, out, err };
 }

@@ -1,3 +1,5 @@
+export { type NvpmodelMode, parseNvpmodelModes } from './board/parse-nvpmodel.js';
+export { type Board, readBoard } from './board/read-board.js';
 export {
   type CommandRunner,
   type FileTree,
@@ -5,45 +7,58 @@ export {
   type RecordedFile,
   recordedFileTree,
 } from './file-tree.js';
-export { identifyBoard } from './identify-board.js';
+export { JetsonError, type JetsonErrorCode } from './jetson-error.js';
 export { fitSharing, type Sharing, type StreamRates } from './links/fit-sharing.js';
+export { fitThroughput, type Throughput } from './links/fit-throughput.js';
+export { type MeasureLinkOptions } from './links/link-options.js';
 export { linkProfiles, type LinkProfilesOptions, type LinkSharing } from './links/link-profiles.js';
-export { defaultLinkPort, linkProtocolVersion } from './links/link-protocol.js';
+export { defaultLinkPort } from './links/link-protocol.js';
 export { type LinkListener, listenForLinks, type ListenOptions } from './links/listen-for-links.js';
+export { type Latency } from './links/measure-latency.js';
+export { type MeasuredLink, measureLink } from './links/measure-link.js';
+export { type Loss, lossOf } from './links/measure-loss.js';
+export { measureSharing, type MeasureSharingOptions } from './links/measure-sharing.js';
+export { type LinkEndpoint, parseEndpoint } from './links/parse-endpoint.js';
+export { type Change, type Conditions, conditionsOf, type Throttling } from './measure/conditions.js';
+export { type MeasurableLayer, type WorkKind } from './measure/measurable-layer.js';
 export {
-  type Latency,
-  type Loss,
-  lossOf,
-  type MeasuredLink,
-  measureLink,
-  type MeasureLinkOptions,
-  measureSharing,
-  type MeasureSharingOptions,
-} from './links/measure-link.js';
-export { type LinkEndpoint } from './links/open-session.js';
-export { parseEndpoint } from './links/parse-endpoint.js';
-export { fitThroughput, type Throughput } from './links/throughput.js';
-export {
-  type MeasurableLayer,
   type MeasuredRate,
   type MeasuredRates,
   measureRates,
   type MeasureRatesOptions,
-  type WorkKind,
-} from './measure-rates.js';
+} from './measure/measure-rates.js';
 export {
-  type Change,
-  type Conditions,
-  conditionsOf,
-  fitSustainedShare,
-  fitThrottling,
   measureSustained,
   type MeasureSustainedOptions,
   type SustainedRates,
-  type Throttling,
-} from './measure-sustained.js';
-export { measuredDevice, type MeasuredDeviceOptions } from './measured-device.js';
-export { type NvpmodelMode, parseNvpmodelModes } from './parse-nvpmodel.js';
+} from './measure/measure-sustained.js';
+export { measuredDevice, type MeasuredDeviceOptions } from './measure/measured-device.js';
+export { type Timing, undisturbed } from './measure/undisturbed.js';
+export {
+  type PublishedAssumptions,
+  publishedAssumptions,
+  publishedCluster,
+  type PublishedClusterOptions,
+} from './published/published-cluster.js';
+export {
+  type PublishedMode,
+  type PublishedNumber,
+  type PublishedProfile,
+  publishedProfile,
+  publishedProfiles,
+} from './published/published-profiles.js';
+export { type CoreLoad } from './sensors/counters.js';
+export { type CoreClock } from './sensors/read-core-clocks.js';
+export { type Memory, readMemory } from './sensors/read-memory.js';
+export { hottestOf, type Temperature } from './sensors/read-temperatures.js';
+export {
+  type DeviceSample,
+  sampleDevice,
+  type SampleOptions,
+  watchDevice,
+  type WatchOptions,
+} from './sensors/sample-device.js';
+export { type RailPower, totalPower, type TotalPower } from './sensors/total-power.js';
 export {
   parseTegrastats,
   type TegrastatsCore,
@@ -52,41 +67,6 @@ export {
   type TegrastatsSample,
   type TegrastatsTemperature,
   type TegrastatsUnit,
-} from './parse-tegrastats.js';
-export {
-  type PublishedAssumptions,
-  publishedAssumptions,
-  publishedCluster,
-  type PublishedClusterOptions,
-  publishedProfile,
-} from './published-cluster.js';
-export {
-  type PublishedMode,
-  type PublishedNumber,
-  type PublishedProfile,
-  publishedProfiles,
-} from './published-profiles.js';
-export { type Board, readBoard } from './read-board.js';
-export { type GpuState, readGpu } from './read-gpu.js';
-export { readPowerRails } from './read-power-rails.js';
-export {
-  coreLoads,
-  counterPowers,
-  type Counters,
-  type Memory,
-  readCoreClocks,
-  readCounters,
-  readMemory,
-} from './read-processor.js';
-export { readTegrastats } from './read-tegrastats.js';
-export { hottestOf, readTemperatures, type Temperature } from './read-temperatures.js';
-export {
-  type DeviceSample,
-  sampleDevice,
-  type SampleOptions,
-  watchDevice,
-  type WatchOptions,
-} from './sample-device.js';
-export { sampleOfTegrastats, type SampleOfTegrastatsOptions } from './sample-of-tegrastats.js';
-export { type RailPower, totalPower, type TotalPower } from './total-power.js';
-export { type Timing, undisturbed } from './undisturbed.js';
+} from './tegrastats/parse-tegrastats.js';
+export { readTegrastats } from './tegrastats/read-tegrastats.js';
+export { sampleOfTegrastats, type SampleOfTegrastatsOptions } from './tegrastats/sample-of-tegrastats.js';

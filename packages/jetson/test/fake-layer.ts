@@ -1,6 +1,6 @@
 import type { MeasurableLayer } from '@contextlora/jetson';
 
-/** A clock that a layer of known speed moves; `slowdown` may depend on the number of the pass. */
+/** A layer of known speed and the clock that it moves; `slowdown` may depend on the number of the pass. */
 export function fakeLayer({
   rates = { forward: 1e9, input: 2e9, weight: 4e9 },
   slowdown = () => 1,

@@ -2,8 +2,6 @@ import { describe, expect, test } from '@jest/globals';
 import {
   conditionsOf,
   type DeviceSample,
-  fitSustainedShare,
-  fitThrottling,
   hottestOf,
   measuredDevice,
   measureSustained,
@@ -23,18 +21,18 @@ const sampleAt = (celsius: number, megahertz: number, milliwatts: number): Devic
     { atSeconds: 7, board },
   );
 
-describe('what lasts', () => {
+describe('under lasting load', () => {
   test('a machine that throttles to 70 % keeps 0.7', async () => {
     const { layer, clock } = fakeLayer({ slowdown: (pass) => (pass < 60 ? 1 : 1 / 0.7) });
     const { sustainedShare, series } = await measureSustained(layer, { clock, durationSeconds: 200 });
     expect(sustainedShare).toBeCloseTo(0.7, 6);
     expect(series.length).toBeGreaterThan(60);
-    expect(series.at(-1)!.atSeconds).toBeGreaterThanOrEqual(200);
+    expect(series.at(-1)?.atSeconds).toBeGreaterThanOrEqual(200);
     // 2 backward kinds and a forward of 256 tokens: 15e6 × 256 FLOPs in 256 × (3 + 2.5 + 1.75) ms.
-    expect(series[0]!.flopsPerSecond).toBeCloseTo(15e6 / 7.25e-3, -3);
+    expect(series[0]?.flopsPerSecond).toBeCloseTo(15e6 / 7.25e-3, -3);
   });
 
-  test('is told with heat, clock and power, and looking at them costs no rate', async () => {
+  test('temperature, clock and power are recorded, and sampling them does not lower the rate', async () => {
     const { layer, clock, advance, passes } = fakeLayer();
     const { sustainedShare, series, conditions, throttling } = await measureSustained(layer, {
       clock,
@@ -55,9 +53,10 @@ describe('what lasts', () => {
       coreHertz: 729e6,
       watts: 9,
     });
-    expect(conditions[1]!.atSeconds).toBeGreaterThanOrEqual(10);
-    expect(throttling.celsius!.last).toBeGreaterThan(throttling.celsius!.first);
-    expect(throttling.gpuHertz!.last).toBeLessThan(throttling.gpuHertz!.first);
+    expect(conditions[1]?.atSeconds).toBeGreaterThanOrEqual(10);
+    const { celsius, gpuHertz } = throttling;
+    expect(celsius?.last).toBeGreaterThan(celsius?.first ?? NaN);
+    expect(gpuHertz?.last).toBeLessThan(gpuHertz?.first ?? NaN);
     expect(throttling.watts).toEqual({ first: 9, last: 9 });
   });
 
@@ -66,27 +65,80 @@ describe('what lasts', () => {
     expect((await measureSustained(layer, { clock, durationSeconds: 100 })).sustainedShare).toBe(1);
   });
 
-  test('too short a run, and a clock that stands still, say so', async () => {
-    const { layer, clock } = fakeLayer();
-    await expect(measureSustained(layer, { clock, durationSeconds: 5 })).rejects.toThrow(
-      'jetson/fitSustainedShare: needs 9 rounds or more, got 3',
-    );
-    await expect(measureSustained(layer, { clock: () => 5, durationSeconds: 1 })).rejects.toThrow(
-      'took no time',
-    );
-    expect(fitSustainedShare([4, 4, 4, 3, 3, 3, 2, 2, 2])).toBe(0.5);
+  test('the share compares the last third of the rounds with the first', async () => {
+    const slowdowns = [1, 1, 1, 9, 9, 9, 2, 2, 2];
+    const { layer, clock } = fakeLayer({ slowdown: (pass) => slowdowns[pass >> 1] ?? 2 });
+    // A round without slowdown takes 256 × 7.25 ms.
+    const durationSeconds = 256 * 7.25e-3 * (3 + 27 + 6) - 1e-3;
+    const { sustainedShare, series } = await measureSustained(layer, { clock, durationSeconds });
+    expect(series.length).toBe(9);
+    expect(sustainedShare).toBeCloseTo(0.5, 9);
   });
 
-  test('of what a machine does not show there is no change', () => {
-    expect(fitThrottling([1, 2, 3].map((atSeconds) => ({ atSeconds, watts: atSeconds })))).toEqual({
-      watts: { first: 1, last: 3 },
+  test('too short a run and a stopped clock are errors', async () => {
+    const { layer, clock } = fakeLayer();
+    await expect(measureSustained(layer, { clock, durationSeconds: 5 })).rejects.toMatchObject({
+      code: 'JETSON_MEASUREMENT_TOO_SHORT',
+      message: 'jetson/measureSustained: needs 9 rounds or more, got 3; run longer or with fewer tokens',
     });
-    expect(fitThrottling([{ atSeconds: 0, watts: 1 }])).toEqual({});
+    await expect(measureSustained(layer, { clock: () => 5, durationSeconds: 1 })).rejects.toMatchObject({
+      code: 'JETSON_MEASUREMENT_TOO_SHORT',
+      message: expect.stringContaining('took no time'),
+    });
+    await expect(measureSustained(layer, { clock, durationSeconds: 0 })).rejects.toMatchObject({
+      code: 'JETSON_ARGUMENT_INVALID',
+      problems: ['durationSeconds must be a number above 0, got 0'],
+    });
+  });
+
+  test('an abort ends the run with the rounds so far', async () => {
+    const { layer, clock, passes } = fakeLayer();
+    const stop = new AbortController();
+    const stopping = {
+      ...layer,
+      forward: (tokens: number) => {
+        layer.forward(tokens);
+        if (passes() > 20) stop.abort();
+      },
+    };
+    const { series } = await measureSustained(stopping, {
+      clock,
+      durationSeconds: 1000,
+      signal: stop.signal,
+    });
+    expect(series.length).toBe(11);
+  });
+
+  test('a figure that a machine does not report, or reports too rarely, has no change', async () => {
+    const sampled = async (durationSeconds: number) => {
+      const { layer, clock } = fakeLayer();
+      let watts = 0;
+      const { throttling } = await measureSustained(layer, {
+        clock,
+        durationSeconds,
+        sampleEverySeconds: 10,
+        sample: () => {
+          watts += 1;
+          return Promise.resolve({
+            atSeconds: 0,
+            board: {},
+            load: { cores: [] },
+            power: { rails: [], total: { watts, from: 'VIN' } },
+            temperatures: [],
+            clocks: { cores: [] },
+            missing: [],
+          });
+        },
+      });
+      return throttling;
+    };
+    expect(await sampled(25)).toEqual({ watts: { first: 1, last: 3 } });
+    expect(await sampled(18)).toEqual({});
   });
 });
 
 describe('a line of tegrastats', () => {
-  test('is a sample like one of files, and the board comes from them', () => {
+  test('becomes a sample like one read from files, with the given board', () => {
     const sample = sampleAt(53.5, 621, 12_479);
     expect(sample).toMatchObject({
       atSeconds: 7,
@@ -97,13 +149,13 @@ describe('a line of tegrastats', () => {
       clocks: { gpuHertz: 621e6, memoryHertz: 2133e6, cores: [{ core: 0, hertz: 729e6 }] },
       missing: [],
     });
-    // A sensor that is off is missing, and a power chip's constant is not the board's heat.
+    // A sensor that is off is absent, and a power chip's constant is not the board's temperature.
     expect(sample.temperatures.map(({ sensor }) => sensor)).toEqual(['PMIC', 'cpu', 'gpu']);
     expect(hottestOf(sample.temperatures)).toEqual({ sensor: 'gpu', celsius: 53.5 });
     expect(conditionsOf(sample).celsius).toBe(53.5);
   });
 
-  test('with nothing known gives a sample with nothing in it', () => {
+  test('of which little is known gives a sample with little in it', () => {
     const { load, memory, clocks } = sampleOfTegrastats(parseTegrastats('GR3D_FREQ @[1574,1574,1574]'), {
       atSeconds: 0,
       board: {},
@@ -112,7 +164,7 @@ describe('a line of tegrastats', () => {
   });
 });
 
-test('a measured device has the medians, and of the rest what is known', () => {
+test('a measured device has the median rates and whatever else is known', () => {
   const rate = (flopsPerSecond: number) => ({ flopsPerSecond });
   expect(
     measuredDevice(

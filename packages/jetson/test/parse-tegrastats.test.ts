@@ -29,7 +29,7 @@ const cases = JSON.parse(
 const megabytes = (memory: TegrastatsSample['ram']) =>
   memory ? [memory.usedBytes / 2 ** 20, memory.totalBytes / 2 ** 20] : null;
 
-describe('lines that boards printed', () => {
+describe('of the lines printed by boards', () => {
   test.each(cases)('$id is read in full', ({ line, expected }) => {
     const sample = parseTegrastats(line);
     const online = sample.cores.filter((core) => core.online);
@@ -51,13 +51,17 @@ describe('lines that boards printed', () => {
     }).toEqual(expected);
   });
 
-  test.each(cases)('$id leaves over only what is known to be left over', ({ line }) => {
+  test.each(cases)('$id leaves only tokens unread that are known to be', ({ line }) => {
     const known = /^(GR3D2_FREQ|MTS|fg|bg|\d+%(@\d+)?|FUTURE_TOKEN|value)$/;
     expect(parseTegrastats(line).other.filter((token) => !known.test(token))).toEqual([]);
   });
 });
 
-const lineOf = (id: string) => cases.find((one) => one.id === id)!.line;
+const lineOf = (id: string): string => {
+  const { line } = cases.find((candidate) => candidate.id === id) ?? {};
+  if (line === undefined) throw new Error(`internal: no line ${id}`);
+  return line;
+};
 
 test('dates, free blocks and cached swap are read', () => {
   const sample = parseTegrastats(lineOf('XNX-2'));
@@ -76,7 +80,7 @@ test('dates, free blocks and cached swap are read', () => {
   });
 });
 
-test('cores take the common clock behind the bracket', () => {
+test('cores share the clock that follows the bracket', () => {
   expect(parseTegrastats(lineOf('THOR-2')).cores).toEqual([
     { online: true, loadPercent: 0, megahertz: 2601 },
     { online: true, loadPercent: 5, megahertz: 2601 },
@@ -84,7 +88,7 @@ test('cores take the common clock behind the bracket', () => {
   ]);
 });
 
-test('engines tell load, clock and off apart', () => {
+test('an engine has a load and a clock, only a clock, or is off', () => {
   const { engines } = parseTegrastats(lineOf('AGXO-6'));
   expect(engines['NVENC']).toEqual({ online: true, loadPercent: 79, megahertz: [166] });
   expect(engines['NVDEC']).toEqual({ online: false });
@@ -92,7 +96,7 @@ test('engines tell load, clock and off apart', () => {
   expect(parseTegrastats(lineOf('THOR-1')).engines['NVENC0']).toEqual({ online: true, megahertz: [0] });
 });
 
-test('averages and maxima stand beside the power of now', () => {
+test('rails have an average and a maximum, and sensors a maximum', () => {
   expect(parseTegrastats(lineOf('THOR-3')).rails[0]).toEqual({
     rail: 'VDD_GPU',
     watts: 37.939,
@@ -106,7 +110,7 @@ test('averages and maxima stand beside the power of now', () => {
   });
 });
 
-test('an unreadable field is missing and kept, and the others are read', () => {
+test('an unreadable field is absent and its tokens are kept, and the others are read', () => {
   const sample = parseTegrastats(
     'RAM x/yMB CPU [1%@100,??,off] EMC_FREQ %@ GR3D_FREQ 5% __proto__ 5% VDD_IN 10/20',
   );
@@ -122,19 +126,38 @@ test('an unreadable field is missing and kept, and the others are read', () => {
   expect(sample.other).toEqual(['RAM', 'x/yMB', '??', 'EMC_FREQ', '%@', '__proto__', '5%']);
 });
 
-test('no text makes the parser throw, and a cut line keeps what came before the cut', () => {
+test('no text makes the parser throw or lose a token without a trace', () => {
+  const tokens = [
+    ...new Set(cases.flatMap(({ line }) => line.split(' '))),
+    ...['constructor', '__proto__', '[', '(', 'CPU', 'RAM', '1/2', '5%', 'x@1C', 'off'],
+  ];
   fc.assert(
-    fc.property(fc.string({ maxLength: 200 }), (text) => {
-      expect(() => parseTegrastats(text)).not.toThrow();
-    }),
-    { seed: 7, numRuns: 300 },
+    fc.property(
+      fc.array(fc.oneof(fc.constantFrom(...tokens), fc.string({ maxLength: 10 })), { maxLength: 30 }),
+      (parts) => {
+        const { other, ...known } = parseTegrastats(parts.join(' '));
+        const isEmpty = Object.values(known).every((value) => Object.keys(value).length === 0);
+        expect(isEmpty && other.length === 0).toBe(parts.join(' ').trim() === '');
+      },
+    ),
+    { seed: 7, numRuns: 500 },
   );
+});
+
+test('a cut line keeps every field before the cut', () => {
   fc.assert(
-    fc.property(fc.constantFrom(...cases), fc.nat(1000), ({ line }, at) => {
+    fc.property(fc.constantFrom(...cases), fc.nat(100), ({ line }, index) => {
+      const tokens = line.split(' ');
+      const text = tokens.slice(0, index).join(' ');
       const whole = parseTegrastats(line);
-      const cut = parseTegrastats(line.slice(0, at));
-      expect(cut.temperatures.length).toBeLessThanOrEqual(whole.temperatures.length);
-      expect(cut.rails.length).toBeLessThanOrEqual(whole.rails.length);
+      const cut = parseTegrastats(text);
+      // Each temperature is one token; each rail is a name and its power.
+      const temperatures = text.match(/\S+@-?[\d.]+C(\/\S+)?(?= |$)/g) ?? [];
+      const rails = text.match(/(?<=[A-Z]\w* )\d+(mW)?\/\d+(mW)?(\/\d+mW)?(?= |$)/g) ?? [];
+      expect(cut.temperatures).toEqual(whole.temperatures.slice(0, temperatures.length));
+      expect(cut.rails).toEqual(
+        whole.rails.slice(0, rails.length - (text.match(/(?<= )NC \d/g) ?? []).length),
+      );
     }),
     { seed: 7, numRuns: 300 },
   );
@@ -150,14 +173,24 @@ describe('the stream reader', () => {
     return samples;
   };
 
-  test('joins pieces to lines and passes over blank ones', async () => {
+  test('joins pieces to lines and skips blank ones', async () => {
     const text = `\n${lineOf('TX1')}\r\n\n${lineOf('ONX')}`;
     expect(await samplesOf(text)).toEqual([parseTegrastats(lineOf('TX1')), parseTegrastats(lineOf('ONX'))]);
   });
 
-  test('says when nothing came, and what came instead', async () => {
-    await expect(samplesOf('\n \n')).rejects.toThrow('jetson/readTegrastats: the stream ended before');
-    await expect(samplesOf('bash: tegrastats: command not found\n')).rejects.toThrow('command not found');
-    await expect(samplesOf('x'.repeat(70_000), 50_000)).rejects.toThrow('more than 65536 characters');
+  test('reports that nothing came, or what came instead', async () => {
+    const code = 'JETSON_TEGRASTATS_UNREADABLE';
+    await expect(samplesOf('\n \n')).rejects.toMatchObject({
+      code,
+      message: expect.stringContaining('jetson/readTegrastats: the stream ended before the first line'),
+    });
+    await expect(samplesOf('bash: tegrastats: command not found\n')).rejects.toMatchObject({
+      code,
+      message: expect.stringContaining('"bash: tegrastats: command not found"'),
+    });
+    await expect(samplesOf('x'.repeat(70_000), 50_000)).rejects.toMatchObject({
+      code,
+      message: expect.stringContaining('more than 65536 characters'),
+    });
   });
 });

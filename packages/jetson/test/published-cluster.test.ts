@@ -19,17 +19,24 @@ describe('published figures', () => {
     };
     walk(publishedProfiles);
     expect(figures.length).toBeGreaterThan(200);
-    for (const figure of figures)
+    for (const figure of figures) {
       expect(figure).toEqual({
         value: expect.any(Number),
         source: expect.stringMatching(/\w{5}/),
         verified: expect.any(Boolean),
       });
+      expect((figure as { value: number }).value).toBeGreaterThan(0);
+    }
   });
 
-  test('every board has one default mode, no mode beyond its cores and clock, and less memory to use than it has', () => {
+  test('every board has one default mode with a budget, no mode beyond its cores and clock, and less usable memory than installed', () => {
     for (const { id, gpu, modes, memoryBytes, usableMemoryBytes } of publishedProfiles) {
-      expect([id, modes.filter(({ isDefault }) => isDefault).length]).toEqual([id, 1]);
+      const defaults = modes.filter(({ isDefault }) => isDefault);
+      expect([id, defaults.length, defaults.every(({ watts }) => watts !== undefined)]).toEqual([
+        id,
+        1,
+        true,
+      ]);
       for (const mode of modes) {
         expect(mode.gpuCores.value).toBeLessThanOrEqual(gpu.cores.value);
         expect(mode.gpuMegahertz.value).toBeLessThanOrEqual(gpu.megahertz.value);
@@ -39,10 +46,32 @@ describe('published figures', () => {
     expect(new Set(publishedProfiles.map(({ id }) => id)).size).toBe(publishedProfiles.length);
   });
 
-  test('dense FP16 is 8 × 2 × cores × clock on tensor cores of Ampere', () => {
+  test('dense FP16 on the tensor cores of Ampere is 8 × 2 × cores × clock', () => {
     // 42.6 TFLOPS: half of the GPU's 85 dense INT8 TOPS.
     expect(publishedProfile('agx-orin-64').gpu.fp16FlopsPerSecond.value / 1e12).toBeCloseTo(42.6, 1);
     expect(publishedProfile('orin-nano-8').gpu.fp16FlopsPerSecond.value / 1e12).toBeCloseTo(10.24, 5);
+  });
+
+  test('a figure is marked as verified only if it was read at its source', () => {
+    const { gpu, modes, memoryBytes } = publishedProfile('agx-orin-64');
+    expect(memoryBytes).toEqual({
+      value: 64 * 2 ** 30,
+      source: 'NVIDIA data sheet DS-10662-001 v1.8 (AGX Orin), as quoted',
+      verified: false,
+    });
+    // The file of another module.
+    expect(modes[0]?.watts).toMatchObject({
+      source: expect.stringMatching(/^nvpmodel_p3701_0000\.conf in /),
+      verified: false,
+    });
+    // A budget that is not part of the mode's name is not in the file.
+    expect(modes[3]?.watts?.source).toContain('as commonly quoted');
+    expect(gpu.fp16FlopsPerSecond.source).toBe(`8 × 2 × cores × clock; clock: ${gpu.megahertz.source}`);
+    const { gpu: superGpu } = publishedProfile('orin-nx-16-super');
+    expect(superGpu.megahertz).toMatchObject({
+      source: expect.stringMatching(/^nvpmodel_p3767_0000_super\.conf in .*concord$/),
+      verified: true,
+    });
   });
 
   test('mode 25W of an Orin NX 16 has twice the cores of 15W at two thirds of the clock', () => {
@@ -59,7 +88,7 @@ describe('published figures', () => {
 });
 
 describe('a published cluster', () => {
-  test('has rates of the default mode, other modes beside it, and none of unknown power', () => {
+  test('has the rates of the default mode, the other modes, and none of unknown power', () => {
     const { devices, links } = publishedCluster(['orin-nano-8-super', 'nano'], wifi);
     const peak = 8 * 2 * 1024 * 1020e6;
     expect(devices[0]).toEqual({
@@ -74,12 +103,16 @@ describe('a published cluster', () => {
       ],
     });
     expect(devices[1]?.flopsPerSecond).toBeCloseTo(0.3 * 0.472e12, 0);
+    // Nobody reported how much the operating system sees.
+    expect(publishedCluster(['thor-t4000'], wifi).devices[0]?.memoryBytes).toBe(
+      Math.round(64 * 2 ** 30 * 0.9 * 0.5),
+    );
     expect(links).toEqual([
       { from: '*', to: '*', bytesPerSecond: 12.5e6, latencySeconds: 0.003, medium: 'wifi' },
     ]);
   });
 
-  test('on a switch has no shared medium, and assumptions can be replaced', () => {
+  test('on a switch has no shared medium, and its assumptions can be replaced', () => {
     const { devices, links } = publishedCluster(['tx2'], {
       megabitsPerSecond: 1000,
       sharedMedium: false,
@@ -91,12 +124,12 @@ describe('a published cluster', () => {
     expect(publishedAssumptions.utilisation).toBe(0.3);
   });
 
-  test('numbers boards that come again', () => {
+  test('numbers repeated boards', () => {
     const { devices } = publishedCluster(['nano', 'nano', 'tx2', 'nano'], wifi);
     expect(devices.map(({ id }) => id)).toEqual(['nano', 'nano-no2', 'tx2', 'nano-no3']);
   });
 
-  test('of all boards is one that the scheduler accepts and plans for', () => {
+  test('of all boards is accepted by the scheduler, which plans for it', () => {
     const layer = (index: number) => ({
       name: `layer ${index}`,
       forwardFlops: 20e9,
@@ -119,18 +152,39 @@ describe('a published cluster', () => {
       checkInput(workloads, all);
     }).not.toThrow();
     const planned = plan(workloads, publishedCluster(['nano', 'orin-nx-16', 'xavier-nx-8'], wifi));
+    expect(planned.totalSeconds).toBeGreaterThan(0);
     expect(planned.waves.length).toBe(1);
   });
 
-  test('an unknown board is answered with the list, all problems at once', () => {
+  test('of unknown boards is refused with the list of boards and all problems at once', () => {
     expect(() =>
       publishedCluster(['nano', 'orin-nano8', 'zzz'], { megabitsPerSecond: -1, sharedMedium: true }),
     ).toThrow(
-      /^jetson\/publishedCluster: ids\[1\]: there is no board "orin-nano8"; ids\[2\]: there is no board "zzz"; megabitsPerSecond: must be a number above 0, got -1; boards are nano, tx2, .*thor-t5000$/,
+      expect.objectContaining({
+        code: 'JETSON_BOARD_UNKNOWN',
+        message: expect.stringMatching(
+          /^jetson\/publishedCluster: ids\[1\]: there is no board "orin-nano8"; ids\[2\]: there is no board "zzz"; megabitsPerSecond: must be a number above 0, got -1; boards are nano, tx2, .*thor-t5000$/,
+        ),
+        problems: [
+          'ids[1]: there is no board "orin-nano8"',
+          'ids[2]: there is no board "zzz"',
+          'megabitsPerSecond: must be a number above 0, got -1',
+        ],
+      }),
     );
-    expect(() => publishedCluster([], wifi)).toThrow('ids: none given');
+    expect(() => publishedCluster([], wifi)).toThrow(
+      expect.objectContaining({
+        code: 'JETSON_ARGUMENT_INVALID',
+        message: expect.stringMatching(/ids: none given; boards are nano, /),
+      }),
+    );
     expect(() => publishedProfile('toString')).toThrow(
-      'jetson/publishedProfile: there is no board "toString"',
+      expect.objectContaining({
+        code: 'JETSON_BOARD_UNKNOWN',
+        message: expect.stringMatching(
+          /^jetson\/publishedProfile: there is no board "toString"; boards are nano, /,
+        ),
+      }),
     );
   });
 });

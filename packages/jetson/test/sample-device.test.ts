@@ -5,15 +5,10 @@ import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import {
   type CommandRunner,
-  coreLoads,
-  counterPowers,
   type DeviceSample,
   type FileTree,
   openFileTree,
   parseNvpmodelModes,
-  readCounters,
-  readGpu,
-  readPowerRails,
   type RecordedFile,
   recordedFileTree,
   sampleDevice,
@@ -26,7 +21,7 @@ const filesOf = (name: string) =>
     RecordedFile
   >;
 
-/** A clock that only sleeping moves. */
+/** A clock that moves only during sleep. */
 function fakeTime() {
   let now = 100;
   return {
@@ -78,7 +73,7 @@ describe('one sample of each board', () => {
     });
   });
 
-  test('a Xavier NX whose power mode may not be read says so', async () => {
+  test('a Xavier NX whose power mode cannot be read says so, and asks nvpmodel if it may', async () => {
     expect(brief(await sample(filesOf('xavier-nx')))).toEqual({
       profile: 'xavier-nx-8',
       soc: 'tegra194',
@@ -95,13 +90,13 @@ describe('one sample of each board', () => {
       cores: 6,
       missing: ['power mode', 'memory clock'],
     });
-    const asked = await sample(filesOf('xavier-nx'), (command) =>
+    const withNvpmodel = await sample(filesOf('xavier-nx'), (command) =>
       Promise.resolve(command === 'nvpmodel' ? 'NV Power Mode: MODE_15W_6CORE\n2\n' : undefined),
     );
-    expect(asked.board.powerMode).toEqual({ id: 2, name: 'MODE_15W_6CORE' });
+    expect(withNvpmodel.board.powerMode).toEqual({ id: 2, name: 'MODE_15W_6CORE' });
   });
 
-  test('an Orin Nano Super has its mode by name: id 2 is MAXN_SUPER there', async () => {
+  test('an Orin Nano Super names its mode, since id 2 is MAXN_SUPER there', async () => {
     expect(brief(await sample(filesOf('orin-nano-super')))).toEqual({
       profile: 'orin-nano-8-super',
       soc: 'tegra234',
@@ -120,7 +115,7 @@ describe('one sample of each board', () => {
     });
   });
 
-  test('an Orin NX with half its cores off has clocks and loads of the others', async () => {
+  test('an Orin NX with half its cores off has the clocks of the others', async () => {
     expect(brief(await sample(filesOf('orin-nx')))).toMatchObject({
       profile: 'orin-nx-16',
       mode: '15W',
@@ -130,7 +125,7 @@ describe('one sample of each board', () => {
     });
   });
 
-  test('an AGX Orin as root: rails are summed, sensors that are off left out, nothing is missing', async () => {
+  test('an AGX Orin read as root sums its rails, leaves out sensors that are off and lacks nothing', async () => {
     const taken = await sample(filesOf('agx-orin'));
     expect(brief(taken)).toMatchObject({
       profile: 'agx-orin-64',
@@ -143,9 +138,11 @@ describe('one sample of each board', () => {
       missing: [],
     });
     expect(taken.clocks.memoryHertz).toBe(2_133_000_000);
+    // cpu2 before cpu10.
+    expect(taken.clocks.cores.map(({ core }) => core)).toEqual(Array.from({ length: 12 }, (_, i) => i));
   });
 
-  test('a Thor has no load file: the load is what NVML says, or unknown, never 0', async () => {
+  test('a Thor has no load file, so its load comes from nvidia-smi or is unknown, never 0', async () => {
     const alone = await sample(filesOf('thor'));
     expect(brief(alone)).toMatchObject({
       profile: 'thor-t5000',
@@ -161,7 +158,7 @@ describe('one sample of each board', () => {
     expect(unsupported.load).not.toHaveProperty('gpuPercent');
   });
 
-  test('any Linux machine has loads, memory and heat; RAPL needs more rights', async () => {
+  test('any Linux machine has memory, clocks and temperatures, but RAPL needs more rights', async () => {
     const taken = await sample(filesOf('linux-pc'));
     expect(brief(taken)).toEqual({
       profile: undefined,
@@ -196,10 +193,10 @@ test('a machine without a single file gives an empty sample', async () => {
   });
 });
 
-test('all files refused: an empty sample that lists what is missing', async () => {
+test('a machine that denies access to every file gives an empty sample that lists what is missing', async () => {
   const files = filesOf('orin-nano-super');
-  const refused = Object.fromEntries(Object.keys(files).map((path) => [path, { denied: true } as const]));
-  const taken = await sample(refused);
+  const denied = Object.fromEntries(Object.keys(files).map((path) => [path, { denied: true } as const]));
+  const taken = await sample(denied);
   expect(taken.load).toEqual({ cores: [] });
   expect(taken.power).toEqual({ rails: [] });
   const kinds = new Set(taken.missing.map(({ what }) => what));
@@ -208,50 +205,94 @@ test('all files refused: an empty sample that lists what is missing', async () =
 });
 
 test('rails are found by their driver where the chips have no name', async () => {
-  const rails = await readPowerRails(
-    recordedFileTree({
-      '/sys/bus/i2c/drivers/ina3221x/6-0040/iio:device0/rail_name_0': 'POM_5V_IN\n',
-      '/sys/bus/i2c/drivers/ina3221x/6-0040/iio:device0/in_power0_input': '2746\n',
-      '/sys/bus/i2c/drivers/ina3221x/bind': '',
-    }),
+  const { power } = await sample({
+    '/sys/bus/i2c/drivers/ina3221x/6-0040/iio:device0/rail_name_0': 'POM_5V_IN\n',
+    '/sys/bus/i2c/drivers/ina3221x/6-0040/iio:device0/in_power0_input': '2746\n',
+    '/sys/bus/i2c/drivers/ina3221x/bind': '',
+  });
+  expect(power.rails).toEqual([{ rail: 'POM_5V_IN', watts: 2.746 }]);
+});
+
+test('a GPU load file that appears late is found, and an impossible load is unknown', async () => {
+  const loads = [undefined, '1000\n', '4294967\n'];
+  const samples: DeviceSample[] = [];
+  let index = 0;
+  const tree: FileTree = {
+    ...recordedFileTree({}),
+    read: (path) => Promise.resolve(path === '/sys/devices/gpu.0/load' ? loads[index] : undefined),
+  };
+  for await (const taken of watchDevice(tree, { ...fakeTime(), count: 3 })) {
+    samples.push(taken);
+    index += 1;
+  }
+  expect(samples.map(({ load }) => load.gpuPercent)).toEqual([undefined, 100, undefined]);
+});
+
+/** A sample of a machine whose files change during its window of two seconds. */
+const sampleBetween = (
+  before: Record<string, RecordedFile>,
+  after: Record<string, RecordedFile>,
+): Promise<DeviceSample> => {
+  let now = 10;
+  let tree = recordedFileTree(before);
+  return sampleDevice(
+    {
+      read: (path) => tree.read(path),
+      list: (path) => tree.list(path),
+      denied: () => tree.denied(),
+    },
+    {
+      clock: () => now,
+      sleep: (seconds) => {
+        now += seconds;
+        tree = recordedFileTree(after);
+        return Promise.resolve();
+      },
+      windowSeconds: 2,
+    },
   );
-  expect(rails).toEqual([{ rail: 'POM_5V_IN', watts: 2.746 }]);
+};
+
+test('the load of a core is its share of busy ticks since the last reading, if there is one', async () => {
+  const { load } = await sampleBetween(
+    { '/proc/stat': 'cpu0 100 0 0 900 0 0 0 0\ncpu2 5 0 0 5 0 0 0 0\n' },
+    {
+      '/proc/stat':
+        'cpu0 150 0 0 1050 0 0 0 0\ncpu1 5 0 0 5 0 0 0 0\ncpu2 5 0 0 5 0 0 0 0\ncpu10 9 0 0 9 0 0 0 0\n',
+    },
+  );
+  expect(load).toEqual({ cpuPercent: 25, cores: [{ core: 0, loadPercent: 25 }] });
 });
 
-test('the GPU is looked for anew: a node that appears late is found', async () => {
-  const files: Record<string, RecordedFile> = {};
-  expect(await readGpu(recordedFileTree(files))).toEqual({});
-  files['/sys/devices/gpu.0/load'] = '1000\n';
-  expect(await readGpu(recordedFileTree(files))).toEqual({ loadPercent: 100 });
-  files['/sys/devices/gpu.0/load'] = '4294967\n';
-  expect(await readGpu(recordedFileTree(files))).toEqual({});
+test('waiting for a disk is not load, and guest time counts once', async () => {
+  const { load } = await sampleBetween(
+    { '/proc/stat': 'cpu  9 9 9 9 9 9 9 9\ncpu3 0 0 0 0 0 0 0 0 0 0\n' },
+    { '/proc/stat': 'cpu  9 9 9 9 9 9 9 9\ncpu3 100 20 30 800 50 6 4 0 70 0\n' },
+  );
+  expect(load.cores).toEqual([{ core: 3, loadPercent: (100 * 160) / 1010 }]);
 });
 
-test('core loads and counted powers are differences of two reads, and a counter may pass its range', () => {
-  const before = {
-    atSeconds: 10,
-    cores: [{ core: 0, busy: 100, total: 1000 }],
-    energies: [{ domain: 'package-0', joules: 95, rangeJoules: 100 }],
-  };
-  const after = {
-    atSeconds: 12,
-    cores: [
-      { core: 0, busy: 150, total: 1200 },
-      { core: 1, busy: 5, total: 10 },
+test('energy counters give mean powers across a restart, without subdomains and with psys as the total', async () => {
+  const files = (packageJoules: number, psysJoules: number) => ({
+    '/sys/class/powercap/intel-rapl:0/name': 'package-0\n',
+    '/sys/class/powercap/intel-rapl:0/energy_uj': `${packageJoules * 1e6}\n`,
+    '/sys/class/powercap/intel-rapl:0/max_energy_range_uj': '100000000\n',
+    '/sys/class/powercap/intel-rapl:0:0/name': 'core\n',
+    '/sys/class/powercap/intel-rapl:0:0/energy_uj': `${packageJoules * 1e6}\n`,
+    '/sys/class/powercap/intel-rapl:1/name': 'psys\n',
+    '/sys/class/powercap/intel-rapl:1/energy_uj': `${psysJoules * 1e6}\n`,
+  });
+  const { power } = await sampleBetween(files(95, 10), files(5, 34));
+  expect(power).toEqual({
+    rails: [
+      { rail: 'package-0', watts: 5 },
+      { rail: 'psys', watts: 12 },
     ],
-    energies: [{ domain: 'package-0', joules: 5, rangeJoules: 100 }],
-  };
-  expect(coreLoads(before, after)).toEqual([{ core: 0, loadPercent: 25 }]);
-  expect(counterPowers(before, after)).toEqual([{ rail: 'package-0', watts: 5 }]);
+    total: { watts: 12, from: 'sum' },
+  });
 });
 
-test('waiting for a disk is no load', async () => {
-  const tree = recordedFileTree({ '/proc/stat': 'cpu  9 9 9 9 9 9 9 9\ncpu3 100 20 30 800 50 6 4 0 70 0\n' });
-  const { cores } = await readCounters(tree, 0);
-  expect(cores).toEqual([{ core: 3, busy: 160, total: 1010 }]);
-});
-
-test('watching takes the asked number of samples, one interval apart, with loads of each interval', async () => {
+test('watching takes the given number of samples, one interval apart, with the load of each interval', async () => {
   const files = filesOf('orin-nano-super');
   let reads = 0;
   const recorded = recordedFileTree(files);
@@ -266,13 +307,29 @@ test('watching takes the asked number of samples, one interval apart, with loads
     },
   };
   const samples: DeviceSample[] = [];
-  for await (const one of watchDevice(tree, { ...fakeTime(), intervalSeconds: 2, count: 3 }))
-    samples.push(one);
+  for await (const taken of watchDevice(tree, { ...fakeTime(), intervalSeconds: 2, count: 3 }))
+    samples.push(taken);
   expect(samples.map(({ atSeconds }) => atSeconds)).toEqual([100.25, 102.25, 104.25]);
   expect(samples.map(({ load }) => load.cpuPercent)).toEqual([20, 30, 40]);
 });
 
-test('nvpmodel files give modes by id, with cores, limits and the default', () => {
+test('watching skips samples while a machine is too slow, and does not catch up', async () => {
+  const { clock, sleep } = fakeTime();
+  const recorded = recordedFileTree({});
+  let reads = 0;
+  const tree: FileTree = {
+    ...recorded,
+    async read(path) {
+      if (path === '/proc/stat' && ++reads === 3) await sleep(10);
+      return recorded.read(path);
+    },
+  };
+  const times: number[] = [];
+  for await (const { atSeconds } of watchDevice(tree, { clock, sleep, count: 5 })) times.push(atSeconds);
+  expect(times.map((time) => time - 100)).toEqual([0.25, 1.25, 11.25, 12.25, 13.25]);
+});
+
+test('an nvpmodel configuration gives modes by id, with cores, clock limits and the default', () => {
   const text = filesOf('orin-nano-super')['/etc/nvpmodel.conf'] as string;
   expect(parseNvpmodelModes(text)).toEqual([
     { id: 0, name: '15W', isDefault: false, onlineCores: 6, gpuMaxHertz: 612e6 },
@@ -282,7 +339,7 @@ test('nvpmodel files give modes by id, with cores, limits and the default', () =
   expect(parseNvpmodelModes('not a configuration')).toEqual([]);
 });
 
-test('files of a real directory are read below their root', async () => {
+test('files of a real directory are read below its root', async () => {
   const root = mkdtempSync(join(tmpdir(), 'jetson-'));
   try {
     mkdirSync(join(root, 'proc'));

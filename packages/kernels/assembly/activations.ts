@@ -1,4 +1,4 @@
-/** Elementwise functions and their slopes, one pass over memory each; sizes in floats, addresses in bytes. */
+/** Elementwise functions and their gradients, one pass over memory each; sizes in floats, addresses in bytes. */
 import { erf, exp, load, sigmoid, sigmoidFrom, store, tanh } from './vector-math';
 
 export function add(x: usize, y: usize, out: usize, size: i32): void {
@@ -10,7 +10,7 @@ export function add(x: usize, y: usize, out: usize, size: i32): void {
   }
 }
 
-/** y = g·σ(g)·u; `given`: e^g lies in y already. */
+/** y = g·σ(g)·u; with `given`, y holds e^g already. */
 export function swiglu(gate: usize, up: usize, out: usize, size: i32, given: i32): void {
   for (let i = 0; i < size; ) {
     const whole = i + 4 <= size;
@@ -22,7 +22,7 @@ export function swiglu(gate: usize, up: usize, out: usize, size: i32, given: i32
   }
 }
 
-/** du = dy·silu, dg = dy·u·(σ + silu·(1 − σ)); `given`: e^g lies in du already. */
+/** du = dy·silu, dg = dy·u·(σ + silu·(1 − σ)); with `given`, du holds e^g already. */
 export function swigluBackward(
   dy: usize,
   gate: usize,

@@ -1,11 +1,10 @@
-/** What attention needs besides matrix products: heads laid out and rotated, softmax over the keys a query may see. */
+/** What attention needs besides matrix products: laying out and rotating heads, and softmax over the keys that a query may see. */
 import { rowMaximum } from './cross-entropy';
 import { exp, load, store, sum } from './vector-math';
 
 /**
- * Copies between rows `[batch · time, heads · d]` and heads `[batch, heads, time, d]`, each side in either layout (1 for heads), turning
- * the two halves of each head:
- * (l, r) → (l·cos − r·sin·turn, r·cos + l·sin·turn). With turn 0 nothing is rotated and the tables are not read.
+ * Copies between rows `[batch · time, heads · d]` and heads `[batch, heads, time, d]`, each side in either layout (1 for heads), rotating
+ * the two halves of each head: (l, r) → (l·cos − r·sin·turn, r·cos + l·sin·turn). With turn 0 it only copies and does not read the tables.
  */
 export function rotateHeads(
   source: usize,
@@ -49,7 +48,7 @@ export function rotateHeads(
       }
 }
 
-/** Softmax of `scores [batch, heads, time, time]` in place over the keys from the item's first to the query (causal) or the last; 0 elsewhere. */
+/** Softmax of `scores [batch, heads, time, time]` in place, over the keys from the item's first to the query's position (causal) or the last; 0 elsewhere. */
 export function maskedSoftmax(
   scores: usize,
   firstKeys: usize,
@@ -90,7 +89,7 @@ export function maskedSoftmax(
   }
 }
 
-/** dS = P ∘ (dP − rowsum(P ∘ dP)) · scale, over dP in place; 0 where a query may not look. */
+/** dS = P ∘ (dP − rowsum(P ∘ dP)) · scale, written over dP; 0 for keys that a query may not see. */
 export function maskedSoftmaxBackward(
   p: usize,
   dp: usize,

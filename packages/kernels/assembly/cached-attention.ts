@@ -1,10 +1,10 @@
-/** Attention of new positions over the keys and values that are kept of earlier ones. */
+/** Attention of new positions over the cached keys and values of earlier ones. */
 import { rowMaximum } from './cross-entropy';
 import { exp, sum } from './vector-math';
 
 /**
- * Copies new keys or values from rows `[batch · time, heads · d]` to `[batch, heads, capacity, d]` behind what is there, turned as
- * rotateHeads turns (turn 1) or not (0). Of item i `counts[i]` rows are new, at positions from `starts[i]` on.
+ * Appends new keys or values from rows `[batch · time, heads · d]` to `[batch, heads, capacity, d]`, rotated as by rotateHeads (turn 1)
+ * or as they are (0). Item i has `counts[i]` new rows, at positions from `starts[i]` on.
  */
 export function appendHeads(
   source: usize,
@@ -33,7 +33,7 @@ export function appendHeads(
   }
 }
 
-/** (l, r) → (l·cos − r·sin, r·cos + l·sin) at a position. */
+/** (l, r) → (l·cos − r·sin, r·cos + l·sin) with the angles of a position. */
 function turnHead(from: usize, to: usize, cosines: usize, sines: usize, position: i32, d: i32): void {
   const half = d >> 1;
   const halfBytes = (<usize>half) << 2;
@@ -72,7 +72,7 @@ function dotOf(x: usize, y: usize, d: i32): f32 {
   return total;
 }
 
-/** Exponentials of a row less its largest, in place; returns their sum. */
+/** Replaces each x of a row by e^(x − largest) and returns their sum. */
 function expInPlace(row: usize, size: i32): f32 {
   const highest = rowMaximum(row, size);
   const shift = f32x4.splat(highest);
@@ -95,8 +95,8 @@ function expInPlace(row: usize, size: i32): f32 {
 }
 
 /**
- * y[batch · time, heads · d] = softmax(q kᵀ · scale) v: query t of item i stands at position `starts[i] + t` and sees all keys up to it.
- * Rows from `counts[i]` on are padding and become 0. `room` holds a query (d floats) and a row of scores.
+ * y[batch · time, heads · d] = softmax(q kᵀ · scale) v: query t of item i is at position `starts[i] + t` and sees all keys up to there.
+ * Rows from `counts[i]` on are padding and become 0. `room` is scratch for a query (d floats) and a row of scores.
  */
 export function attendCached(
   q: usize,

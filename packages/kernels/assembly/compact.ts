@@ -1,11 +1,11 @@
-/** Compact weights become float32 a block of rows at a time; layouts of the 4-bit blocks are GGUF's. */
+/** Expands compact weights to float32; the layouts of blocks are those of GGUF. */
 
-/** Four halves in the low 16 bits of each lane; finite ones only. */
+/** Four halves, one in the low 16 bits of each lane; finite ones only. */
 @inline
 export function halvesToFloats(h: v128): v128 {
   const magnitude = i32x4.shl(v128.and(h, i32x4.splat(0x7fff)), 13);
   const sign = i32x4.shl(v128.and(h, i32x4.splat(0x8000)), 16);
-  // Times 2¹¹² moves the exponent's bias from 15 to 127, and makes subnormals normal.
+  // Multiplying by 2¹¹² moves the bias of the exponent from 15 to 127 and makes subnormals normal.
   return v128.or(f32x4.mul(magnitude, f32x4.splat(5192296858534827628530496329220096.0)), sign);
 }
 
@@ -36,7 +36,7 @@ export function expandInt8(source: usize, scales: usize, target: usize, rows: i3
   }
 }
 
-/** Sixteen signed numbers, one a byte, as scale · q + offset. */
+/** Stores scale · q + offset for sixteen signed bytes q. */
 @inline
 function storeSixteen(q: v128, scale: v128, offset: v128, to: usize): void {
   const low = i16x8.extend_low_i8x16_s(q);
@@ -47,7 +47,7 @@ function storeSixteen(q: v128, scale: v128, offset: v128, to: usize): void {
   v128.store(to, f32x4.add(f32x4.mul(f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_s(high)), scale), offset), 48);
 }
 
-/** Blocks of 32: scale, (minimum,) 16 bytes whose low halves are the first 16 numbers. */
+/** The 32 numbers of 16 bytes, whose low halves are the first 16, as scale · q + offset. */
 @inline
 export function expandBlock32(bytes: usize, scale: f32, offset: f32, to: usize): void {
   const packed = v128.load(bytes);
@@ -84,7 +84,7 @@ export function expandQ41(source: usize, target: usize, blocks: i32): void {
   }
 }
 
-/** 16 in each byte whose bit is set among the 16 lowest. */
+/** 16 in byte i if bit i is set, else 0, for the 16 lowest bits. */
 @inline
 function fifthBits(bits: i32): v128 {
   const places = i8x16(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1);
@@ -93,7 +93,7 @@ function fifthBits(bits: i32): v128 {
   return v128.and(i8x16.eq(seen, each), i8x16.splat(16));
 }
 
-/** d · q + m with five bits; the fifth ones of all 32 lie together. */
+/** d · q + m with five bits; the fifth bits of all 32 numbers lie together. */
 export function expandQ51(source: usize, target: usize, blocks: i32): void {
   for (let block = 0; block < blocks; block++) {
     const at = source + (<usize>block) * 24;
@@ -130,19 +130,19 @@ export function expandQ6K(source: usize, target: usize, blocks: i32): void {
   }
 }
 
-/** Blocks of 144 bytes: expandBlocks256 with four bits. */
+/** {@link expandBlocks256} with four bits, in blocks of 144 bytes. */
 export function expandQ4K(source: usize, target: usize, blocks: i32): void {
   expandBlocks256(source, target, blocks, 0);
 }
 
-/** Blocks of 176 bytes: expandBlocks256 with a fifth bit. */
+/** {@link expandBlocks256} with a fifth bit, in blocks of 176 bytes. */
 export function expandQ5K(source: usize, target: usize, blocks: i32): void {
   expandBlocks256(source, target, blocks, 32);
 }
 
 /**
  * Blocks of 256 in eight groups of 32: d · scale · q − dmin · minimum, with scales and minima of 6 bits packed into 12 bytes. `fifth` is
- * how many bytes of fifth bits come before the others: bit g of each is group g's.
+ * the number of bytes with fifth bits before the others; bit g of each belongs to group g.
  */
 @inline
 function expandBlocks256(source: usize, target: usize, blocks: i32, fifth: usize): void {
@@ -164,7 +164,7 @@ function expandBlocks256(source: usize, target: usize, blocks: i32, fifth: usize
       }
       const scales = f32x4.splat(d * <f32>scale);
       const offsets = f32x4.splat(-dmin * <f32>minimum);
-      // Two groups share 32 bytes: the even one their low halves, the odd one their high halves.
+      // Two groups share 32 bytes: the even group has the low halves, the odd group the high halves.
       const bytes = at + 16 + fifth + ((<usize>(group >> 1)) << 5);
       const to = target + ((((<usize>block) << 8) + (<usize>group << 5)) << 2);
       let first = v128.load(bytes);

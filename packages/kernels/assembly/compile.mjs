@@ -1,4 +1,4 @@
-/** The wasm module's bytes from its AssemblyScript sources. */
+/** Compiles the wasm module from its AssemblyScript sources. */
 import { fileURLToPath } from 'node:url';
 
 import asc from 'assemblyscript/asc';
@@ -9,7 +9,7 @@ export async function compileWasm() {
     [
       'index.ts',
       ...['--baseDir', fileURLToPath(new URL('.', import.meta.url)), '--outFile', 'out.wasm', '-O3'],
-      // It lives in the memory of the tfjs wasm backend and owns nothing there.
+      // It runs in the memory of the tfjs wasm backend and allocates nothing there.
       ...['--importMemory', '--runtime', 'stub', '--noAssert', '--enable', 'simd'],
     ],
     {

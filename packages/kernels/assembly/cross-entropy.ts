@@ -1,7 +1,7 @@
 /** The two passes of cross-entropy over one row of logits. */
 import { exp, load, store, sum } from './vector-math';
 
-/** The largest of a row. */
+/** The largest value of a row. */
 export function rowMaximum(row: usize, columns: i32): f32 {
   let lanes = f32x4.splat(-Infinity);
   let i = 0;
@@ -14,7 +14,7 @@ export function rowMaximum(row: usize, columns: i32): f32 {
   return highest;
 }
 
-/** Replaces each x by e^(x − shift) and returns their sum, added up in float64 block by block. */
+/** Replaces each x by e^(x − shift) and returns their sum, accumulated in float64 block by block. */
 export function expRow(row: usize, columns: i32, shift: f32): f64 {
   const shifts = f32x4.splat(shift);
   let total: f64 = 0;

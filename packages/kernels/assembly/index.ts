@@ -1,4 +1,4 @@
-/** The wasm module's exports. It has no data of its own and lives in the memory of the tfjs wasm backend. */
+/** The exports of the wasm module, which has no data and runs in the memory of the tfjs wasm backend. */
 export { add, geglu, gegluBackward, gelu, geluBackward, swiglu, swigluBackward } from './activations';
 export { adamW } from './adam-w';
 export { maskedSoftmax, maskedSoftmaxBackward, rotateHeads } from './attention';

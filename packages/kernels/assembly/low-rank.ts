@@ -1,4 +1,4 @@
-/** Products with one thin side, as LoRA has them: each reads its large operand once and packs nothing. */
+/** Products with one thin side, as in LoRA: each reads its large operand once and packs nothing. */
 import { load, store, sum } from './vector-math';
 
 /** out[m, r] = α · x[m, k] · a[r, k]ᵀ */
@@ -41,7 +41,7 @@ function dot(x: usize, y: usize, size: i32): f32 {
   return total;
 }
 
-/** Four rows times two: eight inner products, summed as `dot` does. */
+/** Four rows times two: eight inner products, summed in the same order as by `dot`. */
 function dots(x: usize, rowBytes: usize, a: usize, k: i32, out: usize, outBytes: usize, alpha: f32): void {
   let s00 = f32x4.splat(0);
   let s01 = f32x4.splat(0);
@@ -182,7 +182,7 @@ export function outerProducts(h: usize, x: usize, out: usize, m: i32, k: i32, r:
   }
 }
 
-/** Two rows of sixteen results, added to. */
+/** Adds to two rows of sixteen results. */
 function outerTile(h: usize, hBytes: usize, x: usize, out: usize, rowBytes: usize, rows: i32): void {
   let s00 = v128.load(out);
   let s01 = v128.load(out, 16);
@@ -220,7 +220,7 @@ function outerTile(h: usize, hBytes: usize, x: usize, out: usize, rowBytes: usiz
   v128.store(out + rowBytes, s13, 48);
 }
 
-/** Columns `i` to `end` of one row of {@link outerProducts}, added to. */
+/** Adds to columns `i` to `end` of one row of {@link outerProducts}. */
 function outerColumns(h: usize, x: usize, out: usize, m: i32, k: i32, r: i32, rank: i32, i: i32, end: i32): void {
   while (i < end) {
     const whole = i + 4 <= end;
@@ -239,7 +239,7 @@ function outerColumns(h: usize, x: usize, out: usize, m: i32, k: i32, r: i32, ra
   }
 }
 
-/** out[columns, rows] = x[rows, columns]ᵀ, for small ones. */
+/** out[columns, rows] = x[rows, columns]ᵀ, for small matrices. */
 export function transpose(x: usize, out: usize, rows: i32, columns: i32): void {
   for (let column = 0; column < columns; column++)
     for (let row = 0; row < rows; row++)

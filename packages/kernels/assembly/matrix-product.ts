@@ -1,7 +1,7 @@
 /**
- * C = α·op(A)·op(B) (+ C): both operands are packed into panels that stay in cache, so that transposes cost only their packing.
+ * C = α·op(A)·op(B) (+ C). Both operands are packed into panels that stay in the processor's cache, so a transpose costs only its packing.
  *
- * A tile of 4 × 8 results lies in registers (Goto and van de Geijn, Anatomy of High-Performance Matrix Multiplication, 2008).
+ * A tile of 4 × 8 results stays in registers (Goto and van de Geijn, Anatomy of High-Performance Matrix Multiplication, 2008).
  */
 
 const depthBlock: i32 = 256;
@@ -13,7 +13,7 @@ export function productScratchBytes(): i32 {
   return (depthBlock * (rowBlock + columnBlock) + 48) << 2;
 }
 
-/** A is `[m, k]` or `[k, m]` (transposed), B `[k, n]` or `[n, k]`, C `[m, n]`, all row-major; `add` 1 adds to C. */
+/** A is `[m, k]` or `[k, m]` (transposed), B `[k, n]` or `[n, k]`, C `[m, n]`, all row-major; with `add` 1 the product is added to C. */
 export function matrixProduct(
   a: usize,
   b: usize,
@@ -64,7 +64,7 @@ export function matrixProduct(
   }
 }
 
-/** Panels of four rows, depth outermost; missing rows are 0. */
+/** Packs panels of four rows, depth outermost; missing rows are 0. */
 function packA(
   a: usize,
   packed: usize,
@@ -95,7 +95,7 @@ function packA(
   }
 }
 
-/** Panels of eight columns, depth outermost; missing columns are 0. */
+/** Packs panels of eight columns, depth outermost; missing columns are 0. */
 function packB(
   b: usize,
   packed: usize,
@@ -138,7 +138,7 @@ function packB(
   }
 }
 
-/** Four rows of four, `step` bytes apart, become four columns of rows 32 bytes apart. */
+/** Transposes four rows of four, `step` bytes apart, into rows 32 bytes apart. */
 @inline
 function transpose4(from: usize, step: usize, to: usize): void {
   const r0 = v128.load(from);
@@ -155,7 +155,7 @@ function transpose4(from: usize, step: usize, to: usize): void {
   v128.store(to, v128.shuffle<f32>(c, d, 2, 3, 6, 7), 96);
 }
 
-/** 4 × 8 results of `depths` products each, stored or added at rows `step` bytes apart. */
+/** 4 × 8 results of `depths` products each, stored in or added to rows `step` bytes apart. */
 function multiplyTile(a: usize, b: usize, c: usize, step: usize, depths: i32, adds: bool): void {
   let c00 = f32x4.splat(0);
   let c01 = f32x4.splat(0);

@@ -1,4 +1,4 @@
-/** RMS and layer norm of rows, forward and backward. An RMS norm is a layer norm about 0 without a bias. */
+/** RMS and layer norm of rows, forward and backward. An RMS norm is a layer norm with mean 0 and no bias. */
 import { load, store, sum } from './vector-math';
 
 /** y = x q g, q = 1/√(mean x² + ε) */
@@ -36,7 +36,7 @@ export function rmsNormBackward(
   }
 }
 
-/** y = n g + b, n = (x − mean) q, q = 1/√(variance + ε); keeps mean and q per row in `statistics`. */
+/** y = n g + b, n = (x − mean) q, q = 1/√(variance + ε); writes the mean and q of each row to `statistics`. */
 export function layerNorm(
   x: usize,
   gain: usize,
@@ -103,7 +103,7 @@ function inverseDeviation(x: usize, mean: f32, columns: i32, epsilon: f32): f32 
   return 1 / sqrt<f32>(squares / <f32>columns + epsilon);
 }
 
-/** y = (x − mean) q g, plus the bias with `layer` */
+/** y = (x − mean) q g, plus the bias if `layer` */
 @inline
 function normalise(
   x: usize,
@@ -127,7 +127,7 @@ function normalise(
   }
 }
 
-/** The gradient of {@link normalise}; with `layer` the mean depends on x too. */
+/** The gradient of {@link normalise}; if `layer`, the mean depends on x too. */
 @inline
 function normaliseBackward(
   dy: usize,

@@ -1,6 +1,6 @@
 /** Elementary functions on four floats at a time. */
 
-/** eˣ within 2 ulp (the polynomial of Cephes' expf); 0 below −87.3 and held at e⁸⁸ above, where float32 ends; NaN of NaN. */
+/** eˣ within 2 ulp (the polynomial of Cephes' expf); 0 below −87.3, e⁸⁸ above 88, where float32 ends, and NaN for NaN. */
 @inline
 export function exp(x: v128): v128 {
   const vanished = f32x4.lt(x, f32x4.splat(-87.3));
@@ -8,12 +8,12 @@ export function exp(x: v128): v128 {
   // Adding 1.5 · 2²³ rounds to the nearest integer and leaves it in the low bits.
   const shifted = f32x4.add(f32x4.mul(x, f32x4.splat(1.44269504088896341)), f32x4.splat(12582912.0));
   const n = f32x4.sub(shifted, f32x4.splat(12582912.0));
-  // ln 2 in two parts, so that x − n·ln 2 keeps all digits.
+  // ln 2 in two parts, so that x − n·ln 2 loses no digits.
   const r = f32x4.add(
     f32x4.sub(x, f32x4.mul(n, f32x4.splat(0.693359375))),
     f32x4.mul(n, f32x4.splat(2.12194440e-4)),
   );
-  // In pairs: a chain of seven products would be waited for one by one.
+  // In pairs, because the seven products of a chain would each wait for the one before.
   const squared = f32x4.mul(r, r);
   const high = f32x4.add(f32x4.mul(f32x4.splat(1.9875691500e-4), r), f32x4.splat(1.3981999507e-3));
   const middle = f32x4.add(f32x4.mul(f32x4.splat(8.3334519073e-3), r), f32x4.splat(4.1665795894e-2));
@@ -31,7 +31,7 @@ export function sigmoid(x: v128): v128 {
   return f32x4.div(one, f32x4.add(one, exp(f32x4.neg(x))));
 }
 
-/** e / (1 + e) for e = eˣ, infinite ones included */
+/** e / (1 + e) for e = eˣ, also if e is infinite */
 @inline
 export function sigmoidFrom(e: v128): v128 {
   const finite = f32x4.pmin(e, f32x4.splat(1e38));
@@ -69,7 +69,7 @@ export function sum(x: v128): f32 {
   );
 }
 
-/** Four floats, or one in every lane where fewer than four are left. */
+/** Four floats, or one in every lane if fewer than four are left. */
 @inline
 export function load(at: usize, whole: bool): v128 {
   return whole ? v128.load(at) : v128.load32_splat(at);

@@ -1,8 +1,8 @@
 /**
- * y = x Wᵀ for one or a few rows of x, as decoding has them: every weight is read once, as it is kept, and never expanded to memory.
+ * y = x Wᵀ for one or a few rows of x, as in decoding: every weight is read once, in its resident layout, and never expanded to memory.
  *
- * Weights of few bits are multiplied as integers, which this instruction set does with eight lanes where floats have four. For that each
- * 32 values of x become s (hi + lo / 65536) with 16-bit integers hi and lo: 30 bits, more than a float has.
+ * Weights of 4 and 8 bits are multiplied as integers, for which the instruction set has eight lanes instead of four. For this, each 32
+ * values of x become s (hi + lo / 65536) with 16-bit integers hi and lo, which keep 30 bits, more than a float has.
  */
 import { expandBlock32, expandQ51, expandQ5K, expandQ6K, half, halvesToFloats } from './compact';
 import { sum } from './vector-math';
@@ -31,7 +31,7 @@ export function vectorProductF32(x: usize, w: usize, y: usize, rows: i32, n: i32
   }
 }
 
-/** The same for halves. */
+/** {@link vectorProductF32} for halves. */
 export function vectorProductF16(x: usize, w: usize, y: usize, rows: i32, n: i32, k: i32): void {
   const whole = k & ~7;
   for (let out = 0; out < n; out++) {
@@ -55,8 +55,8 @@ export function vectorProductF16(x: usize, w: usize, y: usize, rows: i32, n: i32
 }
 
 /**
- * Arranges values for the integer products, 32 at a time. `bits` 4: hi and lo in the order in which a mask and shifts by 4, 8 and 12
- * take 4-bit numbers from 16-bit lanes; 8: in the order of the values. `sums` takes the sum of each 32.
+ * Arranges values for the integer products, 32 at a time. With `bits` 4, hi and lo are in the order in which a mask and shifts by 4, 8
+ * and 12 take 4-bit numbers from 16-bit lanes; with 8, in the order of the values. `sums` receives the sum of each 32.
  */
 export function arrangeIntegers(x: usize, out: usize, sums: usize, blocks: i32, bits: i32): void {
   for (let block = 0; block < blocks; block++) {
@@ -75,12 +75,12 @@ export function arrangeIntegers(x: usize, out: usize, sums: usize, blocks: i32, 
       max(f32x4.extract_lane(largest, 2), f32x4.extract_lane(largest, 3)),
     );
     if (!(most < Infinity)) {
-      // What is no number stays none.
+      // NaN or infinity make the products of their row NaN.
       memory.fill(to, 0, 128);
       v128.store(to, f32x4.splat(NaN), 128);
       continue;
     }
-    // A power of two, so that dividing loses nothing; hi is at most 2¹⁴. What is below 10⁻³⁰ is taken for 0.
+    // A power of two, so that dividing loses nothing; hi is at most 2¹⁴. If all are below 10⁻³⁰ they count as 0.
     const s = most > 1e-30 ? reinterpret<f32>((reinterpret<i32>(most) & 0x7f800000) - (13 << 23)) : 1;
     const inverse: f32 = 1 / s;
     for (let i = 0; i < 32; i++) {
@@ -89,7 +89,7 @@ export function arrangeIntegers(x: usize, out: usize, sums: usize, blocks: i32, 
       const lo = max<f32>(-32767, min<f32>(32767, nearest((value - hi) * 65536)));
       let place = i;
       if (bits == 4) {
-        // Byte i of a block holds numbers i and i + 16: the 16-bit lane i / 2, shifted by 0 or 8, and 4 more for the second.
+        // Byte i of a block holds numbers i and i + 16: lane i / 2 of 16 bits, shifted by 0 or 8, and by 4 more for the second.
         const byte = i & 15;
         place = (((byte & 1) << 1) + (i >> 4)) * 8 + (byte >> 1);
       }
@@ -118,8 +118,8 @@ function integerProducts(q0: v128, q1: v128, q2: v128, q3: v128, at: usize): v12
 }
 
 /**
- * 4-bit numbers: w = d q + m. Of each row of W its scales d, its minima m (a float for every 32), then 16 bytes for every 32: byte i holds
- * numbers i and i + 16.
+ * 4-bit numbers, w = d q + m. A row of W is its scales d, its minima m (a float for every 32 numbers), then 16 bytes for every 32: byte i
+ * holds numbers i and i + 16.
  */
 export function vectorProduct4(x: usize, sums: usize, w: usize, y: usize, rows: i32, n: i32, blocks: i32): void {
   const scaleBytes = (<usize>blocks) << 2;
@@ -160,7 +160,7 @@ export function vectorProduct4(x: usize, sums: usize, w: usize, y: usize, rows: 
   }
 }
 
-/** Bytes: w = d q. Of each row of W its scales d (a float for every 32), then the bytes. */
+/** Signed bytes, w = d q. A row of W is its scales d (a float for every 32 numbers), then the bytes. */
 export function vectorProduct8(x: usize, w: usize, y: usize, rows: i32, n: i32, blocks: i32): void {
   const scaleBytes = (<usize>blocks) << 2;
   for (let out = 0; out < n; out++) {
@@ -188,8 +188,8 @@ export function vectorProduct8(x: usize, w: usize, y: usize, rows: i32, n: i32, 
 }
 
 /**
- * Blocks as they lie in files, for formats whose numbers do not fit the integer products: each row of W becomes floats in `room` (k of them)
- * and is multiplied there. `kind` is 0 for q5_1, 1 for q5_K, 2 for q6_K; a row has so many blocks in so many bytes.
+ * Blocks as in files, for formats whose numbers do not fit the integer products: each row of W becomes k floats in `room` and is multiplied
+ * there. `kind` is 0 for q5_1, 1 for q5_K, 2 for q6_K; a row has `blocks` blocks in `rowBytes` bytes.
  */
 export function vectorProductBlocks(
   x: usize,
@@ -213,7 +213,7 @@ export function vectorProductBlocks(
   }
 }
 
-/** Rows of {@link vectorProduct4}'s numbers as floats. */
+/** Expands rows in the layout of {@link vectorProduct4}. */
 export function expand4(w: usize, target: usize, rows: i32, blocks: i32): void {
   const scaleBytes = (<usize>blocks) << 2;
   for (let row = 0; row < rows; row++) {
@@ -230,7 +230,7 @@ export function expand4(w: usize, target: usize, rows: i32, blocks: i32): void {
   }
 }
 
-/** Rows of {@link vectorProduct8}'s numbers as floats. */
+/** Expands rows in the layout of {@link vectorProduct8}. */
 export function expand8(w: usize, target: usize, rows: i32, blocks: i32): void {
   const scaleBytes = (<usize>blocks) << 2;
   for (let row = 0; row < rows; row++) {

@@ -1,6 +1,7 @@
 /**
- * Is a whole block faster as one onnxruntime graph? Times the MLP block of a decoder layer (norm, gate, up, SwiGLU, down, sum; a segment on
- * each product), forward and backward, as two graphs and as this project's operations, interleaved, after comparing their results.
+ * Would a whole block be faster as one onnxruntime graph? Times the MLP block of a decoder layer (norm, gate, up, SwiGLU, down, sum; a
+ * segment on each product), forward and backward, as two graphs and as the operations of this package, interleaved, after comparing their
+ * results.
  *
  * Usage: npm run bench:graphs -- [--rounds N] [--threads N] [--json FILE]
  */
@@ -67,13 +68,13 @@ for (const { name, rows, hidden, wide } of shapes) {
     const activation = kernels.swiglu(gate.y, up.y);
     const down = kernels.linear(activation.y, weights.down, [segments.down]);
     const y = kernels.add(x, down.y);
-    const owed = { input: true };
+    const needed = { input: true };
     const back = {
-      down: kernels.linearBackward(dy, down.saved, weights.down, [segments.down], owed),
+      down: kernels.linearBackward(dy, down.saved, weights.down, [segments.down], needed),
     };
     const { dGate, dUp } = kernels.swigluBackward(back.down.dx!, activation.saved);
-    const backGate = kernels.linearBackward(dGate, gate.saved, weights.gate, [segments.gate], owed);
-    const backUp = kernels.linearBackward(dUp, up.saved, weights.up, [segments.up], owed);
+    const backGate = kernels.linearBackward(dGate, gate.saved, weights.gate, [segments.gate], needed);
+    const backUp = kernels.linearBackward(dUp, up.saved, weights.up, [segments.up], needed);
     const dn = kernels.add(backGate.dx!, backUp.dx!);
     const throughNorm = kernels.rmsNormBackward(dn, norm.saved, gain);
     const dx = kernels.add(throughNorm, dy);

@@ -1,9 +1,9 @@
 /**
- * Runs a small layer forward and backward with an optimizer step many times, and prints tensors, heaps and resident memory.
+ * Runs a small decoder layer forward and backward with an optimizer step many times, and prints tensors, heaps and resident memory.
  *
- * Exits with 1 when any of them grows after the first tenth. JavaScript's garbage waits for V8 to collect it, so resident memory is allowed
- * a swing; with --collect it is collected before each sample, and what then still lives is allowed none.
- * Usage: npm run bench:leaks -- [--steps N] [--backend G] [--collect] [--json FILE]
+ * Exits with 1 if any of them grows after the first tenth. Resident memory may vary, because V8 decides when to collect garbage; with
+ * --collect it is collected before each sample, and what is still alive then may not grow.
+ * Usage: npm run bench:leaks -- [--steps N] [--backend NAME] [--collect] [--json FILE]
  */
 import { writeFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
@@ -50,7 +50,7 @@ interface Sample {
   readonly step: number;
   readonly tensors: number;
   readonly wasmHeapBytes: number;
-  /** Of V8: objects, and what it holds for them. */
+  /** V8's heap: objects, and the memory reserved for them. */
   readonly usedBytes: number;
   readonly reservedBytes: number;
   readonly residentBytes: number;
@@ -79,7 +79,7 @@ for (let step = 1; step <= steps; step++) {
 const [first, last] = [samples[0], samples.at(-1)];
 if (!first || !last) throw new Error('--steps must be at least 1');
 const swingBytes = 128 * 2 ** 20;
-/** Compiled code comes and goes by this much. */
+/** The size of compiled code varies by this much. */
 const codeBytes = 2 ** 20;
 const leaks =
   last.tensors > first.tensors ||
@@ -91,7 +91,7 @@ if (values.json)
   await writeFile(values.json, `${JSON.stringify({ backend: kernels.backend, samples }, null, 2)}\n`);
 process.exitCode = leaks ? 1 : 0;
 
-/** V8's own, which is hidden unless asked for. */
+/** V8's garbage collector, which is hidden by default. */
 function garbageCollector(): () => void {
   setFlagsFromString('--expose-gc');
   return runInNewContext('gc') as () => void;

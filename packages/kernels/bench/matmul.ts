@@ -1,5 +1,5 @@
 /**
- * Times `tf.matMul` and the two products of its gradient with the wasm backend's own kernel and with `accelerateTfjs`, interleaved.
+ * Times `tf.matMul` and the two products of its gradient with the original kernel of the wasm backend and with `accelerateTfjs`, interleaved.
  * Usage: npm run bench:matmul -- [--rounds N] [--threads N] [--json FILE]
  */
 import { writeFileSync } from 'node:fs';
@@ -41,7 +41,7 @@ for (const { batch, m, k, n } of shapes) {
     for (const kind of kinds) {
       const acceleration = kind === 'own' ? undefined : await accelerateTfjs({ prefer: kind, threads });
       for (const name of ['forward', 'gradient'] as const) {
-        // The first makes sessions and packs weights.
+        // The first run makes sessions and packs weights.
         for (let repeat = 0; repeat < 3; repeat++) {
           const start = performance.now();
           tf.dispose(products[name]());

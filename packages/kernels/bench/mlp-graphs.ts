@@ -1,4 +1,4 @@
-/** The MLP block of a decoder layer with one trained segment on each product, as two onnxruntime graphs; names are the contract. */
+/** The MLP block of a decoder layer with one training segment on each product, as two onnxruntime graphs; callers rely on the names. */
 import type { OnnxGraph, OnnxNode } from '@contextlora/kernels';
 
 const linears = ['gate', 'up', 'down'] as const;
@@ -34,7 +34,7 @@ const loraBackward = (
 
 const segmentNames = linears.flatMap((linear) => [`${linear}W`, `${linear}A`, `${linear}B`]);
 
-/** y = x + down(silu(gate n) ∘ up n), n = x · inverse · gain. In: x, gain, scale, W, A, B of each. Out: y and what backward reads. */
+/** y = x + down(silu(gate n) ∘ up n), n = x · inverse · gain. Inputs: x, gain, scale, and W, A, B of each linear. Outputs: y and what backward reads. */
 export const mlpForwardGraph = (epsilon: number): OnnxGraph => ({
   nodes: [
     node('SimplifiedLayerNormalization', ['x', 'gain'], ['n', 'inverse'], {
@@ -53,7 +53,7 @@ export const mlpForwardGraph = (epsilon: number): OnnxGraph => ({
   outputs: ['y', 'n', 'inverse', 'gate', 'up', 'activation', ...linears.map((linear) => `${linear}H`)],
 });
 
-/** In: x, dy, gain, scale, one, W, A, B of each, what forward kept. Out: dx, and DA, DB of each. */
+/** Inputs: x, dy, gain, scale, one, W, A, B of each linear, and what forward returned. Outputs: dx, and DA, DB of each linear. */
 export const mlpBackwardGraph = (): OnnxGraph => ({
   nodes: [
     ...loraBackward('down', { x: 'activation', dy: 'dy', dx: 'dActivation' }),

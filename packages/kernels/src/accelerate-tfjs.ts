@@ -5,20 +5,20 @@
  */
 import * as tf from '@tensorflow/tfjs-core';
 
+import type { BatchedProduct } from './fused/products.js';
 import { openBackend, type OpenBackendOptions } from './open-backend.js';
-import type { BatchedProduct } from './products.js';
 
 export interface Acceleration {
-  /** What multiplies now. */
+  /** The backend that computes the products now. */
   readonly backend: 'wasm' | 'onnx';
-  /** Puts the backend's own kernel back. */
+  /** Reinstalls the kernel of tfjs. */
   restore(): void;
 }
 
 /**
- * Replaces the wasm backend's kernel of `tf.matMul`, and with it of matMul's gradient; sets and starts that backend.
+ * Replaces the wasm backend's kernel for `tf.matMul`, and so for its gradient; selects and starts that backend.
  *
- * @throws Error when `onnx` is forced and cannot be had, with the reason.
+ * @throws KernelsError when `onnx` is requested and not available, with the reason.
  */
 export async function accelerateTfjs(options: OpenBackendOptions = {}): Promise<Acceleration> {
   const {
@@ -31,7 +31,7 @@ export async function accelerateTfjs(options: OpenBackendOptions = {}): Promise<
     ...original,
     kernelFunc(call) {
       const planned = planProduct(call as unknown as MatMulCall);
-      // Batches that broadcast in other ways are rare, and the backend knows them all.
+      // Other ways of broadcasting batches are rare; the original kernel handles them all.
       if (!planned) return original.kernelFunc(call);
       const { dataId, dtype } = products.batched(planned.product, heap.allocateInfo);
       return { dataId, dtype, shape: planned.shape };
@@ -53,7 +53,7 @@ interface MatMulCall {
   readonly attrs: { readonly transposeA: boolean; readonly transposeB: boolean };
 }
 
-/** The product of a call and its result's shape; undefined where batches differ and cannot be folded into rows. */
+/** The product of a call and the shape of its result; undefined where the batches differ and cannot be folded into rows. */
 function planProduct({
   inputs: { a, b },
   attrs: { transposeA, transposeB },
@@ -68,7 +68,7 @@ function planProduct({
   const sides = { a, b, n, k, transposeA, transposeB };
   if (a.dtype !== 'float32' || b.dtype !== 'float32' || count(a.shape) * count(b.shape) === 0)
     return undefined;
-  // One matrix b for all of a: its batch is more rows.
+  // One matrix b for all of a: the batch only adds rows.
   if (count(outerB) === 1 && outerB.length <= outerA.length && !transposeA)
     return { product: { ...sides, batch: 1, m: count(outerA) * rows }, shape };
   if (outerA.join() !== outerB.join()) return undefined;

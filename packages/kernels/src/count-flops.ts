@@ -1,14 +1,13 @@
 /**
- * Watches kernels at work and counts the floating-point operations of every product they are asked for, from the shapes that arrive.
+ * Counts the floating-point operations of every matrix product that kernels compute, from the shapes they are called with.
  *
- * Only products count, a multiplication and an addition as two: linear layers, their segments, attention, patches and the head. Attention
- * counts all pairs of positions, as the kernels here compute them, the masked ones too; its backward the four products that give the
- * gradients, not the forward's being computed again. What is no product (norms, activations, softmax) takes time but is not counted, as is
- * usual.
+ * A multiplication and an addition count as two. Counted are linear layers, their segments, attention, patches and the head. Attention
+ * counts all pairs of positions, masked ones included, because the kernels compute them; its backward counts the four products of the
+ * gradients and no recomputed forward. Norms, activations and softmax take time but are not counted, as is usual.
  */
 import type { AttentionShape, Kernels, LinearWeight, LoraSegment } from './kernels.js';
 
-/** What the work is for: an output, the gradient of an input, or the gradient of what trains. */
+/** What the work yields: an output, the gradient of an input, or the gradient of a trained segment. */
 export type WorkKind = 'forward' | 'input' | 'weight';
 
 export interface OperationCount {
@@ -22,11 +21,11 @@ export interface OperationCount {
     | 'linearCrossEntropy';
   readonly kind: WorkKind;
   readonly flops: number;
-  /** The frozen weight it went through; attention has none. */
+  /** The frozen weight involved; attention has none. */
   readonly weight?: LinearWeight;
 }
 
-/** The same kernels, which report the products of every call before they run it. */
+/** The same kernels, reporting the products of every call before they run it. */
 export function countFlops(kernels: Kernels, report: (count: OperationCount) => void): Kernels {
   const say = (
     operation: OperationCount['operation'],
@@ -42,16 +41,16 @@ export function countFlops(kernels: Kernels, report: (count: OperationCount) => 
       say('linear', 'forward', linearFlops(x.shape[0], weight, segments).through, weight);
       return kernels.linear(x, weight, segments);
     },
-    linearBackward(dy, saved, weight, segments, owed) {
+    linearBackward(dy, saved, weight, segments, needed) {
       const { through, gradients } = linearFlops(dy.shape[0], weight, segments);
-      if (owed.input) say('linearBackward', 'input', through, weight);
+      if (needed.input) say('linearBackward', 'input', through, weight);
       say(
         'linearBackward',
         'weight',
-        gradients + (owed.input ? 0 : downFlops(dy.shape[0], weight, segments)),
+        gradients + (needed.input ? 0 : downFlops(dy.shape[0], weight, segments)),
         weight,
       );
-      return kernels.linearBackward(dy, saved, weight, segments, owed);
+      return kernels.linearBackward(dy, saved, weight, segments, needed);
     },
     attention(q, k, v, shape, rotary) {
       say('attention', 'forward', 2 * pairFlops(shape));
@@ -77,17 +76,17 @@ export function countFlops(kernels: Kernels, report: (count: OperationCount) => 
       );
       return kernels.patchEmbedding(images, weight, shape, segments);
     },
-    linearCrossEntropy(x, weight, targets, weights, owed) {
+    linearCrossEntropy(x, weight, targets, weights, needed) {
       const { through } = linearFlops(x.shape[0], weight, []);
       say('linearCrossEntropy', 'forward', through, weight);
-      if (owed.input) say('linearCrossEntropy', 'input', through, weight);
-      return kernels.linearCrossEntropy(x, weight, targets, weights, owed);
+      if (needed.input) say('linearCrossEntropy', 'input', through, weight);
+      return kernels.linearCrossEntropy(x, weight, targets, weights, needed);
     },
   };
 }
 
 /**
- * through    2 · (rows · in · out + Σ rank · rows of the segment · (in + out)), of the output and of the input's gradient alike
+ * through    2 · (rows · in · out + Σ rank · rows of the segment · (in + out)), for the output and for the input's gradient alike
  * gradients  2 · Σ rank · rows · (in + out) over the segments that train
  */
 function linearFlops(
@@ -96,7 +95,7 @@ function linearFlops(
   segments: readonly LoraSegment[],
 ): { through: number; gradients: number } {
   const ranksTimesRows = (some: readonly LoraSegment[]) =>
-    some.reduce((sum, { a, rows: own }) => sum + a.shape[0] * (own ? own.end - own.start : rows), 0);
+    some.reduce((sum, { a, rows: range }) => sum + a.shape[0] * (range ? range.end - range.start : rows), 0);
   const wide = inFeatures + outFeatures;
   return {
     through: 2 * (rows * inFeatures * outFeatures + ranksTimesRows(segments) * wide),
@@ -104,10 +103,10 @@ function linearFlops(
   };
 }
 
-/** dy B of what trains: part of the input's gradient where that is owed, else computed for the gradient of A alone. */
+/** dy B of the segments that train: part of the input's gradient if that is needed, else computed for the gradient of A alone. */
 const downFlops = (rows: number, { outFeatures }: LinearWeight, segments: readonly LoraSegment[]): number =>
   segments.reduce((sum, { a, train }) => sum + (train ? 2 * rows * outFeatures * a.shape[0] : 0), 0);
 
-/** One product over all pairs of positions, of all heads. */
+/** One product over all pairs of positions and all heads. */
 const pairFlops = ({ batch, time, heads, headDim }: AttentionShape): number =>
   2 * batch * heads * time * time * headDim;

@@ -1,27 +1,45 @@
 export { accelerateTfjs, type Acceleration } from './accelerate-tfjs.js';
-export type * from './kernels.js';
-export { blockShapes, type BlockFormat, type CompactFormat, type CompactWeight } from './compact-weight.js';
-export { compressWeight, type CompressFormat } from './compress-weight.js';
-export { expandWeight } from './expand-weight.js';
+export {
+  type BlockFormat,
+  type CompactFormat,
+  compactFormats,
+  type CompactWeight,
+  type CompressFormat,
+} from './compact/compact-formats.js';
+export { compressWeight } from './compact/compress-weight.js';
+export { expandWeight } from './compact/expand-weight.js';
 export { countFlops, type OperationCount, type WorkKind } from './count-flops.js';
-export { createOnnxKernels } from './onnx-kernels.js';
-export type { OnnxGraph, OnnxNode } from './onnx-model.js';
+export type {
+  AdamWOptions,
+  AttentionShape,
+  CacheShape,
+  Forward,
+  GeluVariant,
+  Kernels,
+  KeyValueCache,
+  LinearWeight,
+  LoraSegment,
+  LossValue,
+  MatrixPair,
+  NewPositions,
+  PatchShape,
+  RotaryPositions,
+  RotaryShape,
+  RotaryTable,
+  Saved,
+  SegmentGradient,
+} from './kernels.js';
+export { KernelsError, type KernelsErrorCode } from './kernels-error.js';
+export type { OnnxRuntime, OnnxSession, OnnxTensor } from './onnx/library.js';
+export type { OnnxGraph, OnnxNode } from './onnx/model.js';
+export { loadOnnxRuntime, type OnnxRuntimeSources } from './onnx/runtime.js';
+export type { OpenBackendOptions } from './open-backend.js';
 export {
-  loadOnnxRuntime,
-  pinnedOnnxRuntimeVersion,
-  type OnnxRuntime,
-  type OnnxRuntimeSources,
-  type OnnxSession,
-  type OnnxTensor,
-} from './onnx-runtime.js';
-export {
+  type BackendReport,
   describeBackends,
   openKernels,
-  type BackendReport,
   type OpenKernelsOptions,
 } from './open-kernels.js';
-export type { OpenBackendOptions } from './open-backend.js';
 export { openWebGpu, type WebGpuBackend } from './open-webgpu.js';
-export { createReferenceKernels } from './reference-kernels.js';
-export { createWasmKernels } from './wasm-kernels.js';
-export { openWasmHeap, type WasmHeap } from './wasm-heap.js';
+export { createReferenceKernels } from './reference/kernels.js';
+export { openWasmHeap, type WasmHeap } from './wasm/heap.js';

@@ -1,16 +1,15 @@
 /**
  * The operations of a transformer layer as explicit forward / backward pairs on tfjs-core tensors.
  *
- * There is no tape: `forward` returns what its `backward` needs in `saved`, the caller keeps it exactly as long as it wants
- * and disposes it. Activations are `[rows, features]` with `rows = batch × time`, batch-major. Every returned tensor belongs
- * to the caller; inputs are never disposed. Several implementations ("backends") share this one signature and agree within
- * 1e-5 relative.
+ * There is no tape: a forward returns what its backward needs in `saved`, which the caller keeps as long as it likes and then disposes.
+ * Activations are `[rows, features]` with `rows = batch × time`, batch-major. Every returned tensor belongs to the caller; inputs are
+ * never disposed. Several implementations ("backends") share this interface and agree within 1e-5 relative.
  */
 import type { Tensor2D } from '@tensorflow/tfjs-core';
 
-import type { CompactWeight } from './compact-weight.js';
+import type { CompactWeight } from './compact/compact-formats.js';
 
-/** A frozen base weight, laid out as its backend likes it. Made by {@link Kernels.prepareLinear}. */
+/** A frozen base weight in the layout of its backend, made by {@link Kernels.prepareLinear}. */
 export interface LinearWeight {
   readonly outFeatures: number;
   readonly inFeatures: number;
@@ -18,28 +17,28 @@ export interface LinearWeight {
   dispose(): void;
 }
 
-/** One active rank segment of a linear layer: adds `scale · B (A x)`. */
-export interface LoraSegment {
+/** The two thin matrices that some ranks of a LoRA add to a linear layer, or the gradients of these. */
+export interface MatrixPair {
   /** `[rank, in]` */
   readonly a: Tensor2D;
   /** `[out, rank]` */
   readonly b: Tensor2D;
+}
+
+/** One active segment of a linear layer: adds `scale · B (A x)`. */
+export interface LoraSegment extends MatrixPair {
   /** alpha / rank, or alpha / sqrt(rank) for rsLoRA, times the dependency gate if there is one. */
   readonly scale: number;
-  /** Whether `linearBackward` owes the gradients of a and b. */
+  /** Whether `linearBackward` returns the gradients of a and b. */
   readonly train: boolean;
-  /** The rows of x it applies to, half-open; all when absent. Forward only. */
+  /** The half-open range of rows of x that it applies to; all if absent. Forward only. */
   readonly rows?: { readonly start: number; readonly end: number };
 }
 
-export interface SegmentGradient {
-  /** `[rank, in]` */
-  readonly a: Tensor2D;
-  /** `[out, rank]` */
-  readonly b: Tensor2D;
-}
+/** dA and dB of a segment that trains. */
+export type SegmentGradient = MatrixPair;
 
-/** What a backward needs of its forward. Tensors in it may alias the forward's inputs: `dispose` frees only what it owns. */
+/** What a backward needs from its forward. Its tensors may be the forward's inputs; `dispose` frees only the others. */
 export interface Saved {
   dispose(): void;
 }
@@ -59,11 +58,11 @@ export interface AttentionShape {
   readonly headDim: number;
   /** Causal for a decoder, not for a vision tower. */
   readonly causal: boolean;
-  /** Per batch row the first key that may be attended to (left padding); 0 for all when absent. */
+  /** For each batch row, the first key that may be attended to (left padding); 0 for all if absent. */
   readonly firstKeys?: readonly number[];
 }
 
-/** Cosines and sines of every position and half head dimension, `[time, headDim / 2]` each, row-major. */
+/** Cosines and sines for every position and half head dimension, `[time, headDim / 2]` each, row-major. */
 export interface RotaryTable {
   readonly time: number;
   readonly halfDim: number;
@@ -71,7 +70,7 @@ export interface RotaryTable {
   readonly sin: Float32Array;
 }
 
-/** Positions for attention to turn queries and keys by: row t of each batch item uses table row `offset + t`. */
+/** The positions that attention rotates queries and keys by: row t of each batch item uses table row `offset + t`. */
 export interface RotaryPositions {
   readonly table: RotaryTable;
   readonly offset?: number;
@@ -84,50 +83,50 @@ export interface RotaryShape {
   readonly headDim: number;
 }
 
-/** What a cache holds the keys and values of. */
+/** The size of a cache of keys and values. */
 export interface CacheShape {
   readonly layers: number;
   readonly batch: number;
   readonly kvHeads: number;
   readonly headDim: number;
-  /** Turns queries and keys; its positions are the most that a row can have. */
+  /** Rotates queries and keys; a row cannot have more positions than it. */
   readonly rotary: RotaryTable;
-  /** Positions a row has room for at first; doubled when they are used up. */
+  /** Positions that a row has room for at first; doubled when they are used up. */
   readonly capacity?: number;
 }
 
 /**
- * Keys and values of earlier positions, so that a new one costs one position's work. Each batch row has its own number of positions, from 0:
- * nothing is padded. It holds `2 · layers · batch · kvHeads · capacity · headDim` floats.
+ * Keys and values of earlier positions, so that a new position costs only its own work. Each batch row has its own number of positions,
+ * starting at 0; nothing is padded. It holds `2 · layers · batch · kvHeads · capacity · headDim` floats.
  */
 export interface KeyValueCache {
   readonly shape: CacheShape;
   readonly batch: number;
-  /** Positions each row has room for. */
+  /** Positions that each row has room for. */
   readonly capacity: number;
-  /** Positions each row has. */
+  /** Positions that each row has. */
   readonly lengths: readonly number[];
   readonly memoryBytes: number;
-  /** Room for so many positions a row, at once instead of by doubling. */
+  /** Makes room for this many positions a row at once instead of by doubling. */
   reserve(positions: number): void;
-  /** Ends a pass over all layers: so many new positions of each row are now earlier ones. */
+  /** Ends a pass over all decoder layers: the new positions of each row now count as earlier ones. */
   advance(counts: readonly number[]): void;
-  /** Keeps of each row so many positions. */
+  /** Keeps only the first positions of each row. */
   truncate(lengths: readonly number[]): void;
-  /** Makes these rows, in this order, the batch; a row may come several times, or not. */
+  /** Makes the batch consist of these rows in this order; rows may be repeated or left out. */
   select(rows: readonly number[]): void;
   dispose(): void;
 }
 
-/** One layer's new positions. */
-export interface CachedStep {
+/** The new positions of one decoder layer. */
+export interface NewPositions {
   readonly layer: number;
   readonly heads: number;
-  /** New positions of each batch row, padded to the same number with rows of no meaning. */
+  /** The number of new positions of each batch row; q, k and v are padded to the largest, with any values. */
   readonly counts: readonly number[];
 }
 
-/** A loss: a number, or where a backend is only read asynchronously (WebGPU) the promise of one; `await` takes both. */
+/** A loss: a number, or on WebGPU, which can only be read asynchronously, the promise of one; `await` takes both. */
 export type LossValue = number | Promise<number>;
 
 export type GeluVariant = 'tanh' | 'erf' | 'quick';
@@ -148,15 +147,15 @@ export interface AdamWOptions {
   readonly weightDecay: number;
   /** Step number, from 1. */
   readonly step: number;
-  /** Every gradient is multiplied by this first (global-norm clipping, mean over micro-batches). */
+  /** Factor applied to every gradient first (global-norm clipping, mean over micro-batches). */
   readonly gradientScale: number;
 }
 
 export interface Kernels {
-  /** Which implementation this is; `contextlora doctor` shows it. */
+  /** Which implementation this is. */
   readonly backend: 'reference' | 'wasm' | 'onnx';
 
-  /** Takes a frozen weight `[out, in]` row-major, float32 or compact, and its bias `[out]`; a compact one stays so, and outside the heap. */
+  /** Takes a frozen weight `[out, in]`, row-major, float32 or compact, and its bias `[out]`; a compact one stays compact, outside the heap. */
   prepareLinear(
     weight: Float32Array | CompactWeight,
     outFeatures: number,
@@ -169,14 +168,14 @@ export interface Kernels {
 
   /**
    * dx = dy W + Σ scale · (dy B) A, and per segment with `train`: dA = scale · (dy B)ᵀ x, dB = scale · dyᵀ (x Aᵀ).
-   * With `input: false` dx is null and not computed; a frozen segment's gradient is null and not computed.
+   * Without `needed.input`, dx is null and not computed; nor is the gradient of a segment that does not train.
    */
   linearBackward(
     dy: Tensor2D,
     saved: Saved,
     weight: LinearWeight,
     segments: readonly LoraSegment[],
-    owed: { readonly input: boolean },
+    needed: { readonly input: boolean },
   ): { dx: Tensor2D | null; segments: (SegmentGradient | null)[] };
 
   /** y = x · gain / sqrt(mean(x²) + epsilon) */
@@ -194,8 +193,8 @@ export interface Kernels {
   /**
    * softmax(q kᵀ / sqrt(headDim) + mask) v; q `[rows, heads · headDim]`, k and v `[rows, kvHeads · headDim]`.
    *
-   * With `rotary` the queries and keys are turned first, and backward turns their gradients back. What a query yields that may see
-   * no key at all (left of its row's first key, when causal) is unspecified, but finite.
+   * With `rotary` the queries and keys are rotated first, and backward rotates their gradients back. A query that may see no key at all
+   * (before its row's first key, if causal) yields unspecified but finite values.
    */
   attention(q: Tensor2D, k: Tensor2D, v: Tensor2D, shape: AttentionShape, rotary?: RotaryPositions): Forward;
   attentionBackward(
@@ -208,10 +207,10 @@ export interface Kernels {
   openCache(shape: CacheShape): KeyValueCache;
 
   /**
-   * Causal attention of new positions over a cache and themselves; q, k and v `[batch · time, …]` as in `attention`, turned by the cache's
-   * table. The new keys and values are written to the cache; `advance` after the last layer makes them part of it.
+   * Causal attention of new positions over a cache and each other; q, k and v `[batch · time, …]` as in `attention`, rotated by the cache's
+   * table. The new keys and values are written to the cache; call `advance` after the last decoder layer to make them part of it.
    */
-  cachedAttention(q: Tensor2D, k: Tensor2D, v: Tensor2D, cache: KeyValueCache, step: CachedStep): Tensor2D;
+  cachedAttention(q: Tensor2D, k: Tensor2D, v: Tensor2D, cache: KeyValueCache, step: NewPositions): Tensor2D;
 
   /** y = silu(gate) · up */
   swiglu(gate: Tensor2D, up: Tensor2D): Forward;
@@ -228,7 +227,7 @@ export interface Kernels {
   add(x: Tensor2D, y: Tensor2D): Tensor2D;
 
   /**
-   * Row i of the result is row `ids[i]` of a table `[vocabulary, features]` that may lie outside every heap.
+   * Row i of the result is row `ids[i]` of a table `[vocabulary, features]`, which need not be a tensor.
    * The gradient of a trained table is `gatherRowsBackward(dy, ids, vocabulary)`.
    */
   embedding(table: Float32Array, ids: Int32Array, features: number): Tensor2D;
@@ -236,8 +235,8 @@ export interface Kernels {
   /**
    * Patch embedding: `linear` of every patch, `[images · patches, out]`, patches row by row.
    *
-   * Images are `[channels, size, size]`; the weight's inputs are ordered channel, row, column, as a convolution's kernel is.
-   * Backward is `linearBackward` with what this saved.
+   * Images are `[channels, size, size]`; the weight's inputs are ordered channel, row, column, like the kernel of a convolution.
+   * Its backward is `linearBackward` with `saved` from here.
    */
   patchEmbedding(
     images: readonly Float32Array[],
@@ -252,8 +251,8 @@ export interface Kernels {
   gatherRowsBackward(dy: Tensor2D, indices: Int32Array, rows: number): Tensor2D;
 
   /**
-   * Weighted sum over rows of −log softmax(logits)[target], and its gradient.
-   * Numerically safe (log-sum-exp). `weights[i]` is usually 1 / number of rows; 0 leaves a row out.
+   * Weighted sum over rows of −log softmax(logits)[target], by log-sum-exp, and its gradient.
+   * `weights[i]` is usually 1 / number of rows; 0 leaves a row out.
    */
   crossEntropy(
     logits: Tensor2D,
@@ -262,21 +261,20 @@ export interface Kernels {
   ): { loss: LossValue; dLogits: Tensor2D };
 
   /**
-   * `crossEntropy` of the logits x Wᵀ, and its gradient for x if owed.
+   * `crossEntropy` of the logits x Wᵀ, and its gradient for x if needed.
    *
-   * The logits exist for a block of rows at a time, and their gradient takes their place: never more than one copy of them.
+   * The fast backends hold the logits of one block of rows at a time and overwrite them with their gradient.
    */
   linearCrossEntropy(
     x: Tensor2D,
     weight: LinearWeight,
     targets: Int32Array,
     weights: Float32Array,
-    owed: { readonly input: boolean },
+    needed: { readonly input: boolean },
   ): { loss: LossValue; dx: Tensor2D | null };
 
   /**
    * One AdamW step in place over flat buffers of equal length (Loshchilov & Hutter 2019; torch.optim.AdamW).
-   * Moments exist only for what is trained.
    */
   adamW(
     parameters: Float32Array,
@@ -286,6 +284,6 @@ export interface Kernels {
     options: AdamWOptions,
   ): void;
 
-  /** Frees what the backend itself keeps (sessions, scratch). */
+  /** Frees what the backend holds for itself (sessions, scratch). */
   dispose(): void;
 }

@@ -1,19 +1,20 @@
-/** The bookkeeping of a cache of keys and values; where the floats lie is its backend's business. */
+/** The bookkeeping of a cache of keys and values; each backend stores the floats in its own way. */
+import { KernelsError } from './kernels-error.js';
 import type { CacheShape, KeyValueCache } from './kernels.js';
 
-/** A cache's batch and room anew. */
-export interface CacheChange {
-  /** Which of the rows there are come next, in this order. */
+/** A new batch and a new capacity for a cache. */
+interface CacheChange {
+  /** The rows to keep, in this order. */
   readonly rows: readonly number[];
-  /** Positions each row had room for. */
+  /** The old capacity. */
   readonly from: number;
-  /** Positions each row gets room for. */
+  /** The new capacity. */
   readonly to: number;
 }
 
 /** Where a backend keeps the floats of a cache. */
 export interface CacheStore {
-  relay(change: CacheChange): void;
+  rearrange(change: CacheChange): void;
   dispose(): void;
 }
 
@@ -23,7 +24,7 @@ export interface StoredCache<Store> extends KeyValueCache {
 
 const defaultCapacity = 64;
 
-/** Opens a cache over a store, which is opened with the first capacity. */
+/** Opens a cache over a store; `open` makes the store with the first capacity. */
 export function openStoredCache<Store extends CacheStore>(
   shape: CacheShape,
   open: (capacity: number) => Store,
@@ -32,22 +33,28 @@ export function openStoredCache<Store extends CacheStore>(
   const most = rotary.time;
   const bound = (positions: number) => {
     if (positions <= most) return;
-    throw new Error(
-      `kernels/cache: ${positions} positions were asked for, and the model has ${most}; shorten the prompt or generate less`,
+    throw new KernelsError(
+      'KERNELS_OUT_OF_RANGE',
+      'cache',
+      `${positions} positions were requested, and the model has ${most}; shorten the prompt or generate less`,
     );
   };
   let capacity = Math.min(most, Math.max(1, shape.capacity ?? defaultCapacity));
   let lengths = new Array<number>(shape.batch).fill(0);
   const store = open(capacity);
-  const relay = (rows: readonly number[], room: number) => {
-    store.relay({ rows, from: capacity, to: room });
+  const rearrange = (rows: readonly number[], room: number) => {
+    store.rearrange({ rows, from: capacity, to: room });
     lengths = rows.map((row) => lengths[row]!);
     capacity = room;
   };
   const all = () => lengths.map((_, row) => row);
   const requireRows = (what: string, given: readonly number[]) => {
     if (given.length !== lengths.length)
-      throw new Error(`kernels/cache: ${what} must name ${lengths.length} rows, got ${given.length}`);
+      throw new KernelsError(
+        'KERNELS_OPERAND_MISMATCH',
+        'cache',
+        `${what} must name ${lengths.length} rows, got ${given.length}`,
+      );
   };
 
   return {
@@ -69,30 +76,36 @@ export function openStoredCache<Store extends CacheStore>(
     reserve(positions) {
       bound(positions);
       if (positions <= capacity) return;
-      relay(all(), positions);
+      rearrange(all(), positions);
     },
     advance(counts) {
       requireRows('advance', counts);
       const next = lengths.map((length, row) => length + counts[row]!);
       if (Math.max(...next) > capacity)
-        throw new Error('kernels/cache: advance past what attention has written');
+        throw new KernelsError('KERNELS_OUT_OF_RANGE', 'cache', 'advance past what attention has written');
       lengths = next;
     },
     truncate(wanted) {
       requireRows('truncate', wanted);
       for (const [row, length] of wanted.entries())
         if (!(Number.isInteger(length) && length >= 0 && length <= lengths[row]!))
-          throw new Error(
-            `kernels/cache: row ${row} has ${lengths[row]!} positions and cannot keep ${length}`,
+          throw new KernelsError(
+            'KERNELS_OUT_OF_RANGE',
+            'cache',
+            `row ${row} has ${lengths[row]!} positions and cannot keep ${length}`,
           );
       lengths = [...wanted];
     },
     select(rows) {
       for (const row of rows)
         if (!(Number.isInteger(row) && row >= 0 && row < lengths.length))
-          throw new Error(`kernels/cache: there is no row ${row}; there are ${lengths.length}`);
+          throw new KernelsError(
+            'KERNELS_OUT_OF_RANGE',
+            'cache',
+            `there is no row ${row}; there are ${lengths.length}`,
+          );
       if (rows.length === lengths.length && rows.every((row, i) => row === i)) return;
-      relay(rows, capacity);
+      rearrange(rows, capacity);
     },
     dispose() {
       store.dispose();
@@ -100,10 +113,14 @@ export function openStoredCache<Store extends CacheStore>(
   };
 }
 
-/** Room for the new positions of a step: twice as much as before whenever it is used up. */
+/** Makes room for new positions, doubling the capacity whenever it is used up. */
 export function makeRoom(cache: KeyValueCache, counts: readonly number[]): void {
   if (counts.length !== cache.batch)
-    throw new Error(`kernels/cachedAttention: counts must name ${cache.batch} rows, got ${counts.length}`);
+    throw new KernelsError(
+      'KERNELS_OPERAND_MISMATCH',
+      'cachedAttention',
+      `counts must name ${cache.batch} rows, got ${counts.length}`,
+    );
   const needed = Math.max(...cache.lengths.map((length, row) => length + counts[row]!));
   if (needed <= cache.capacity) return;
   cache.reserve(Math.max(needed, Math.min(2 * cache.capacity, cache.shape.rotary.time)));

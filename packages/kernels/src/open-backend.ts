@@ -1,48 +1,59 @@
-/** Starts the tfjs wasm backend and opens the parts of the fastest backend it can have here. */
+/** Starts the tfjs wasm backend and opens the parts of the fastest backend that is available here. */
 import * as tf from '@tensorflow/tfjs-core';
 import '@tensorflow/tfjs-backend-wasm';
 
-import type { FusedContext } from './fused-context.js';
-import { openOnnxParts } from './onnx-kernels.js';
-import { loadOnnxRuntime } from './onnx-runtime.js';
-import { openWasmHeap } from './wasm-heap.js';
-import { openWasmParts } from './wasm-kernels.js';
+import type { FusedContext } from './fused/context.js';
+import { KernelsError } from './kernels-error.js';
+import { openOnnxParts } from './onnx/parts.js';
+import { loadOnnxRuntime } from './onnx/runtime.js';
+import { openWasmHeap } from './wasm/heap.js';
+import { openWasmParts } from './wasm/parts.js';
 
 export interface OpenBackendOptions {
-  /** `fastest` takes native products where they can be had, else those in wasm; the others force one. */
+  /** `fastest` takes native products if they are available, else those in wasm; the other values force one. */
   readonly prefer?: 'fastest' | 'wasm' | 'onnx';
-  /** Threads of one native product. */
+  /** Threads for one native product. */
   readonly threads?: number;
 }
 
-/** Sets and starts the backend; throws when `onnx` is forced and cannot be had. */
+/** Selects and starts the backend; throws if `onnx` is requested and not available. */
 export async function openBackend({ prefer = 'fastest', threads = 1 }: OpenBackendOptions = {}): Promise<{
   readonly backend: 'wasm' | 'onnx';
   readonly parts: FusedContext;
 }> {
   await startWasm();
   if (!Number.isInteger(threads) || threads < 1)
-    throw new Error(`kernels/openKernels: threads must be a positive integer, got ${threads}`);
+    throw new KernelsError(
+      'KERNELS_OUT_OF_RANGE',
+      'openKernels',
+      `threads must be a positive integer, got ${threads}`,
+    );
   const heap = openWasmHeap();
   if (typeof heap === 'string')
-    throw new Error(
-      `kernels/openKernels: ${heap}; prefer: 'reference' runs on any tfjs backend that can be read synchronously`,
+    throw new KernelsError(
+      'KERNELS_BACKEND_UNAVAILABLE',
+      'openKernels',
+      `${heap}; prefer: 'reference' runs on any tfjs backend that can be read synchronously`,
     );
   const runtime = prefer === 'wasm' ? '' : loadOnnxRuntime();
   if (typeof runtime !== 'string')
     return { backend: 'onnx', parts: openOnnxParts(runtime, heap, { threads }) };
   if (prefer === 'onnx')
-    throw new Error(
-      `kernels/openKernels: the "onnx" backend was asked for and cannot be had: ${runtime}; prefer: 'wasm' needs no native library`,
+    throw new KernelsError(
+      'KERNELS_BACKEND_UNAVAILABLE',
+      'openKernels',
+      `the "onnx" backend was requested and is not available: ${runtime}; prefer: 'wasm' needs no native library`,
     );
   return { backend: 'wasm', parts: openWasmParts(heap) };
 }
 
-/** Sets and starts the wasm backend. */
+/** Selects and starts the wasm backend of tfjs. */
 export async function startWasm(): Promise<void> {
   if (tf.getBackend() !== 'wasm' && !(await tf.setBackend('wasm')))
-    throw new Error(
-      'kernels/openKernels: the tfjs wasm backend did not start; is @tensorflow/tfjs-backend-wasm installed whole?',
+    throw new KernelsError(
+      'KERNELS_BACKEND_UNAVAILABLE',
+      'openKernels',
+      'the tfjs wasm backend did not start; is @tensorflow/tfjs-backend-wasm installed completely?',
     );
   await tf.ready();
 }

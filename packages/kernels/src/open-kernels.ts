@@ -1,23 +1,23 @@
-/** Chooses a backend, and says which and why. */
+/** Chooses a backend, and reports which ones are available and why. */
 import * as tf from '@tensorflow/tfjs-core';
 
-import { createFusedKernels } from './create-fused-kernels.js';
+import { createFusedKernels } from './fused/kernels.js';
 import type { Kernels } from './kernels.js';
-import { loadOnnxRuntime } from './onnx-runtime.js';
+import { loadOnnxRuntime } from './onnx/runtime.js';
 import { openBackend, startWasm } from './open-backend.js';
-import { createReferenceKernels } from './reference-kernels.js';
+import { createReferenceKernels } from './reference/kernels.js';
 
 export interface OpenKernelsOptions {
-  /** `fastest` takes the native backend where it can be had, else the wasm one; the others force one. */
+  /** `fastest` takes the native backend if it is available, else the wasm one; the other values force one. */
   readonly prefer?: 'fastest' | Kernels['backend'];
-  /** Threads of one native operation. */
+  /** Threads for one native product. */
   readonly threads?: number;
 }
 
 /**
- * Opens the kernels on the tfjs wasm backend, which it sets and starts.
+ * Opens the kernels on the tfjs wasm backend, which it selects and starts.
  *
- * @throws Error when `onnx` is forced and cannot be had, with the reason.
+ * @throws KernelsError when `onnx` is requested and not available, with the reason.
  */
 export async function openKernels({
   prefer = 'fastest',
@@ -34,11 +34,11 @@ export async function openKernels({
 export interface BackendReport {
   readonly backend: Kernels['backend'];
   readonly available: boolean;
-  /** Why not, or what it is. */
+  /** What it is, or why it is not available. */
   readonly detail: string;
 }
 
-/** Which backends this machine has, for `contextlora doctor`. */
+/** Which backends this machine has. */
 export async function describeBackends(): Promise<BackendReport[]> {
   await startWasm();
   const runtime = loadOnnxRuntime();

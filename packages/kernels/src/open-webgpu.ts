@@ -1,16 +1,16 @@
 /**
- * The reference backend on WebGPU: tfjs-backend-webgpu, in Node over Dawn's binding. Both packages are optional and loaded when asked for.
+ * The reference backend on WebGPU: tfjs-backend-webgpu, in Node over Dawn's binding. Both packages are optional and loaded on demand.
  *
- * Nothing is read back during a step: losses are promises, and a tensor's values come with `data()`; `dataSync()` throws.
+ * Nothing is read back during an optimizer step: losses are promises, and `data()` gives a tensor's values; `dataSync()` throws.
  */
 import * as tf from '@tensorflow/tfjs-core';
 
 import type { Kernels } from './kernels.js';
-import { createReferenceKernels } from './reference-kernels.js';
+import { createReferenceKernels } from './reference/kernels.js';
 
 export interface WebGpuBackend {
   readonly kernels: Kernels;
-  /** What computes, in the driver's words. */
+  /** The device as its driver describes it. */
   readonly adapter: string;
 }
 
@@ -25,9 +25,9 @@ interface DawnBinding {
 }
 
 /**
- * Sets and starts the tfjs WebGPU backend, or says in one sentence why it cannot be had; `load` imports modules.
+ * Selects and starts the tfjs WebGPU backend, or says in one sentence why it is not available; `load` imports modules.
  *
- * In Node it puts the globals that the backend expects in their place: `navigator.gpu` and the constructors of WebGPU.
+ * In Node it defines the globals that the backend expects: `navigator.gpu` and the constructors of WebGPU.
  */
 export async function openWebGpu(
   load: (module: string) => Promise<unknown> = (module) => import(module),
@@ -44,7 +44,7 @@ export async function openWebGpu(
     }
     gpu = dawn.create([]);
     Object.assign(globalThis, dawn.globals);
-    // Node 20 has no navigator, later ones have one without a gpu.
+    // Node 20 has no navigator; later versions have one without a gpu.
     if (scope.navigator) Object.defineProperty(scope.navigator, 'gpu', { value: gpu, configurable: true });
     else
       Object.defineProperty(globalThis, 'navigator', {
@@ -54,7 +54,7 @@ export async function openWebGpu(
   }
   const adapter = await gpu.requestAdapter();
   if (!adapter)
-    return 'there is no WebGPU adapter: no driver of a graphics card, and no software one (README of @contextlora/kernels)';
+    return 'there is no WebGPU adapter: no driver for a graphics card, and no software adapter (see the README of @contextlora/kernels)';
   try {
     await load('@tensorflow/tfjs-backend-webgpu');
   } catch (cause) {

@@ -1,6 +1,7 @@
 /** Images as rows of patches; shared by every backend. */
+import { KernelsError } from './kernels-error.js';
 import type { PatchShape } from './kernels.js';
-import { requireLength } from './require-shape.js';
+import { requireLength } from './require-length.js';
 
 /** `[images · patches, channels · patch · patch]`, each row one patch in the order channel, row, column. */
 export function patchesOf(
@@ -8,7 +9,11 @@ export function patchesOf(
   { imageSizePixels: size, patchSizePixels: patch, channels }: PatchShape,
 ): Float32Array {
   if (!Number.isInteger(size / patch))
-    throw new Error(`kernels/patchEmbedding: ${size} pixels do not divide into patches of ${patch}`);
+    throw new KernelsError(
+      'KERNELS_OPERAND_MISMATCH',
+      'patchEmbedding',
+      `${size} pixels do not divide into patches of ${patch}`,
+    );
   const side = size / patch;
   const result = new Float32Array(images.length * side * side * channels * patch * patch);
   let at = 0;

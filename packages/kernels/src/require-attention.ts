@@ -1,8 +1,10 @@
-/** Checks of attention's operands, shared by every backend. */
+/** Checks of the operands of attention, shared by every backend. */
 import type { Tensor2D } from '@tensorflow/tfjs-core';
 
+import { KernelsError } from './kernels-error.js';
 import type { AttentionShape, RotaryPositions, RotaryTable } from './kernels.js';
-import { requireLength, requireShape } from './require-shape.js';
+import { requireLength } from './require-length.js';
+import { requireShape } from './require-shape.js';
 
 export function requireAttention(
   { q, k, v }: { q: Tensor2D; k: Tensor2D; v: Tensor2D },
@@ -12,13 +14,19 @@ export function requireAttention(
   requireShape('attention', 'k', k, [batch * time, kvHeads * headDim]);
   requireShape('attention', 'v', v, [batch * time, kvHeads * headDim]);
   if (heads % kvHeads !== 0)
-    throw new Error(`kernels/attention: ${heads} heads cannot share ${kvHeads} key/value heads evenly`);
+    throw new KernelsError(
+      'KERNELS_OPERAND_MISMATCH',
+      'attention',
+      `${heads} heads cannot share ${kvHeads} key/value heads evenly`,
+    );
   if (!firstKeys) return;
   requireLength('attention', 'firstKeys', firstKeys.length, batch);
   for (const [item, first] of firstKeys.entries())
     if (!Number.isInteger(first) || first < 0 || first >= time)
-      throw new Error(
-        `kernels/attention: the first key of row ${item} must be one of 0 to ${time - 1}, got ${first}`,
+      throw new KernelsError(
+        'KERNELS_OUT_OF_RANGE',
+        'attention',
+        `the first key of row ${item} must be one of 0 to ${time - 1}, got ${first}`,
       );
 }
 
@@ -28,8 +36,10 @@ export function requireRotary(
   { time, headDim, offset }: { time: number; headDim: number; offset: number },
 ): void {
   if (headDim !== 2 * halfDim || offset < 0 || offset + time > positions)
-    throw new Error(
-      `kernels/rotary: the table has ${positions} positions of half dimension ${halfDim}; ` +
+    throw new KernelsError(
+      'KERNELS_OUT_OF_RANGE',
+      'rotary',
+      `the table has ${positions} positions of half dimension ${halfDim}; ` +
         `positions up to ${offset + time} of half dimension ${headDim / 2} are needed`,
     );
   requireLength('rotary', 'the table of cosines', cos.length, positions * halfDim);

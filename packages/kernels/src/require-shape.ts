@@ -1,9 +1,11 @@
-/** Shape checks with messages a caller can act on. */
+/** Checks of operands, with messages a caller can act on. */
 import type { Tensor2D } from '@tensorflow/tfjs-core';
 
+import { KernelsError } from './kernels-error.js';
 import type { LinearWeight, LoraSegment } from './kernels.js';
+import { requireLength } from './require-length.js';
 
-/** Throws unless a tensor is there and float32 `[rows, columns]`; null leaves a dimension open. */
+/** Throws unless a tensor is not disposed and is float32 `[rows, columns]`; null leaves a dimension open. */
 export function requireShape(
   operation: string,
   name: string,
@@ -11,8 +13,10 @@ export function requireShape(
   [rows, columns]: readonly [number | null, number | null],
 ): void {
   if (tensor.isDisposed)
-    throw new Error(
-      `kernels/${operation}: ${name} is disposed; keep what an operation and its backward still read`,
+    throw new KernelsError(
+      'KERNELS_OPERAND_MISMATCH',
+      operation,
+      `${name} is disposed; keep the operands of an operation until its backward is done`,
     );
   const shape: readonly number[] = tensor.shape;
   const fits =
@@ -21,18 +25,14 @@ export function requireShape(
     (rows === null || shape[0] === rows) &&
     (columns === null || shape[1] === columns);
   if (!fits)
-    throw new Error(
-      `kernels/${operation}: ${name} must be float32 [${rows ?? 'any'}, ${columns ?? 'any'}], got ${tensor.dtype} [${shape.join(', ')}]`,
+    throw new KernelsError(
+      'KERNELS_OPERAND_MISMATCH',
+      operation,
+      `${name} must be float32 [${rows ?? 'any'}, ${columns ?? 'any'}], got ${tensor.dtype} [${shape.join(', ')}]`,
     );
 }
 
-/** Throws unless an array has the length. */
-export function requireLength(operation: string, name: string, actual: number, expected: number): void {
-  if (actual !== expected)
-    throw new Error(`kernels/${operation}: ${name} must have ${expected} elements, got ${actual}`);
-}
-
-/** Throws unless every segment's matrices fit the layer and each other. */
+/** Throws unless the matrices of every segment fit the linear layer and each other. */
 export function requireSegments(
   operation: string,
   segments: readonly LoraSegment[],
@@ -41,22 +41,34 @@ export function requireSegments(
 ): void {
   for (const [i, { a, b, rows }] of segments.entries()) {
     if (rows && !(rows.start >= 0 && rows.start < rows.end && rows.end <= rowCount))
-      throw new Error(
-        `kernels/${operation}: segment ${i} is for rows ${rows.start} to ${rows.end}, and there are ${rowCount}`,
+      throw new KernelsError(
+        'KERNELS_OUT_OF_RANGE',
+        operation,
+        `segment ${i} is for rows ${rows.start} to ${rows.end}, and there are ${rowCount} rows`,
       );
     requireShape(operation, `a of segment ${i}`, a, [null, inFeatures]);
     requireShape(operation, `b of segment ${i}`, b, [outFeatures, a.shape[0]]);
   }
 }
 
-/** Throws unless every index is a row of a table with that many. */
+/** Throws if a segment applies to some rows only. */
+export function requireAllRows(operation: string, rows: LoraSegment['rows']): void {
+  if (rows)
+    throw new KernelsError('KERNELS_NO_BACKWARD', operation, 'a segment for some rows only has no backward');
+}
+
+/** Throws unless every index is below the number of rows. */
 export function requireIndices(operation: string, indices: Int32Array, rows: number): void {
   for (const [i, index] of indices.entries())
     if (index < 0 || index >= rows)
-      throw new Error(`kernels/${operation}: index ${i} is ${index}, and there are ${rows} rows`);
+      throw new KernelsError(
+        'KERNELS_OUT_OF_RANGE',
+        operation,
+        `index ${i} is ${index}, and there are ${rows} rows`,
+      );
 }
 
-/** Throws unless each of the rows has a weight and, where that is not 0, a target among the columns. */
+/** Throws unless each row has a weight and, if that is not 0, a target among the columns. */
 export function requireTargets(
   operation: string,
   [rows, columns]: readonly [number, number],
@@ -66,7 +78,9 @@ export function requireTargets(
   requireLength(operation, 'weights', weights.length, rows);
   for (const [row, target] of targets.entries())
     if (weights[row] !== 0 && (target < 0 || target >= columns))
-      throw new Error(
-        `kernels/${operation}: target ${target} of row ${row} is outside the ${columns} columns`,
+      throw new KernelsError(
+        'KERNELS_OUT_OF_RANGE',
+        operation,
+        `target ${target} of row ${row} is outside the ${columns} columns`,
       );
 }

@@ -27,7 +27,7 @@ function random(shape: readonly number[], seed: number): tf.Tensor {
   return tf.tensor(Float32Array.from(randomMatrix(1, size, seed).values), [...shape]);
 }
 
-/** Every case's product, with b batched as a is or one matrix for all. */
+/** The product of every case, with b batched like a or one matrix for all. */
 const products = () =>
   cases.map(({ outer, batched, m, n, k, transposeA, transposeB }, seed) =>
     tf.matMul(
@@ -39,7 +39,7 @@ const products = () =>
   );
 
 test.each(prefers)(
-  'tf.matMul by %s equals the backend’s own, whatever is transposed or batched',
+  'tf.matMul by %s equals the original kernel, whatever is transposed or batched',
   async (prefer) => {
     await tf.setBackend('wasm');
     const own: { shape: number[]; values: Matrix }[] = [];

@@ -1,4 +1,4 @@
-/** Opens a backend for a suite, and sees at its end that no tensor was leaked. */
+/** Opens a backend for a suite, and checks at the end that no tensor was leaked. */
 import { afterAll, beforeAll, expect } from '@jest/globals';
 import { type Kernels, openKernels, openWebGpu } from '@contextlora/kernels';
 import * as tf from '@tensorflow/tfjs-core';
@@ -10,7 +10,7 @@ export const backends: readonly TestedBackend[] =
   (globalThis as { readonly testedBackends?: readonly TestedBackend[] }).testedBackends ??
   (['reference', 'wasm', 'onnx'] as const);
 
-/** Registers the suite's set-up; `use` gets the kernels before the first test. */
+/** Registers the set-up of a suite; `use` receives the kernels before the first test. */
 export function useBackend(backend: TestedBackend, use: (kernels: Kernels) => void): void {
   let kernels: Kernels;
   let tensorsBefore: number;
@@ -21,7 +21,7 @@ export function useBackend(backend: TestedBackend, use: (kernels: Kernels) => vo
   });
   afterAll(() => {
     kernels.dispose();
-    // Every test is in a tidy scope, and kernels keep nothing: what is left was leaked.
+    // Every test has a tidy scope and kernels keep nothing, so whatever is left was leaked.
     expect(tf.memory().numTensors).toBe(tensorsBefore);
   });
 }
@@ -29,9 +29,9 @@ export function useBackend(backend: TestedBackend, use: (kernels: Kernels) => vo
 async function openOnWebGpu(): Promise<Kernels> {
   const opened = await openWebGpu();
   if (typeof opened === 'string') throw new Error(opened);
-  // The backend computes small tensors that were never uploaded on the processor.
+  // Otherwise the backend would compute small tensors that were never uploaded on the processor.
   tf.env().set('WEBGPU_CPU_FORWARD', false);
-  // What never left the processor could be read at once; a real activation cannot.
+  // Values that never left the processor could be read at once; real activations cannot.
   tf.Tensor.prototype.dataSync = () => {
     throw new Error('a tensor is read synchronously');
   };

@@ -1,39 +1,35 @@
-/** Compact weights for tests: random ones of every format, and what their numbers are by definition. */
-import { blockShapes, compressWeight, type CompactFormat, type CompactWeight } from '@contextlora/kernels';
+/** Compact weights for tests: random ones of every format, and their values by definition. */
+import { compactFormats, compressWeight, type CompactFormat, type CompactWeight } from '@contextlora/kernels';
 
 import { randomMatrix } from './tensors.js';
 
-export const compactFormats = [
-  ...(['f16', 'int8', 'q8_0', 'q4_0', 'q4_1'] as const),
-  ...(['q4_K', 'q5_1', 'q5_K', 'q6_K'] as const),
-] satisfies readonly CompactFormat[];
+export const formatNames = Object.keys(compactFormats) as CompactFormat[];
 
-/** Columns that a row of a format can be cut into. */
-export const columnsOf = (format: CompactFormat): number =>
-  format === 'f16' || format === 'int8' ? 32 : blockShapes[format].values;
+/** A row length that a format divides. */
+export const columnsOf = (format: CompactFormat): number => Math.max(32, compactFormats[format].blockValues);
 
-/** The halves of each block of a format that only files have, as pleasant numbers: 2⁻⁸ and 2⁻⁹. */
-const pleasant = {
+/** The halves in each block of the formats that only files have, set to 2⁻⁸ and 2⁻⁹ to keep the values small. */
+const halves = {
   q4_K: { at: 0, bytes: [0x00, 0x1c, 0x00, 0x18] },
   q5_1: { at: 0, bytes: [0x00, 0x1c, 0x00, 0x18] },
   q5_K: { at: 0, bytes: [0x00, 0x1c, 0x00, 0x18] },
   q6_K: { at: 208, bytes: [0x00, 0x14] },
 } as const;
 
-/** A weight in a format. */
+/** A random weight in a format. */
 export function compactOf(format: CompactFormat, rows: number, columns: number, seed: number): CompactWeight {
   switch (format) {
     case 'q4_K':
     case 'q5_1':
     case 'q5_K':
     case 'q6_K': {
-      const { values, bytes } = blockShapes[format];
+      const { blockValues: values, blockBytes: bytes } = compactFormats[format];
       const blocks = Uint8Array.from(
         randomMatrix(1, (rows * columns * bytes) / values, seed).values,
         (value) => ((value + 1.2) / 2.4) * 255,
       );
       for (let at = 0; at < blocks.length; at += bytes)
-        blocks.set(pleasant[format].bytes, at + pleasant[format].at);
+        blocks.set(halves[format].bytes, at + halves[format].at);
       return { format, blocks };
     }
     default:
@@ -46,7 +42,7 @@ export function compactOf(format: CompactFormat, rows: number, columns: number, 
   }
 }
 
-/** The definition of each format, number by number, from GGUF's description of its blocks. */
+/** One value of a weight, from GGUF's description of the blocks. */
 export function naiveValue(weight: CompactWeight, columns: number, index: number): number {
   const half = (bytes: Uint8Array, at: number) => {
     const bits = (bytes[at] ?? NaN) + 256 * (bytes[at + 1] ?? NaN);
@@ -60,9 +56,9 @@ export function naiveValue(weight: CompactWeight, columns: number, index: number
   if (weight.format === 'int8')
     return (weight.values[index] ?? NaN) * (weight.scales[Math.floor(index / columns)] ?? NaN);
   const { blocks, format } = weight;
-  const shape = blockShapes[format];
-  const at = Math.floor(index / shape.values) * shape.bytes;
-  const within = index % shape.values;
+  const shape = compactFormats[format];
+  const at = Math.floor(index / shape.blockValues) * shape.blockBytes;
+  const within = index % shape.blockValues;
   const byte = (place: number) => blocks[at + place] ?? NaN;
   const nibble = (place: number, high: boolean) => Math.floor(byte(place) / (high ? 16 : 1)) % 16;
   const bitsOf = (place: number, first: number, count: number) =>

@@ -8,8 +8,8 @@ import {
 } from '@contextlora/kernels';
 import fc from 'fast-check';
 
-import { columnsOf, compactFormats, compactOf, naiveValue } from './compact-weights.js';
 import { backends, useBackend } from './backends.js';
+import { columnsOf, compactOf, formatNames, naiveValue } from './compact-weights.js';
 import { type Matrix, matrix, naiveLinear } from './naive.js';
 import { expectClose, inScope, matrixOf, randomMatrix, tensor } from './tensors.js';
 
@@ -19,8 +19,8 @@ describe.each(backends)('the %s backend', (backend) => {
     kernels = opened;
   });
 
-  test.each(compactFormats)(
-    'a linear layer over a %s base equals that of its numbers, both ways',
+  test.each(formatNames)(
+    'a linear layer over a %s base equals one over its float32 values, forward and backward',
     async (format) => {
       await fc.assert(
         fc.asyncProperty(
@@ -47,7 +47,7 @@ describe.each(backends)('the %s backend', (backend) => {
               const weight = prepare(compact);
               const { y, saved } = kernels.linear(tensor(x), weight, segments);
               await expectClose(y, naiveLinear(x, w, bias, [{ a, b, scale: 2 }]));
-              // Backward over float32 is checked against finite differences elsewhere.
+              // Other tests check backward over float32 against finite differences.
               const plain = prepare(Float32Array.from(w.values));
               const same = kernels.linear(tensor(x), plain, segments);
               const backward = (of: typeof saved, over: typeof weight) =>
@@ -68,7 +68,7 @@ describe.each(backends)('the %s backend', (backend) => {
     },
   );
 
-  test('a compact weight larger than what is expanded at a time gives the same numbers', async () => {
+  test('a compact weight that is expanded in several parts gives the same numbers', async () => {
     await inScope(async () => {
       const [outFeatures, inFeatures] = [1100, 16_384];
       const blocks = Uint8Array.from(
@@ -97,7 +97,7 @@ describe.each(backends)('the %s backend', (backend) => {
     });
   });
 
-  test('a compact weight of the wrong size, or with numbers that are none, is an error', () => {
+  test('a compact weight of the wrong size, or with values that are not finite, is an error', () => {
     expect(() => kernels.prepareLinear({ format: 'q4_0', blocks: new Uint8Array(18) }, 2, 32)).toThrow(
       'the blocks of a q4_0 weight [2, 32] must have 36 elements, got 18',
     );
@@ -110,9 +110,9 @@ describe.each(backends)('the %s backend', (backend) => {
   });
 });
 
-test('compressing rounds to the nearest number of the format, and refuses what it cannot hold', () => {
+test('compressing rounds to the nearest number of the format, and refuses values that it cannot hold', () => {
   const values = Float32Array.from(randomMatrix(4, 64, 7).values);
-  // Half a step: of a half near 1, of 1.2 / 127, of 1.2 / 8 (its largest value may be clipped by one step), of 2.4 / 15.
+  // Half the distance between numbers of the format: halves near 1, 1.2 / 127, 1.2 / 8 (where the largest value may be clipped by one), 2.4 / 15.
   const steps = {
     f16: 2 ** -11,
     int8: 1.2 / 127 / 2,

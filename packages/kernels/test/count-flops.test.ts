@@ -21,7 +21,7 @@ afterAll(() => {
 const zeros = (rows: number, columns: number) => tf.zeros<tf.Rank.R2>([rows, columns]);
 const flopsOf = () => counts.splice(0).map(({ operation, kind, flops }) => [operation, kind, flops]);
 
-test('a linear layer counts its base, its segments on their rows, and only the gradients that are owed', () => {
+test('a linear layer counts its base, its segments on their rows, and only the gradients that are needed', () => {
   tf.tidy(() => {
     const weight = counting.prepareLinear(new Float32Array(6), 3, 2);
     const segment = (train: boolean) => ({ a: zeros(4, 2), b: zeros(3, 4), scale: 1, train });
@@ -34,7 +34,7 @@ test('a linear layer counts its base, its segments on their rows, and only the g
       ['linearBackward', 'weight', 2 * 5 * 4 * 5],
     ]);
     counting.linearBackward(zeros(5, 3), saved, weight, [segment(true), segment(false)], { input: false });
-    // dy B, which the input's gradient had in it, is the segment's alone now.
+    // dy B was part of the input's gradient; now only the segment's gradient needs it.
     expect(flopsOf()).toEqual([['linearBackward', 'weight', 2 * 5 * 4 * 5 + 2 * 5 * 3 * 4]]);
     counting.linear(zeros(5, 2), weight, [{ ...segment(false), rows: { start: 1, end: 3 } }]);
     expect(flopsOf()).toEqual([['linear', 'forward', 2 * (5 * 6 + 2 * 4 * 5)]]);
@@ -42,7 +42,7 @@ test('a linear layer counts its base, its segments on their rows, and only the g
   });
 });
 
-test('attention counts all pairs of positions, over a cache those that there are', () => {
+test('attention counts all pairs of positions, and over a cache the pairs that exist', () => {
   tf.tidy(() => {
     const shape = { batch: 2, time: 3, heads: 2, kvHeads: 1, headDim: 4, causal: true };
     const { saved } = counting.attention(zeros(6, 8), zeros(6, 4), zeros(6, 4), shape);

@@ -9,8 +9,8 @@ import {
 import * as tf from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
 
-import { columnsOf, compactFormats, compactOf } from './compact-weights.js';
 import { backends, useBackend } from './backends.js';
+import { columnsOf, compactOf, formatNames } from './compact-weights.js';
 import { matrix, type Matrix, naiveLinear } from './naive.js';
 import { expectClose, fewRuns, inScope, matrixOf, randomMatrix, randomRow, tensor } from './tensors.js';
 
@@ -29,7 +29,7 @@ const rowsOf = ({ columns, values }: Matrix, from: number, to: number): Matrix =
   columns,
   values: values.slice(from * columns, to * columns),
 });
-/** Rows of several matrices, each padded with nonsense to the same number. */
+/** The rows of several matrices, each padded with arbitrary values to the same number of rows. */
 const padded = (parts: readonly Matrix[], time: number): Matrix => {
   const columns = parts[0]?.columns ?? 0;
   return matrix(parts.length * time, columns, (row, column) => {
@@ -45,14 +45,14 @@ describe.each(backends)('the %s backend', (backend) => {
     kernels = opened;
   });
 
-  test('attention piece by piece over a cache equals attention over everything, rows of unequal lengths apart', async () => {
+  test('attention over a cache, a few positions at a time, equals attention over all positions, also for rows of different lengths', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.record({
           kvHeads: fc.integer({ min: 1, max: 2 }),
           group: fc.integer({ min: 1, max: 3 }),
           half: fc.integer({ min: 1, max: 5 }),
-          // New positions of two rows in each of up to four passes.
+          // The new positions of two rows in each of up to four passes.
           passes: fc.array(fc.tuple(fc.integer({ min: 0, max: 4 }), fc.integer({ min: 0, max: 4 })), {
             minLength: 1,
             maxLength: 4,
@@ -118,7 +118,7 @@ describe.each(backends)('the %s backend', (backend) => {
     );
   });
 
-  test('a cache grows by doubling, keeps what it holds when rows are chosen anew, and forgets on demand', async () => {
+  test('a cache doubles when it is full, keeps its content when rows are selected, and can be truncated', async () => {
     await inScope(async () => {
       const rotary = rotaryOf(20, 2);
       const cache = kernels.openCache({ layers: 2, batch: 1, kvHeads: 1, headDim: 4, rotary, capacity: 2 });
@@ -153,7 +153,7 @@ describe.each(backends)('the %s backend', (backend) => {
       expect(() => {
         cache.reserve(21);
       }).toThrow(
-        'kernels/cache: 21 positions were asked for, and the model has 20; shorten the prompt or generate less',
+        'kernels/cache: 21 positions were requested, and the model has 20; shorten the prompt or generate less',
       );
       expect(() => {
         cache.select([3]);
@@ -165,7 +165,7 @@ describe.each(backends)('the %s backend', (backend) => {
     });
   });
 
-  test('a segment for some rows changes these alone, and has no backward', async () => {
+  test('a segment for some rows changes only these, and has no backward', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.integer({ min: 1, max: 9 }),
@@ -208,7 +208,7 @@ describe.each(backends)('the %s backend', (backend) => {
   });
 });
 
-describe.each(['wasm', 'onnx'] as const)('products of few rows on the %s backend', (backend) => {
+describe.each(['wasm', 'onnx'] as const)('products with a few rows on the %s backend', (backend) => {
   let kernels: Kernels;
   beforeAll(async () => {
     kernels = await openKernels({ prefer: backend });
@@ -217,8 +217,8 @@ describe.each(['wasm', 'onnx'] as const)('products of few rows on the %s backend
     kernels.dispose();
   });
 
-  test.each(compactFormats)(
-    '%s weights equal their expansion, before and after they lie on the heap',
+  test.each(formatNames)(
+    '%s weights give the products of their float32 values, before and after they move to the heap',
     async (format) => {
       await fc.assert(
         fc.asyncProperty(
@@ -253,7 +253,7 @@ describe.each(['wasm', 'onnx'] as const)('products of few rows on the %s backend
                   Math.abs(value - expected.values[i]!),
                 );
                 expect(Math.max(...difference)).toBeLessThan(bound);
-                // A weight on the heap still serves many rows, and a backward.
+                // A weight on the heap must still work for many rows and for a backward.
                 const many = randomMatrix(9, k, seed + 5);
                 const wide = kernels.linear(tensor(many), weight);
                 await expectClose(wide.y, naiveLinear(many, w, bias, []));
@@ -270,7 +270,7 @@ describe.each(['wasm', 'onnx'] as const)('products of few rows on the %s backend
     },
   );
 
-  test('what is no number stays none, and spoils its own row alone', async () => {
+  test('a value that is not finite spoils only the products of its row', async () => {
     await inScope(async () => {
       const compact = compactOf('q4_1', 3, 64, 1);
       const weight = kernels.prepareLinear(compact, 3, 64);

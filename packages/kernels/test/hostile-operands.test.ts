@@ -42,7 +42,7 @@ describe.each(backends)('the %s backend', (backend) => {
     });
   });
 
-  test('takes numbers that are none or endless without a crash, and gives results of the same shapes', async () => {
+  test('takes NaN, infinite and extreme numbers without a crash, and gives results of the same shapes', async () => {
     for (const hostile of [NaN, Infinity, -Infinity, 3e38, -3e38, 1e-42])
       await inScope(async () => {
         for (const operation of operations.list) {
@@ -59,7 +59,7 @@ describe.each(backends)('the %s backend', (backend) => {
       });
   });
 
-  test('keeps a gradient that is no number from all parameters but its own', () => {
+  test('lets a gradient that is not finite affect only its own parameter', () => {
     const [p, m, v] = [Float32Array.of(1, 1, 1, 1, 1), new Float32Array(5), new Float32Array(5)];
     const options = { learningRate: 0.1, beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weightDecay: 0 };
     kernels.adamW(p, Float32Array.of(1, NaN, 1, Infinity, 1), m, v, {
@@ -70,7 +70,7 @@ describe.each(backends)('the %s backend', (backend) => {
     expect([...p].map((value) => Math.abs(value - 0.9) < 1e-6)).toEqual([true, false, true, false, true]);
   });
 
-  test('gives the same bits for operands that were sliced, turned and reshaped', async () => {
+  test('gives the same bits for operands that were sliced, transposed and reshaped', async () => {
     await inScope(async () => {
       for (const operation of operations.list) {
         const expected = await valuesOf(operation.run(fittingOperands(operation)));
@@ -90,7 +90,7 @@ describe.each(backends)('the %s backend', (backend) => {
     });
   });
 
-  // Tensors on WebGPU lie on no heap.
+  // Tensors on WebGPU are not on the heap.
   const testHeap = backend === 'webgpu' ? test.skip : test;
   testHeap('gives the same bits when the heap grows between a forward and its backward', async () => {
     const heap = openWasmHeap();

@@ -41,7 +41,7 @@ const attentionShapes = fc
       ? { firstKeys: Array.from({ length: shape.batch }, (_, i) => i % shape.time) }
       : {}),
   }));
-test('the native backend is said to be available exactly where its runtime loads, and else why not', async () => {
+test('the native backend is reported as available exactly if its runtime loads, and otherwise the reason is given', async () => {
   const backends = await describeBackends();
   expect(backends.find(({ backend }) => backend === 'reference')?.available).toBe(true);
   const native = backends.find(({ backend }) => backend === 'onnx');
@@ -148,7 +148,7 @@ describe.each(backends)('the %s backend', (backend) => {
     );
   });
 
-  test('rotary embedding equals its definition, and its backward turns back', async () => {
+  test('rotary embedding equals its definition, and its backward rotates back', async () => {
     await fc.assert(
       fc.asyncProperty(
         attentionShapes,
@@ -232,7 +232,7 @@ describe.each(backends)('the %s backend', (backend) => {
     );
   });
 
-  test('rows are gathered and their gradients added back where a row is used twice', async () => {
+  test('rows are gathered, and the gradients of a row that is used twice are added', async () => {
     await check(async () => {
       const x = tf.tensor2d([1, 2, 3, 4, 5, 6], [3, 2]);
       const picked = Int32Array.of(2, 0, 2);
@@ -242,7 +242,7 @@ describe.each(backends)('the %s backend', (backend) => {
     });
   });
 
-  test('cross-entropy equals its definition, is safe far from the maximum, and leaves weightless rows out', async () => {
+  test('cross-entropy equals its definition, does not overflow, and leaves out rows of weight 0', async () => {
     await check(async () => {
       const logits = tf.tensor2d([0.5, -1, 2, 400, 0, -400, 9, 9, 9], [3, 3]);
       const { loss, dLogits } = kernels.crossEntropy(
@@ -259,7 +259,7 @@ describe.each(backends)('the %s backend', (backend) => {
     });
   });
 
-  test('a wrong shape is an error that names the operand, never a wrong number', async () => {
+  test('a wrong shape is an error that names the operand', async () => {
     await check(() => {
       const weight = kernels.prepareLinear(new Float32Array(6), 2, 3);
       expect(() => kernels.linear(tf.zeros([4, 2]), weight)).toThrow(
@@ -314,7 +314,7 @@ describe('AdamW', () => {
       gradientScale: 2,
     };
     kernels.adamW(p, Float32Array.of(0.5, 0), m, v, { ...options, step: 1 });
-    // After one step m̂ = g and √v̂ = |g|: the step is lr · sign(g); a zero gradient leaves only the decay.
+    // After one step m̂ = g and √v̂ = |g|, so p changes by lr · sign(g); a zero gradient leaves only the decay.
     expect(p[0]).toBeCloseTo(1 - 0.1 * 0.5 * 1 - 0.1, 6);
     expect(p[1]).toBeCloseTo(-2 * (1 - 0.1 * 0.5), 6);
     expect(() => {

@@ -4,7 +4,7 @@ import * as tf from '@tensorflow/tfjs-core';
 
 import { backends, useBackend } from './backends.js';
 
-// Large enough that the onnx backend takes its runtime's exponential, and no multiple of any vector's width.
+// Large enough for the onnx backend to use the exponential of its runtime, and not a multiple of any vector width.
 const [rows, columns] = [131, 257];
 const size = rows * columns;
 const values = (slope: number, span: number) =>
@@ -17,7 +17,7 @@ describe.each(backends)('the %s backend', (backend) => {
     kernels = opened;
   });
 
-  test('SwiGLU of many values, large ones among them, equals float64, forward and backward', () => {
+  test('SwiGLU of many values, some of them large, equals its definition in float64, forward and backward', () => {
     const [gate, up, dy] = [values(0.7, 30), values(1.3, 2), values(2.1, 1)];
     tf.tidy(() => {
       const of = (data: Float32Array) => tf.tensor2d(data, [rows, columns]);
@@ -27,10 +27,10 @@ describe.each(backends)('the %s backend', (backend) => {
       for (let i = 0; i < size; i++) {
         const [g, u, d] = [gate[i]!, up[i]!, dy[i]!];
         const s = sigmoid(g);
-        // By the size of what is added up: the slope has a zero, where nothing is left of it.
+        // Relative to the size of the terms: the slope has a zero, where they cancel out.
         const near = (value: number, expected: number, magnitude: number) => {
           if (!(Math.abs(value - expected) <= 1e-6 * magnitude + 1e-37))
-            throw new Error(`element ${i}: ${value} where ${expected} is right`);
+            throw new Error(`element ${i} is ${value}, expected ${expected}`);
         };
         near(got[i]!, g * s * u, Math.abs(g * s * u));
         near(gotUp[i]!, d * g * s, Math.abs(d * g * s));

@@ -1,4 +1,4 @@
-/** Float64 loops that are the definition of each operation, and finite differences of them. */
+/** The definition of each operation as loops in float64, and finite differences of them. */
 
 export interface Matrix {
   readonly rows: number;
@@ -127,7 +127,7 @@ export const elementwise = (x: Matrix, f: (value: number, index: number) => numb
   values: x.values.map(f),
 });
 
-/** Abramowitz–Stegun is too coarse here: the series of erf converges fast for |x| < 6. */
+/** The series of erf, which converges fast for |x| < 6; the formula of Abramowitz and Stegun is too coarse here. */
 export function erf(x: number): number {
   if (Math.abs(x) > 5) return Math.sign(x);
   let term = x;

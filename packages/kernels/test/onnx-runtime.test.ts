@@ -15,7 +15,7 @@ describe('without the native library', () => {
     throw new Error(message);
   };
 
-  test('a package that is missing or of another version is named, with the command that mends it', () => {
+  test('a package that is missing or has another version is named, with the command that fixes it', () => {
     expect(loadOnnxRuntime({ ...sources, resolve: fail('Cannot find module') })).toMatch(
       /^onnxruntime-node is not installed; npm install onnxruntime-node@1\.30\.0 koffi/,
     );
@@ -29,7 +29,7 @@ describe('without the native library', () => {
     );
   });
 
-  test('a library that is not there, or is no library, is an answer and not a crash', () => {
+  test('a library that is missing or does not load gives a sentence and not a crash', () => {
     expect(loadOnnxRuntime(sources)).toMatch(
       /^onnxruntime-node has no library that loads on linux-x64: .*nowhere/,
     );
@@ -39,7 +39,7 @@ describe('without the native library', () => {
   });
 });
 
-test('an onnx graph that is wrong, or inputs that do not fit it, are errors in the words of the runtime', () => {
+test('a wrong onnx graph, or inputs that do not fit it, are errors with the message of the runtime', () => {
   const runtime = loadOnnxRuntime();
   if (typeof runtime === 'string') throw new Error(runtime);
   const graph = (op: string) => ({
@@ -48,7 +48,10 @@ test('an onnx graph that is wrong, or inputs that do not fit it, are errors in t
     outputs: ['c'],
   });
   expect(() => runtime.load(graph('NoSuchOperation'), 1)).toThrow(
-    /onnxruntime\/createSessionFromArray: .*NoSuchOperation/,
+    expect.objectContaining({
+      code: 'KERNELS_RUNTIME_FAILED',
+      message: expect.stringMatching(/onnxruntime\/createSessionFromArray: .*NoSuchOperation/),
+    }),
   );
   const session = runtime.load(graph('MatMul'), 1);
   const tensor = (...shape: number[]) => ({
@@ -61,7 +64,7 @@ test('an onnx graph that is wrong, or inputs that do not fit it, are errors in t
   expect(() => {
     session.run({ a: tensor(2, 3), b: tensor(2, 4) }, { c });
   }).toThrow(/onnxruntime\/run: /);
-  // A result that does not fit the memory given for it is refused, not written beyond it.
+  // A result that does not fit its memory is refused, not written beyond it.
   expect(() => {
     session.run({ a: tensor(2, 3), b: tensor(3, 4) }, { c: tensor(2, 3) });
   }).toThrow(/onnxruntime\/run: /);

@@ -1,4 +1,4 @@
-/** Every operation that takes tensors, with operands that fit it, for tests of what hostile operands do. */
+/** Every operation that takes tensors, with operands that fit it, for tests with hostile operands. */
 import type { Kernels, Saved } from '@contextlora/kernels';
 import type * as tf from '@tensorflow/tfjs-core';
 
@@ -8,7 +8,7 @@ export interface Operation {
   readonly name: string;
   /** The shape of each operand. */
   readonly operands: Readonly<Record<string, readonly [number, number]>>;
-  /** Of a forward and backward pair, `between` runs after the forward. */
+  /** For a forward and its backward, `between` runs after the forward. */
   run(operands: Readonly<Record<string, tf.Tensor2D>>, between?: () => void): tf.Tensor[];
 }
 
@@ -47,7 +47,7 @@ export function openOperations(kernels: Kernels): Operations {
   const x: readonly [number, number] = [rows, features];
   const narrow: readonly [number, number] = [rows, shape.kvHeads * shape.headDim];
 
-  // Made at once, so that a run makes no tensors but through the kernels.
+  // Made in advance, so that only the kernels make tensors during a run.
   const owned: tf.Tensor[] = [];
   const random = (columns: number, seed: number, count = rows) => {
     const made = tensor(randomMatrix(count, columns, seed));
@@ -58,7 +58,7 @@ export function openOperations(kernels: Kernels): Operations {
   const [key, value] = [random(narrow[1], 7), random(narrow[1], 8)];
   const segments = [segmentOf(random(features, 9, 2), random(2, 10, out))];
 
-  /** An operation and its backward, over operands of its own. */
+  /** A backward over fixed operands of its forward. */
   const pair = (
     name: string,
     forward: () => { y: tf.Tensor; saved: Saved },

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { openKernels, openWasmHeap, type WasmHeap } from '@contextlora/kernels';
+import { compressWeight, KernelsError, openKernels, openWasmHeap, type WasmHeap } from '@contextlora/kernels';
 import * as tf from '@tensorflow/tfjs-core';
 
 import { fittingOperands, openOperations } from './operations.js';
@@ -10,11 +10,11 @@ test('an impossible number of threads is an error', async () => {
 });
 
 describe.each(['wasm', 'onnx'] as const)('the %s backend', (backend) => {
-  test('a tensor that is disposed or of another type is an error, never a read of foreign memory', async () => {
+  test('a tensor that is disposed or has another type is an error, never a read of other memory', async () => {
     const kernels = await openKernels({ prefer: backend });
     const gone = tf.zeros<tf.Rank.R2>([2, 3]);
     gone.dispose();
-    expect(() => kernels.add(gone, gone)).toThrow('kernels/add: x is disposed; keep what');
+    expect(() => kernels.add(gone, gone)).toThrow('kernels/add: x is disposed; keep the operands');
     tf.tidy(() => {
       const integers = tf.zeros<tf.Rank.R2>([2, 3], 'int32');
       expect(() => kernels.add(integers, integers)).toThrow('x must be float32 [any, any], got int32 [2, 3]');
@@ -23,7 +23,7 @@ describe.each(['wasm', 'onnx'] as const)('the %s backend', (backend) => {
     });
   });
 
-  test('segments that do not fit their layer are an error', async () => {
+  test('segments that do not fit their linear layer are an error', async () => {
     const kernels = await openKernels({ prefer: backend });
     const weight = kernels.prepareLinear(new Float32Array(6), 2, 3);
     tf.tidy(() => {
@@ -64,7 +64,7 @@ describe.each(['wasm', 'onnx'] as const)('the %s backend', (backend) => {
 });
 
 describe.each(['wasm', 'onnx'] as const)('on a heap that is full, the %s backend', (backend) => {
-  test('throws from every operation, and goes on right when there is room again', async () => {
+  test('throws from every operation, and works again once there is room', async () => {
     const kernels = await openKernels({ prefer: backend });
     const heap = openWasmHeap() as WasmHeap;
     const operations = openOperations(kernels);
@@ -82,6 +82,7 @@ describe.each(['wasm', 'onnx'] as const)('on a heap that is full, the %s backend
         try {
           operation.run(operands);
         } catch (error) {
+          expect(error).toMatchObject({ name: 'KernelsError', code: 'KERNELS_HEAP_FULL' });
           expect((error as Error).message).toMatch(/has no room for/);
           refused += 1;
         }
@@ -98,6 +99,69 @@ describe.each(['wasm', 'onnx'] as const)('on a heap that is full, the %s backend
     operations.dispose();
     kernels.dispose();
   });
+
+  test('multiplies a compact weight that does not fit there as before, from outside', async () => {
+    const kernels = await openKernels({ prefer: backend });
+    const heap = openWasmHeap() as WasmHeap;
+    await inScope(() => {
+      const values = Float32Array.from({ length: 2 ** 20 }, (_, i) => Math.sin(i));
+      const open = () => kernels.prepareLinear(compressWeight(values, 1024, 1024, 'f16'), 1024, 1024);
+      const x = tf.tensor2d(values.subarray(0, 1024), [1, 1024]);
+      const [fits, outside] = [open(), open()];
+      const expected = kernels.linear(x, fits).y.dataSync();
+      // Reserves the scratch that expansion needs.
+      kernels.linear(tf.zeros([9, 1024]), outside);
+      // Room for the result, but not for the weight, which has 2 MiB.
+      const room = heap.reserve(2 ** 20);
+      const filling = fill(heap);
+      heap.release(room);
+      let y: tf.Tensor2D;
+      try {
+        ({ y } = kernels.linear(x, outside));
+      } finally {
+        for (const address of filling) heap.release(address);
+      }
+      const differences = Array.from(y.dataSync(), (value, i) => Math.abs(value - expected[i]!));
+      expect(Math.max(...differences)).toBeLessThan(1e-3);
+      fits.dispose();
+      outside.dispose();
+    });
+    kernels.dispose();
+  });
+});
+
+test('errors carry a code that callers can branch on', async () => {
+  const kernels = await openKernels({ prefer: 'wasm' });
+  const codeOf = (call: () => unknown) => {
+    try {
+      return call();
+    } catch (error) {
+      return error instanceof KernelsError ? error.code : error;
+    }
+  };
+  tf.tidy(() => {
+    const x = tf.zeros<tf.Rank.R2>([2, 32]);
+    const weight = kernels.prepareLinear(new Float32Array(64), 2, 32);
+    const segment = {
+      a: tf.zeros<tf.Rank.R2>([1, 32]),
+      b: tf.zeros<tf.Rank.R2>([2, 1]),
+      scale: 1,
+      train: true,
+    };
+    const { y, saved } = kernels.linear(x, weight, [segment]);
+    const someRows = { ...segment, rows: { start: 0, end: 1 } };
+    expect(codeOf(() => kernels.linear(y, weight))).toBe('KERNELS_OPERAND_MISMATCH');
+    expect(codeOf(() => kernels.gatherRows(x, Int32Array.of(2)))).toBe('KERNELS_OUT_OF_RANGE');
+    expect(codeOf(() => compressWeight(new Float32Array(33), 1, 33, 'q8_0'))).toBe(
+      'KERNELS_FORMAT_UNSUITABLE',
+    );
+    expect(codeOf(() => kernels.linearBackward(y, saved, weight, [someRows], { input: true }))).toBe(
+      'KERNELS_NO_BACKWARD',
+    );
+    saved.dispose();
+    weight.dispose();
+  });
+  await expect(openKernels({ threads: 0 })).rejects.toMatchObject({ code: 'KERNELS_OUT_OF_RANGE' });
 });
 
 /** Takes all memory of a heap, down to the last bytes. */
@@ -107,18 +171,18 @@ function fill(heap: WasmHeap): number[] {
     try {
       for (;;) addresses.push(heap.reserve(bytes));
     } catch {
-      // No piece of this size is left.
+      // There is no room left for this size.
     }
   return addresses;
 }
 
-test('an exhausted heap is an error that says so, and what was there stays right', async () => {
+test('a full heap is an error that says so, and existing tensors stay intact', async () => {
   await openKernels({ prefer: 'wasm' });
   const heap = openWasmHeap() as WasmHeap;
   const before = tf.memory().numTensors;
   const kept = tf.tensor1d([1, 2, 3]);
   const large: tf.Tensor[] = [];
-  // Four times 1 GiB cannot fit into 4 GiB beside anything else; untouched pages cost no memory.
+  // Four times 1 GiB cannot fit into 4 GiB with anything else; untouched pages take no memory.
   expect(() => {
     for (let i = 0; i < 4; i++) large.push(heap.allocate([2 ** 14, 2 ** 14]));
   }).toThrow('kernels/allocate: the wasm heap (4 GiB at most) has no room for [16384, 16384]');

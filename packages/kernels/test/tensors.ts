@@ -5,7 +5,7 @@ import fc from 'fast-check';
 
 import { type Matrix, matrix } from './naive.js';
 
-/** A matrix of pleasant size from a seed; values about ±1. */
+/** A random matrix from a seed, with values between −1.2 and 1.2. */
 export function randomMatrix(rows: number, columns: number, seed: number): Matrix {
   let state = seed * 2654435761 + 12345;
   return matrix(rows, columns, () => {
@@ -17,7 +17,7 @@ export const randomRow = (length: number, seed: number) => randomMatrix(1, lengt
 export const tensor = ({ rows, columns, values }: Matrix) =>
   tf.tensor2d(Float32Array.from(values), [rows, columns]);
 
-/** A tensor's values as one row, or as they are if it is a matrix. */
+/** The values of a tensor, as one row unless it is a matrix. */
 export async function matrixOf(of: tf.Tensor): Promise<Matrix> {
   const columns = of.shape.at(-1) ?? 1;
   return { rows: of.size / columns, columns, values: Float64Array.from(await of.data()) };

@@ -24,7 +24,7 @@ describe.each(backends)('the %s backend', (backend) => {
     kernels = opened;
   });
 
-  test('the loss of a head and its gradient equal the definition, whatever the number of rows', async () => {
+  test('the loss of a head and its gradient equal the definition, for any number of rows', async () => {
     await fc.assert(
       fc.asyncProperty(sizes, async ({ rows, inFeatures, outFeatures, seed }) => {
         await inScope(async () => {
@@ -53,9 +53,9 @@ describe.each(backends)('the %s backend', (backend) => {
     );
   });
 
-  // The reference keeps all logits, and takes a minute for these.
+  // The reference backend holds all logits at once and would take a minute.
   const testFast = backend === 'reference' || backend === 'webgpu' ? test.skip : test;
-  testFast('logits too large to exist at once give the loss and gradients of their parts', async () => {
+  testFast('logits too large to exist at once give the loss and gradients of smaller parts', async () => {
     await inScope(async () => {
       const [rows, features, vocabulary] = [300, 2, 80_000];
       const weight = kernels.prepareLinear(
@@ -87,7 +87,7 @@ describe.each(backends)('the %s backend', (backend) => {
     });
   });
 
-  test('embeddings are rows of a plain table, and an id outside it is an error', async () => {
+  test('embeddings are rows of a table, and an id outside it is an error', async () => {
     await inScope(async () => {
       const table = Float32Array.of(1, 2, 3, 4, 5, 6);
       expect([...(await kernels.embedding(table, Int32Array.of(2, 0, 2), 2).data())]).toEqual([
@@ -100,7 +100,7 @@ describe.each(backends)('the %s backend', (backend) => {
     });
   });
 
-  test('patch embedding is the convolution it replaces, and its segments get their gradients', async () => {
+  test('patch embedding equals a convolution, and its segments get their gradients', async () => {
     await inScope(async () => {
       const shape = { imageSizePixels: 4, patchSizePixels: 2, channels: 3 };
       const images = [1, 2].map((seed) => Float32Array.from(randomMatrix(1, 48, seed).values));

@@ -6,7 +6,7 @@ import * as tf from '@tensorflow/tfjs-core';
 
 export interface ThreadTask {
   readonly backend: Kernels['backend'];
-  /** `once` ends by itself; `fail` gives a wrong shape; `on` goes on until it is told to stop. */
+  /** `once` ends by itself; `fail` passes a wrong shape; `on` runs until it gets a message. */
   readonly mode: 'once' | 'fail' | 'on';
 }
 

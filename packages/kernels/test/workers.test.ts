@@ -10,7 +10,7 @@ import { type ThreadTask, product } from './worker-thread.js';
 
 const backends = typeof loadOnnxRuntime() === 'string' ? (['wasm'] as const) : (['wasm', 'onnx'] as const);
 
-/** A thread with its own tfjs and kernels, from source. */
+/** Starts a thread with its own tfjs and kernels, from source. */
 function startThread(workerData: ThreadTask): Worker {
   const thread = pathToFileURL(join(import.meta.dirname, 'worker-thread.ts')).href;
   const code = `import('tsx/esm/api').then(({ register }) => { register(); return import('${thread}'); })`;
@@ -23,7 +23,7 @@ async function firstMessage(thread: Worker): Promise<number[]> {
 }
 
 describe.each(backends)('the %s backend in worker threads', (backend) => {
-  test('gives in each of several the same bits as in the main thread', async () => {
+  test('gives the same bits in several threads as in the main thread', async () => {
     const kernels = await openKernels({ prefer: backend });
     const threads = [startThread({ backend, mode: 'once' }), startThread({ backend, mode: 'once' })];
     const exits = threads.map((thread) => once(thread, 'exit'));
@@ -33,7 +33,7 @@ describe.each(backends)('the %s backend in worker threads', (backend) => {
     kernels.dispose();
   });
 
-  test('leaves an error to its own thread, and the others go on', async () => {
+  test('ends only the thread in which an error occurs', async () => {
     const kernels = await openKernels({ prefer: backend });
     const going = startThread({ backend, mode: 'on' });
     await firstMessage(going);

@@ -3,7 +3,7 @@
  *
  * Layouts as in ggml (ggml-common.h, ggml-quants.c). Blocks follow the last axis and never cross a row.
  */
-import { type BlockFormat, type CompactWeight, expandWeight } from '@contextlora/kernels';
+import { type BlockFormat, compactFormats, type CompactWeight, expandWeight } from '@contextlora/kernels';
 
 interface BlockType {
   readonly name: string;
@@ -18,35 +18,42 @@ interface BlockType {
 
 type CompactBlocks = Extract<CompactWeight, { format: BlockFormat }>;
 
-/** A type in blocks, which kernels keep in these blocks or in others of the same numbers. */
+/** A type whose numbers kernels keep in blocks: its own, or others that hold the same numbers. */
 function blockType(
-  name: string,
-  [values, bytes]: readonly [number, number],
+  { name, blockValues, blockBytes }: { name: string; blockValues: number; blockBytes: number },
   keep: (blocks: Uint8Array) => CompactBlocks,
 ): BlockType {
   return {
-    ...{ name, values, bytes, keep },
+    name,
+    values: blockValues,
+    bytes: blockBytes,
+    keep,
     expand: (blocks, target) => {
       expandWeight(keep(blocks), 1, target.length, target);
     },
   };
 }
-const sameBlocks =
-  (format: BlockFormat) =>
-  (blocks: Uint8Array): CompactBlocks => ({ format, blocks });
+const sameBlocks = (format: BlockFormat) =>
+  blockType(compactFormats[format], (blocks) => ({ format, blocks }));
 
 /** By ggml's number of the type. */
 export const ggufTypes: ReadonlyMap<number, BlockType> = new Map<number, BlockType>([
   [0, { name: 'f32', values: 1, bytes: 4, expand: expandFloat }],
   [1, { name: 'f16', values: 1, bytes: 2, expand: expandHalf }],
-  [2, blockType('q4_0', [32, 18], sameBlocks('q4_0'))],
-  [3, blockType('q4_1', [32, 20], sameBlocks('q4_1'))],
-  [6, blockType('q5_0', [32, 22], (blocks) => ({ format: 'q8_0', blocks: q80FromQ50(blocks) }))],
-  [7, blockType('q5_1', [32, 24], sameBlocks('q5_1'))],
-  [8, blockType('q8_0', [32, 34], sameBlocks('q8_0'))],
-  [12, blockType('q4_K', [256, 144], sameBlocks('q4_K'))],
-  [13, blockType('q5_K', [256, 176], sameBlocks('q5_K'))],
-  [14, blockType('q6_K', [256, 210], sameBlocks('q6_K'))],
+  [2, sameBlocks('q4_0')],
+  [3, sameBlocks('q4_1')],
+  [
+    6,
+    blockType({ name: 'q5_0', blockValues: 32, blockBytes: 22 }, (blocks) => ({
+      format: 'q8_0',
+      blocks: q80FromQ50(blocks),
+    })),
+  ],
+  [7, sameBlocks('q5_1')],
+  [8, sameBlocks('q8_0')],
+  [12, sameBlocks('q4_K')],
+  [13, sameBlocks('q5_K')],
+  [14, sameBlocks('q6_K')],
   [30, { name: 'bf16', values: 1, bytes: 2, expand: expandBrain }],
 ]);
 

@@ -4,7 +4,7 @@
  * Writers of architecture `llama` interleave the rows of q and k for their rotary pairs, [heads, d/2, 2]; here they are put back to
  * [heads, 2, d/2]. Other architectures are not permuted.
  */
-import { blockShapes } from '@contextlora/kernels';
+import { compactFormats } from '@contextlora/kernels';
 
 import { type ByteSource, openChunks } from './byte-source.js';
 import { ggufTypes, halfTable } from './gguf-blocks.js';
@@ -109,7 +109,7 @@ export function ggufWeights(
       }
       if (!keep) return read(name);
       const { format } = keep(new Uint8Array());
-      const blocks = new Uint8Array((count / values) * blockShapes[format].bytes);
+      const blocks = new Uint8Array((count / values) * compactFormats[format].blockBytes);
       await inRows(blocks, (bytes) => keep(bytes).blocks);
       return { format, blocks };
     },

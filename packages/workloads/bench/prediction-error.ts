@@ -11,7 +11,7 @@ import {
   type TextSpec,
 } from '@contextlora/model';
 import { type DeviceProfile, plan } from '@contextlora/scheduler';
-import { profileMachine, workloadsOf } from 'contextlora';
+import { profileModel, workloadsOf } from '@contextlora/workloads';
 
 import { randomModel } from '../../model/bench/random-model.js';
 import { small, smolLm2 } from '../../model/bench/shapes.js';
@@ -103,7 +103,7 @@ export async function predictionErrors(
     const measured = steps.map((): Timing[] => []);
     for (let round = 0; round < rounds; round++) {
       const profile = async (shape: { readonly tokens: number; readonly batch: number }) => {
-        const { rates, overheadSeconds } = await profileMachine(base, {
+        const { rates, overheadSeconds } = await profileModel(base, {
           ...shape,
           clock,
           cpuSeconds,

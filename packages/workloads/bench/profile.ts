@@ -13,9 +13,9 @@ import { measureRates } from '@contextlora/jetson';
 import { openKernels } from '@contextlora/kernels';
 import { writeWhole } from '@contextlora/lora';
 import { loadModel } from '@contextlora/model';
-import { measuredLayer } from 'contextlora';
+import { measuredLayer } from '@contextlora/workloads';
 
-import { formatTable } from '../src/terminal/table.js';
+import { formatTable } from '../../cli/src/terminal/table.js';
 import { countedAgainstExecuted } from './counted-executed.js';
 import { predictionErrors, quartiles } from './prediction-error.js';
 

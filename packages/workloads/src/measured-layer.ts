@@ -4,6 +4,8 @@ import { countFlops, type WorkKind } from '@contextlora/kernels';
 import { decoderLayer, decoderLayerBackward, type LayerSegments, type LoadedModel } from '@contextlora/model';
 import * as tf from '@tensorflow/tfjs-core';
 
+import { WorkloadsError } from './workloads-error.js';
+
 export interface MeasuredLayerOptions {
   /** Ranks of the segment that trains in every linear layer. */
   readonly rank: number;
@@ -27,7 +29,8 @@ export function measuredLayer(
   const { hiddenSize, heads, kvHeads, headDim, rmsEpsilon } = model.spec.text;
   const layers = model.layers.slice(0, most);
   const [weights] = layers;
-  if (!weights) throw new Error('contextlora/measuredLayer: the model has no decoder layer');
+  if (!weights)
+    throw new WorkloadsError('WORKLOADS_MODEL_EMPTY', 'measuredLayer', 'the model has no decoder layer');
   const segmentsOf = (train: boolean): LayerSegments =>
     Object.fromEntries(
       Object.entries(weights.linears).map(([name, { inFeatures, outFeatures }]) => [

@@ -1,13 +1,32 @@
-/** How long a run will train on this machine, said before it starts: the plan for one device, whose rates were just measured. */
+/** How long a run will train on this machine, said before it starts: the plan for one device, whose rates have just been measured. */
 import { measureRates } from '@contextlora/jetson';
-import { type LoadedModel, type ModelExample, promptIds } from '@contextlora/model';
+import type { Partition } from '@contextlora/lora';
+import { type LoadedModel, type LocalModel, type ModelExample, promptIds } from '@contextlora/model';
 import { type Cluster, plan } from '@contextlora/scheduler';
+import type { Phase } from '@contextlora/trainer';
 
-import { trainingExamples } from '../run/examples-of.js';
-import type { ContextRun, TrainSettings } from '../run/train-context.js';
 import { measuredLayer } from './measured-layer.js';
 import { stepOverhead } from './step-overhead.js';
 import { workloadsOf, type SampleShape } from './workloads-of.js';
+
+/** The run to predict. */
+export interface RunToPredict {
+  readonly partition: Partition;
+  readonly phases: readonly Phase[];
+  readonly model: Pick<LocalModel, 'features'>;
+}
+
+export interface PredictTrainingOptions {
+  /** The first training examples of a task, at most `count` of them. */
+  readonly examplesOf: (task: string, count: number) => readonly ModelExample[];
+  /** Optimizer steps of a task. */
+  readonly stepsOf: (task: string) => number;
+  readonly batchSize: number;
+  /** Ranks per linear, divided among all tasks. */
+  readonly rank: number;
+  /** Monotonic seconds. */
+  readonly clock: () => number;
+}
 
 export interface TrainingPrediction {
   readonly seconds: number;
@@ -17,27 +36,25 @@ export interface TrainingPrediction {
   readonly settled: boolean;
 }
 
-/** Prompts that are looked at to know how long a batch gets: its longest sets the time of all. */
-const promptsAsked = 64;
+/** Examples that are looked at to know how long a batch gets: its longest sets the time of all. */
+const examplesInspected = 64;
 const measuring = { budgetSeconds: 3, tolerance: 0.05 };
 
+/** Measures a decoder layer and a few steps of one sample, and plans the run for this one device. */
 export async function predictTraining(
   base: LoadedModel,
-  run: ContextRun,
-  { settings, clock }: { settings: TrainSettings; clock: () => number },
+  { partition, phases, model }: RunToPredict,
+  { examplesOf, stepsOf, batchSize, rank, clock }: PredictTrainingOptions,
 ): Promise<TrainingPrediction> {
-  const { data, partition, phases } = run;
-  const examplesOf = (task: string) =>
-    trainingExamples(data.graph.getNodeAttributes(task), data.rows[task]?.train.slice(0, promptsAsked) ?? []);
   const shapes = new Map(
     phases.flatMap(({ tasks }) =>
-      tasks.map((task): [string, SampleShape] => [task, shapeOf(base, examplesOf(task))]),
+      tasks.map((task): [string, SampleShape] => [task, shapeOf(base, examplesOf(task, examplesInspected))]),
     ),
   );
   const longest = Math.max(...[...shapes.values()].map(({ tokens }) => tokens));
   const layer = measuredLayer(base, {
-    batch: settings.batchSize,
-    rank: Math.max(1, Math.round(settings.rank / partition.order.length)),
+    batch: batchSize,
+    rank: Math.max(1, Math.round(rank / partition.order.length)),
   });
   const measured = measureRates(layer, { clock, ...measuring, tokens: longest });
   layer.dispose();
@@ -46,26 +63,24 @@ export async function predictTraining(
     input: measured.input.flopsPerSecond,
     weight: measured.weight.flopsPerSecond,
   };
-  const stepsOf = ({ steps }: TrainSettings, task: string) =>
-    Math.max(1, typeof steps === 'number' ? steps : (steps[task] ?? 0));
   const device = { id: 'this machine', flopsPerSecond: rates, memoryBytes: 1e12 };
   const [first] = phases.flatMap(({ tasks }) => tasks);
   const overheadSeconds = await stepOverhead(base, {
     partition,
     phases,
     task: first!,
-    example: examplesOf(first!)[0]!,
+    example: examplesOf(first!, 1)[0]!,
     shape: shapes.get(first!)!,
     device,
-    features: run.model.features,
+    features: model.features,
     clock,
   });
   const cluster: Cluster = { devices: [{ ...device, overheadSeconds }], links: [] };
   const workloads = workloadsOf(base.spec, partition, phases, {
     trainingOf: (task) => ({
       sample: shapes.get(task)!,
-      samples: settings.batchSize,
-      steps: stepsOf(settings, task),
+      samples: batchSize,
+      steps: Math.max(1, stepsOf(task)),
     }),
   });
   // Tasks train one after the other here, each step whole.

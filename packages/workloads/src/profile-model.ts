@@ -6,7 +6,7 @@ import { linearsOf, type LoadedModel, promptIds } from '@contextlora/model';
 import { measuredLayer } from './measured-layer.js';
 import { stepOverhead } from './step-overhead.js';
 
-export interface ProfileMachineOptions {
+export interface ProfileModelOptions {
   /** Monotonic seconds. */
   readonly clock: () => number;
   /** For the rates; the overhead takes ten steps of one sample more. */
@@ -21,16 +21,16 @@ export interface ProfileMachineOptions {
   readonly cpuSeconds?: () => number;
 }
 
-export interface MachineProfile {
+export interface ModelProfile {
   readonly rates: MeasuredRates;
   readonly overheadSeconds: number;
 }
 
 /** Measures the first decoder layer, and whole steps of one sample of (about) as many tokens. */
-export async function profileMachine(
+export async function profileModel(
   base: LoadedModel,
-  { clock, budgetSeconds, tokens, batch = 1, rank, cpuSeconds }: ProfileMachineOptions,
-): Promise<MachineProfile> {
+  { clock, budgetSeconds, tokens, batch = 1, rank, cpuSeconds }: ProfileModelOptions,
+): Promise<ModelProfile> {
   const layer = measuredLayer(base, { rank, batch });
   let rates: MeasuredRates;
   try {

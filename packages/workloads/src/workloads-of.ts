@@ -7,6 +7,8 @@
  * A and B only where something trains; a gradient of an input only where something trains before it. Freezing and masking appear as
  * these numbers and as nothing else.
  */
+import { compactFormats } from '@contextlora/kernels';
+import { masksFor, type Partition, type Roles } from '@contextlora/lora';
 import type { BaseFormat } from '@contextlora/model';
 import {
   type LayerLinear,
@@ -16,7 +18,6 @@ import {
   type ModelSpec,
   modelTensors,
 } from '@contextlora/model';
-import { masksFor, type Partition, type Roles } from '@contextlora/lora';
 import type { LayerCost, Workload } from '@contextlora/scheduler';
 import type { Phase } from '@contextlora/trainer';
 
@@ -265,14 +266,12 @@ function trainedBytes(linears: readonly Linear[]): { gradientBytes: number; opti
   return { gradientBytes, optimizerBytes: 3 * gradientBytes };
 }
 
-const bytesPerValue: Readonly<Record<KeptFormat, number>> = {
-  f32: 4,
-  f16: 2,
-  int8: 1,
-  q8_0: 34 / 32,
-  q4_0: 18 / 32,
-  q4_1: 20 / 32,
-};
+/** Bytes of one row of a frozen matrix. */
+function rowBytes(format: KeptFormat, columns: number): number {
+  if (format === 'f32') return 4 * columns;
+  const { blockValues, blockBytes, rowOverheadBytes } = compactFormats[format];
+  return (columns / blockValues) * blockBytes + rowOverheadBytes;
+}
 
 /** Matrices in the format of the base, norms and biases in float32. */
 function layerBytes(spec: ModelSpec, depth: number, format: KeptFormat): number {
@@ -280,7 +279,7 @@ function layerBytes(spec: ModelSpec, depth: number, format: KeptFormat): number 
   for (const [, shape] of layerTensors(spec, { start: depth, end: depth + 1 })) {
     const [rows = 1, columns] = shape;
     if (columns === undefined) bytes += 4 * rows;
-    else bytes += rows * columns * bytesPerValue[format] + (format === 'int8' ? 4 * rows : 0);
+    else bytes += rows * rowBytes(format, columns);
   }
   return bytes;
 }

@@ -3,7 +3,7 @@ import { type Partition, type Roles } from '@contextlora/lora';
 import { languageLoss, layerLinears, type LoadedModel } from '@contextlora/model';
 import type { Workload } from '@contextlora/scheduler';
 import * as tf from '@tensorflow/tfjs-core';
-import { workloadsOf } from 'contextlora';
+import { workloadsOf } from '@contextlora/workloads';
 
 export const tasks = [
   { id: 'weather', dependsOn: [] },

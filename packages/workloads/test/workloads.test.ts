@@ -15,7 +15,7 @@ import { activateSegments, linearsOf, loadModel, type LoadedModel, visionTower }
 import { checkInput, lowestTrainedLayer, plan, type LayerCost } from '@contextlora/scheduler';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import * as tf from '@tensorflow/tfjs-core';
-import { workloadsOf } from 'contextlora';
+import { workloadsOf } from '@contextlora/workloads';
 
 import { answered, batch, rolesOf, runStep, tasks, tokens, workloadOf } from './executed-step.js';
 import { tinyConfigs, writeTinyModel } from './tiny-models.js';
@@ -181,6 +181,9 @@ test('compact base weights and messages have fewer bytes', async () => {
   const linears = linearsOf(model.spec).filter(({ depth }) => depth === 1);
   const values = linears.reduce((sum, { inFeatures, outFeatures }) => sum + inFeatures * outFeatures, 0);
   expect(of({}).parameterBytes - of({ base: 'f16' }).parameterBytes).toBe(2 * values);
+  // One byte a value, and a float32 scale a row.
+  const rows = linears.reduce((sum, { outFeatures }) => sum + outFeatures, 0);
+  expect(of({}).parameterBytes - of({ base: 'int8' }).parameterBytes).toBe(3 * values - 4 * rows);
   expect(of({}).parameterBytes - of({ base: 'q4_0' }).parameterBytes).toBeCloseTo((4 - 18 / 32) * values, 6);
   expect(of({}).outputBytes).toBe(4 * tokens * model.spec.text.hiddenSize);
   expect(of({ messageBytes: 2 }).outputBytes).toBe(2 * tokens * model.spec.text.hiddenSize);

@@ -1,19 +1,19 @@
 /**
- * Trains the demo's joint baseline and its pixel probes in a process of their own, beside the method: one core each is best for a
- * small model.
+ * Trains the demo's joint baseline and its pixel probes in a second process, at the same time as the method: one core each is best
+ * for a small model.
  *
  * The command forks itself with {@link baselineCommand}; messages go over the IPC channel, segments through files.
  */
 import { fork } from 'node:child_process';
 
+import { readTaskData, type TrainSettings } from '@contextlora/finetune';
 import { openKernels } from '@contextlora/kernels';
 import { writePartition } from '@contextlora/lora';
 import { loadModel } from '@contextlora/model';
 
-import { pixelProbe } from '../run/pixel-probe.js';
-import { readTaskData } from '../run/read-task-data.js';
-import type { TrainSettings } from '../run/train-context.js';
-import { trainJoint } from '../run/train-baselines.js';
+import { BenchmarksError } from '../benchmarks-error.js';
+import { pixelProbe } from './pixel-probe.js';
+import { trainJoint } from './train-baselines.js';
 
 /** The hidden subcommand that runs {@link runBaselines}. */
 export const baselineCommand = 'demo-baselines';
@@ -63,25 +63,29 @@ export async function runBaselines(
 export interface BaselineProcess {
   /** Resolves when the child is done, rejects when it failed. */
   readonly finished: Promise<void>;
+  /** How far its training has come, in [0, 1]. */
+  share(): number;
+  /** Task → test set → accuracy of the pixel probe, as they arrive. */
+  readonly probes: ReadonlyMap<string, Readonly<Record<string, number>>>;
   stop(): void;
 }
 
-/** The parent's side: starts `command` (this very program) with the job. */
-export function startBaselines(
-  job: BaselineJob,
-  { command, onMessage }: { command: string; onMessage: (message: BaselineMessage) => void },
-): BaselineProcess {
-  const child = fork(command, [baselineCommand, JSON.stringify(job)], {
+/** The parent's side: starts `program` (the command itself) with the job. */
+export function startBaselines(job: BaselineJob, { program }: { program: string }): BaselineProcess {
+  const child = fork(program, [baselineCommand, JSON.stringify(job)], {
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
   });
-  let said = '';
+  let errorText = '';
   child.stderr?.on('data', (text: Buffer) => {
-    said += text.toString();
+    errorText += text.toString();
   });
+  let share = 0;
   let completed = false;
+  const probes = new Map<string, Readonly<Record<string, number>>>();
   const finished = new Promise<void>((resolve, reject) => {
     child.on('message', (message: BaselineMessage) => {
-      onMessage(message);
+      if (message.type === 'progress') share = message.done / message.total;
+      if (message.type === 'probe') probes.set(message.task, message.accuracies);
       if (message.type === 'done') {
         completed = true;
         resolve();
@@ -91,8 +95,10 @@ export function startBaselines(
     child.on('close', (code) => {
       if (!completed)
         reject(
-          new Error(
-            `contextlora/demo: the baselines' process ended with code ${String(code)}:\n${said.trim()}`,
+          new BenchmarksError(
+            'BENCHMARKS_BASELINE_FAILED',
+            'startBaselines',
+            `the baselines' process ended with code ${String(code)}:\n${errorText.trim()}`,
           ),
         );
     });
@@ -101,6 +107,8 @@ export function startBaselines(
   finished.catch(() => undefined);
   return {
     finished,
+    share: () => share,
+    probes,
     stop: () => {
       child.kill();
     },

@@ -1,14 +1,18 @@
 /** The composed, scarce task by method, at equal budget. */
+import {
+  type DecisionResult,
+  evaluateTask,
+  type TaskData,
+  type TaskEvaluation,
+  totalSteps,
+  type TrainSettings,
+} from '@contextlora/finetune';
 import { readPartition } from '@contextlora/lora';
 import { createLocalModel, type LoadedModel, type LocalModel } from '@contextlora/model';
 import { tasksOf } from '@contextlora/task-graph';
 import { emptyGraph, rolesOf } from '@contextlora/trainer';
 
-import { evaluateTask, type TaskEvaluation } from './evaluate-task.js';
-import type { TaskData } from './read-task-data.js';
-import type { DecisionResult } from './run-report.js';
 import { jointTask, type TrainedSegments } from './train-baselines.js';
-import { totalSteps, type TrainSettings } from './train-context.js';
 
 export interface CompareDecisionsOptions {
   /** The task that is compared. */
@@ -18,8 +22,8 @@ export interface CompareDecisionsOptions {
   readonly settings: TrainSettings;
   /** The method's own model, trained. */
   readonly run: LocalModel;
-  /** Its evaluations: `${task}/${when}/${test}`. */
-  readonly record: ReadonlyMap<string, TaskEvaluation>;
+  /** Its evaluations: `${task}/${when}/${test}` → evaluation. */
+  readonly evaluations: ReadonlyMap<string, TaskEvaluation>;
   readonly empty: TrainedSegments;
   /** Where the joint baseline's partition was written. */
   readonly jointDirectory: string;
@@ -32,7 +36,7 @@ export async function compareDecisions({
   data,
   settings,
   run,
-  record,
+  evaluations,
   empty: trained,
   jointDirectory,
 }: CompareDecisionsOptions): Promise<DecisionResult[]> {
@@ -49,10 +53,13 @@ export async function compareDecisions({
 
   // The roots would come out as in the method, to the byte: their steps do not see the graph.
   const roots = tasksOf(graph).filter(({ id }) => graph.inDegree(id) === 0);
-  const own = run.segments();
+  const segmentsOfRun = run.segments();
   const alone = createLocalModel(base, {
     partition: trained.partition,
-    segments: { ...trained.segments, ...Object.fromEntries(roots.map(({ id }) => [id, own[id] ?? {}])) },
+    segments: {
+      ...trained.segments,
+      ...Object.fromEntries(roots.map(({ id }) => [id, segmentsOfRun[id] ?? {}])),
+    },
     features: run.features,
   });
   const separate = emptyGraph(graph);
@@ -69,7 +76,7 @@ export async function compareDecisions({
     {
       method: 'ContextLoRA',
       accuracies: Object.fromEntries(
-        tests.map(([name]) => [name, record.get(`${decision}/final/${name}`)?.accuracy ?? 0]),
+        tests.map(([name]) => [name, evaluations.get(`${decision}/final/${name}`)?.accuracy ?? 0]),
       ),
       trainedParameters: trainedParameters(run),
       steps,

@@ -1,17 +1,17 @@
 /** The control beside the model's accuracy: a linear classifier on raw pixels (and the words of the input text). */
-import { linearProbe, type ProbeSet } from '@contextlora/benchmarks';
+import type { TaskSplits } from '@contextlora/finetune';
 import type { TaskSpec } from '@contextlora/task-graph';
 import type { TaskRow } from '@contextlora/trainer';
 import sharp from 'sharp';
 
-import type { TaskRows } from './read-task-data.js';
+import { linearProbe, type ProbeSet } from '../linear-probe.js';
 
 const sidePixels = 32;
 
 /** Accuracy per test set of a linear probe trained on a label task's training rows; undefined where it does not apply. */
 export async function pixelProbe(
   task: TaskSpec,
-  { train, tests }: TaskRows,
+  { train, tests }: TaskSplits,
   { seed }: { seed: number },
 ): Promise<Record<string, number> | undefined> {
   if (task.answer.type !== 'label' || !task.inputs.includes('image')) return undefined;

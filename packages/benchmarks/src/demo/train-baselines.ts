@@ -4,6 +4,7 @@
  * `empty`: every task alone with its own segment (no shared parameters). `joint`: one LoRA of all the ranks on the mixture of all
  * tasks, which sees every task's data at once.
  */
+import { type TaskData, totalSteps, trainingExamples, type TrainSettings } from '@contextlora/finetune';
 import { initialiseSegments, partitionRanks, type Partition, type Segments } from '@contextlora/lora';
 import {
   createLocalModel,
@@ -21,10 +22,6 @@ import {
   type TrainEvent,
   warmupCosine,
 } from '@contextlora/trainer';
-
-import { trainingExamples } from './examples-of.js';
-import type { TaskData } from './read-task-data.js';
-import { totalSteps, type TrainSettings } from './train-context.js';
 
 export interface TrainedSegments {
   readonly partition: Partition;

@@ -8,6 +8,7 @@ import { createRequire } from 'node:module';
 import { keyedRandom, type KeyedRandom } from '@contextlora/lora';
 import { renderAsync } from '@resvg/resvg-js';
 
+import { BenchmarksError } from '../benchmarks-error.js';
 import { type IconStyle, type Scene, type SceneObject, sceneSizePixels, type Weather } from './scene.js';
 
 /** RGB, row-major, `64 · 64 · 3` bytes. */
@@ -24,8 +25,10 @@ export function createSceneRenderer(styles: readonly IconStyle[]): SceneRenderer
     async render(scene) {
       const set = icons.get(scene.style);
       if (!set)
-        throw new Error(
-          `benchmarks/render: style "${scene.style}" was not loaded; this renderer was made for ${styles.join(', ')}`,
+        throw new BenchmarksError(
+          'BENCHMARKS_STYLE_UNKNOWN',
+          'createSceneRenderer',
+          `style "${scene.style}" was not loaded; this renderer was made for ${styles.join(', ')}`,
         );
       const random = keyedRandom(scene.appearance, 'appearance');
       const image = await renderAsync(svgOf(scene, set, random), { font: { loadSystemFonts: false } });

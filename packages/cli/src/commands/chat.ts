@@ -20,9 +20,12 @@ import {
   renderChat,
 } from '@contextlora/model';
 
-import type { CommandContext } from './command-context.js';
+import { CliError, type CliErrorCode } from '../cli-error.js';
+import type { CommandContext } from '../command-context.js';
+import type { CommandSetup } from '../command-setup.js';
+import { naturalNumber, nonNegativeNumber, positiveNumber } from '../option-values.js';
 
-export interface ChatOptions {
+interface ChatOptions {
   readonly model: string;
   readonly adapter?: string;
   readonly task?: string;
@@ -40,18 +43,42 @@ export interface ChatOptions {
   readonly threads: number;
 }
 
-/** Answers one prompt (given, or piped), or talks on a terminal. @returns whether it was left by Ctrl-C. */
-export async function runChat(options: ChatOptions, context: CommandContext): Promise<boolean> {
+export function addChatCommand({ program, context, run }: CommandSetup): void {
+  program
+    .command('chat')
+    .description('talk to a model on a terminal, or answer one prompt')
+    .requiredOption('--model <path>', 'a model directory, a GGUF file, or a name in the Hugging Face cache')
+    .option('--adapter <directory>', 'a PEFT folder, or the folder of a run')
+    .option('--task <name>', 'task of the run whose adapter is used')
+    .option('--system <text>', 'system message')
+    .option('--prompt <text>', 'answer this and exit; without it, piped input is the prompt')
+    .option('--plain', 'do not apply the chat template: continue the prompt as it is', false)
+    .option('--schema <file>', 'a JSON schema that the answer must match')
+    .option('--temperature <t>', 'sampling temperature; 0 takes the most likely token', nonNegativeNumber, 0)
+    .option('--top-k <n>', 'sample from this many of the most likely tokens', naturalNumber)
+    .option('--top-p <p>', 'sample from the most likely tokens up to this total probability', positiveNumber)
+    .option('--repetition-penalty <p>', 'above 1 discourages repetition', positiveNumber)
+    .option('--seed <n>', 'random seed for sampling', naturalNumber, 0)
+    .option('--max-tokens <n>', 'longest answer', naturalNumber, 256)
+    .option('--threads <n>', 'threads per native operation', naturalNumber, 1)
+    .action((options: ChatOptions) =>
+      run(async () => ((await runChat(options, context)) ? 'interrupted' : undefined)),
+    );
+}
+
+/** Answers one prompt (given, or piped), or talks on a terminal. Returns whether it was left by Ctrl-C. */
+async function runChat(options: ChatOptions, context: CommandContext): Promise<boolean> {
   const adapter =
     options.adapter === undefined ? undefined : await readAdapter(options.adapter, options.task);
   if (options.task !== undefined && options.adapter === undefined)
-    throw new Error('contextlora/chat: --task names a task of a run; give its folder with --adapter');
+    throw failure('CLI_OPTIONS_INVALID', '--task names a task of a run; give its folder with --adapter');
   const schema = options.schema === undefined ? undefined : await readSchema(options.schema);
   const kernels = await openKernels({ threads: options.threads });
   const model = await loadModel(await locateModel(options.model, context), { kernels });
   if (!options.plain && model.tokenizer.chatTemplate === undefined)
-    throw new Error(
-      `contextlora/chat: ${options.model} has no chat template; --plain gives it the prompt as it is`,
+    throw failure(
+      'CLI_OPTIONS_INVALID',
+      `${options.model} has no chat template; --plain gives it the prompt as it is`,
     );
   const segments = adapter && adapterSegments(model.spec, adapter);
   const { temperature, topK, topP, repetitionPenalty, seed, maxTokens } = options;
@@ -110,7 +137,7 @@ const opening = ({ system }: ChatOptions): ChatMessage[] =>
 
 async function answerOnce(talk: Talk, text: string): Promise<boolean> {
   if (text.trim() === '')
-    throw new Error('contextlora/chat: the prompt is empty; give --prompt, or pipe a text');
+    throw failure('CLI_OPTIONS_INVALID', 'the prompt is empty; give --prompt, or pipe a text');
   const { options, context } = talk;
   const messages = [...opening(options), { role: 'user', content: text }];
   const { finish } = await answer(talk, messages, { signal: context.signal, seed: options.seed });
@@ -190,9 +217,12 @@ async function readAdapter(
     const { partition, segments } = await readPartition(place);
     const known = partition.order.join(', ');
     if (task === undefined)
-      throw new Error(`contextlora/chat: ${directory} holds several tasks; choose one with --task: ${known}`);
+      throw failure(
+        'CLI_OPTIONS_INVALID',
+        `${directory} holds several tasks; choose one with --task: ${known}`,
+      );
     if (!partition.order.includes(task))
-      throw new Error(`contextlora/chat: ${directory} has no task "${task}"; it has ${known}`);
+      throw failure('CLI_OPTIONS_INVALID', `${directory} has no task "${task}"; it has ${known}`);
     return { modules: composeTask(partition, segments, task) };
   }
   return readPeftFolder(task === undefined ? directory : join(directory, task));
@@ -200,12 +230,12 @@ async function readAdapter(
 
 async function readSchema(path: string): Promise<unknown> {
   const text = await readFile(path, 'utf8').catch((cause: unknown) => {
-    throw new Error(`contextlora/chat: cannot read the schema ${path}; is the path right?`, { cause });
+    throw failure('CLI_FILE_INVALID', `cannot read the schema ${path}; is the path right?`, { cause });
   });
   try {
     return JSON.parse(text) as unknown;
   } catch (cause) {
-    throw new Error(`contextlora/chat: ${path} is not JSON: ${(cause as Error).message}`, { cause });
+    throw failure('CLI_FILE_INVALID', `${path} is not JSON: ${(cause as Error).message}`, { cause });
   }
 }
 
@@ -214,3 +244,6 @@ async function readAll(input: NodeJS.ReadableStream): Promise<string> {
   for await (const part of input) parts.push(Buffer.from(part));
   return Buffer.concat(parts).toString('utf8');
 }
+
+const failure = (code: CliErrorCode, what: string, options?: ErrorOptions) =>
+  new CliError(code, 'chat', what, options);

@@ -4,7 +4,8 @@ import { once } from 'node:events';
 
 import { defaultLinkPort, listenForLinks, parseEndpoint } from '@contextlora/jetson';
 
-import type { CommandContext } from './command-context.js';
+import { CliError } from '../cli-error.js';
+import type { CommandContext } from '../command-context.js';
 
 /** Serves on `[HOST:]PORT`, or on the usual port of all addresses, until it is stopped. */
 export async function listenForMeasurements(
@@ -23,7 +24,7 @@ export async function listenForMeasurements(
   });
   output.write(
     `Listening as ${id} on port ${listener.port} until Ctrl-C. On the other machine: contextlora profile --link ADDRESS:${listener.port}\n` +
-      'Whoever reaches this port may measure: it sends and takes bytes without meaning, and opens no file.\n',
+      'Anyone who reaches this port may measure: it exchanges random bytes and opens no file.\n',
   );
   if (!signal.aborted) await once(signal, 'abort');
 }
@@ -32,5 +33,5 @@ function portOf(where: string | true): { host?: string; port: number } {
   if (where === true) return { port: defaultLinkPort };
   const port = Number(where);
   if (port <= 65_535) return { port };
-  throw new Error(`contextlora/profile: --listen: ports go from 0 to 65535, got ${where}`);
+  throw new CliError('CLI_OPTIONS_INVALID', 'profile', `--listen: ports go from 0 to 65535, got ${where}`);
 }

@@ -1,4 +1,4 @@
-/** `contextlora profile --measure MODEL --link HOST --out FILE`: what this machine and its links really do, and a cluster file of it. */
+/** `contextlora profile --measure MODEL --link HOST --out FILE`: what this machine and its links really do, as a cluster file. */
 import { setTimeout } from 'node:timers/promises';
 
 import {
@@ -24,16 +24,15 @@ import {
 import { openKernels } from '@contextlora/kernels';
 import { writeWhole } from '@contextlora/lora';
 import { type LoadedModel, loadModel, locateModel } from '@contextlora/model';
-import type { DeviceProfile } from '@contextlora/scheduler';
+import { type DeviceProfile, type MeasuredRecord, withMeasured } from '@contextlora/scheduler';
+import { measuredLayer, profileModel } from '@contextlora/workloads';
 
-import { type MeasuredRecord, withMeasured } from '../plan/measured-cluster.js';
-import { readClusterIfAny } from '../plan/read-cluster.js';
-import { measuredLayer } from '../seam/measured-layer.js';
-import { profileMachine } from '../seam/profile-machine.js';
-import type { CommandContext } from './command-context.js';
+import { CliError } from '../cli-error.js';
+import type { CommandContext } from '../command-context.js';
+import { readClusterIfAny } from '../read-cluster.js';
+import { describeMachine } from '../terminal/describe-machine.js';
 import type { ProfileOptions } from './profile-options.js';
-import { runProgram } from './run-program.js';
-import { tellMachine } from './tell-machine.js';
+import { programRunner } from './run-program.js';
 
 /** A device as measured, and what the figures rest on. */
 export interface MachineMeasurement {
@@ -46,10 +45,10 @@ export interface LinksMeasurement {
   readonly sharings: readonly LinkSharing[];
 }
 
-/** Measures what is asked, prints it, and with `--out` puts it into a cluster file. */
-export async function runProfileMachine(options: ProfileOptions, context: CommandContext): Promise<void> {
+/** Measures what is asked for and prints it, or with `--out` puts it into a cluster file. */
+export async function measureAndWrite(options: ProfileOptions, context: CommandContext): Promise<void> {
   const { id, medium, measure, link, out } = options;
-  // A file that is no cluster is refused before anything is measured.
+  // A file that is not a cluster is refused before anything is measured.
   const before = out === undefined ? undefined : await readClusterIfAny(out);
   const machine = measure === undefined ? undefined : await measureMachine(measure, options, context);
   const found =
@@ -68,7 +67,7 @@ export async function runProfileMachine(options: ProfileOptions, context: Comman
     ],
   });
   await writeWhole(out, `${JSON.stringify(cluster, null, 2)}\n`);
-  for (const line of tellMachine(machine, found)) context.output.write(`${line}\n`);
+  for (const line of describeMachine(machine, found)) context.output.write(`${line}\n`);
   context.output.write(
     `${out} has ${cluster.devices.length} devices and ${cluster.links.length} directions of links; "contextlora plan --cluster ${out}" takes it\n`,
   );
@@ -77,18 +76,18 @@ export async function runProfileMachine(options: ProfileOptions, context: Comman
 async function measureMachine(
   model: string,
   options: ProfileOptions,
-  { clock, cpuSeconds, signal, hubDirectory, now }: CommandContext,
+  { clock, cpuSeconds, signal, environment, hubDirectory, now }: CommandContext,
 ): Promise<MachineMeasurement> {
   const { id, rank, tokens, batch, budget, sustained: sustainedSeconds, threads, root } = options;
   const tree = openFileTree(root);
-  const sampling = { clock, sleep: pause(signal), run: runProgram };
+  const sampling = { clock, sleep: pause(signal), run: programRunner(environment) };
   // Before the model is loaded: training will hold it too.
   const memory = await readMemory(tree);
   const idle = conditionsOf(await sampleDevice(tree, sampling));
   const kernels = await openKernels({ threads });
   const base = await loadModel(await locateModel(model, { hubDirectory }), { kernels });
   try {
-    const { rates, overheadSeconds } = await profileMachine(base, {
+    const { rates, overheadSeconds } = await profileModel(base, {
       clock,
       budgetSeconds: budget,
       tokens,
@@ -99,11 +98,17 @@ async function measureMachine(
     const sustained =
       sustainedSeconds === undefined
         ? undefined
-        : await sustain(base, { ...options, durationSeconds: sustainedSeconds }, { clock, signal });
+        : await sustain(
+            base,
+            { ...options, durationSeconds: sustainedSeconds },
+            { clock, signal, environment },
+          );
     const memoryBytes = memory?.availableBytes;
     if (memoryBytes === undefined)
-      throw new Error(
-        `contextlora/profile: there is no ${root}proc/meminfo to say how much memory is available; this works on Linux`,
+      throw new CliError(
+        'CLI_MACHINE_UNSUPPORTED',
+        'profile',
+        `there is no ${root}proc/meminfo to say how much memory is available; this works on Linux`,
       );
     const watts = sustained?.throttling.watts?.last;
     const known = {
@@ -137,14 +142,14 @@ async function measureMachine(
 async function sustain(
   base: LoadedModel,
   { rank, tokens, batch, root, durationSeconds }: ProfileOptions & { readonly durationSeconds: number },
-  { clock, signal }: Pick<CommandContext, 'clock' | 'signal'>,
+  { clock, signal, environment }: Pick<CommandContext, 'clock' | 'signal' | 'environment'>,
 ): Promise<SustainedRates> {
   const layer = measuredLayer(base, { rank, batch });
   // Loads and counted powers are means since the sample before, so nothing waits and the machine stays busy.
   const samples = watchDevice(openFileTree(root), {
     clock,
     sleep: () => Promise.resolve(),
-    run: runProgram,
+    run: programRunner(environment),
     intervalSeconds: durationSeconds,
   });
   const next = async (): Promise<DeviceSample> => {
@@ -185,7 +190,9 @@ function thinned({ series, sustainedShare, throttling, conditions }: SustainedRa
     throttling,
     series: parts.map((part) => ({
       atSeconds: part.at(-1)!.atSeconds,
-      flopsPerSecond: part.map((one) => one.flopsPerSecond).sort((a, b) => a - b)[part.length >> 1]!,
+      flopsPerSecond: part.map(({ flopsPerSecond }) => flopsPerSecond).sort((a, b) => a - b)[
+        part.length >> 1
+      ]!,
     })),
     conditions,
   };
@@ -200,20 +207,22 @@ async function measureLinks(
   const links: MeasuredLink[] = [];
   for (const endpoint of endpoints) {
     const link = await measureLink(endpoint, options);
-    const twin =
+    const sameName =
       link.peer === id ? 'this machine' : links.some(({ peer }) => peer === link.peer) && 'another';
-    if (twin)
-      throw new Error(
-        `contextlora/profile: the machine at ${endpoint.host} calls itself "${link.peer}", as ${twin} does; give each a name of its own with --id`,
+    if (sameName)
+      throw new CliError(
+        'CLI_OPTIONS_INVALID',
+        'profile',
+        `the machine at ${endpoint.host} calls itself "${link.peer}", as ${sameName} does; give each a name of its own with --id`,
       );
     links.push(link);
   }
   const sharings: LinkSharing[] = [];
-  for (const [first, one] of endpoints.entries())
-    for (const [second, other] of endpoints.entries())
+  for (const [first, firstEnd] of endpoints.entries())
+    for (const [second, secondEnd] of endpoints.entries())
       if (first < second)
         sharings.push({
-          ...(await measureSharing([one, other], {
+          ...(await measureSharing([firstEnd, secondEnd], {
             ...options,
             loss: Math.max(lossOf(links[first]!), lossOf(links[second]!)),
           })),

@@ -1,4 +1,6 @@
-/** What `contextlora profile` may be asked. */
+/** The options of `contextlora profile`. */
+import { CliError } from '../cli-error.js';
+
 export interface ProfileOptions {
   /** 0 goes on until stopped. */
   readonly count: number;
@@ -53,12 +55,11 @@ export function checkProfileOptions({
     listen !== undefined && '--listen',
     measured,
   ].filter((name) => typeof name === 'string');
-  if (asked.length > 1)
-    throw new Error(`contextlora/profile: ${asked.join(' and ')} ask for different things; give one of them`);
+  if (asked.length > 1) throw invalid(`${asked.join(' and ')} ask for different things; give one of them`);
   if (sustained !== undefined && measure === undefined)
-    throw new Error('contextlora/profile: --sustained runs a layer of a model; name it with --measure MODEL');
+    throw invalid('--sustained runs a layer of a model; name it with --measure MODEL');
   if (out !== undefined && measured === undefined)
-    throw new Error(
-      'contextlora/profile: --out writes what was measured; ask for something with --measure MODEL or --link HOST',
-    );
+    throw invalid('--out writes what was measured; ask for something with --measure MODEL or --link HOST');
 }
+
+const invalid = (what: string) => new CliError('CLI_OPTIONS_INVALID', 'profile', what);

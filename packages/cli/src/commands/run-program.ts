@@ -1,15 +1,27 @@
-/** Other programs, as far as samples need them. */
+/** Other programs that samples need. */
 import { execFile, spawn } from 'node:child_process';
 
 import type { CommandRunner } from '@contextlora/jetson';
 
-/** A program that is missing, fails or takes more than 5 s has nothing to say. */
-export const runProgram: CommandRunner = (command, args) =>
-  new Promise((resolve) => {
-    execFile(command, args, { timeout: 5000, maxBuffer: 1 << 20 }, (error, stdout) => {
-      resolve(error ? undefined : stdout);
+import { CliError } from '../cli-error.js';
+import type { CommandContext } from '../command-context.js';
+
+type Environment = CommandContext['environment'];
+
+/** The output of a program; undefined where it is missing, fails or takes more than 5 s. */
+export const programRunner =
+  (environment: Environment): CommandRunner =>
+  (command, args) =>
+    new Promise((resolve) => {
+      execFile(
+        command,
+        args,
+        { timeout: 5000, maxBuffer: 1 << 20, env: { ...environment } },
+        (error, stdout) => {
+          resolve(error ? undefined : stdout);
+        },
+      );
     });
-  });
 
 /**
  * What a program prints until it ends, the signal is raised or the caller stops, which ends it.
@@ -19,9 +31,12 @@ export const runProgram: CommandRunner = (command, args) =>
 export async function* streamProgram(
   command: string,
   args: readonly string[],
-  { signal }: { readonly signal: AbortSignal },
+  { signal, environment }: { readonly signal: AbortSignal; readonly environment: Environment },
 ): AsyncGenerator<string> {
-  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'ignore'] });
+  const child = spawn(command, args, {
+    stdio: ['ignore', 'pipe', 'ignore'],
+    env: { ...environment },
+  });
   const stop = () => child.kill();
   const failed = new Promise<Error>((resolve) => child.once('error', resolve));
   signal.addEventListener('abort', stop, { once: true });
@@ -35,8 +50,10 @@ export async function* streamProgram(
       }),
     ]);
     if (started)
-      throw new Error(
-        `contextlora/profile: ${command} cannot be started (${started.message}); it is there on Jetson boards, elsewhere leave "--source tegrastats" out`,
+      throw new CliError(
+        'CLI_MACHINE_UNSUPPORTED',
+        'profile',
+        `${command} cannot be started (${started.message}); it comes with Jetson boards; elsewhere leave out "--source tegrastats"`,
         { cause: started },
       );
     child.stdout.setEncoding('utf8');

@@ -2,24 +2,35 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 
+import {
+  evaluateBase,
+  imagesOf,
+  openMetricsFile,
+  prepareRun,
+  prepareRunDirectory,
+  readTaskData,
+  recordRun,
+  type RunReport,
+  type TaskData,
+  taskResults,
+  trainRun,
+  type TrainSettings,
+  writeRun,
+} from '@contextlora/finetune';
 import { openKernels } from '@contextlora/kernels';
 import { loadModel, locateModel } from '@contextlora/model';
-import { fileCheckpoints } from '@contextlora/trainer';
 import { toText } from '@contextlora/task-graph';
+import { fileCheckpoints } from '@contextlora/trainer';
 
-import { evaluateTask, type TaskEvaluation } from '../run/evaluate-task.js';
-import { openMetricsFile } from '../run/metrics-file.js';
-import { readTaskData } from '../run/read-task-data.js';
-import { type RunReport, taskTable } from '../run/run-report.js';
-import { showTraining } from '../run/show-training.js';
-import { mainTestOf, taskResults } from '../run/task-results.js';
-import { imagesOf, planContextRun, trainContextRun, type TrainSettings } from '../run/train-context.js';
-import { writeRun } from '../run/write-run.js';
+import { type CommandContext, untilStopped } from '../command-context.js';
+import type { CommandSetup } from '../command-setup.js';
+import { writeDrawings } from '../drawings/write-drawings.js';
+import { naturalNumber, positiveNumber } from '../option-values.js';
 import { bar, clockTime } from '../terminal/progress.js';
-import { type CommandContext, untilStopped } from './command-context.js';
-import { prepareOutput } from './prepare-output.js';
+import { taskTable } from '../terminal/report-tables.js';
+import { showTraining } from '../terminal/show-training.js';
 
-export interface TrainCommandOptions extends TrainSettings {
+interface TrainOptions extends TrainSettings {
   readonly taskFile: string;
   readonly model: string;
   readonly data?: string;
@@ -28,93 +39,95 @@ export interface TrainCommandOptions extends TrainSettings {
   readonly threads: number;
 }
 
+export function addTrainCommand({ program, context, run }: CommandSetup): void {
+  program
+    .command('train <tasks.yaml>')
+    .description('train one segment per task of a task file, in the order of their dependencies')
+    .requiredOption('--model <path>', 'a model directory, a GGUF file, or a name in the Hugging Face cache')
+    .option('--data <directory>', 'directory of the data files; by default that of the task file')
+    .option('--out <directory>', 'output directory', 'contextlora-output')
+    .option('--rank <n>', 'ranks per linear layer, divided among all tasks', naturalNumber, 32)
+    .option('--steps <n>', 'optimizer steps per task', naturalNumber, 250)
+    .option('--batch-size <n>', 'examples per step', naturalNumber, 16)
+    .option('--learning-rate <rate>', 'peak learning rate', positiveNumber, 3e-3)
+    .option('--seed <n>', 'random seed for adapters and batches', naturalNumber, 0)
+    .option('--threads <n>', 'threads per native operation', naturalNumber, 1)
+    .option('--resume', 'continue an earlier run in the same directory', false)
+    .action((taskFile: string, options: Omit<TrainOptions, 'taskFile'>) =>
+      run(() => runTrain({ taskFile, ...options }, context)),
+    );
+}
+
 /** Checks everything that can be checked, then trains, evaluates and writes. */
-export async function runTrain(
-  options: TrainCommandOptions,
+async function runTrain(
+  options: TrainOptions,
   { progress, clock, signal, hubDirectory }: CommandContext,
 ): Promise<void> {
   const started = clock();
-  const {
-    taskFile,
-    model: modelName,
-    out,
-    resume,
-    threads,
-    seed,
-    rank,
-    steps,
-    batchSize,
-    learningRate,
-  } = options;
+  const { taskFile, out, resume, threads } = options;
+  const { seed, rank, steps, batchSize, learningRate } = options;
   const settings: TrainSettings = { seed, rank, steps, batchSize, learningRate };
   // All reading comes first: a mistake leaves nothing behind.
   const data = await readTaskData(
     taskFile,
     options.data === undefined ? {} : { dataDirectory: options.data },
   );
-  const modelDirectory = await locateModel(modelName, { hubDirectory });
+  const modelDirectory = await locateModel(options.model, { hubDirectory });
   const kernels = await openKernels({ threads });
   const base = await loadModel(modelDirectory, { kernels });
-  const run = planContextRun(base, data, { settings });
-  await prepareOutput(out, { keep: resume });
+  try {
+    const run = prepareRun(base, data, { settings });
+    await prepareRunDirectory(out, { keep: resume });
 
-  for (const line of toText(data.graph).split('\n')) progress.print(`  ${line}`);
-  progress.print(
-    `  ${base.spec.architecture}, ${(base.parameterCount / 1e6).toFixed(2)} M parameters, ${kernels.backend} kernels`,
-  );
-  for await (const { done, total } of untilStopped(run.model.features.warm(imagesOf(data)), signal))
-    progress.update(`  looking at the images ${bar(done, total)} ${done}/${total}`);
-  const base_ = new Map<string, TaskEvaluation>();
-  for (const { id } of data.file.tasks) {
-    const rows = data.rows[id]?.tests[mainTestOf(data, id)] ?? [];
-    if (rows.length > 0)
-      base_.set(
-        id,
-        await evaluateTask(run.model, { graph: data.graph, task: id, rows, rolesOf: () => ({}) }),
-      );
+    for (const line of toText(data.graph).split('\n')) progress.print(`  ${line}`);
+    progress.print(
+      `  ${base.spec.architecture}, ${(base.parameterCount / 1e6).toFixed(2)} M parameters, ${kernels.backend} kernels`,
+    );
+    for await (const { done, total } of untilStopped(run.model.features.warm(imagesOf(data)), signal))
+      progress.update(`  looking at the images ${bar(done, total)} ${done}/${total}`);
+    const onBase = await evaluateBase(run);
+    const { record, add } = recordRun({ clock });
+    const metrics = openMetricsFile(join(out, 'metrics.jsonl'));
+    const show = showTraining({ progress, clock, phaseCount: run.phases.length });
+    const events = trainRun(run, {
+      settings,
+      checkpoints: fileCheckpoints(join(out, 'checkpoints')),
+      fingerprint: fingerprintOf(settings, data, modelDirectory),
+    });
+    for await (const event of untilStopped(events, signal)) {
+      add(event);
+      metrics.add(event);
+      show(event);
+    }
+    await metrics.flush();
+    const order = run.phases.flatMap(({ tasks }) => tasks);
+    const report: RunReport = {
+      name: data.file.name ?? taskFile,
+      seed,
+      settings: { ...settings },
+      base: { directory: modelDirectory, parameters: base.parameterCount, backend: kernels.backend },
+      ...taskResults(data, order, { base: onBase, trained: record.evaluations, probes: new Map() }),
+      certificates: record.certificates,
+      seconds: { total: Math.round(clock() - started) },
+    };
+    progress.print();
+    for (const line of taskTable(report)) progress.print(`  ${line}`);
+    const written = [
+      ...(await writeRun(out, { partition: run.partition, segments: run.model.segments(), report })),
+      ...(await writeDrawings(out, { name: report.name, graph: data.graph, losses: record.losses })),
+    ];
+    progress.print();
+    for (const { path, content } of written) progress.print(`  ${join(out, path).padEnd(30)} ${content}`);
+    progress.print(`Done in ${clockTime(clock() - started)}.`);
+  } finally {
+    base.dispose();
   }
-  const fingerprint = createHash('sha256')
+}
+
+const fingerprintOf = (settings: TrainSettings, { file, rows }: TaskData, modelDirectory: string): string =>
+  createHash('sha256')
     .update(
-      JSON.stringify([
-        settings,
-        data.file,
-        modelDirectory,
-        Object.values(data.rows).map(({ train }) => train.length),
-      ]),
+      JSON.stringify([settings, file, modelDirectory, Object.values(rows).map(({ train }) => train.length)]),
     )
     .digest('hex')
     .slice(0, 16);
-  const checkpoints = fileCheckpoints(join(out, 'checkpoints'));
-  const record = await showTraining(
-    untilStopped(trainContextRun(run, { settings, checkpoints, fingerprint }), signal),
-    {
-      progress,
-      clock,
-      metrics: openMetricsFile(join(out, 'metrics.jsonl')),
-      phaseCount: run.phases.length,
-    },
-  );
-  const order = run.phases.flatMap(({ tasks }) => tasks);
-  const report: RunReport = {
-    name: data.file.name ?? taskFile,
-    seed,
-    settings: { ...settings },
-    base: { directory: modelDirectory, parameters: base.parameterCount, backend: kernels.backend },
-    ...taskResults(data, order, { base: base_, trained: record.evaluations, probes: new Map() }),
-    certificates: record.certificates,
-    seconds: { total: Math.round(clock() - started) },
-  };
-  progress.print();
-  for (const line of taskTable(report)) progress.print(`  ${line}`);
-  const written = await writeRun(out, {
-    graph: data.graph,
-    partition: run.partition,
-    segments: run.model.segments(),
-    report,
-    losses: record.losses,
-  });
-  progress.print();
-  for (const [name, what] of written) progress.print(`  ${join(out, name).padEnd(30)} ${what}`);
-  progress.print(`Done in ${clockTime(clock() - started)}.`);
-  base.dispose();
-}

@@ -1,7 +1,7 @@
 /** Time against energy as one picture: the front of a cluster, and each device alone. */
 import type { TopLevelSpec } from 'vega-lite';
 
-import type { FrontOfCluster, TimeEnergyPoint } from '../plan/time-and-energy.js';
+import type { FrontOfCluster, TimeEnergyPoint } from '@contextlora/scheduler';
 import { drawingFont } from './render-png.js';
 import { renderSvg } from './render-svg.js';
 

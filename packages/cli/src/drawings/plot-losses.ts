@@ -1,16 +1,9 @@
 /** The training losses of a run as one picture: phases side by side, each task in its own colour. */
+import type { LossPoint } from '@contextlora/finetune';
 import type { TopLevelSpec } from 'vega-lite';
 
 import { drawingFont } from './render-png.js';
 import { renderSvg } from './render-svg.js';
-
-export interface LossPoint {
-  /** Optimizer steps since the start of the run. */
-  readonly step: number;
-  readonly task: string;
-  /** Nats. */
-  readonly loss: number;
-}
 
 /** Draws every step's loss faintly and its running mean over `smoothSteps` steps boldly; returns SVG. */
 export function plotLosses(

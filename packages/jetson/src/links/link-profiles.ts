@@ -1,35 +1,36 @@
-/** Measured links as the scheduler takes them. */
+/** Measured links as links of the scheduler. */
 import type { LinkProfile } from '@contextlora/scheduler';
 
 import type { Sharing } from './fit-sharing.js';
 import type { MeasuredLink } from './measure-link.js';
 
-/** Of the links with these places in the list. */
+/** Sharing between two links, given by their indices in the list. */
 export interface LinkSharing extends Sharing {
   readonly links: readonly [number, number];
 }
 
 export interface LinkProfilesOptions {
-  /** What this machine is called. */
+  /** This machine's name. */
   readonly id: string;
   readonly sharings?: readonly LinkSharing[];
-  /** What a medium is called; machines on one channel give the same name. A second one found from here is `wifi-2`. */
+  /** Name of the medium, the same on all machines of one channel; a second medium found from this machine is `wifi-2`. */
   readonly medium?: string;
 }
 
 /**
- * Both directions of every link. What got lost and was sent again is in the rates already, so no loss stands beside them.
+ * Converts both directions of every link, without loss, because the rates already include retransmissions.
  *
- * Links that share, each by its two directions or with another link, are on one medium; which are connected by sharing are on the same.
+ * A link has a medium if its two directions share one or it shares with another link; links connected by sharing have the same medium.
  */
 export function linkProfiles(
   links: readonly MeasuredLink[],
   { id, sharings = [], medium = 'wifi' }: LinkProfilesOptions,
 ): LinkProfile[] {
-  const leader = links.map((_, index) => index);
-  const find = (index: number): number => {
-    const above = leader[index] ?? index;
-    return above === index ? index : find(above);
+  // Union-find: every link points to a link of its medium with a smaller or the same index.
+  const parents = links.map((_, index) => index);
+  const rootOf = (index: number): number => {
+    const parent = parents[index] ?? index;
+    return parent === index ? index : rootOf(parent);
   };
   const onMedium = new Set(
     links.flatMap(({ directions }, index) => (directions.verdict === 'shared' ? [index] : [])),
@@ -37,12 +38,13 @@ export function linkProfiles(
   for (const { verdict, links: pair } of sharings)
     if (verdict === 'shared') {
       const [first, second] = pair;
-      leader[Math.max(find(first), find(second))] = Math.min(find(first), find(second));
+      const [a, b] = [rootOf(first), rootOf(second)];
+      parents[Math.max(a, b)] = Math.min(a, b);
       onMedium.add(first).add(second);
     }
-  const leaders = [...new Set([...onMedium].map(find))].sort((a, b) => a - b);
+  const roots = [...new Set([...onMedium].map(rootOf))].sort((a, b) => a - b);
   const mediumOf = (index: number): string => {
-    const place = leaders.indexOf(find(index));
+    const place = roots.indexOf(rootOf(index));
     return place === 0 ? medium : `${medium}-${place + 1}`;
   };
   return links.flatMap(({ peer, download, upload, latency }, index): LinkProfile[] => {

@@ -1,53 +1,49 @@
 /**
- * What both ends of a link measurement say to each other. The other end is not trusted: lines are short, numbers bounded, waits too.
+ * The protocol between the two ends of a link measurement. The other end is not trusted: lines are short, numbers and waits are bounded.
  *
- * A connection measures one thing. The client opens it with one line, `contextlora-link 1 {"measure": …, "seconds": …}`; the server answers
- * with one line, `contextlora-link 1 {"id": …}` or `{"error": …}`. What follows depends on what is measured.
+ * A connection measures one thing. The client opens it with the line `contextlora-link 1 {"measure": …, "seconds": …}`; the server replies
+ * with the line `contextlora-link 1 {"id": …}` or `… {"error": …}`. What follows depends on the measurement.
  */
-import type { Socket } from 'node:net';
 
 export const linkProtocolVersion = 1;
 export const defaultLinkPort = 47_717;
 
-/** Longest of one measurement. */
-export const longestSeconds = 60;
+/** Longest single measurement. */
+export const maxSeconds = 60;
 
-/** Bytes of a datagram: below every usual limit of a packet. */
+/** Bytes of a datagram: below every usual packet limit. */
 export const datagramBytes = 1000;
 export const tokenBytes = 16;
-/** Of one measurement; they are numbered from 0. */
-export const mostDatagrams = 20_000;
+/** Of one measurement; datagrams are numbered from 0. */
+export const maxDatagrams = 20_000;
 
 const magic = 'contextlora-link';
-const lineLimit = 1024;
 
-/** What a connection measures, seen from the client: how long an echo takes, what arrives from the server or there, datagrams that get lost. */
-export type LinkMeasure = 'latency' | 'download' | 'upload' | 'loss';
+/** What a connection measures, from the client's side: time of an echo, bytes from or to the server, datagrams lost. */
+const measurements = ['latency', 'download', 'upload', 'loss'] as const;
 
 export interface LinkRequest {
-  readonly measure: LinkMeasure;
+  readonly measure: (typeof measurements)[number];
   readonly seconds: number;
-  /** Of a download that is to be slower than it could. */
+  /** Limits the rate of a download. */
   readonly bytesPerSecond?: number;
 }
 
 export interface LinkAnswer {
   readonly id: string;
-  /** Where datagrams go, and what they must begin with, in hexadecimal digits. */
+  /** Where datagrams go, and the hexadecimal digits of their first bytes. */
   readonly udpPort?: number;
   readonly token?: string;
 }
 
-const measures: readonly LinkMeasure[] = ['latency', 'download', 'upload', 'loss'];
-
 export const isDeviceName = (value: unknown): value is string =>
   typeof value === 'string' && /^[\w.-]{1,64}$/.test(value);
 
-/** The opening line of either side. */
+/** Formats the opening line of either side. */
 export const openingLine = (value: object): string =>
   `${magic} ${linkProtocolVersion} ${JSON.stringify(value)}\n`;
 
-/** What an opening line says, or the version that the other end speaks, or nothing where it is of another protocol. */
+/** Parses an opening line: its value, or the version if that differs, or undefined if the line is of another protocol. */
 export function parseOpening(
   line: string,
 ): { readonly value: Readonly<Record<string, unknown>> } | { readonly version: number } | undefined {
@@ -58,7 +54,7 @@ export function parseOpening(
   return value && { value };
 }
 
-/** The object that a line of JSON holds. */
+/** Parses a JSON object; undefined if the text is anything else. */
 export function parseObject(text: string): Readonly<Record<string, unknown>> | undefined {
   try {
     const value: unknown = JSON.parse(text);
@@ -70,64 +66,18 @@ export function parseObject(text: string): Readonly<Record<string, unknown>> | u
   }
 }
 
-/** A request that may be served. */
+/** Checks a request; undefined if it cannot be served. */
 export function parseRequest({
   measure,
   seconds,
   bytesPerSecond,
 }: Readonly<Record<string, unknown>>): LinkRequest | undefined {
-  const known = measures.find((one) => one === measure);
-  const isAbove0 = (value: unknown): value is number => typeof value === 'number' && value > 0;
-  if (known === undefined || !isAbove0(seconds) || seconds > longestSeconds) return undefined;
+  const known = measurements.find((measurement) => measurement === measure);
+  const isPositive = (value: unknown): value is number => typeof value === 'number' && value > 0;
+  if (known === undefined || !isPositive(seconds) || seconds > maxSeconds) return undefined;
   if (bytesPerSecond === undefined) return { measure: known, seconds };
-  return isAbove0(bytesPerSecond) ? { measure: known, seconds, bytesPerSecond } : undefined;
+  return isPositive(bytesPerSecond) ? { measure: known, seconds, bytesPerSecond } : undefined;
 }
 
-/** Why no line came. */
-export type LineFailure = 'closed' | 'too long' | 'timed out';
-
-/** Reads one line and leaves the bytes after it in the socket, which stays paused. */
-export function readLine(socket: Socket, timeoutSeconds: number): Promise<string | { failure: LineFailure }> {
-  return new Promise((resolve) => {
-    let read = Buffer.alloc(0);
-    const finish = (result: string | { failure: LineFailure }) => {
-      clearTimeout(timer);
-      socket.off('readable', onReadable);
-      socket.off('close', onClose);
-      socket.off('end', onClose);
-      resolve(result);
-    };
-    const onClose = () => {
-      finish({ failure: 'closed' });
-    };
-    const onReadable = () => {
-      for (let chunk = next(socket); chunk; chunk = next(socket)) {
-        read = Buffer.concat([read, chunk]);
-        const end = read.indexOf(10);
-        if (end > lineLimit || (end < 0 && read.length > lineLimit)) {
-          finish({ failure: 'too long' });
-          return;
-        }
-        if (end >= 0) {
-          const rest = read.subarray(end + 1);
-          finish(read.toString('utf8', 0, end));
-          if (rest.length > 0) socket.unshift(rest);
-          return;
-        }
-      }
-    };
-    const timer = setTimeout(() => {
-      finish({ failure: 'timed out' });
-    }, timeoutSeconds * 1000);
-    socket.on('readable', onReadable);
-    socket.once('close', onClose);
-    socket.once('end', onClose);
-    if (socket.destroyed) onClose();
-    else onReadable();
-  });
-}
-
-const next = (socket: Socket): Buffer | null => socket.read() as Buffer | null;
-
-/** `::ffff:10.0.0.1` is 10.0.0.1. */
+/** Maps `::ffff:10.0.0.1` to `10.0.0.1`. */
 export const plainAddress = (address: string | undefined): string => (address ?? '').replace(/^::ffff:/i, '');

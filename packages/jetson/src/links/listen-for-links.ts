@@ -1,35 +1,30 @@
 /** The listening end of link measurements. */
-import { createSocket } from 'node:dgram';
-import { createServer, isIPv6, type Server, type Socket } from 'node:net';
+import { createServer, type Server, type Socket } from 'node:net';
 
+import { JetsonError } from '../jetson-error.js';
 import {
-  datagramBytes,
   isDeviceName,
   linkProtocolVersion,
-  type LinkRequest,
-  mostDatagrams,
   openingLine,
   parseOpening,
   parseRequest,
-  plainAddress,
-  readLine,
-  tokenBytes,
 } from './link-protocol.js';
-import { receiveFor, sendUntil } from './throughput.js';
+import { readLine } from './read-line.js';
+import { serveMeasurement } from './serve-measurement.js';
 
 export interface ListenOptions {
-  /** 0 takes any free port. */
+  /** 0 picks a free port. */
   readonly port: number;
-  /** All of the machine's addresses when absent. */
+  /** All addresses of the machine if absent. */
   readonly host?: string;
-  /** What this device is called in clusters: letters, digits, `_`, `.` and `-`. */
+  /** This device's name in clusters: letters, digits, `_`, `.` and `-`. */
   readonly id: string;
   /** Monotonic seconds. */
   readonly clock: () => number;
-  /** Unpredictable bytes, by which datagrams of a session are told from others. */
+  /** Unpredictable bytes that mark the datagrams of a session. */
   readonly randomBytes: (count: number) => Uint8Array;
-  /** Connections served at a time; others are told that it is busy. */
-  readonly mostConnections?: number;
+  /** Connections served at a time; others get the answer `busy`. */
+  readonly maxConnections?: number;
   /** Longest silence. */
   readonly timeoutSeconds?: number;
 }
@@ -39,22 +34,26 @@ export interface LinkListener extends AsyncDisposable {
 }
 
 /**
- * Serves measurements until it is disposed. Whoever reaches the port may measure; a connection gets no more than its seconds and a margin,
- * and the echo of datagrams goes only where its connection comes from.
+ * Serves measurements until it is disposed.
  *
- * @throws if the name is none, or the port cannot be had.
+ * Anyone who reaches the port may measure. A connection is closed after its seconds and a margin, and datagrams are echoed only to the
+ * address that it comes from.
+ *
+ * @throws JetsonError if the name is invalid or the port is not available.
  */
 export async function listenForLinks(options: ListenOptions): Promise<LinkListener> {
-  const { port, host, id, mostConnections = 8, timeoutSeconds = 10 } = options;
+  const { port, host, id, maxConnections = 8, timeoutSeconds = 10 } = options;
   if (!isDeviceName(id))
-    throw new Error(
-      `jetson/listenForLinks: a device's name has 1 to 64 letters, digits, "_", "." or "-", got ${JSON.stringify(id)}`,
+    throw new JetsonError(
+      'JETSON_ARGUMENT_INVALID',
+      'listenForLinks',
+      `a device's name has 1 to 64 letters, digits, "_", "." or "-", got ${JSON.stringify(id)}`,
     );
   const sockets = new Set<Socket>();
   const server = createServer({ noDelay: true }, (socket) => {
-    const isBusy = sockets.size >= mostConnections;
+    const isBusy = sockets.size >= maxConnections;
     sockets.add(socket);
-    socket.on('error', () => undefined); // 'close' follows, and nothing else is left to do
+    socket.on('error', () => undefined); // 'close' follows
     socket.once('close', () => sockets.delete(socket));
     socket.setTimeout(timeoutSeconds * 1000, () => socket.destroy());
     serve(socket, { ...options, timeoutSeconds, isBusy })
@@ -78,13 +77,15 @@ const listen = (server: Server, port: number, host: string | undefined): Promise
   new Promise((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {
       const why: Record<string, string> = {
-        EADDRINUSE: 'something listens there already; give another port',
+        EADDRINUSE: 'it is in use; give another port',
         EACCES: 'ports below 1024 need root; give another port',
         EADDRNOTAVAIL: 'this machine has no such address',
       };
       reject(
-        new Error(
-          `jetson/listenForLinks: cannot listen on ${host === undefined ? '' : `${host}, `}port ${port}: ${why[error.code ?? ''] ?? error.message}`,
+        new JetsonError(
+          'JETSON_PORT_UNAVAILABLE',
+          'listenForLinks',
+          `cannot listen on ${host === undefined ? '' : `${host}, `}port ${port}: ${why[error.code ?? ''] ?? error.message}`,
           { cause: error },
         ),
       );
@@ -98,10 +99,10 @@ interface ServeOptions extends ListenOptions {
 }
 
 async function serve(socket: Socket, options: ServeOptions): Promise<void> {
-  const { id, timeoutSeconds, isBusy } = options;
+  const { timeoutSeconds, isBusy } = options;
   const line = await readLine(socket, timeoutSeconds);
   const opening = typeof line === 'string' ? parseOpening(line) : undefined;
-  // Who speaks another protocol gets no answer.
+  // Other protocols get no answer.
   if (!opening) {
     socket.destroy();
     return;
@@ -115,84 +116,10 @@ async function serve(socket: Socket, options: ServeOptions): Promise<void> {
     else {
       const deadline = setTimeout(() => socket.destroy(), (request.seconds + 2 * timeoutSeconds) * 1000);
       try {
-        await measures[request.measure](socket, { ...options, request, answer: { id } });
+        await serveMeasurement(socket, request, options);
       } finally {
         clearTimeout(deadline);
       }
     }
   }
 }
-
-interface MeasureOptions extends ServeOptions {
-  readonly request: LinkRequest;
-  readonly answer: { readonly id: string };
-}
-
-const closed = (socket: Socket): Promise<void> =>
-  new Promise((resolve) => {
-    if (socket.destroyed || socket.readableEnded) resolve();
-    socket.once('close', resolve);
-    socket.once('end', resolve);
-  });
-
-const measures: Readonly<
-  Record<LinkRequest['measure'], (socket: Socket, options: MeasureOptions) => Promise<void>>
-> = {
-  async latency(socket, { answer }) {
-    socket.write(openingLine(answer));
-    socket.pipe(socket);
-    await closed(socket);
-  },
-
-  async download(socket, { answer, request, clock }) {
-    socket.write(openingLine(answer));
-    socket.resume();
-    const end = clock() + request.seconds + 2;
-    await sendUntil(socket, { clock, isOver: () => clock() > end, bytesPerSecond: request.bytesPerSecond });
-  },
-
-  async upload(socket, { answer, request, clock, timeoutSeconds }) {
-    socket.write(openingLine(answer));
-    const found = await receiveFor(socket, { clock, seconds: request.seconds, timeoutSeconds });
-    if (!found) return;
-    socket.write(`${JSON.stringify(found)}\n`);
-    // Closing with unread bytes would reset the connection and lose the line.
-    socket.resume();
-    await closed(socket);
-  },
-
-  async loss(socket, { answer, randomBytes }) {
-    const from = plainAddress(socket.remoteAddress);
-    const token = Buffer.from(randomBytes(tokenBytes));
-    const seen = new Set<number>();
-    const datagrams = createSocket(isIPv6(from) ? 'udp6' : 'udp4');
-    datagrams.on('error', () => undefined);
-    datagrams.on('message', (message, { address, port }) => {
-      if (plainAddress(address) !== from || message.length !== datagramBytes) return;
-      if (!message.subarray(0, tokenBytes).equals(token)) return;
-      const number = message.readUInt32BE(tokenBytes);
-      // Each is echoed once: this end never sends more than it was sent.
-      if (number >= mostDatagrams || seen.has(number)) return;
-      seen.add(number);
-      datagrams.send(message, port, address);
-    });
-    try {
-      await new Promise<void>((resolve, reject) => {
-        datagrams.once('error', reject);
-        datagrams.bind(0, plainAddress(socket.localAddress), resolve);
-      });
-      socket.write(
-        openingLine({ ...answer, udpPort: datagrams.address().port, token: token.toString('hex') }),
-      );
-      await new Promise<void>((resolve) => {
-        socket.once('data', () => {
-          resolve();
-        });
-        void closed(socket).then(resolve);
-      });
-      socket.end(`${JSON.stringify({ received: seen.size })}\n`);
-    } finally {
-      datagrams.close();
-    }
-  },
-};

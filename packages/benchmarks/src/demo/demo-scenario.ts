@@ -1,0 +1,35 @@
+/** What the demo runs on: the embedded scenario and base model, and the settings of its training. */
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+
+import type { TrainSettings } from '@contextlora/finetune';
+
+/** The scarce task that reads the others' answers; methods are compared on it. */
+export const decisionTask = 'strategy';
+
+/** Chosen for the joint LoRA of rank 32 in a prototype of the same scenes (docs/decisions.md). */
+export const jointLearningRate = 1e-3;
+
+/** Rates come from a prototype of the same scenes (docs/decisions.md); nothing was tuned on this run's data. */
+export const demoSettings = ({ seed, effort }: { seed: number; effort: number }): TrainSettings => ({
+  seed,
+  rank: 32,
+  batchSize: 16,
+  learningRate: 3e-3,
+  steps: {
+    vehicle: Math.round(250 * effort),
+    weather: Math.round(100 * effort),
+    road: Math.round(250 * effort),
+    strategy: Math.round(250 * effort),
+  },
+});
+
+/** Paths of the scenario's task file and of the base model's directory, both part of this package. */
+export function embeddedScenario(): { readonly taskFile: string; readonly modelDirectory: string } {
+  const require = createRequire(import.meta.url);
+  const root = dirname(require.resolve('@contextlora/benchmarks/package.json'));
+  return {
+    taskFile: join(root, 'scenarios/iov/tasks.yaml'),
+    modelDirectory: join(root, 'models/iov-base'),
+  };
+}

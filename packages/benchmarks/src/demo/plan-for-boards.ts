@@ -1,0 +1,38 @@
+/** How long a task graph would train with SmolLM2-135M on five boards. Simulated: no board is here. */
+import { publishedCluster } from '@contextlora/jetson';
+import { publishedSpec } from '@contextlora/model';
+import { type Cluster, clusterInModes, planAndSimulate, type SimulatedPlan } from '@contextlora/scheduler';
+import { comparePeers, type PeerResult } from '@contextlora/scheduler/peers';
+import type { TaskGraph } from '@contextlora/task-graph';
+import { graphWorkloads, type GraphWorkloadSettings } from '@contextlora/workloads';
+
+const boards = ['nano', 'tx2', 'xavier-nx-8', 'orin-nano-4', 'orin-nano-8'];
+const settings = {
+  rank: 32,
+  samples: 16,
+  tokens: 128,
+  answered: 16,
+  steps: 250,
+  epochs: 10,
+  base: 'f16',
+} as const;
+
+export interface BoardPlan {
+  readonly cluster: Cluster;
+  readonly settings: Omit<GraphWorkloadSettings, 'frozenPrefix'>;
+  readonly simulated: SimulatedPlan;
+  /** The fastest peer when it trains the same layers, and when it trains plain LoRA in all of them. */
+  readonly peers: { readonly frozen: PeerResult | undefined; readonly plain: PeerResult | undefined };
+}
+
+/** Plans the graph, and finds the best peer for the same layers and for plain LoRA. */
+export function planForBoards(graph: TaskGraph): BoardPlan {
+  const spec = publishedSpec('smollm2-135m')!;
+  // Peers do not choose power modes, so nobody does here: every board runs in its default one.
+  const cluster = clusterInModes(publishedCluster(boards, { megabitsPerSecond: 50, sharedMedium: true }), {});
+  const workloads = graphWorkloads(spec, graph, { ...settings, frozenPrefix: true });
+  const simulated = planAndSimulate(workloads, cluster);
+  const [frozen] = comparePeers(workloads, cluster);
+  const [plain] = comparePeers(graphWorkloads(spec, graph, { ...settings, frozenPrefix: false }), cluster);
+  return { cluster, settings, simulated, peers: { frozen, plain } };
+}

@@ -1,0 +1,49 @@
+/** The demo's scenes on disk: rendered once, kept when a run is resumed. */
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { writeWhole } from '@contextlora/lora';
+
+import {
+  type DatasetProgress,
+  defaultIovCounts,
+  type IovCounts,
+  writeIovDataset,
+} from '../iov/write-iov-dataset.js';
+
+/** Renders into `directory` unless an earlier run has finished that; `effort` below 1 renders fewer. Returns how many were rendered. */
+export async function* renderScenes(
+  directory: string,
+  { seed, effort }: { seed: number; effort: number },
+): AsyncGenerator<DatasetProgress, number> {
+  const complete = join(directory, 'complete.json');
+  if (await stat(complete).catch(() => undefined)) return 0;
+  const counts = effort >= 1 ? defaultIovCounts : scaledCounts(defaultIovCounts, effort);
+  let total = 0;
+  for await (const progress of writeIovDataset(directory, { seed, counts })) {
+    total = progress.total;
+    yield progress;
+  }
+  await writeWhole(complete, `${JSON.stringify({ seed, counts }, null, 2)}\n`);
+  return total;
+}
+
+const fewestScenes = 30;
+
+function scaledCounts(counts: IovCounts, factor: number): IovCounts {
+  const scaled = (split: IovCounts['train']) => {
+    const count = (task: keyof typeof split) => Math.max(fewestScenes, Math.round(split[task] * factor));
+    return {
+      vehicle: count('vehicle'),
+      weather: count('weather'),
+      road: count('road'),
+      strategy: count('strategy'),
+    };
+  };
+  return {
+    train: scaled(counts.train),
+    validation: scaled(counts.validation),
+    test: scaled(counts.test),
+    'unseen-style': scaled(counts['unseen-style']),
+  };
+}

@@ -1,0 +1,28 @@
+/** `contextlora graph`: the dependency graph of a task file, in one of several formats. */
+import { readTaskFile } from '@contextlora/finetune';
+import { toDot, toMermaid, toText, type TaskGraph } from '@contextlora/task-graph';
+import { Option } from 'commander';
+
+import type { CommandSetup } from '../command-setup.js';
+import { drawGraph } from '../drawings/draw-graph.js';
+
+const formats = {
+  text: (graph: TaskGraph) => Promise.resolve(toText(graph)),
+  dot: (graph: TaskGraph) => Promise.resolve(toDot(graph)),
+  mermaid: (graph: TaskGraph) => Promise.resolve(toMermaid(graph)),
+  json: (graph: TaskGraph) => Promise.resolve(JSON.stringify(graph.export(), null, 2)),
+  svg: (graph: TaskGraph) => drawGraph(graph),
+} as const;
+
+export function addGraphCommand({ program, context: { output }, run }: CommandSetup): void {
+  program
+    .command('graph <tasks.yaml>')
+    .description('print the dependency graph of a task file')
+    .addOption(new Option('--format <format>', 'output format').choices(Object.keys(formats)).default('text'))
+    .action((taskFile: string, { format }: { format: keyof typeof formats }) =>
+      run(async () => {
+        const { graph } = await readTaskFile(taskFile);
+        output.write(`${await formats[format](graph)}\n`);
+      }),
+    );
+}

@@ -1,0 +1,38 @@
+/** The real world of a command line: a Node process and its machine. */
+import { hostname } from 'node:os';
+
+import type { CommandWorld } from './command-world.js';
+
+/** Streams, clocks, signals and environment of `process`; `version` is that of the installed command. */
+export function processWorld(process: NodeJS.Process, { version }: { version: string }): CommandWorld {
+  return {
+    version,
+    clock: () => performance.now() / 1000,
+    cpuSeconds() {
+      const { user, system } = process.cpuUsage();
+      return (user + system) / 1e6;
+    },
+    program: process.argv[1] ?? '',
+    input: process.stdin,
+    output: process.stdout,
+    errorOutput: process.stderr,
+    now: () => new Date(),
+    environment: process.env,
+    hostname: hostname(),
+    listenForInterrupts(handler) {
+      process.on('SIGINT', handler);
+      return () => {
+        process.off('SIGINT', handler);
+      };
+    },
+    exitAtOnce: (code) => process.exit(code),
+    sendToParent: (message) =>
+      new Promise((sent) => {
+        if (process.send)
+          process.send(message, undefined, {}, () => {
+            sent();
+          });
+        else sent();
+      }),
+  };
+}

@@ -1,0 +1,47 @@
+/** Reads cluster files; what is in them the planner checks, field by field. */
+import { readFile, stat } from 'node:fs/promises';
+
+import { type MeasuredCluster, mergeClusters, type MergedCluster } from '@contextlora/scheduler';
+
+import { CliError } from './cli-error.js';
+
+/** Larger than any list of devices that can be planned for. */
+const largestBytes = 64e6;
+
+/** @throws Error when the file cannot be read, is too large, or is no JSON object with lists of devices and links. */
+export async function readCluster(path: string): Promise<MeasuredCluster> {
+  const found = await readClusterIfAny(path);
+  if (found) return found;
+  throw invalid(
+    `there is no file ${path}; "contextlora profile --measure MODEL --out ${path}" writes one of this machine, ` +
+      `"contextlora profile --cluster nano,tx2" prints one of published boards, and the README of @contextlora/scheduler shows its form`,
+  );
+}
+
+/** {@link readCluster}, but undefined where there is no file. */
+export async function readClusterIfAny(path: string): Promise<MeasuredCluster | undefined> {
+  const info = await stat(path).catch(() => undefined);
+  if (!info?.isFile()) return undefined;
+  if (info.size > largestBytes)
+    throw invalid(`${path} has ${info.size} bytes; a cluster has ${largestBytes} at most`);
+  let value: unknown;
+  try {
+    value = JSON.parse(await readFile(path, 'utf8'));
+  } catch (cause) {
+    throw invalid(`${path} is not JSON: ${(cause as Error).message}`, { cause });
+  }
+  const { devices, links } = (value ?? {}) as Partial<Record<string, unknown>>;
+  if (!Array.isArray(devices) || !Array.isArray(links))
+    throw invalid(`${path} must hold an object with "devices" and "links", both of them lists`);
+  return value as MeasuredCluster;
+}
+
+/** One cluster of all the files. */
+export async function readClusters(paths: readonly string[]): Promise<MergedCluster> {
+  return mergeClusters(
+    await Promise.all(paths.map(async (path) => ({ path, cluster: await readCluster(path) }))),
+  );
+}
+
+const invalid = (what: string, options?: ErrorOptions) =>
+  new CliError('CLI_FILE_INVALID', 'readCluster', what, options);

@@ -1,0 +1,96 @@
+/** The command line as a function: arguments and a world in, an exit code out. */
+import { Command, CommanderError } from 'commander';
+
+import { type CommandContext, Stopped } from './command-context.js';
+import type { CommandSetup } from './command-setup.js';
+import type { CommandWorld } from './command-world.js';
+import { addChatCommand } from './commands/chat.js';
+import { addBaselinesCommand } from './commands/baselines.js';
+import { addDemoCommand } from './commands/demo.js';
+import { addDoctorCommand } from './commands/doctor.js';
+import { addGraphCommand } from './commands/graph.js';
+import { addPlanCommand } from './commands/plan.js';
+import { addProfileCommand } from './commands/profile.js';
+import { addTrainCommand } from './commands/train.js';
+import { hubDirectoryOf } from './hub-directory.js';
+import { createProgress } from './terminal/progress.js';
+import { isUserError } from './user-error.js';
+
+export const exitCodes = { done: 0, defect: 1, userMistake: 2, interrupted: 130 } as const;
+
+/** Runs one command line, `args` without program and script. Returns the exit code; never throws. */
+export async function runCommandLine(args: readonly string[], world: CommandWorld): Promise<number> {
+  const stop = new AbortController();
+  let takenOver: (() => void) | undefined;
+  const forget = world.listenForInterrupts(() => {
+    if (takenOver) takenOver();
+    else if (stop.signal.aborted) world.exitAtOnce(exitCodes.interrupted);
+    else stop.abort();
+  });
+  const context: CommandContext = {
+    ...world,
+    progress: createProgress(world.output, { clock: world.clock }),
+    signal: stop.signal,
+    hubDirectory: hubDirectoryOf(world.environment),
+    onInterrupt(handler) {
+      takenOver = handler;
+      return () => {
+        takenOver = undefined;
+      };
+    },
+  };
+  let code: number = exitCodes.done;
+  const program = new Command('contextlora')
+    .description('One language model for many interdependent multimodal tasks')
+    .version(world.version)
+    .showHelpAfterError()
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => world.output.write(text),
+      writeErr: (text) => world.errorOutput.write(text),
+    });
+  const run = async (work: () => Promise<unknown>) => {
+    if ((await work()) === 'interrupted') code = exitCodes.interrupted;
+  };
+  const setup: CommandSetup = { program, context, world, run };
+  for (const add of [
+    addDemoCommand,
+    addTrainCommand,
+    addPlanCommand,
+    addProfileCommand,
+    addChatCommand,
+    addGraphCommand,
+    addDoctorCommand,
+    addBaselinesCommand,
+  ])
+    add(setup);
+  try {
+    await program.parseAsync(args, { from: 'user' });
+    return code;
+  } catch (error) {
+    return reportFailure(error, { context, world });
+  } finally {
+    forget();
+  }
+}
+
+function reportFailure(
+  error: unknown,
+  { context, world }: { readonly context: CommandContext; readonly world: CommandWorld },
+): number {
+  // commander has written its message, or the help that was asked for.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.done : exitCodes.userMistake;
+  context.progress.print();
+  if (error instanceof Stopped) {
+    world.errorOutput.write(
+      'Stopped. What was finished is kept; the same command with --resume goes on from there.\n',
+    );
+    return exitCodes.interrupted;
+  }
+  if (isUserError(error)) {
+    world.errorOutput.write(`${error.message}\n`);
+    return exitCodes.userMistake;
+  }
+  world.errorOutput.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+  return exitCodes.defect;
+}

@@ -1,0 +1,44 @@
+/** A simulated plan for a terminal. */
+import type { Cluster, Plan, SimulatedPlan } from '@contextlora/scheduler';
+import { drawGanttText, describePlan } from '@contextlora/scheduler/views';
+
+import { formatTable } from './table.js';
+
+/** A plan on a terminal: in words, memory and energy by device, and the chart of its first steps. */
+export function describeSimulatedPlan(
+  { plan: found, schedule, timeline }: SimulatedPlan,
+  cluster: Cluster,
+): string[] {
+  return [
+    ...describePlan(found).split('\n'),
+    '',
+    ...deviceTable(found, cluster),
+    '',
+    `The first steps of the longest wave (${schedule.placements.flatMap(({ tasks }) => tasks).join(' + ')}):`,
+    ...drawGanttText(timeline, schedule).split('\n'),
+  ];
+}
+
+function deviceTable(found: Plan, { devices }: Cluster): string[] {
+  const intervals = found.waves.flatMap(({ lanes }) => lanes.flatMap((lane) => lane.intervals));
+  const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(2)} GB`;
+  return formatTable(
+    ['device', 'layers at most', 'memory at most', 'of', 'energy'],
+    devices.map(({ id, memoryBytes }) => {
+      const layers = intervals.flatMap(({ placement }) =>
+        placement.stages
+          .filter(({ members }) => members.some(({ device }) => device === id))
+          .map(({ start, end }) => end - start),
+      );
+      const peak = Math.max(0, ...intervals.map(({ peakMemoryBytes }) => peakMemoryBytes[id] ?? 0));
+      const joules = intervals.reduce((sum, { joulesByDevice }) => sum + (joulesByDevice[id] ?? 0), 0);
+      return [
+        id,
+        layers.length === 0 ? 'not used' : String(Math.max(...layers)),
+        layers.length === 0 ? '' : gigabytes(peak),
+        gigabytes(memoryBytes),
+        joules > 0 ? `${(joules / 3600).toFixed(2)} Wh` : '',
+      ];
+    }),
+  );
+}

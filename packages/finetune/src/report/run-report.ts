@@ -1,0 +1,54 @@
+/** What a run found out, as one plain value: report.json. */
+import type { PhaseCertificate } from '../run/run-record.js';
+
+export interface TaskResult {
+  readonly id: string;
+  /** Accuracies in [0, 1] on the held-out test. */
+  readonly chance: number;
+  readonly base: number;
+  readonly afterOwnPhase: number;
+  readonly final: number;
+  /** Whether the last two agree in every bit of every prediction. */
+  readonly bitIdentical: boolean;
+  /** Other test sets: name → accuracy at the end. */
+  readonly otherTests: Readonly<Record<string, number>>;
+  /** A linear classifier on raw pixels and the input's words. */
+  readonly pixelProbe?: number;
+}
+
+export interface DecisionResult {
+  readonly method: string;
+  /** Test set → accuracy. */
+  readonly accuracies: Readonly<Record<string, number>>;
+  readonly trainedParameters: number;
+  readonly steps: number;
+  /** Whether training the decision left every earlier task's answers unchanged, by construction. */
+  readonly keepsEarlierTasks: string;
+}
+
+export interface RunReport {
+  readonly name: string;
+  readonly seed: number;
+  readonly settings: Readonly<Record<string, unknown>>;
+  readonly base: { readonly directory: string; readonly parameters: number; readonly backend: string };
+  /** In phase order. */
+  readonly tasks: readonly TaskResult[];
+  readonly macroAverage: {
+    readonly chance: number;
+    readonly base: number;
+    readonly afterOwnPhase: number;
+    readonly final: number;
+  };
+  readonly decision?: { readonly task: string; readonly methods: readonly DecisionResult[] };
+  readonly certificates: readonly PhaseCertificate[];
+  /** Of all optimizer steps: what the cost model said before, what it took, and by what share it was off. */
+  readonly prediction?: {
+    readonly predictedSeconds: number;
+    readonly measuredSeconds: number;
+    readonly error: number;
+    /** Whether what was measured for it agreed. */
+    readonly settled: boolean;
+  };
+  /** Wall-clock seconds of each stage. */
+  readonly seconds: Readonly<Record<string, number>>;
+}

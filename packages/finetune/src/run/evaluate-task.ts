@@ -1,0 +1,47 @@
+/** How well a task is answered on held-out rows, its parents' answers predicted as they would be in use. */
+import type { ModelExample } from '@contextlora/model';
+import type { TaskGraph } from '@contextlora/task-graph';
+import {
+  accuracy,
+  composeAnswers,
+  type Prediction,
+  type RolesOf,
+  type TaskRow,
+  type TrainableModel,
+} from '@contextlora/trainer';
+
+import { exampleOfGraph } from '../data/examples.js';
+
+export interface TaskEvaluation {
+  readonly accuracy: number;
+  readonly predictions: readonly Prediction[];
+}
+
+/** Answers every row of `task` with the roles given and compares with the right answers. */
+export async function evaluateTask(
+  model: Pick<TrainableModel<ModelExample>, 'predict'>,
+  {
+    graph,
+    task,
+    rows,
+    rolesOf,
+  }: { graph: TaskGraph; task: string; rows: readonly TaskRow[]; rolesOf?: RolesOf },
+): Promise<TaskEvaluation> {
+  const answers = await composeAnswers(model, graph, task, rows, {
+    exampleOf: exampleOfGraph(graph),
+    ...(rolesOf ? { rolesOf } : {}),
+  });
+  const predictions = answers[task] ?? [];
+  return {
+    accuracy: accuracy(
+      predictions.map(({ answer }) => answer),
+      rows.map(({ answer }) => answer),
+    ),
+    predictions,
+  };
+}
+
+/** Whether two evaluations agree in every bit of every answer and log-probability. */
+export function samePredictions(one: TaskEvaluation, other: TaskEvaluation): boolean {
+  return JSON.stringify(one.predictions) === JSON.stringify(other.predictions);
+}

@@ -1,0 +1,34 @@
+/** A directory that a run may write to: new, empty, or an earlier run's. */
+import { mkdir, readdir, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { writeWhole } from '@contextlora/lora';
+
+import { FinetuneError } from '../finetune-error.js';
+
+/** Marks a directory as made by a run. */
+const marker = '.contextlora-run';
+
+/**
+ * Makes the directory ready. The files of an earlier run are removed unless `keep`.
+ *
+ * @throws FinetuneError when the directory holds files that no run has written.
+ */
+export async function prepareRunDirectory(
+  directory: string,
+  { keep = false }: { keep?: boolean } = {},
+): Promise<void> {
+  const taken = (what: string) =>
+    new FinetuneError('FINETUNE_DIRECTORY_TAKEN', 'prepareRunDirectory', `${directory} ${what}`);
+  const info = await stat(directory).catch(() => undefined);
+  if (info && !info.isDirectory()) throw taken('is a file; choose another --out');
+  const entries = info ? await readdir(directory) : [];
+  if (entries.length > 0 && !entries.includes(marker))
+    throw taken('holds files of something else; choose another --out or empty it');
+  if (!keep) for (const entry of entries) await rm(join(directory, entry), { recursive: true });
+  await mkdir(directory, { recursive: true });
+  await writeWhole(
+    join(directory, marker),
+    'Made by the contextlora command, which may replace what is in here.\n',
+  );
+}

@@ -1,0 +1,45 @@
+/** What a run leaves behind: its partition, a PEFT adapter per task, and its report. */
+import { join } from 'node:path';
+
+import {
+  composeTask,
+  type Partition,
+  type Segments,
+  writePartition,
+  writePeftFolder,
+  writeWhole,
+} from '@contextlora/lora';
+
+import type { RunReport } from '../report/run-report.js';
+
+/** A file or folder of a run, relative to its directory, and what is in it. */
+export interface WrittenFile {
+  readonly path: string;
+  readonly content: string;
+}
+
+export interface FinishedRun {
+  readonly partition: Partition;
+  readonly segments: Segments;
+  readonly report: RunReport;
+}
+
+/** Writes everything below `directory`. */
+export async function writeRun(
+  directory: string,
+  { partition, segments, report }: FinishedRun,
+): Promise<readonly WrittenFile[]> {
+  await writePartition(join(directory, 'partition'), partition, segments);
+  for (const task of partition.order)
+    await writePeftFolder(join(directory, 'adapters', task), composeTask(partition, segments, task));
+  await writeWhole(join(directory, 'report.json'), `${JSON.stringify(report, null, 2)}\n`);
+  return [
+    { path: 'partition/', content: 'the segments of all tasks, their spans and SHA-256' },
+    ...partition.order.map((task) => ({
+      path: `adapters/${task}/`,
+      content: 'a PEFT adapter: the task with all it builds on',
+    })),
+    { path: 'report.json', content: 'every number above' },
+    { path: 'metrics.jsonl', content: 'every training step' },
+  ];
+}

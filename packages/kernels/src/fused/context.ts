@@ -1,0 +1,18 @@
+/** What the operations of a fast backend share. */
+import type { TensorInfo } from '@tensorflow/tfjs-core';
+
+import type { WasmHeap } from '../wasm/heap.js';
+import type { WasmModule } from '../wasm/module.js';
+import type { Scratch } from '../wasm/scratch.js';
+import type { LowRank } from './low-rank.js';
+import type { Products } from './products.js';
+
+export interface FusedContext {
+  readonly heap: WasmHeap;
+  readonly module: WasmModule;
+  readonly scratch: Scratch;
+  readonly products: Products;
+  readonly lowRank: LowRank;
+  /** out = eˣ, if the backend has a faster way than the wasm module. */
+  readonly exponential?: (x: TensorInfo, out: TensorInfo) => void;
+}

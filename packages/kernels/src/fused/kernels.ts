@@ -1,0 +1,36 @@
+/**
+ * A fast backend: operations on the heap of the tfjs wasm backend that read and write each value once, and the matrix products of its parts.
+ */
+import { type CompactProducts, withCompactWeights } from '../compact/products.js';
+import type { Kernels } from '../kernels.js';
+import { fusedActivations } from './activations.js';
+import { fusedAdamW } from './adam-w.js';
+import { fusedAttention } from './attention.js';
+import { fusedCachedAttention } from './cached-attention.js';
+import type { FusedContext } from './context.js';
+import { fusedCrossEntropy } from './cross-entropy.js';
+import { fusedLinear } from './linear.js';
+import { fusedNorms } from './norms.js';
+import { fusedRows } from './rows.js';
+
+/** Makes the operations of a backend from its parts; `dispose` frees their sessions and scratch. */
+export function createFusedKernels(backend: Kernels['backend'], parts: FusedContext): Kernels {
+  const products: CompactProducts = withCompactWeights(parts.products, parts);
+  const context = { ...parts, products };
+  const attention = fusedAttention(context);
+  return {
+    backend,
+    ...fusedLinear(context),
+    ...fusedNorms(context),
+    ...attention,
+    ...fusedCachedAttention(context, attention.attention),
+    ...fusedActivations(context),
+    ...fusedRows(context),
+    ...fusedCrossEntropy(context),
+    adamW: fusedAdamW(context),
+    dispose() {
+      products.dispose();
+      context.scratch.dispose();
+    },
+  };
+}

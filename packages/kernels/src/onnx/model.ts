@@ -1,0 +1,83 @@
+/** Writes small ONNX models, a few hundred bytes of protobuf. Field numbers from onnx.proto. */
+
+export interface OnnxNode {
+  readonly op: string;
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+  readonly attributes?: Readonly<Record<string, OnnxAttribute>>;
+  readonly domain?: 'com.microsoft';
+}
+
+type OnnxAttribute =
+  { readonly float: number } | { readonly int: number } | { readonly ints: readonly number[] };
+
+/** All tensors are float32. */
+export interface OnnxGraph {
+  readonly nodes: readonly OnnxNode[];
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+}
+
+/** Default opset 17 (ReduceMean still takes its axes as an attribute), com.microsoft 1, IR version 8. */
+export function encodeOnnxModel({ nodes, inputs, outputs }: OnnxGraph): Uint8Array {
+  const graph = [
+    ...nodes.map((node) => message(1, encodeNode(node))),
+    text(2, 'graph'),
+    ...inputs.map((name) => message(11, encodeValue(name))),
+    ...outputs.map((name) => message(12, encodeValue(name))),
+  ];
+  const opsets = [
+    [text(1, ''), varint(2, 17)],
+    [text(1, 'com.microsoft'), varint(2, 1)],
+  ];
+  return concat([varint(1, 8), message(7, graph), ...opsets.map((opset) => message(8, opset))]);
+}
+
+const encodeNode = ({ op, inputs, outputs, attributes = {}, domain }: OnnxNode) => [
+  ...inputs.map((name) => text(1, name)),
+  ...outputs.map((name) => text(2, name)),
+  text(4, op),
+  ...Object.entries(attributes).map(([name, value]) =>
+    message(5, [text(1, name), ...encodeAttribute(value)]),
+  ),
+  ...(domain ? [text(7, domain)] : []),
+];
+
+function encodeAttribute(value: OnnxAttribute): Uint8Array[] {
+  if ('float' in value) return [tag(2, 5), float(value.float), varint(20, 1)];
+  if ('int' in value) return [varint(3, value.int), varint(20, 2)];
+  return [...value.ints.map((n) => varint(8, n)), varint(20, 7)];
+}
+
+/** A value of unknown shape: one session serves all shapes. */
+const encodeValue = (name: string) => [text(1, name), message(2, [message(1, [varint(1, float32)])])];
+const float32 = 1;
+
+function rawVarint(value: number | bigint): Uint8Array {
+  let rest = BigInt.asUintN(64, BigInt(value));
+  const bytes: number[] = [];
+  do {
+    const low = Number(rest & 127n);
+    rest >>= 7n;
+    bytes.push(rest > 0n ? low | 128 : low);
+  } while (rest > 0n);
+  return Uint8Array.from(bytes);
+}
+
+const tag = (field: number, wire: number) => rawVarint((field << 3) | wire);
+const varint = (field: number, value: number) => concat([tag(field, 0), rawVarint(value)]);
+const float = (value: number) => new Uint8Array(Float32Array.of(value).buffer);
+const text = (field: number, value: string) => bytesField(field, new TextEncoder().encode(value));
+const message = (field: number, parts: readonly Uint8Array[]) => bytesField(field, concat(parts));
+const bytesField = (field: number, bytes: Uint8Array) =>
+  concat([tag(field, 2), rawVarint(bytes.length), bytes]);
+
+function concat(parts: readonly Uint8Array[]): Uint8Array {
+  const result = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let offset = 0;
+  for (const part of parts) {
+    result.set(part, offset);
+    offset += part.length;
+  }
+  return result;
+}

@@ -1,0 +1,61 @@
+/** The workloads of a whole task graph, from a model's dimensions and a few settings. */
+import { partitionRanks } from '@contextlora/lora';
+import { linearsOf, type ModelSpec } from '@contextlora/model';
+import type { Workload } from '@contextlora/scheduler';
+import { levelsOf, tasksOf, type TaskGraph } from '@contextlora/task-graph';
+import { planPhases } from '@contextlora/trainer';
+
+import { type KeptFormat, workloadsOf } from './workloads-of.js';
+
+export interface GraphWorkloadSettings {
+  /** Ranks per linear, divided among all tasks. */
+  readonly rank: number;
+  /** Samples of one optimizer step. */
+  readonly samples: number;
+  /** Tokens of a sample. */
+  readonly tokens: number;
+  /** Tokens of a sample that the loss scores. */
+  readonly answered: number;
+  /** Optimizer steps per task. */
+  readonly steps: number;
+  readonly epochs: number;
+  /** How the frozen weights are kept in memory. */
+  readonly base: KeptFormat;
+  /** Tasks on deeper levels own ranks in upper layers only: level 1 in the upper half, level 2 in the upper quarter, and so on. */
+  readonly frozenPrefix: boolean;
+}
+
+/** One workload per task of the graph. */
+export function graphWorkloads(
+  spec: ModelSpec,
+  graph: TaskGraph,
+  { rank, samples, tokens, answered, steps, epochs, base, frozenPrefix }: GraphWorkloadSettings,
+): Workload[] {
+  const { layerCount } = spec.text;
+  const tasks = tasksOf(graph);
+  const levels = levelsOf(graph);
+  const only = Object.fromEntries(
+    tasks.map(({ id }) => [
+      id,
+      {
+        from: Math.min(layerCount - 1, Math.round(layerCount * (1 - 0.5 ** (levels[id] ?? 0)))),
+        to: layerCount,
+      },
+    ]),
+  );
+  const linears = linearsOf(spec);
+  const partition = partitionRanks(
+    frozenPrefix ? linears.filter(({ depth }) => depth !== undefined) : linears,
+    tasks,
+    { rank, ...(frozenPrefix ? { only } : {}) },
+  );
+  return workloadsOf(spec, partition, planPhases(graph), {
+    base,
+    trainingOf: () => ({
+      sample: { tokens, answered, images: spec.vision ? 1 : 0 },
+      samples,
+      steps,
+      epochs,
+    }),
+  });
+}

@@ -1,0 +1,17 @@
+export { graphWorkloads, type GraphWorkloadSettings } from './graph-workloads.js';
+export { measuredLayer, type MeasuredLayerOptions } from './measured-layer.js';
+export {
+  predictTraining,
+  type PredictTrainingOptions,
+  type RunToPredict,
+  type TrainingPrediction,
+} from './predict-training.js';
+export { profileModel, type ModelProfile, type ProfileModelOptions } from './profile-model.js';
+export { WorkloadsError, type WorkloadsErrorCode } from './workloads-error.js';
+export {
+  type KeptFormat,
+  type SampleShape,
+  type TaskTraining,
+  workloadsOf,
+  type WorkloadsOfOptions,
+} from './workloads-of.js';

@@ -1,0 +1,35 @@
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+
+import { openKernels } from '@contextlora/kernels';
+import { loadModel } from '@contextlora/model';
+import { measuredLayer } from '@contextlora/workloads';
+import { expect, test } from '@jest/globals';
+import * as tf from '@tensorflow/tfjs-core';
+
+const baseModel = join(
+  dirname(createRequire(import.meta.url).resolve('@contextlora/benchmarks/package.json')),
+  'models/iov-base',
+);
+
+test('a measured layer counts its products by kind of work, and leaves no tensor in memory', async () => {
+  const base = await loadModel(baseModel, { kernels: await openKernels({ threads: 1 }) });
+  const before = tf.memory().numTensors;
+  const layer = measuredLayer(base, { rank: 4 });
+  const flopsOf = (tokens: number) =>
+    (['forward', 'input', 'weight'] as const).map((kind) => layer.flops(kind, tokens));
+  const [forward = 0, input = 0, weight = 0] = flopsOf(16);
+  // All of a frozen layer's products are done again for the input's gradient; only the segments have weight gradients.
+  expect(input / forward).toBeGreaterThan(0.9);
+  expect(weight).toBeGreaterThan(0);
+  expect(weight).toBeLessThan(0.5 * forward);
+  // Products with weights grow with the tokens, attention with their square.
+  expect(flopsOf(32)[0]! / forward).toBeGreaterThanOrEqual(2);
+  for (const tokens of [8, 8, 16]) {
+    layer.backwardInput(tokens);
+    layer.forward(tokens);
+    layer.backwardBoth(tokens);
+  }
+  layer.dispose();
+  expect(tf.memory().numTensors).toBe(before);
+});
