@@ -68,17 +68,17 @@ export function drawCharts(): Chart[] {
     };
   };
   const planned = plan(workloads, cluster, { groupLimit: 1, microbatches: [4, 8] });
-  const own = scheduleOf(planned, workloads, cluster);
-  const timeline = simulate(own.schedule, own.workloads, cluster);
+  const laidOut = scheduleOf(planned, workloads, cluster);
+  const timeline = simulate(laidOut.schedule, laidOut.workloads, cluster);
   return [
     draw('1F1B', deepSpeedPipelineUniform),
     draw('mLoRA', mLora),
     {
       name: 'ContextGear',
-      svg: drawGanttSvg(timeline, own.schedule, {
+      svg: drawGanttSvg(timeline, laidOut.schedule, {
         title: 'ContextGear: one step of two sibling tasks (simulated)',
       }),
-      text: drawGanttText(timeline, own.schedule),
+      text: drawGanttText(timeline, laidOut.schedule),
       stepSeconds: planned.waves[0]!.lanes[0]!.intervals[0]!.stepSeconds,
     },
   ];

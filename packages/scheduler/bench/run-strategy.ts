@@ -1,4 +1,4 @@
-/** What a strategy takes for a whole set of dependent tasks, in numbers that can be compared. */
+/** What a strategy needs for a whole set of dependent tasks, in comparable numbers. */
 import {
   type Cluster,
   type Objective,
@@ -79,8 +79,8 @@ export function runPeer(
 }
 
 /**
- * Not a system but what anyone could do by hand: every task of a wave on a device of its own, longest first, each to where it ends
- * soonest. It shows how much of a gain is that alone.
+ * Not a system but what anyone could do by hand: every task of a wave on its own device, longest first, each where it ends soonest. It shows
+ * how much of a gain comes from that alone.
  */
 export function runByHand(
   strategy: Strategy,
@@ -93,8 +93,8 @@ export function runByHand(
     const { layers, samples, steps } = workload;
     const key = JSON.stringify([device, layers, samples, steps]);
     if (!known.has(key)) {
-      const own: Cluster = { devices: [cluster.devices[device]!], links: [] };
-      known.set(key, runPeer(strategy, [{ ...workload, dependsOn: [] }], own));
+      const single: Cluster = { devices: [cluster.devices[device]!], links: [] };
+      known.set(key, runPeer(strategy, [{ ...workload, dependsOn: [] }], single));
     }
     return known.get(key);
   };

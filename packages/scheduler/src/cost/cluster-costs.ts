@@ -11,7 +11,7 @@ export interface DeviceCosts {
   readonly memoryBytes: number;
   readonly overheadSeconds: number;
   readonly storageBytesPerSecond: number;
-  /** Index of the first device that differs in nothing but its name; its own where there is none, or where a link names it. */
+  /** Index of the first device that differs only in name; its own index where there is none, or where a link names the device. */
   readonly interchangeableWith: number;
 }
 

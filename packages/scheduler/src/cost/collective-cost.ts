@@ -13,7 +13,7 @@ export interface CollectiveCost {
   /** Time on the air of `medium`, or over the slowest link. */
   readonly seconds: number;
   readonly latencySeconds: number;
-  /** -1 when the members have links of their own. */
+  /** -1 when the members have separate links. */
   readonly medium: number;
   /** Over all members. */
   readonly bytes: number;

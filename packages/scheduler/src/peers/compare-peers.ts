@@ -1,4 +1,4 @@
-/** The best that each peer strategy does on the same workloads and devices, each tuned, by the same simulator. */
+/** The best result of each peer strategy, tuned, on the same workloads and devices and by the same simulator. */
 import type { Cluster } from '../problem/cluster.js';
 import { openCostModel } from '../cost/cost-model.js';
 import { peers } from './peers.js';
@@ -13,8 +13,7 @@ export interface PeerResult {
 const divisions = [1, 2, 4, 8, 16, 32, 64];
 
 /**
- * Peers train one task after the other, every task with the best of their own settings; fastest first. Those for which nothing fits are
- * left out.
+ * Peers train one task after the other, each with its best settings. Fastest first; peers for which nothing fits are left out.
  */
 export function comparePeers(
   workloads: readonly Workload[],

@@ -15,7 +15,7 @@ import {
 } from './splits.js';
 import type { Strategy, StrategyCandidate } from './strategy.js';
 
-/** Every grid of p stages × d replicas, on the first p · d devices of every order a user would try. */
+/** Every grid of p stages × d replicas on the first p · d devices of each order that a user would try. */
 function* grids(
   problem: IntervalProblem,
   policies: readonly Policy[],
@@ -29,7 +29,7 @@ function* grids(
       ))
         for (const cuts of cutsOf(stages)) {
           if (!cuts) continue;
-          // Replicas of a stage follow each other in the order, so that like stands beside like.
+          // Replicas of a stage follow each other in the order, so that similar devices share a stage.
           const groups = cuts.map((_, stage) => order.slice(stage * replicas, (stage + 1) * replicas));
           for (const microbatches of problem.microbatches)
             yield { placement: pipelineOf(problem, cuts, groups, microbatches), policies };

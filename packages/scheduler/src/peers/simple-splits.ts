@@ -1,4 +1,4 @@
-/** Single device, equal split, memory-weighted (exo) and compute-weighted pipelines: what one does before there is a planner. */
+/** Single device, equal split, memory-weighted (exo) and compute-weighted pipelines: what one does without a planner. */
 import { oneForwardOneBackward } from '../schedule/policies/one-forward-one-backward.js';
 import { deviceWork } from '../search/device-work.js';
 import type { IntervalProblem } from '../search/interval-problem.js';

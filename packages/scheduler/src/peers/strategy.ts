@@ -1,4 +1,4 @@
-/** What a strategy is: a way to place an interval's work, with every setting it would tune. The simulator judges. */
+/** What a strategy is: a way to place an interval's work, with every setting it would tune; the simulator chooses among them. */
 import type { Pass } from '../schedule/build-schedule.js';
 import type { Placement } from '../schedule/placement.js';
 import type { Policy } from '../schedule/policies/policy.js';
@@ -13,7 +13,7 @@ export interface StrategyCandidate {
 
 export interface Strategy {
   readonly name: string;
-  /** Where its rules were read. */
+  /** Where its rules come from. */
   readonly source: string;
   /** Whether it trains sibling tasks in one pipeline; otherwise one task after the other. */
   readonly interleavesTasks: boolean;
@@ -23,13 +23,13 @@ export interface Strategy {
 }
 
 export interface TuneStrategyOptions {
-  /** Only a better one is wanted. */
+  /** Only a candidate with a lower value is of interest. */
   readonly incumbent?: number;
   /** Candidates to simulate at most, most promising first. */
   readonly most?: number;
 }
 
-/** The best of a strategy's candidates that is better than `incumbent`; without one the best of all. Undefined when none is. */
+/** The best of a strategy's candidates if it is better than `incumbent`; undefined when none is. */
 export function tuneStrategy(
   strategy: Strategy,
   problem: IntervalProblem,

@@ -29,7 +29,7 @@ export interface UnusedDevice {
 
 export interface IntervalExplanation {
   readonly tasks: readonly string[];
-  /** What no schedule of this placement can go below, and how close the schedule comes to it (1 is reached). */
+  /** What bounds every schedule of this placement, and how close this schedule comes to it (1 when it is reached). */
   readonly binding: PeriodBound['binding'] & { readonly reached: number };
   readonly devices: readonly DeviceExplanation[];
   readonly unused: readonly UnusedDevice[];

@@ -49,9 +49,9 @@ export function moveBetween(
   const needing = after.tasks.map(costs.taskNamed);
   const lasting = needing.filter(({ name }) => before.tasks.includes(name));
   for (const { device, start, end } of wanted) {
-    const own = held.find((one) => one.device === device);
+    const kept = held.find((holding) => holding.device === device);
     for (let layer = start; layer < end; layer++) {
-      if (own && layer >= own.start && layer < own.end) continue;
+      if (kept && layer >= kept.start && layer < kept.end) continue;
       const sources = held.filter((one) => layer >= one.start && layer < one.end).map((one) => one.device);
       const range = { start: layer, end: layer + 1 };
       const { parameterBytes } = stateBytes(needing, range);

@@ -45,7 +45,7 @@ export function planWithPower(workloads: readonly Workload[], cluster: Cluster, 
   const { objective = 'time', joulesLimit = Infinity } = options;
   const { devices } = cluster;
   const settings = settingsWithin(cluster);
-  if (settings.every((own) => own.length === 0)) throw noneWithinWatts(cluster);
+  if (settings.every((offered) => offered.length === 0)) throw noneWithinWatts(cluster);
   const limits = devices.map((device) => device.joulesLimit ?? Infinity);
   const goals: Objective[] = [objective, 'energy'];
 
@@ -72,7 +72,7 @@ export function planWithPower(workloads: readonly Workload[], cluster: Cluster, 
     if (!known.has(key))
       known.set(
         key,
-        choice.settings.some((one) => one >= 0) ? attempt(() => planFor(choice, quick)) : undefined,
+        choice.settings.some((setting) => setting >= 0) ? attempt(() => planFor(choice, quick)) : undefined,
       );
     return known.get(key);
   };
@@ -96,9 +96,9 @@ export function planWithPower(workloads: readonly Workload[], cluster: Cluster, 
   for (const start of [fastest, frugal]) for (const goal of goals.keys()) improve({ settings: start, goal });
   for (let improved = true; improved;) {
     improved = false;
-    for (const [index, own] of settings.entries()) {
-      const mayLeaveOut = own.length > 0 && Math.min(limits[index]!, joulesLimit) < Infinity;
-      for (const setting of [...(changesModes ? own.keys() : []), ...(mayLeaveOut ? [-1] : [])])
+    for (const [index, offered] of settings.entries()) {
+      const mayLeaveOut = offered.length > 0 && Math.min(limits[index]!, joulesLimit) < Infinity;
+      for (const setting of [...(changesModes ? offered.keys() : []), ...(mayLeaveOut ? [-1] : [])])
         if (improve({ ...best, settings: best.settings.map((one, at) => (at === index ? setting : one)) }))
           improved = true;
     }
@@ -217,12 +217,12 @@ function tooManyJoules(
       path: 'options.joulesLimit',
       message: `is ${formatJoules(joulesLimit)}, but the most frugal plan found takes ${formatJoules(plan.totalJoules!)}; raise it, train fewer steps, or add a more frugal device`,
     });
-  for (const [index, { id, joulesLimit: own }] of devices.entries()) {
+  for (const [index, { id, joulesLimit: limit }] of devices.entries()) {
     const joules = joulesByDevice.get(id) ?? 0;
-    if (own !== undefined && joules > own)
+    if (limit !== undefined && joules > limit)
       problems.push({
         path: `devices[${index}].joulesLimit`,
-        message: `is ${formatJoules(own)}, but the most frugal plan found takes ${formatJoules(joules)} of "${id}"; raise it, train fewer steps, or add a device`,
+        message: `is ${formatJoules(limit)}, but the most frugal plan found takes ${formatJoules(joules)} of "${id}"; raise it, train fewer steps, or add a device`,
       });
   }
   return problemsError('SCHEDULER_LIMIT_EXCEEDED', 'plan', problems);

@@ -18,7 +18,7 @@ export function wavesOf(workloads: readonly Workload[]): string[][] {
   return waves;
 }
 
-/** The longest chain of `seconds` through the dependencies. */
+/** Seconds of the longest chain of tasks that wait for each other. */
 export function criticalPath(
   workloads: readonly Workload[],
   seconds: (workload: Workload) => number,

@@ -1,6 +1,6 @@
-/** The devices at hand and how they reach each other, as plain values. */
+/** The devices and how they reach each other, as plain values. */
 
-/** FLOP/s a device really reaches, by kind of work. */
+/** FLOP/s that a device really reaches, by kind of work. */
 export interface ComputeRates {
   readonly forward: number;
   readonly input: number;
@@ -9,9 +9,9 @@ export interface ComputeRates {
 
 export interface DeviceProfile {
   readonly id: string;
-  /** Measured, not the data sheet's peak; one number when all kinds of work run alike. */
+  /** Measured, not the data sheet's peak; one number when all kinds of work run at the same rate. */
   readonly flopsPerSecond: number | ComputeRates;
-  /** What training may use. */
+  /** Memory that training may use. */
   readonly memoryBytes: number;
   /** Fixed time of every compute instruction (launches, bookkeeping); 0 when absent. */
   readonly overheadSeconds?: number;
@@ -22,17 +22,17 @@ export interface DeviceProfile {
   /** Disk or flash for activation caches. */
   readonly storageBytes?: number;
   readonly storageBytesPerSecond?: number;
-  /** Other settings it can run at, beside the one this profile describes; the planner chooses. */
+  /** Other settings at which it can run, besides the one this profile describes; the planner chooses. */
   readonly modes?: readonly PowerMode[];
-  /** Most power it may draw while computing: what its supply gives or its cooling takes away. */
+  /** Most power it may draw while computing: what its supply delivers or its cooling removes. */
   readonly wattsLimit?: number;
-  /** Most energy it may use in all: what its battery holds. */
+  /** Most energy it may use in total: what its battery holds. */
   readonly joulesLimit?: number;
-  /** Share of its rates that a hot device keeps under lasting load, above 0 to 1; 1 when absent. */
+  /** Share of its rates that a hot device sustains, above 0 and at most 1; 1 when absent. */
   readonly sustainedShare?: number;
 }
 
-/** A setting of a device, as nvpmodel's modes are; what it leaves out is as in the device's profile. */
+/** A setting of a device, such as nvpmodel's modes; what it leaves out is as in the device's profile. */
 export interface PowerMode {
   readonly name: string;
   readonly flopsPerSecond: number | ComputeRates;
@@ -43,18 +43,18 @@ export interface PowerMode {
 }
 
 /**
- * A link between two devices, good for both directions unless the other direction is listed too.
+ * A link between two devices; it serves both directions unless the other direction is listed too.
  *
- * `'*'` stands for any device; a link that names both devices goes before one that names one, and that before `'*'` on both sides.
+ * `'*'` stands for any device; a link that names both devices takes precedence over one that names one, and that over `'*'` on both sides.
  */
 export interface LinkProfile {
   readonly from: string;
   readonly to: string;
   readonly bytesPerSecond: number;
   readonly latencySeconds: number;
-  /** Share of bytes lost and sent again, 0 (inclusive) to 1; 0 when absent. */
+  /** Share of bytes lost and sent again, from 0 to below 1; 0 when absent. */
   readonly loss?: number;
-  /** Links of one medium (a Wi-Fi channel) divide its airtime; a link without one has its rate to itself, in each direction. */
+  /** Links of one medium (a Wi-Fi channel) share its airtime; a link without one has its full rate in each direction. */
   readonly medium?: string;
 }
 

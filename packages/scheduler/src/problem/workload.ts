@@ -1,26 +1,26 @@
 /**
  * What one task's training step costs, layer by layer, as plain numbers (the scheduler knows no tensors and no LoRA).
  *
- * Freezing and masking reach the scheduler only as these numbers: `weightFlops` is 0 where nothing trains, `inputFlops` is 0 up to and
+ * The scheduler sees freezing and masking only in these numbers: `weightFlops` is 0 where nothing trains, `inputFlops` is 0 up to and
  * including the lowest layer that trains.
  */
 
-/** Costs of one layer, per sample where they grow with the samples. */
+/** Costs of one layer; those that grow with the samples are per sample. */
 export interface LayerCost {
   readonly name: string;
   /** FLOPs of the forward pass of one sample. */
   readonly forwardFlops: number;
   /** FLOPs of one sample's gradient with respect to the layer's input; 0 where nothing below trains. */
   readonly inputFlops: number;
-  /** FLOPs of one sample's gradients of what trains in this layer; 0 where nothing does. */
+  /** FLOPs of one sample's weight gradients in this layer; 0 where nothing trains. */
   readonly weightFlops: number;
-  /** Everything the layer keeps resident to run: base weights and adapters. */
+  /** What the layer keeps resident: base weights and adapters. */
   readonly parameterBytes: number;
-  /** Gradients of what trains here: what data-parallel devices must exchange in a step. */
+  /** Weight gradients, which data-parallel devices exchange in a step. */
   readonly gradientBytes: number;
-  /** Optimizer state and gradients kept for what trains here. */
+  /** Optimizer state and gradients kept in memory. */
   readonly optimizerBytes: number;
-  /** Kept of one sample between its forward and its backward pass. */
+  /** What one sample keeps between its forward and its backward pass. */
   readonly activationBytes: number;
   /** One sample's output, as it is sent to the next stage; its gradient has the same size. */
   readonly outputBytes: number;
@@ -33,18 +33,18 @@ export interface Workload {
   readonly samples: number;
   /** In the order of the forward pass. */
   readonly layers: readonly LayerCost[];
-  /** Optimizer steps in all; 1 when absent. */
+  /** Optimizer steps in total; 1 when absent. */
   readonly steps?: number;
-  /** How often every sample is seen in these steps; 1 when absent. From the second time on a frozen prefix can come from a cache. */
+  /** How often every sample is seen in these steps; 1 when absent. From the second time on, a frozen prefix can come from a cache. */
   readonly epochs?: number;
-  /** Names of the workloads that must be finished first. Workloads that do not wait for each other are siblings. */
+  /** Names of its parents, which must be finished first. Workloads that do not wait for each other are siblings. */
   readonly dependsOn?: readonly string[];
 }
 
 /**
  * The lowest layer with any backward work, or the number of layers when nothing trains.
  *
- * Below it there is no backward pass and no gradient crosses (facts of the method, not of a schedule).
+ * Below it there is no backward pass, and no gradient crosses.
  */
 export function lowestTrainedLayer({ layers }: Workload): number {
   const lowest = layers.findIndex(({ inputFlops, weightFlops }) => inputFlops > 0 || weightFlops > 0);
@@ -52,8 +52,8 @@ export function lowestTrainedLayer({ layers }: Workload): number {
 }
 
 /**
- * The same workload when its frozen prefix's outputs come from a cache: the layers below the lowest trained one cost nothing.
- * Their outputs keep their size, because the lowest trained layer still reads one.
+ * The same workload with the outputs of its frozen prefix read from a cache: the layers below the lowest trained one cost nothing.
+ * Their outputs keep their size, because the lowest trained layer still reads one of them.
  */
 export function withCachedPrefix(workload: Workload): Workload {
   const lowest = lowestTrainedLayer(workload);

@@ -1,4 +1,4 @@
-/** A schedule is data: per device a list of instructions. Who decides, who times and who executes share only this union. */
+/** A schedule is data: a list of instructions for each device. Planner, simulator and executor share only this union. */
 
 interface Of {
   readonly task: string;
@@ -20,7 +20,7 @@ export type ComputeInstruction =
   | ({ readonly type: 'forward' } & OfMicrobatch)
   /** `inputGradient = stage.backwardInput(outputGradient)` */
   | ({ readonly type: 'backwardInput' } & OfMicrobatch)
-  /** `gradients += stage.backwardWeight(outputGradient)`; lets the activations go */
+  /** `gradients += stage.backwardWeight(outputGradient)`; frees the activations */
   | ({ readonly type: 'backwardWeight' } & OfMicrobatch)
   /** `store(prefixOutput)`: the frozen prefix's output, for later epochs */
   | ({ readonly type: 'cacheWrite' } & OfMicrobatch)
@@ -43,7 +43,7 @@ export interface CollectiveInstruction extends Of {
   readonly members: readonly string[];
   /** Size of the whole tensor, per member for `allReduce`. */
   readonly bytes: number;
-  /** Messages it is made of, each paying latency; 1 when it is one tensor. */
+  /** Messages it consists of, each of which pays latency; 1 when it is one tensor. */
   readonly messages: number;
   /** `next`: the program waits for it; `update`: the task's update does; `end`: only the end of the schedule does. */
   readonly awaitedBy: 'next' | 'update' | 'end';

@@ -1,4 +1,4 @@
-/** Who holds which layers: an ordered set of device groups, each with one contiguous range of layers (a stage). */
+/** Which devices hold which layers: an ordered list of stages, each a group of devices with one contiguous range of layers. */
 
 /** A device's part in a stage. */
 export interface Member {

@@ -1,4 +1,4 @@
-/** A quicker, slightly rougher `assessPlacement` for local search: the list scheduler's own clock instead of the simulator's. */
+/** A quicker, slightly rougher `assessPlacement` for local search, by the list scheduler's clock instead of the simulator's. */
 import { fitsMemory } from '../cost/memory.js';
 import type { Placement } from '../schedule/placement.js';
 import { playPipeline } from '../schedule/policies/list-scheduling.js';

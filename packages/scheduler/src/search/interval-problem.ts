@@ -1,4 +1,4 @@
-/** An interval is a run of equal optimizer steps: the same tasks, the same costs, hence one placement. This file says what is asked of it. */
+/** An interval is a run of equal optimizer steps: the same tasks, the same costs, hence one placement. This file defines the question and the answer. */
 import type { Pass } from '../schedule/build-schedule.js';
 import type { CostModel } from '../cost/cost-model.js';
 import type { Placement } from '../schedule/placement.js';
@@ -26,7 +26,7 @@ export interface IntervalProblem {
   readonly policies: readonly Policy[];
 }
 
-/** A placement with what the simulator says of it. */
+/** A placement and what the simulator found. */
 export interface Assessment {
   readonly placement: Placement;
   readonly policy: Policy;

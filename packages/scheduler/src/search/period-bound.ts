@@ -2,10 +2,10 @@
  * What no schedule of a placement can beat: the least time of one step, from what must be done in whatever order.
  *
  *   device   all its computing
- *   medium   all bytes of pipeline and gradient exchange that cross its air; likewise each link of its own
+ *   medium   all bytes of pipeline and gradient exchange that cross its air; likewise for each separate link
  *   flush    for a task, from its lowest trained stage q:   Σ_{q ≤ i < s} (f_i + b_i + 2 transfer_i) + all computing of stage s but its
- *            last weight gradient, because a step's first forward on stage s follows those below, and the next step follows the
- *            gradients back down
+ *            last weight gradient, because a step's first forward on stage s follows those below, and the next step follows
+ *            the gradients back down
  */
 import { collectiveCost } from '../cost/collective-cost.js';
 import { airSeconds, computeSeconds } from '../cost/duration.js';
@@ -43,18 +43,18 @@ export function periodBound({ costs }: IntervalProblem, placement: Placement): P
       const loads = costs.loadsOf(shares[t]![s]!);
       let leastForward = Infinity;
       let leastBackward = Infinity;
-      const own = new Float64Array(members.length);
+      const busy = new Float64Array(members.length);
       const largestWeight = new Float64Array(members.length);
       for (const [m, { device, work: fraction = 1 }] of members.entries()) {
         const at = costs.deviceNamed(device);
         const range = { start, end, work: fraction };
         const { samples: total, microbatches: count, least, most } = loads[m]!;
         if (count === 0) continue;
-        // One launch is in what one micro-batch takes; the others' come on top.
+        // computeSeconds includes one launch; the other micro-batches add theirs.
         const all = (kind: 'forward' | 'backwardInput' | 'backwardWeight') =>
           computeSeconds(at, task, kind, range, total) +
           (kind === 'backwardWeight' ? 0 : (count - 1) * at.overheadSeconds);
-        own[m] = all('forward') + (owes ? all('backwardInput') + all('backwardWeight') : 0);
+        busy[m] = all('forward') + (owes ? all('backwardInput') + all('backwardWeight') : 0);
         largestWeight[m] = owes ? computeSeconds(at, task, 'backwardWeight', range, most) : 0;
         // A partner of the group's fastest member need not wait for the others.
         leastForward = Math.min(leastForward, computeSeconds(at, task, 'forward', range, least));
@@ -65,7 +65,7 @@ export function periodBound({ costs }: IntervalProblem, placement: Placement): P
       }
       forward[t]![s] = leastForward;
       backward[t]![s] = leastBackward;
-      for (const [m, seconds] of own.entries()) {
+      for (const [m, seconds] of busy.entries()) {
         load[m]! += seconds;
         work[t]![s] = Math.max(work[t]![s]!, seconds);
         beforeGradient[t]![s] = Math.max(beforeGradient[t]![s]!, seconds - largestWeight[m]!);

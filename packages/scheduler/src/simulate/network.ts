@@ -1,5 +1,5 @@
 /**
- * Messages on their way: channels with room for few messages, links that carry one at a time in each direction, media that share air.
+ * Messages on their way: channels with room for a few messages, links that carry one at a time in each direction, media that share air.
  *
  * A channel is one direction of one kind of message between two devices. A transfer starts when the receiver holds fewer than `window`
  * unread messages of it, and a sender may have `window` activations under way. A gradient is always accepted: its micro-batch has just
@@ -24,7 +24,7 @@ export interface Transfer<M extends Message> {
   readonly channel: number;
   readonly seconds: number;
   readonly latencySeconds: number;
-  /** -1 for a link of its own. */
+  /** -1 for a separate link. */
   readonly medium: number;
   /** When it began to move. */
   startSeconds: number;

@@ -1,9 +1,9 @@
-/** What a simulation found: plain values, with the times in seconds from the schedule's start. */
+/** The result of a simulation as plain values; times are in seconds from the schedule's start. */
 import type { Instruction } from '../schedule/instruction.js';
 
 export interface Span {
   readonly device: string;
-  /** What was done; `send…` spans are the time on the air, `waiting` says for what. */
+  /** What was done; `send…` spans are the time on the air, and the cause of `waiting` is in `cause`. */
   readonly type: Exclude<Instruction['type'], 'receiveActivation' | 'receiveGradient'> | 'waiting';
   readonly startSeconds: number;
   readonly endSeconds: number;
@@ -25,7 +25,7 @@ export type IdleCause =
   | 'backpressure'
   /** an exchange with the other devices of its group */
   | 'collective'
-  /** it was done before the others */
+  /** it had finished before the others */
   | 'finished'
   /** it was lost */
   | 'lost';
@@ -60,6 +60,6 @@ export interface Timeline {
   readonly joules?: number;
   /** Instructions that never ran, because a device was lost. */
   readonly unfinished: number;
-  /** In no particular order; empty when they were not asked for. */
+  /** In no particular order; empty when not requested. */
   readonly spans: readonly Span[];
 }

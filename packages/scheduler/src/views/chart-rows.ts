@@ -1,9 +1,9 @@
-/** What all charts have in common: the devices in pipeline order, each with its spans sorted by what they are to the reader. */
+/** What all charts have in common: the devices in pipeline order, each with its spans sorted by kind. */
 import { SchedulerError } from '../scheduler-error.js';
 import type { Schedule } from '../schedule/build-schedule.js';
 import type { DeviceUse, IdleCause, Span, Timeline } from '../simulate/timeline.js';
 
-/** What a box in a chart stands for: a span's type, told apart further where the reader wants to know. */
+/** What a box in a chart stands for: a span's type, distinguished further where that helps the reader. */
 export type SpanKind =
   | Exclude<Span['type'], 'waiting'>
   /** a forward pass below everything its task trains, so that no backward pass follows */
@@ -24,9 +24,9 @@ export interface ChartRow {
   /** Whether no task has a backward pass here. */
   readonly frozen: boolean;
   readonly use: DeviceUse;
-  /** Work and waiting, which take turns, by their start. */
+  /** Work and waiting, which alternate, by their start. */
   readonly work: readonly DrawnSpan[];
-  /** In lanes of transfers that follow each other. */
+  /** Lanes of transfers that do not overlap. */
   readonly transfers: readonly (readonly DrawnSpan[])[];
 }
 
@@ -38,7 +38,7 @@ export interface Chart {
   readonly idleFraction: number;
 }
 
-/** @throws SchedulerError when the timeline is of another schedule or has no spans. */
+/** @throws SchedulerError when the timeline belongs to another schedule or has no spans. */
 export function chartOf(timeline: Timeline, schedule: Schedule, caller: string): Chart {
   const { devices, makespanSeconds, spans } = timeline;
   if (spans.length === 0 && makespanSeconds > 0)

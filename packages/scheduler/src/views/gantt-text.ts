@@ -65,7 +65,7 @@ export function drawGanttText(
     .join('');
 }
 
-/** Micro-batches are numbered through all tasks of a pipeline, so that siblings' differ. */
+/** Micro-batches are numbered across all tasks of a pipeline, so that those of siblings differ. */
 const numberingOf =
   ({ placements }: Schedule) =>
   (placement: number, task: string): number => {
@@ -101,8 +101,8 @@ function slotsOf(row: ChartRow, makespanSeconds: number, width: number, offset: 
     share(span, (index, seconds) => {
       sending[index] = Math.max(sending[index]!, seconds);
     });
-  // Work too short for a slot of its own is carried on, so that as many slots show work as the device's busy time fills; the tolerance
-  // keeps rounding from deciding ties.
+  // Work too short for a slot is carried over, so that the slots that show work add up to the device's busy time; the tolerance keeps
+  // rounding from deciding ties.
   const half = slot * (0.5 - 1e-9);
   let carried = 0;
   return work.map((entries, index) => {

@@ -1,6 +1,6 @@
 /**
- * Writes a frozen prefix's outputs to the activation cache in the first epoch, or reads them from it afterwards, on the stage that
- * holds the lowest trained layer.
+ * Writes a frozen prefix's outputs to the activation cache in the first epoch and reads them in later ones, on the stage that holds the
+ * lowest trained layer.
  */
 import type { Pass } from '../build-schedule.js';
 import { ownValue } from '../../problem/own-value.js';

@@ -1,13 +1,13 @@
-/** Plays a schedule as if nothing took time: whoever can go on goes on, until all programs have ended or nobody can. */
+/** Plays a schedule as if nothing took time, until all programs have ended or no device can go on. */
 import type { CostModel } from '../../cost/cost-model.js';
 import type { Routes } from '../../cost/routes.js';
 import { playPrograms } from '../../simulate/play-programs.js';
 import type { Schedule } from '../build-schedule.js';
 import { describeInstruction } from './describe-instruction.js';
 
-/** The devices that wait for ever, and for what, as sentences. Every message must have its sender and its receiver. */
+/** The devices that wait for ever, and what they wait for, as sentences. Every message must have a sender and a receiver. */
 export function findDeadlock(costs: CostModel, schedule: Schedule): string[] {
-  // Who waits for whom does not depend on how long anything takes.
+  // Whether devices wait for each other does not depend on how long anything takes.
   const played = playPrograms({ ...costs, routes: instantRoutes }, schedule, { price: () => 0 });
   return played.flatMap(({ program: { device, instructions }, at }) => {
     const next = instructions[at];
