@@ -109,7 +109,8 @@ describe('a plan for devices with power modes', () => {
       fc.property(arbitraryTask('t', 4, 6), arbitraryBoards, (workload, devices) => {
         const on: Cluster = cluster(devices, { bytesPerSecond: 50 });
         const steps = { ...workload, steps: 10 };
-        const found = attempt(() => plan([steps], on, { peers: [] }));
+        const options = { peers: [], budget: 20_000 };
+        const found = attempt(() => plan([steps], on, options));
         if (!found) return;
         for (const { id, watts, wattsLimit = Infinity, joulesLimit = Infinity, modes: own = [] } of devices) {
           if (!devicesOf(found).includes(id)) continue;
@@ -119,7 +120,7 @@ describe('a plan for devices with power modes', () => {
         }
         expect(found.totalSeconds).toBeGreaterThanOrEqual(found.lowerBoundSeconds * (1 - 1e-9));
         if (devices.some(({ joulesLimit }) => joulesLimit !== undefined)) return;
-        const fixed = attempt(() => plan([steps], plain(on), { peers: [] }));
+        const fixed = attempt(() => plan([steps], plain(on), options));
         if (fixed) expect(found.totalSeconds).toBeLessThanOrEqual(fixed.totalSeconds * (1 + 1e-9));
       }),
       { numRuns: 60 },
