@@ -6,13 +6,15 @@ export type { LayerSums, TaskCosts } from './cost/task-costs.js';
 export type { RejectedWay } from './planner/choose-waves.js';
 export type { DeviceExplanation, Explanation, IntervalExplanation, UnusedDevice } from './planner/explain.js';
 export { frontOfCluster, type FrontOfCluster, type TimeEnergyPoint } from './planner/front-of-cluster.js';
-export { plan, type Plan, type PlannedInterval, type PlannedWave, type PlanOptions } from './planner/plan.js';
+export { plan } from './planner/plan.js';
+export type { Plan, PlannedInterval, PlannedWave } from './planner/planned.js';
+export type { PlanOptions } from './planner/plan-options.js';
 export {
   planAndSimulate,
   type PlanAndSimulateOptions,
   type SimulatedPlan,
 } from './planner/plan-and-simulate.js';
-export type { PlannedPower } from './planner/plan-with-power.js';
+export type { PlannedPower } from './planner/planned.js';
 export { scheduleOf, type ScheduleOfOptions } from './planner/schedule-of.js';
 export { type FrontPoint, timeEnergyFront } from './planner/time-energy-front.js';
 export { wavesOf } from './planner/waves.js';
@@ -30,14 +32,9 @@ export {
 } from './problem/measured-cluster.js';
 export { applyWhatIf } from './problem/what-if.js';
 export { type LayerCost, lowestTrainedLayer, withCachedPrefix, type Workload } from './problem/workload.js';
-export {
-  buildSchedule,
-  type BuildScheduleOptions,
-  type DeviceProgram,
-  type Pass,
-  type PassContext,
-  type Schedule,
-} from './schedule/build-schedule.js';
+export { buildSchedule, type BuildScheduleOptions } from './schedule/build-schedule.js';
+export type { DeviceProgram, Schedule } from './schedule/schedule.js';
+export type { Pass, PassContext } from './schedule/pass.js';
 export type {
   CollectiveInstruction,
   CollectiveOperation,

@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { buildSchedule, gpipe, openCostModel, simulateWith } from '@contextlora/scheduler';
-import type { BuildScheduleOptions, Schedule } from '../src/schedule/build-schedule.js';
+import type { BuildScheduleOptions } from '../src/schedule/build-schedule.js';
+import type { Schedule } from '../src/schedule/schedule.js';
 import type { Cluster } from '../src/problem/cluster.js';
 import type { Placement } from '../src/schedule/placement.js';
 import type { Span, Timeline } from '../src/simulate/timeline.js';

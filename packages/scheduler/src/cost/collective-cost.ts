@@ -9,7 +9,7 @@
 import type { CollectiveInstruction } from '../schedule/instruction.js';
 import type { CostModel } from './cost-model.js';
 
-export interface CollectiveCost {
+interface CollectiveCost {
   /** Time on the air of `medium`, or over the slowest link. */
   readonly seconds: number;
   readonly latencySeconds: number;

@@ -5,7 +5,7 @@
  *   stage 3      the base is sharded too and gathered for every forward and backward pass: 2 Ψ_base per micro-batch, once where no
  *                backward pass follows; gathers are assumed to overlap computing perfectly, which favours it
  */
-import type { Pass } from '../schedule/build-schedule.js';
+import type { Pass } from '../schedule/pass.js';
 import { layerStates, stateBytes } from '../cost/memory.js';
 import { hasBackward } from '../cost/task-costs.js';
 import type { CollectiveInstruction, Instruction } from '../schedule/instruction.js';

@@ -3,7 +3,7 @@
  * every layer all-reduces its output twice forward and twice backward; LoRA adds no communication. Where no input gradient is owed the
  * two backward all-reduces go. Devices work in lockstep, so the slowest sets the pace.
  */
-import type { Pass } from '../schedule/build-schedule.js';
+import type { Pass } from '../schedule/pass.js';
 import type { CollectiveInstruction, Instruction } from '../schedule/instruction.js';
 import { oneForwardOneBackward } from '../schedule/policies/one-forward-one-backward.js';
 import { countsUpTo, deviceOrders } from './splits.js';

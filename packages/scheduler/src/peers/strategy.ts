@@ -1,5 +1,5 @@
 /** What a strategy is: a way to place an interval's work, with every setting it would tune; the simulator chooses among them. */
-import type { Pass } from '../schedule/build-schedule.js';
+import type { Pass } from '../schedule/pass.js';
 import type { Placement } from '../schedule/placement.js';
 import type { Policy } from '../schedule/policies/policy.js';
 import { assessPlacement } from '../search/assess-placement.js';

@@ -1,7 +1,8 @@
 /** What time and energy plans take: the front of a cluster, and each of its devices alone in each of its modes for comparison. */
 import type { Cluster } from '../problem/cluster.js';
 import { type ChosenModes, clusterInModes } from '../problem/cluster-in-modes.js';
-import { plan, type Plan } from './plan.js';
+import { plan } from './plan.js';
+import type { Plan } from './planned.js';
 import { timeEnergyFront } from './time-energy-front.js';
 import { SchedulerError } from '../scheduler-error.js';
 import type { Objective } from '../search/interval-problem.js';

@@ -1,7 +1,8 @@
 /** A plan with the schedule and the timeline of its first steps, for charts and traces. */
-import type { Schedule } from '../schedule/build-schedule.js';
+import type { Schedule } from '../schedule/schedule.js';
 import type { Cluster } from '../problem/cluster.js';
-import { plan, type Plan } from './plan.js';
+import { plan } from './plan.js';
+import type { Plan } from './planned.js';
 import { clusterInModes } from '../problem/cluster-in-modes.js';
 import { scheduleOf } from './schedule-of.js';
 import type { Objective } from '../search/interval-problem.js';

@@ -13,18 +13,10 @@ import { type InputProblem, problemsError, SchedulerError } from '../scheduler-e
 import { effortFor, limits as effort } from '../search/effort.js';
 import { type Objective, valueOf } from '../search/interval-problem.js';
 import type { Workload } from '../problem/workload.js';
-import type { Plan, PlanOptions } from './plan.js';
+import type { Plan } from './planned.js';
+import type { PlanOptions } from './plan-options.js';
 import { planCluster } from './plan-cluster.js';
 import { meanRate, type Setting, settingsWithin } from './power-settings.js';
-
-export interface PlannedPower {
-  /** The mode of each device; one that is not named runs as its profile says. */
-  readonly modes: ChosenModes;
-  /** Devices not planned with, because no mode is within their watts or their battery does not last. */
-  readonly leftOut: readonly { readonly device: string; readonly reason: 'watts' | 'joules' }[];
-  readonly joulesByDevice: Readonly<Record<string, number>>;
-  readonly plansCompared: number;
-}
 
 /** A point of the search: the index of each device's setting, or -1 when it is left out, and the goal of the placements. */
 interface Choice {

@@ -6,7 +6,9 @@ import { type Cluster, usableCluster } from '../problem/cluster.js';
 import { clusterInModes } from '../problem/cluster-in-modes.js';
 import { ownValue } from '../problem/own-value.js';
 import { withCachedPrefix, type Workload } from '../problem/workload.js';
-import { buildSchedule, type Pass, type Schedule } from '../schedule/build-schedule.js';
+import { buildSchedule } from '../schedule/build-schedule.js';
+import type { Pass } from '../schedule/pass.js';
+import type { Schedule } from '../schedule/schedule.js';
 import { contextGear, contextGearDeep } from '../schedule/policies/context-gear.js';
 import { gpipe } from '../schedule/policies/gpipe.js';
 import { lorapp } from '../schedule/policies/lorapp.js';
@@ -17,7 +19,7 @@ import {
 import type { Policy } from '../schedule/policies/policy.js';
 import { SchedulerError } from '../scheduler-error.js';
 import { contextGearName } from './context-gear-name.js';
-import type { Plan, PlannedInterval } from './plan.js';
+import type { Plan, PlannedInterval } from './planned.js';
 
 export interface ScheduleOfOptions {
   /** Which of the plan's intervals, counted over waves and lanes; the first when absent. */

@@ -3,7 +3,9 @@ import type { Cluster } from '../problem/cluster.js';
 import { SchedulerError } from '../scheduler-error.js';
 import type { Objective } from '../search/interval-problem.js';
 import type { Workload } from '../problem/workload.js';
-import { plan, type Plan, type PlanOptions } from './plan.js';
+import { plan } from './plan.js';
+import type { Plan } from './planned.js';
+import type { PlanOptions } from './plan-options.js';
 
 export interface FrontPoint {
   readonly objective: Objective;

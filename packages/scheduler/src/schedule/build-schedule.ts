@@ -6,42 +6,12 @@ import type { Instruction } from './instruction.js';
 import { addCache } from './passes/add-cache.js';
 import { addTransfers } from './passes/add-transfers.js';
 import { addUpdates } from './passes/add-updates.js';
+import type { Pass, PassContext } from './pass.js';
 import type { Placement } from './placement.js';
 import { contextGear } from './policies/context-gear.js';
 import type { ComputeStep, Policy } from './policies/policy.js';
 import type { SampleShares } from './sample-shares.js';
-
-export interface DeviceProgram {
-  readonly device: string;
-  /** Index into `placements`, and of the stage within it. */
-  readonly placement: number;
-  readonly stage: number;
-  readonly instructions: readonly Instruction[];
-}
-
-export interface Schedule {
-  readonly policy: string;
-  readonly fusedBackward: boolean;
-  readonly placements: readonly Placement[];
-  /** Optimizer steps of every task. */
-  readonly steps: number;
-  /** Messages a sender may have under way, and a receiver may hold unread, per channel. */
-  readonly window: number;
-  readonly programs: readonly DeviceProgram[];
-}
-
-/** What a pass knows. */
-export interface PassContext {
-  readonly costs: CostModel;
-  readonly placement: Placement;
-  readonly placementIndex: number;
-  readonly sampleShares: SampleShares;
-  readonly steps: number;
-  readonly fusedBackward: boolean;
-}
-
-/** A pass rewrites the programs of one placement's members: `programs[stage][member]`. */
-export type Pass = (programs: Instruction[][][], context: PassContext) => Instruction[][][];
+import type { DeviceProgram, Schedule } from './schedule.js';
 
 export interface BuildScheduleOptions {
   readonly policy?: Policy;

@@ -2,7 +2,7 @@
 import type { CostModel } from '../cost/cost-model.js';
 import { activationBytes, type MemoryUse, residentBytes } from '../cost/memory.js';
 import { trains } from '../cost/task-costs.js';
-import type { Schedule } from './build-schedule.js';
+import type { Schedule } from './schedule.js';
 
 /** Memory of the program at `index` in the schedule. */
 export function memoryOf(costs: CostModel, schedule: Schedule, index: number): MemoryUse {

@@ -2,7 +2,8 @@
 import { joulesOf } from '../cost/energy.js';
 import { fitsMemory } from '../cost/memory.js';
 import { ownValue } from '../problem/own-value.js';
-import { buildSchedule, type Pass } from '../schedule/build-schedule.js';
+import { buildSchedule } from '../schedule/build-schedule.js';
+import type { Pass } from '../schedule/pass.js';
 import type { Placement } from '../schedule/placement.js';
 import { simulateWith } from '../simulate/simulate.js';
 import type { DeviceUse } from '../simulate/timeline.js';

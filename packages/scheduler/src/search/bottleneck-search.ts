@@ -14,7 +14,7 @@ import { effortFor } from './effort.js';
 import type { IntervalProblem } from './interval-problem.js';
 import { shareSamples } from './share-samples.js';
 
-export interface BottleneckOptions {
+interface BottleneckOptions {
   readonly microbatches: number;
   readonly groupLimit: number;
   readonly stageLimit: number;

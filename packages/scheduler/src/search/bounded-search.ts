@@ -13,13 +13,13 @@ import { neighboursOf } from './neighbours.js';
 import type { Assessment, IntervalProblem } from './interval-problem.js';
 import { shareSamples } from './share-samples.js';
 
-export interface BoundedSearchResult {
+interface BoundedSearchResult {
   /** Best first, all different. */
   readonly found: readonly Assessment[];
   readonly simulated: number;
 }
 
-export interface BoundedSearchOptions {
+interface BoundedSearchOptions {
   readonly firstCut?: number;
   /** Instructions to simulate in all, roughly: what the search may cost. */
   readonly budget?: number;

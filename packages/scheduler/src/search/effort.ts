@@ -4,7 +4,7 @@
  * A simulation costs about devices × micro-batches, and the number of placements grows faster than that, so larger clusters get a
  * shallower look.
  */
-export interface Effort {
+interface Effort {
   /** Micro-batches of a step at most, where the caller does not say. */
   readonly microbatches: number;
   /** Orders to try for every candidate; of the two that ContextGear has, the deep one is seldom the worse. */

@@ -1,5 +1,5 @@
 /** A binary heap of events, earliest first; events of equal time leave in the order in which they came. */
-export interface EventQueue {
+interface EventQueue {
   readonly size: number;
   push(time: number, payload: number): void;
   /** Time of the next event; the queue is not empty. */

@@ -43,7 +43,7 @@ interface Channel {
   readonly link: number;
 }
 
-export interface Network<M extends Message> {
+interface Network<M extends Message> {
   /** Accepts a message; undefined when there is no room for another activation. @throws SchedulerError when no link leads there. */
   send(message: M, now: number): Transfer<M> | undefined;
   /** Makes room for the next message of the channel. */
@@ -54,9 +54,9 @@ export interface Network<M extends Message> {
   handle(kind: NetworkEvent, index: number, now: number): void;
 }
 
-export type NetworkEvent = 'linkDone' | 'airDone' | 'arrives';
+type NetworkEvent = 'linkDone' | 'airDone' | 'arrives';
 
-export interface NetworkOptions<M extends Message> {
+interface NetworkOptions<M extends Message> {
   readonly window: number;
   readonly post: (time: number, kind: NetworkEvent, index: number) => void;
   /** The last byte has left; latency is still to come. */

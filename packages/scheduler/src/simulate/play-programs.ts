@@ -7,7 +7,7 @@
 import { collectiveCost } from '../cost/collective-cost.js';
 import type { CostModel } from '../cost/cost-model.js';
 import { messageBytes, type StageRange } from '../cost/duration.js';
-import type { DeviceProgram, Schedule } from '../schedule/build-schedule.js';
+import type { DeviceProgram, Schedule } from '../schedule/schedule.js';
 import type {
   CollectiveInstruction,
   ComputeInstruction,
@@ -46,7 +46,7 @@ interface Exchange {
 }
 
 /** A message that is being sent, for whoever records it. */
-export interface SentMessage extends KeyedMessage {
+interface SentMessage extends KeyedMessage {
   readonly sender: PlayedProgram;
   readonly instruction: TransferInstruction;
 }
@@ -63,7 +63,7 @@ export interface ProgramRecorder {
   onExchanged(played: PlayedProgram, instruction: CollectiveInstruction, start: number, now: number): void;
 }
 
-export interface PlayProgramsOptions {
+interface PlayProgramsOptions {
   /** Seconds of computing. */
   readonly price: (instruction: ComputeInstruction, played: PlayedProgram) => number;
   /** Changes a duration on the network, for jitter. */

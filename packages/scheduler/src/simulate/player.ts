@@ -14,7 +14,7 @@ export interface KeyedMessage extends Message {
   readonly key: number;
 }
 
-export interface PlayerOptions<M extends KeyedMessage> {
+interface PlayerOptions<M extends KeyedMessage> {
   /** Messages a sender may have under way, and a receiver may hold unread, per channel. */
   readonly window: number;
   /** Whether a device acts only when everything that happens at the same time is known, as one that chooses must. */
@@ -34,7 +34,7 @@ export interface PlayerOptions<M extends KeyedMessage> {
   readonly onReminder?: (device: number, now: number) => void;
 }
 
-export interface Player<M extends KeyedMessage> {
+interface Player<M extends KeyedMessage> {
   /** Hands a message to the network; false when there is no room for another activation. */
   send(message: M, now: number): boolean;
   /** How many messages of a key lie unread. */

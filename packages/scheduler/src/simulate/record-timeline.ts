@@ -1,7 +1,7 @@
 /** Writes down what happens while programs are played, and sums it up as a timeline. */
 import type { CostModel } from '../cost/cost-model.js';
 import { joulesOf } from '../cost/energy.js';
-import type { Schedule } from '../schedule/build-schedule.js';
+import type { Schedule } from '../schedule/schedule.js';
 import type { Instruction } from '../schedule/instruction.js';
 import { memoryOf } from '../schedule/memory-of.js';
 import { isCompute, type PlayedProgram, type ProgramRecorder } from './play-programs.js';
@@ -14,7 +14,7 @@ interface Tally {
   readonly idleSeconds: Record<IdleCause, number>;
 }
 
-export interface TimelineRecorder {
+interface TimelineRecorder {
   readonly recorder: ProgramRecorder;
   /** Once everything has been played. */
   readonly timelineOf: (played: readonly PlayedProgram[]) => Timeline;

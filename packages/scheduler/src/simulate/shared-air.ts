@@ -6,7 +6,7 @@
  */
 import { createEventQueue } from './event-queue.js';
 
-export interface SharedAir {
+interface SharedAir {
   /** Starts a transfer that would take `seconds` alone. */
   begin(now: number, seconds: number, transfer: number): void;
   /** When the next transfer ends if none begins before; Infinity when the air is free. */

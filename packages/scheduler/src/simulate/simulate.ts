@@ -3,7 +3,7 @@ import { type CostModel, openCostModel } from '../cost/cost-model.js';
 import { durationOf } from '../cost/duration.js';
 import type { Cluster } from '../problem/cluster.js';
 import type { Workload } from '../problem/workload.js';
-import type { Schedule } from '../schedule/build-schedule.js';
+import type { Schedule } from '../schedule/schedule.js';
 import { SchedulerError } from '../scheduler-error.js';
 import { playPrograms } from './play-programs.js';
 import { createRandom } from './random.js';

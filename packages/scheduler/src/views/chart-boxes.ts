@@ -15,7 +15,7 @@ export interface Box {
 }
 
 /** A lane's boxes; neighbours narrower than `least` pixels become a stack, in which each kind's height is its share of their time. */
-export function boxesOf(spans: readonly DrawnSpan[], pixelsPerSecond: number, least: number): Box[] {
+function boxesOf(spans: readonly DrawnSpan[], pixelsPerSecond: number, least: number): Box[] {
   const boxes: Box[] = [];
   let narrow: DrawnSpan[] = [];
   const flush = () => {

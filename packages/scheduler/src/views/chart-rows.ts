@@ -1,6 +1,6 @@
 /** What all charts have in common: the devices in pipeline order, each with its spans sorted by kind. */
 import { SchedulerError } from '../scheduler-error.js';
-import type { Schedule } from '../schedule/build-schedule.js';
+import type { Schedule } from '../schedule/schedule.js';
 import type { DeviceUse, IdleCause, Span, Timeline } from '../simulate/timeline.js';
 
 /** What a box in a chart stands for: a span's type, distinguished further where that helps the reader. */

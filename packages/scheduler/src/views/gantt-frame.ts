@@ -1,5 +1,5 @@
 /** What surrounds the spans of a drawing: its layout, the names, the axis and the ends of the steps. */
-import type { Schedule } from '../schedule/build-schedule.js';
+import type { Schedule } from '../schedule/schedule.js';
 import type { Timeline } from '../simulate/timeline.js';
 import type { Chart, ChartRow } from './chart-rows.js';
 import { formatLayers, formatPercent, timeTicks } from '../format.js';
@@ -18,7 +18,7 @@ const compact: Sizes = { work: 14, transfer: 5, gap: 4, text: 9 };
 export const margin = 16;
 const busyWidth = 48;
 
-export interface Layout {
+interface Layout {
   readonly sizes: Sizes;
   readonly width: number;
   /** Where time 0 is, and how wide the makespan is. */

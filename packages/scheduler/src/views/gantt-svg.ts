@@ -1,6 +1,6 @@
 /** A timeline as a drawing: a row for each device in pipeline order, with its transfers in a thin lane below its work. */
 import { SchedulerError } from '../scheduler-error.js';
-import type { Schedule } from '../schedule/build-schedule.js';
+import type { Schedule } from '../schedule/schedule.js';
 import type { Timeline } from '../simulate/timeline.js';
 import { boxesWithin, type Box } from './chart-boxes.js';
 import { chartOf, type Chart, type DrawnSpan } from './chart-rows.js';

@@ -1,6 +1,6 @@
 /** A timeline for the terminal: a line per device, a character per slot of time. */
 import { SchedulerError } from '../scheduler-error.js';
-import type { Schedule } from '../schedule/build-schedule.js';
+import type { Schedule } from '../schedule/schedule.js';
 import type { IdleCause, Timeline } from '../simulate/timeline.js';
 import { cellsOf, fit, printable, wrap } from './cells.js';
 import { chartOf, type Chart, type ChartRow, type DrawnSpan, type SpanKind } from './chart-rows.js';

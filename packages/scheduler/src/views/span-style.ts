@@ -3,7 +3,7 @@
  */
 import type { SpanKind } from './chart-rows.js';
 
-export interface SpanStyle {
+interface SpanStyle {
   readonly label: string;
   readonly colour: string;
   /** Strokes on an 8 by 8 tile; empty for a plain box. */

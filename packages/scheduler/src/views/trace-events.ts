@@ -2,7 +2,7 @@
  * A timeline in the Trace Event Format, which Perfetto and chrome://tracing open: a process for each device, with rows for computing,
  * waiting and transfers, and arrows from every message to the work it enables.
  */
-import type { Schedule } from '../schedule/build-schedule.js';
+import type { Schedule } from '../schedule/schedule.js';
 import type { Timeline } from '../simulate/timeline.js';
 import { chartOf, type ChartRow, type DrawnSpan } from './chart-rows.js';
 import { formatLayers } from '../format.js';

@@ -2,7 +2,7 @@
  * Writes a frozen prefix's outputs to the activation cache in the first epoch and reads them in later ones, on the stage that holds the
  * lowest trained layer.
  */
-import type { Pass } from '../build-schedule.js';
+import type { Pass } from '../pass.js';
 import { ownValue } from '../../problem/own-value.js';
 import type { Instruction } from '../instruction.js';
 

@@ -2,7 +2,7 @@
  * Adds the optimizer step of every task a stage trains, just before the task's next forward pass needs it, and the exchange of
  * gradients inside a group just after the step's last backward pass: other tasks' work hides it.
  */
-import type { PassContext } from '../build-schedule.js';
+import type { PassContext } from '../pass.js';
 import { gradientBytes, trains } from '../../cost/task-costs.js';
 import type { Instruction } from '../instruction.js';
 import { splitsWork } from '../placement.js';

@@ -26,7 +26,7 @@ export interface ListSchedulingOptions {
   readonly fusedBackward: boolean;
 }
 
-export interface PlayedOrder {
+interface PlayedOrder {
   /** `order[stage][member]` */
   readonly order: ComputeStep[][][];
   /** When the last pass ended, and each step's last; exchanges in groups are taken to have the network to themselves. */

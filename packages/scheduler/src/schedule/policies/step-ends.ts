@@ -4,7 +4,7 @@ import { gradientBytes, trains } from '../../cost/task-costs.js';
 import type { ListDevice } from './list-device.js';
 import { type PolicyContext, tasksOf } from './policy.js';
 
-export interface StepEnds {
+interface StepEnds {
   /**
    * A device will have done its last backward pass of a task in a step at that time.
    *

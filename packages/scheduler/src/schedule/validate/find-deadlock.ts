@@ -2,7 +2,7 @@
 import type { CostModel } from '../../cost/cost-model.js';
 import type { Routes } from '../../cost/routes.js';
 import { playPrograms } from '../../simulate/play-programs.js';
-import type { Schedule } from '../build-schedule.js';
+import type { Schedule } from '../schedule.js';
 import { describeInstruction } from './describe-instruction.js';
 
 /** The devices that wait for ever, and what they wait for, as sentences. Every message must have a sender and a receiver. */

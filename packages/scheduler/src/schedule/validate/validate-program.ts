@@ -1,5 +1,5 @@
 /** Checks one device's program: everything it owes is there once, in an order that makes sense, and nothing else. */
-import type { DeviceProgram, Schedule } from '../build-schedule.js';
+import type { DeviceProgram, Schedule } from '../schedule.js';
 import type { CostModel } from '../../cost/cost-model.js';
 import { gradientCrosses, hasBackward, trains } from '../../cost/task-costs.js';
 import type { Instruction } from '../instruction.js';

@@ -1,5 +1,5 @@
 /** Checks a finished schedule as a whole; a problem is a bug of a policy or a pass, or a placement that does not fit. */
-import type { Schedule } from '../build-schedule.js';
+import type { Schedule } from '../schedule.js';
 import type { CostModel } from '../../cost/cost-model.js';
 import { memoryOf } from '../memory-of.js';
 import { splitsWork } from '../placement.js';

@@ -1,7 +1,35 @@
-/** Checks what a caller may ask of the planner. */
-import { type InputProblem, problemsError } from '../scheduler-error.js';
+/** What a caller may ask of the planner. */
+import type { Strategy } from '../peers/strategy.js';
 import type { Cluster } from '../problem/cluster.js';
-import type { PlanOptions } from './plan.js';
+import { type InputProblem, problemsError } from '../scheduler-error.js';
+import type { Objective } from '../search/interval-problem.js';
+
+export interface PlanOptions {
+  readonly objective?: Objective;
+  /** Numbers of micro-batches to consider; by default powers of two up to the samples of a step, 64 at most (16 for more than 64 devices). */
+  readonly microbatches?: readonly number[];
+  /** Devices of one stage at most. */
+  readonly groupLimit?: number;
+  /** Share of every device's memory to leave free. */
+  readonly memoryReserve?: number;
+  /** Messages a sender may have under way, and a receiver may hold unread, per channel. */
+  readonly window?: number;
+  /** Whether sibling tasks may train at the same time, in one pipeline or on devices of their own. */
+  readonly siblings?: boolean;
+  /** Whether the cut may change between intervals. */
+  readonly recut?: boolean;
+  /** Whether frozen prefixes may be cached after the first epoch. */
+  readonly cache?: boolean;
+  /** Other strategies, than which the plan is to be no worse; a better placement of theirs is taken over and named. */
+  readonly peers?: readonly Strategy[];
+  /** Most energy of all devices together, over the whole training. */
+  readonly joulesLimit?: number;
+  /** What the bounded search may simulate, in instructions. */
+  readonly budget?: number;
+  /** Most devices and layers of the exact search. */
+  readonly exactDevices?: number;
+  readonly exactLayers?: number;
+}
 
 const objectives: readonly unknown[] = ['time', 'energy'];
 
