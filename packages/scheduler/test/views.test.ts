@@ -1,14 +1,18 @@
 import { describe, expect, test } from '@jest/globals';
-import { buildSchedule, gpipe, openCostModel, simulateWith } from '@contextlora/scheduler';
-import type { BuildScheduleOptions } from '../src/schedule/build-schedule.js';
-import type { Schedule } from '../src/schedule/schedule.js';
-import type { Cluster } from '../src/problem/cluster.js';
-import type { Placement } from '../src/schedule/placement.js';
-import type { Span, Timeline } from '../src/simulate/timeline.js';
-import type { Workload } from '../src/problem/workload.js';
-import { drawGanttSvg } from '../src/views/gantt-svg.js';
-import { drawGanttText } from '../src/views/gantt-text.js';
-import { type TraceEvent, traceEvents } from '../src/views/trace-events.js';
+import {
+  buildSchedule,
+  type BuildScheduleOptions,
+  type Cluster,
+  gpipe,
+  openCostModel,
+  type Placement,
+  type Schedule,
+  simulateWith,
+  type Span,
+  type Timeline,
+  type Workload,
+} from '@contextlora/scheduler';
+import { drawGanttSvg, drawGanttText, type TraceEvent, traceEvents } from '@contextlora/scheduler/views';
 
 const hostile = 'a<b> & "c"\u0007';
 
