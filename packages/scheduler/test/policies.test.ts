@@ -186,6 +186,12 @@ describe('on equal stages and a network that costs nothing', () => {
     }
   });
 
+  test('list scheduling knows everything that arrives at the same time before it chooses', () => {
+    // After three forwards the middle stage gets micro-batch 3 from below and the gradient of 0 from above, both at 4 seconds.
+    const { schedule } = equalPipeline(3, 4, lorapp, 1, 1, 1);
+    expect(orderOf(schedule, 1).slice(0, 5)).toEqual(['F0', 'F1', 'F2', 'B0', 'F3']);
+  });
+
   test('ContextGear sends a gradient before it computes the weight gradient, which 1F1B does not', () => {
     const after = (policy: Policy) =>
       equalPipeline(2, 1, policy)
