@@ -50,7 +50,7 @@ test('sound input passes', () => {
   expect(() => plan(sound().workloads, sound().on)).not.toThrow();
 });
 
-test('all that is wrong is listed at once, each with its path', () => {
+test('all problems are listed at once, each with its path', () => {
   const paths = changed(
     ['workloads[0].samples', 0],
     ['workloads[0].layers[1].forwardFlops', -1],

@@ -320,11 +320,11 @@ describe('a split by weight', () => {
     for (const sizes of layersOn(memoryWeighted)) expect(sizes).toEqual({ d0: 5, d1: 2, d2: 4 });
   });
 
-  test('by compute gives them in proportion to speed', () => {
+  test('by compute assigns layers in proportion to speed', () => {
     for (const sizes of layersOn(computeWeighted)) expect(sizes).toEqual({ d0: 2, d1: 6, d2: 3 });
   });
 
-  test('by number gives them equally', () => {
+  test('by number assigns layers equally', () => {
     for (const sizes of layersOn(equalSplit)) expect(Object.values(sizes).sort()).toEqual([3, 4, 4]);
   });
 
@@ -338,7 +338,7 @@ describe('a split by weight', () => {
   });
 });
 
-test('a single device is every device once', () => {
+test('the single device strategy tries every device once', () => {
   const all = candidates(singleDevice, problemOf(layersOf(0), 4, 3, { microbatches: [1, 4] }));
   expect(
     all.map(({ placement }) => [placement.stages[0]!.members[0]!.device, placement.microbatches]),

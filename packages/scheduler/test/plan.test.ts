@@ -99,7 +99,7 @@ const arbitraryPlan = (most: number, free = false): fc.Arbitrary<{ workloads: Wo
     );
 
 describe('waves', () => {
-  test('hold siblings, one wave after the latest task they wait for, in the order of the input', () => {
+  test('hold siblings, one wave after their latest parent, in the order of the input', () => {
     const one = (name: string, ...dependsOn: string[]) => task(equalLayers(1, 1, 1), 1, { name, dependsOn });
     expect(
       wavesOf([
@@ -112,7 +112,7 @@ describe('waves', () => {
     ).toEqual([['vehicle', 'weather'], ['road'], ['strategy'], ['last']]);
   });
 
-  test('of a plan keep every dependency, and every task has its steps', () => {
+  test('of a plan respect every dependency, and every task gets all its steps', () => {
     fc.assert(
       fc.property(arbitraryPlan(4), ({ workloads, on }) => {
         const found = plan(workloads, on, { peers: [], exactDevices: 0 });
@@ -147,8 +147,8 @@ describe('waves', () => {
     expect(describePlan(together)).toContain('level 1 one after the other instead: ');
   });
 
-  test('train siblings apart, each on a device of its own, where that is best', () => {
-    // The network is so slow that devices had better not talk.
+  test('train siblings apart, each on a separate device, where that is best', () => {
+    // The network is too slow for devices to cooperate.
     const siblings = ['a', 'b'].map((name) => task(layersFrom(0, 2), 4, { name, steps: 20 }));
     const found = plan(siblings, cluster(2, { bytesPerSecond: 0.01 }));
     expect(found.waves).toHaveLength(1);
@@ -224,7 +224,7 @@ describe('a plan is never worse', () => {
     );
   });
 
-  test('with re-cutting where the third task had better stay where the first one was', () => {
+  test('with re-cutting where the third task should stay where the first one was', () => {
     const rates = (forward: number) => ({ forward, input: 1, weight: 1 });
     const on = cluster(
       [
@@ -245,7 +245,7 @@ describe('a plan is never worse', () => {
     expect(plan(workloads, on, options).totalSeconds).toBeLessThanOrEqual(fixed * (1 + 1e-9));
   });
 
-  test('with the activation cache where moving between its two intervals eats what it saves', () => {
+  test('with the activation cache where moving between its two intervals costs what it saves', () => {
     // Written with two stages in 5.0000015 seconds a step, but then read by one device for a second of latency more.
     const on = cluster([device('d0', { flopsPerSecond: 2 }), device('d1', { flopsPerSecond: 2 })], {
       bytesPerSecond: 1e6,
@@ -310,7 +310,7 @@ describe('moves', () => {
   );
   const options = { peers: [], groupLimit: 1, exactLayers: 12 };
 
-  test('are paid: the total is all intervals and all moves', () => {
+  test('are paid for: the total is all intervals and all moves', () => {
     fc.assert(
       fc.property(arbitraryPlan(4), ({ workloads: drawn, on: drawnOn }) => {
         const found = plan(drawn, drawnOn, { peers: [] });
@@ -336,7 +336,7 @@ describe('moves', () => {
     );
   });
 
-  test('are of the layers that a device did not hold before, by the byte', () => {
+  test('count exactly the bytes of the layers that a device did not hold before', () => {
     const [first, second] = intervalsOf(plan(workloads(100), on, options));
     const held = new Map(
       first!.placement.stages.map(({ start, end, members }) => [members[0]!.device, [start, end]]),
@@ -386,7 +386,7 @@ describe('the activation cache', () => {
     expect(found.totalSeconds).toBeCloseTo(10 * 30 + 20 * 14, 6);
   });
 
-  test('is left out in a single epoch, when it is not wanted, where nothing is frozen and where it does not fit', () => {
+  test('is left out in a single epoch, when switched off, where nothing is frozen and where it does not fit', () => {
     const caches = (found: Plan) => intervalsOf(found).flatMap(({ cache }) => Object.values(cache));
     expect(caches(plan([workload(1)], cluster(1)))).toEqual([]);
     expect(caches(plan([workload(3)], cluster(1), { cache: false }))).toEqual([]);
@@ -401,7 +401,7 @@ describe('the activation cache', () => {
     expect(caches(plan([workload(3)], cluster([device('d0', { storageBytesPerSecond: 0.01 })])))).toEqual([]);
   });
 
-  test('lets no device but those from the lowest trained layer on work for a prefix that is read', () => {
+  test('gives no work to devices below the lowest trained layer when the prefix is read', () => {
     fc.assert(
       fc.property(arbitraryPlan(1), ({ workloads, on }) => {
         const found = plan(workloads, on, { peers: [] });
@@ -431,7 +431,7 @@ describe('a plan', () => {
     );
   });
 
-  test('does not change what it is given', () => {
+  test('does not change its input', () => {
     const workloads = [task(layersFrom(2), 4, { steps: 4, epochs: 2 })];
     const on = cluster(2);
     const before = JSON.stringify([workloads, on]);
@@ -469,7 +469,7 @@ describe('a plan', () => {
     );
   });
 
-  test('counts a step as what one more step takes, not as the whole of a first one', () => {
+  test('counts a step as what one more step takes, not as the whole first step', () => {
     // d1 computes its long weight gradient while d0 is already at the next step.
     const layers = [
       layer({ inputFlops: 0, weightFlops: 1, parameterBytes: 10 }),
@@ -501,7 +501,7 @@ describe('a plan', () => {
     agrees(found, workloads, on);
   });
 
-  test('has only the intervals it has', () => {
+  test('refuses intervals it does not have', () => {
     const workloads = [task(layersFrom(0), 2)];
     const found = plan(workloads, cluster(1));
     expect(() => scheduleOf(found, workloads, cluster(1), { interval: 1 })).toThrow(
@@ -509,7 +509,7 @@ describe('a plan', () => {
     );
   });
 
-  test('made with a strategy and a policy of one’s own needs both for its schedule', () => {
+  test('made with a new strategy and a new policy needs both for its schedule', () => {
     const policy: Policy = { ...oneForwardOneBackward, name: 'mine' };
     const mine: Strategy = {
       name: 'mine',
@@ -572,11 +572,11 @@ describe('the explanation', () => {
     if (slower.ratio !== undefined) expect(slower.ratio).toBeGreaterThanOrEqual(1);
     expect(binding).toMatchObject({ kind: 'device', name: 'main' });
     expect(binding.reached).toBeCloseTo(1, 9);
-    const told = describePlan(found);
-    expect(told).toMatch(/tiny is not used: it cannot hold a single layer/);
-    expect(told).toMatch(/island is not used: no link leads to it/);
-    expect(told).toMatch(/slow is not used: (the best placement with it takes|no placement with it)/);
-    expect(told).toMatch(/bound by the computing of main, reached to 100 %/);
+    const text = describePlan(found);
+    expect(text).toMatch(/tiny is not used: it cannot hold a single layer/);
+    expect(text).toMatch(/island is not used: no link leads to it/);
+    expect(text).toMatch(/slow is not used: (the best placement with it takes|no placement with it)/);
+    expect(text).toMatch(/bound by the computing of main, reached to 100 %/);
   });
 
   test('accounts for every device of every interval, and rejects nothing better than what it chose', () => {
@@ -598,8 +598,8 @@ describe('the explanation', () => {
             expect(idleFraction).toBeLessThanOrEqual(1);
           }
           expect(binding.reached).toBeLessThanOrEqual(1 + 1e-9);
-          const told = describePlan(found);
-          for (const { device: id } of unused) expect(told).toContain(`${id} is not used`);
+          const text = describePlan(found);
+          for (const { device: id } of unused) expect(text).toContain(`${id} is not used`);
         }
       }),
       { numRuns: sweeps },
@@ -635,19 +635,19 @@ describe('the explanation', () => {
     expect(found.totalSeconds).toBeGreaterThanOrEqual(found.lowerBoundSeconds * (1 - 1e-9));
   });
 
-  test('lays the lanes of a wave out side by side', () => {
+  test('lays out the lanes of a wave side by side', () => {
     // Two siblings, two devices, and a link so slow that each task stays on one.
-    const twins = ['a', 'b'].map((name) =>
+    const siblings = ['a', 'b'].map((name) =>
       task([layer({ inputFlops: 0, weightFlops: 2, gradientBytes: 1 })], 4, { name, steps: 5 }),
     );
     const on = cluster(2, { bytesPerSecond: 1e-9, latencySeconds: 100 });
-    const found = plan(twins, on, { peers: [] });
+    const found = plan(siblings, on, { peers: [] });
     expect(found.waves[0]!.lanes).toHaveLength(2);
-    const { schedule, workloads } = scheduleOf(found, twins, on, { wave: 0, steps: 5 });
+    const { schedule, workloads } = scheduleOf(found, siblings, on, { wave: 0, steps: 5 });
     expect(schedule.programs).toHaveLength(2);
     const { makespanSeconds } = simulate(schedule, workloads, on);
     expect(makespanSeconds).toBeCloseTo(found.totalSeconds, 9);
-    expect(() => scheduleOf(found, twins, on, { wave: 7 })).toThrow(/intervals in 1 waves, got wave 7/);
+    expect(() => scheduleOf(found, siblings, on, { wave: 7 })).toThrow(/intervals in 1 waves, got wave 7/);
   });
 
   test('describes a placement in words', () => {

@@ -89,7 +89,7 @@ describe('a plan for devices with power modes', () => {
     expect(devicesOf(without)).toEqual(['b']);
   });
 
-  test('counts with what a hot device keeps of its rates', () => {
+  test('counts with the rates that a hot device sustains', () => {
     const cool = plan([work], cluster([device('a')]));
     const hot = plan([work], cluster([device('a', { sustainedShare: 0.5 })]));
     expect(hot.totalSeconds).toBeCloseTo(2 * cool.totalSeconds, 9);

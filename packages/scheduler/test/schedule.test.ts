@@ -158,7 +158,7 @@ describe.each(policies)('any placement under $name', (policy) => {
     );
   });
 
-  test('comes out the same when it is asked for twice, and is plain data', () => {
+  test('is the same when built twice, and plain data', () => {
     fc.assert(
       fc.property(arbitraryProblem(), (problem) => {
         const first = build(problem, policy);
@@ -194,7 +194,7 @@ describe('the period bound', () => {
     expect(bound).toBeGreaterThanOrEqual(12);
   });
 
-  test('charges no exchange to a member that got no sample', () => {
+  test('charges no exchange to a member without samples', () => {
     const layers = [layer({ inputFlops: 0, weightFlops: 1, gradientBytes: 100 })];
     const costs = openCostModel([task(layers, 1)], cluster(2, { medium: 'air', bytesPerSecond: 1 }));
     const members = [
@@ -398,7 +398,7 @@ describe('validateSchedule finds', () => {
     }
   });
 
-  test('a message of other samples than its receiver expects', () => {
+  test('a message with a different number of samples than its receiver expects', () => {
     const index = firstOf(0, 'sendActivation');
     const faults = change(sound(), 0, (all) =>
       all.map((one, at) => (at === index ? { ...one, samples: 2 } : one)),
@@ -447,7 +447,7 @@ describe('validateSchedule finds', () => {
     expect(() => simulateWith(costs, swapped)).toThrow(/can never end/);
   });
 
-  test('a backward before its forward', () => {
+  test('a backward pass before its forward pass', () => {
     const faults = change(sound(), 1, (all) => {
       const forward = all.findIndex((one) => one.type === 'forward' && one.microbatch === 0);
       const rest = all.filter((_, at) => at !== forward);
@@ -491,7 +491,7 @@ describe('validateSchedule finds', () => {
     },
   );
 
-  test('memory that is exceeded, by any byte', () => {
+  test('memory that is exceeded, even by one byte', () => {
     const { costs, schedule } = sound();
     const needed = Math.max(memoryOf(costs, schedule, 0).totalBytes, memoryOf(costs, schedule, 1).totalBytes);
     expect(change(sound(needed), 0, (all) => all)).toEqual([]);
@@ -536,7 +536,7 @@ describe('validateSchedule finds', () => {
     ).toMatch(/"d0" appears twice/);
   });
 
-  test('nothing wrong with names that hold spaces, or that begin like each other', () => {
+  test('nothing wrong with names that contain spaces or share a prefix', () => {
     const layers = (lowest: number) =>
       [0, 1].map((index) =>
         layer({ inputFlops: index > lowest ? 1 : 0, weightFlops: index >= lowest ? 1 : 0, outputBytes: 1 }),
@@ -558,7 +558,7 @@ describe('validateSchedule finds', () => {
       expect(validateSchedule(costs, buildSchedule(costs, [placement], { policy }))).toEqual([]);
   });
 
-  test('every fault that would keep the simulator from ending, and no other order', () => {
+  test('every order that would keep the simulator from ending, and no other', () => {
     // Any shuffle that the validator accepts must play through; any that it calls endless must not.
     fc.assert(
       fc.property(
@@ -590,7 +590,7 @@ describe('validateSchedule finds', () => {
     );
   });
 
-  test('work that is done before its input has been received', () => {
+  test('work done before its input has been received', () => {
     const faults = change(sound(), 1, (all) => {
       const receive = firstOf(1, 'receiveActivation');
       const forward = firstOf(1, 'forward');

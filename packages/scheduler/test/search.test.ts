@@ -165,7 +165,7 @@ describe('the exact search', () => {
         expectClose(exact?.value, best?.value);
         const whole = searchInterval(problem);
         expect(whole.search).toBe('exact');
-        // The bounded search, which comes first, may have put a group's members in an order that deals samples better.
+        // The bounded search, which comes first, may have put a group's members in an order that splits the samples better.
         if (best) expect(whole.found[0]!.value).toBeLessThanOrEqual(best.value * (1 + 1e-9));
         else expect(whole.found).toEqual([]);
         if (exact) expectSound(problem, exact);
@@ -195,8 +195,8 @@ describe('the exact search', () => {
     );
   });
 
-  test('lets one of two devices that are alike stand where the other would, beside a third that a link names', () => {
-    // "b" is named, so "a" and "c" are alike, and a group of "b" and "c" must deal its samples as one of "a" and "b" does.
+  test('treats two interchangeable devices the same in a group with a third that a link names', () => {
+    // "b" is named, so "a" and "c" are interchangeable, and groups "b c" and "a b" must split their samples alike.
     const devices = ['a', 'b', 'c'].map((id) => device(id, { memoryBytes: 40, watts: 5 }));
     const on = cluster(devices, { from: 'b', to: '*', bytesPerSecond: 10 }, { bytesPerSecond: 2 });
     const layers = [
@@ -209,7 +209,7 @@ describe('the exact search', () => {
     expectClose(exactSearch(problem).best?.value, bruteForce(problem)?.value);
   });
 
-  test('does not take a bound for a placement’s worth where weight gradients are long', () => {
+  test('does not mistake a bound for a placement’s value where weight gradients are long', () => {
     // The last layer's weight gradient is hidden behind the way back of the input gradient.
     const layers = [
       layer({ inputFlops: 0, weightFlops: 1 }),
@@ -247,7 +247,7 @@ describe('the bounded search', () => {
     );
   });
 
-  test('is never better than the exact search that knows nothing of it', () => {
+  test('is never better than the exact search without its help', () => {
     fc.assert(
       fc.property(small, (problem) => {
         const exact = exactSearch(problem).best;
@@ -258,7 +258,7 @@ describe('the bounded search', () => {
     );
   });
 
-  test('counts the energy of updates when it has time to look at one placement only', () => {
+  test('counts the energy of updates when it has time for one placement only', () => {
     // Forward and backward alone speak for the others; the update's launch is what makes them the worse.
     const quick = ['d0', 'd1', 'd2'].map((id) =>
       device(id, { flopsPerSecond: 1.1, overheadSeconds: 1, watts: 1 }),
@@ -273,7 +273,7 @@ describe('the bounded search', () => {
     expect(found[0]!.value).toBeCloseTo(10 / 0.87, 9);
   });
 
-  test('takes placements that are offered to it into account', () => {
+  test('considers the placements it is given', () => {
     fc.assert(
       fc.property(small, (problem) => {
         const best = exactSearch(problem).best;
@@ -305,7 +305,7 @@ describe('the bounded search', () => {
   });
 });
 
-test('a search answers the same question the same way, whatever has been asked before', () => {
+test('a search answers the same question the same way, whatever was asked before', () => {
   fc.assert(
     fc.property(small, (problem) => {
       expect(JSON.stringify(searchInterval(problem))).toBe(JSON.stringify(searchInterval(problem)));
