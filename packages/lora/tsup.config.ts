@@ -1,3 +1,10 @@
 import { library } from '../../tools/tsup.js';
 
-export default library();
+export default library({
+  // One entry per subpath export.
+  entry: {
+    index: 'src/index.ts',
+    files: 'src/files/index.ts',
+    safetensors: 'src/safetensors/index.ts',
+  },
+});

@@ -1,3 +1,9 @@
 import { library } from '../../tools/tsup.js';
 
-export default library();
+export default library({
+  // One entry per subpath export.
+  entry: {
+    index: 'src/index.ts',
+    files: 'src/files/index.ts',
+  },
+});

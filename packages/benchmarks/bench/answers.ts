@@ -7,7 +7,8 @@ import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
 
 import { openKernels } from '@contextlora/kernels';
-import { keyedRandom, readPartition, writeWhole } from '@contextlora/lora';
+import { keyedRandom } from '@contextlora/lora';
+import { readPartition, writeWhole } from '@contextlora/lora/files';
 import { createLocalModel, loadModel } from '@contextlora/model';
 import { accuracy, composeAnswers, type Prediction, type TaskRow } from '@contextlora/trainer';
 import { exampleOfGraph, readTaskData } from '@contextlora/finetune';

@@ -6,8 +6,9 @@ import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
 
 import { openKernels } from '@contextlora/kernels';
-import { initialiseSegments, partitionRanks, writeWhole } from '@contextlora/lora';
-import { createLocalModel, linearsOf, loadModel, type ModelExample } from '@contextlora/model';
+import { initialiseSegments, partitionRanks } from '@contextlora/lora';
+import { writeWhole } from '@contextlora/lora/files';
+import { createLocalModel, linearsOf, loadModel, type Example } from '@contextlora/model';
 import { buildTaskGraph, type TaskSpec } from '@contextlora/task-graph';
 import { rolesOf } from '@contextlora/trainer';
 
@@ -32,7 +33,7 @@ const tasks = [
 ];
 const graph = buildTaskGraph(tasks);
 // 16 rows of about the length of the decision's prompt with its image tokens.
-const batch = Array.from({ length: 16 }, (_, i): ModelExample => ({
+const batch = Array.from({ length: 16 }, (_, i): Example => ({
   prompt:
     'limit 80 . traffic close . weather fog . road icy . limit 80 . traffic close . weather fog . road icy . what ?',
   answer: labels[i % labels.length] ?? '',

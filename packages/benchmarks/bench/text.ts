@@ -7,7 +7,8 @@
 import { parseArgs } from 'node:util';
 
 import { openKernels } from '@contextlora/kernels';
-import { initialiseSegments, partitionRanks, writeWhole } from '@contextlora/lora';
+import { initialiseSegments, partitionRanks } from '@contextlora/lora';
+import { writeWhole } from '@contextlora/lora/files';
 import {
   createLocalModel,
   linearsOf,
@@ -15,7 +16,7 @@ import {
   renderChat,
   scoreLabels,
   type AnswerPrediction,
-  type ModelExample,
+  type Example,
 } from '@contextlora/model';
 import { buildTaskGraph, type TaskSpec } from '@contextlora/task-graph';
 import { accuracy, inferenceRoles, planPhases, rolesOf, train, warmupCosine } from '@contextlora/trainer';
@@ -78,12 +79,12 @@ const ask = {
   action: ({ text }: SupportMessage, topic: string) =>
     `Customer: ${text}\nTopic: ${topic}\nWhat to do: ${actions.join(', ')}?\nAction:`,
 };
-const topicOf = (message: SupportMessage): ModelExample => ({
+const topicOf = (message: SupportMessage): Example => ({
   prompt: ask.topic(message),
   answer: message.topic,
   labels: topics,
 });
-const actionOf = (message: SupportMessage, topic: string): ModelExample => ({
+const actionOf = (message: SupportMessage, topic: string): Example => ({
   prompt: ask.action(message, topic),
   answer: message.action,
   labels: actions,

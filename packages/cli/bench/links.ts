@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
 import type { LinkSharing, MeasuredLink } from '@contextlora/jetson';
-import { writeWhole } from '@contextlora/lora';
+import { writeWhole } from '@contextlora/lora/files';
 
 import { formatTable } from '../src/terminal/table.js';
 import { type EmulatedLink, emulateLinks, whyNotEmulated } from './emulate-links.js';

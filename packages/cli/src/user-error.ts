@@ -1,10 +1,11 @@
 /** Telling a user's mistake from a defect of this program. */
 import { BenchmarksError } from '@contextlora/benchmarks';
 import { FinetuneError } from '@contextlora/finetune';
+import { LoraError } from '@contextlora/lora';
 import { ModelError } from '@contextlora/model';
 import { SchedulerError } from '@contextlora/scheduler';
-import { TaskFileError } from '@contextlora/task-graph';
-import { FreezeViolation, TaskDataError } from '@contextlora/trainer';
+import { TaskGraphError } from '@contextlora/task-graph';
+import { TrainerError } from '@contextlora/trainer';
 import { WorkloadsError } from '@contextlora/workloads';
 
 import { CliError } from './cli-error.js';
@@ -14,11 +15,11 @@ const classes = [
   BenchmarksError,
   CliError,
   FinetuneError,
-  FreezeViolation,
+  LoraError,
   ModelError,
   SchedulerError,
-  TaskDataError,
-  TaskFileError,
+  TaskGraphError,
+  TrainerError,
   WorkloadsError,
 ] as const;
 
@@ -26,7 +27,6 @@ export function isUserError(error: unknown): error is Error {
   return (
     classes.some((one) => error instanceof one) ||
     // Packages that have no class yet.
-    (error instanceof Error &&
-      /^(task-graph|lora|kernels|model|trainer|scheduler|jetson)\/\w+: /.test(error.message))
+    (error instanceof Error && /^(kernels|model|scheduler|jetson)\/\w+: /.test(error.message))
   );
 }

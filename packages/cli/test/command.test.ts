@@ -81,7 +81,7 @@ describe('a mistake gives one clear message, exit code 2, and leaves nothing beh
       async () => ({
         taskFile: await edited('label', (s) => s.replace('[dry, wet, icy,', '[dry, damp, icy,')),
       }),
-      /road\.train\.jsonl:\n {2}line \d+: answer "wet" is no label of task "road"/,
+      /road\.train\.jsonl:\n {2}line \d+: answer "wet" is not a label of task "road"/,
     ],
     [
       'a rank smaller than the number of tasks',

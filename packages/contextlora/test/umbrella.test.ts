@@ -6,12 +6,12 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
 import { expect, test } from '@jest/globals';
-import type { LocalModel, ModelExample } from '@contextlora/model';
+import type { LocalModel, Example } from '@contextlora/model';
 import type { TrainableModel } from '@contextlora/trainer';
 import * as umbrella from 'contextlora';
 
 /** Fails to compile when the model no longer meets the trainer's interface. */
-export const asTrainable = (model: LocalModel): TrainableModel<ModelExample> => model;
+export const asTrainable = (model: LocalModel): TrainableModel<Example> => model;
 
 const run = promisify(execFile);
 const root = fileURLToPath(new URL('..', import.meta.url));

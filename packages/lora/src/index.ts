@@ -1,60 +1,38 @@
+export { LoraError, type LoraErrorCode } from './lora-error.js';
+export { keyedRandom, type KeyedRandom } from './keyed-random.js';
 export {
-  allocateByDepth,
+  allocateByLevel,
   allocateByShare,
   allocateUniform,
   type Allocate,
   type AllocationTask,
-} from './allocate.js';
-export { keyedRandom, type KeyedRandom } from './keyed-random.js';
-export { masksFor, type ActiveSpan, type LayerMask } from './masks.js';
-export { readPartition, writePartition } from './partition-files.js';
+} from './partition/allocate.js';
+export { addTask, removeTask } from './partition/change-tasks.js';
+export { masksFor, type ActiveSpan, type LayerMask } from './partition/masks.js';
+export { partitionRanks, type PartitionRanksOptions } from './partition/partition-ranks.js';
 export {
-  addTask,
   closureOf,
-  partitionRanks,
   rankOfLayer,
-  removeTask,
   scaleOf,
-  validatePartition,
-  type PartitionRanksOptions,
-} from './partition-ranks.js';
-export type { LinearShape, Partition, PartitionLayer, PartitionTask, Span } from './partition.js';
+  type LinearShape,
+  type Partition,
+  type PartitionLayer,
+  type PartitionTask,
+  type Span,
+} from './partition/partition.js';
+export type { Role, Roles } from './partition/roles.js';
+export { validatePartition } from './partition/validate-partition.js';
 export {
-  composeTask,
-  readPeftFolder,
   segmentModules,
   segmentOf,
-  writePeftFolder,
   type AdapterModule,
-  type PeftAdapter,
-} from './peft-adapter.js';
-export type { Role, Roles } from './roles.js';
+  type AdapterModules,
+} from './segments/adapter-module.js';
+export { composeTask } from './segments/compose-task.js';
 export {
-  decodeSafetensors,
-  encodeSafetensors,
-  parseSafetensorsHeader,
-  readSafetensors,
-  readSafetensorsHeader,
-  writeSafetensors,
-  type Safetensors,
-  type SafetensorsEntry,
-  type SafetensorsHeader,
-} from './safetensors.js';
-export {
-  hashSegment,
   initialiseSegment,
   initialiseSegments,
   type Segment,
   type SegmentMatrices,
   type Segments,
-} from './segments.js';
-export {
-  bytesPerElement,
-  float32Tensor,
-  halfToFloat,
-  toFloat32,
-  toIntegers,
-  type Dtype,
-  type FileTensor,
-} from './tensor.js';
-export { writeWhole } from './write-whole.js';
+} from './segments/segment.js';

@@ -1,8 +1,8 @@
 /**
  * Random numbers keyed by purpose: every stream is a function of (seed, purpose) alone, never a share of one global stream, so that
- * adding a task, a layer or a draw somewhere moves no number anywhere else.
+ * adding a task, a layer or a draw changes no number of any other stream.
  */
-import { createHash } from 'node:crypto';
+import { sha256 } from '@noble/hashes/sha2';
 
 export interface KeyedRandom {
   /** Uniform in [0, 1). */
@@ -13,7 +13,7 @@ export interface KeyedRandom {
   integer(bound: number): number;
   /** Uniform in [low, high). */
   between(low: number, high: number): number;
-  /** One of the items, which are not empty. */
+  /** One of the items, of which there is at least one. */
   pick<T>(items: readonly T[]): T;
   /** A shuffled copy (Fisher–Yates). */
   shuffle<T>(items: readonly T[]): T[];
@@ -22,10 +22,9 @@ export interface KeyedRandom {
 /** Opens the stream of `(seed, ...purpose)`: SHA-256 seeds xoshiro128** (Blackman & Vigna 2018). */
 export function keyedRandom(seed: number | string, ...purpose: readonly (string | number)[]): KeyedRandom {
   // JSON keeps ("a", "bc") and ("ab", "c") apart.
-  const digest = createHash('sha256')
-    .update(JSON.stringify([seed, ...purpose]))
-    .digest();
-  let [a, b, c, d] = [0, 4, 8, 12].map((offset) => digest.readUInt32LE(offset)) as [
+  const digest = sha256(new TextEncoder().encode(JSON.stringify([seed, ...purpose])));
+  const words = new DataView(digest.buffer, digest.byteOffset);
+  let [a, b, c, d] = [0, 4, 8, 12].map((offset) => words.getUint32(offset, true)) as [
     number,
     number,
     number,

@@ -6,24 +6,27 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import {
   type AdapterModule,
   composeTask,
-  decodeSafetensors,
-  encodeSafetensors,
-  float32Tensor,
-  halfToFloat,
-  hashSegment,
   initialiseSegments,
   type Partition,
   partitionRanks,
+  segmentOf,
+  type Segments,
+} from '@contextlora/lora';
+import {
+  hashSegment,
   readPartition,
   readPeftFolder,
   readSafetensors,
-  segmentOf,
-  type Segments,
-  toFloat32,
   writePartition,
   writePeftFolder,
   writeSafetensors,
-} from '@contextlora/lora';
+} from '@contextlora/lora/files';
+import {
+  decodeSafetensors,
+  encodeSafetensors,
+  float32Tensor,
+  toFloat32,
+} from '@contextlora/lora/safetensors';
 import fc from 'fast-check';
 
 let directory: string;
@@ -81,7 +84,7 @@ describe('PEFT folders', () => {
     },
   );
 
-  test('a written folder reads back to the same bits and scale, with nothing of ours in its config', async () => {
+  test('a written folder reads back to the same bits and scale, with no key in its config that PEFT does not know', async () => {
     const { partition, segments } = await goldenPartition();
     const out = join(directory, 'strategy');
     await writePeftFolder(out, composeTask(partition, segments, 'strategy'));
@@ -96,7 +99,7 @@ describe('PEFT folders', () => {
     expect(await readdir(out)).toEqual(['adapter_config.json', 'adapter_model.safetensors']);
   });
 
-  test('modules of different ranks get patterns that keep the scale 1', async () => {
+  test('modules of different ranks get patterns that keep their scale at 1', async () => {
     const { modules } = await readPeftFolder(fixture('partition/rank_pattern'));
     expect(new Set(Object.values(modules).map(({ rank }) => rank)).size).toBeGreaterThan(1);
     expect(Object.values(modules).every(({ scale }) => scale === 1)).toBe(true);
@@ -118,7 +121,7 @@ describe('PEFT folders', () => {
     expect(Object.keys(replaced)).toEqual(['lm_head.weight']);
   });
 
-  test('what cannot be read is refused with the reason', async () => {
+  test('what is not a LoRA, or is not there, is refused with the reason', async () => {
     const out = join(directory, 'dora');
     await cp(fixture('lora-rslora'), out, { recursive: true });
     const path = join(out, 'adapter_config.json');
@@ -151,7 +154,12 @@ describe('PEFT folders', () => {
     ['a bias', { bias: 'all' }, [], /bias must be "none"/],
     ['a bias of LoRA', { lora_bias: true }, [['q_proj.lora_B.bias', one]], /lora_bias is true, which is not/],
     ['a bias of LoRA in the weights', {}, [['q_proj.lora_B.bias', one]], /a bias of LoRA is not supported/],
-    ['a name in its tensors', {}, [['q_proj.lora_A.default.weight', one]], /as of a training checkpoint/],
+    [
+      'an adapter name in its tensors',
+      {},
+      [['q_proj.lora_A.default.weight', one]],
+      /as of a training checkpoint/,
+    ],
     ['trained tokens', { trainable_token_indices: [1] }, [], /trainable_token_indices is \[1\]/],
     ['half a pair', {}, [pair('k_proj')[1]!], /"k_proj": lora_B \[2, 1\] has no lora_A/],
     [
@@ -160,13 +168,18 @@ describe('PEFT folders', () => {
       [['base_model.model.v_proj.lora_A.weight', { ...one, dtype: 'I32' }]],
       /is of type I32/,
     ],
-    ['an expression that is none', { alpha_pattern: { '(': 1 } }, [], /alpha_pattern "\(" is no regular/],
-    ['an expression that takes long', { alpha_pattern: { '(a+)+b': 1 } }, [], /too intricate an expression/],
+    ['a broken expression', { alpha_pattern: { '(': 1 } }, [], /alpha_pattern "\(" is not a regular/],
     [
-      'an alpha that is none',
+      'an expression that takes long to match',
+      { alpha_pattern: { '(a+)+b': 1 } },
+      [],
+      /too intricate an expression/,
+    ],
+    [
+      'an alpha that is not a number',
       { lora_alpha: null, alpha_pattern: { q: 'x' } },
       [],
-      /lora_alpha[\s\S]*"q" is no number/,
+      /lora_alpha[\s\S]*"q" is not a number/,
     ],
   ] as const)('with %s are refused with the reason', async (name, change, tensors, message) => {
     const out = join(directory, `refused-${name.replaceAll(' ', '-')}`);
@@ -183,7 +196,7 @@ describe('PEFT folders', () => {
 
 describe('partitions on disk', () => {
   const linears = [
-    { name: 'model.text_model.layers.0.self_attn.q_proj', inFeatures: 5, outFeatures: 3, depth: 0 },
+    { name: 'model.text_model.layers.0.self_attn.q_proj', inFeatures: 5, outFeatures: 3, layerIndex: 0 },
     { name: 'model.connector.modality_projection.proj', inFeatures: 4, outFeatures: 5 },
   ];
   const tasks = [
@@ -249,15 +262,9 @@ describe('safetensors', () => {
   });
 
   test('f16 values widen exactly, special ones included', () => {
-    expect([0x3c00, 0xc000, 0x0001, 0x7bff, 0x7c00, 0x8000].map(halfToFloat)).toEqual([
-      1,
-      -2,
-      2 ** -24,
-      65504,
-      Infinity,
-      -0,
-    ]);
-    expect(halfToFloat(0x7e00)).toBeNaN();
+    const words = Uint16Array.of(0x3c00, 0xc000, 0x0001, 0x7bff, 0x7c00, 0x8000, 0x7e00);
+    const half = { dtype: 'F16', shape: [7], bytes: new Uint8Array(words.buffer) } as const;
+    expect([...toFloat32(half)]).toEqual([1, -2, 2 ** -24, 65504, Infinity, -0, NaN]);
   });
 
   test.each([
@@ -273,7 +280,7 @@ describe('safetensors', () => {
 
   test.each([
     ['overlapping tensors', { a: [0, 8], b: [4, 12] }, /overlap/],
-    ['a shape that is not its bytes', { a: [0, 12] }, /needs 8 bytes and has 12/],
+    ['a shape that does not match its bytes', { a: [0, 12] }, /needs 8 bytes and has 12/],
     ['offsets outside', { a: [0, 8], b: [8, 16_000_000] }, /is the file truncated/],
   ])('%s are refused', (_, entries, message) => {
     const header = Object.fromEntries(
@@ -289,7 +296,7 @@ describe('safetensors', () => {
     expect(() => decodeSafetensors(bytes)).toThrow(message);
   });
 
-  test('any damage is either harmless or one clear error', () => {
+  test('any damage is either harmless or a clear error', () => {
     const good = encodeSafetensors(
       [
         ['x', float32Tensor([2, 2], new Float32Array(4))],
@@ -313,6 +320,13 @@ describe('safetensors', () => {
       ),
       { numRuns: 2000 },
     );
+  });
+
+  test('a failed write leaves the old file and nothing else', async () => {
+    const folder = join(directory, 'in the way');
+    await mkdir(join(folder, 'x.safetensors/kept'), { recursive: true });
+    await expect(writeSafetensors(join(folder, 'x.safetensors'), [])).rejects.toThrow();
+    expect(await readdir(folder, { recursive: true })).toEqual(['x.safetensors', 'x.safetensors/kept']);
   });
 
   test('a file is replaced whole, and nothing is left of the writing', async () => {

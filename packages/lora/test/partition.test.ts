@@ -1,10 +1,10 @@
 import { describe, expect, test } from '@jest/globals';
 import {
   addTask,
-  allocateByDepth,
+  allocateByLevel,
   allocateByShare,
   closureOf,
-  hashSegment,
+  composeTask,
   initialiseSegment,
   initialiseSegments,
   keyedRandom,
@@ -17,11 +17,12 @@ import {
   scaleOf,
   validatePartition,
 } from '@contextlora/lora';
+import { hashSegment } from '@contextlora/lora/files';
 import fc from 'fast-check';
 
-const linears: LinearShape[] = [0, 1, 2].flatMap((depth) => [
-  { name: `model.layers.${depth}.self_attn.q_proj`, inFeatures: 8, outFeatures: 6, depth },
-  { name: `model.layers.${depth}.mlp.up_proj`, inFeatures: 8, outFeatures: 12, depth },
+const linears: LinearShape[] = [0, 1, 2].flatMap((layerIndex) => [
+  { name: `model.layers.${layerIndex}.self_attn.q_proj`, inFeatures: 8, outFeatures: 6, layerIndex },
+  { name: `model.layers.${layerIndex}.mlp.up_proj`, inFeatures: 8, outFeatures: 12, layerIndex },
 ]);
 const tasks = [
   { id: 'vehicle', dependsOn: [] },
@@ -50,7 +51,7 @@ describe('a partition', () => {
       fc.property(
         fc.integer({ min: 1, max: 40 }),
         fc.array(fc.double({ min: 0.1, max: 10, noNaN: true }), { minLength: 1, maxLength: 8 }),
-        fc.constantFrom(allocateByShare, allocateByDepth),
+        fc.constantFrom(allocateByShare, allocateByLevel),
         (extra, shares, allocate) => {
           const drawn = shares.map((share, i) => ({
             id: `t${i}`,
@@ -69,26 +70,38 @@ describe('a partition', () => {
     );
   });
 
-  test('gives more ranks to the larger share and, by depth, deeper tasks more of the upper layers', () => {
-    const shared = partitionRanks(
-      linears,
-      [
-        { ...(tasks[0] ?? { id: '', dependsOn: [] }), share: 3 },
-        { id: 'b', dependsOn: [] },
-      ],
-      {
-        rank: 12,
-        allocate: allocateByShare,
-      },
-    );
-    expect(ranksIn(shared, 'model.layers.0.mlp.up_proj')).toEqual({ vehicle: 9, b: 3 });
-    const byDepth = partitionRanks(linears, tasks, { rank: 16, allocate: allocateByDepth });
-    const [low, high] = [
-      ranksIn(byDepth, 'model.layers.0.mlp.up_proj'),
-      ranksIn(byDepth, 'model.layers.2.mlp.up_proj'),
-    ];
-    expect(high['strategy']).toBeGreaterThan(low['strategy'] ?? NaN);
-    expect(high['vehicle']).toBeLessThan(low['vehicle'] ?? NaN);
+  test('gives ranks in proportion to the shares, at least 1 each, the largest fractions rounding up', () => {
+    const shareOut = (rank: number, ...shares: (number | undefined)[]) =>
+      Object.values(
+        ranksIn(
+          partitionRanks(
+            linears,
+            shares.map((share, i) => ({
+              id: `t${i}`,
+              dependsOn: [],
+              ...(share === undefined ? {} : { share }),
+            })),
+            { rank, allocate: allocateByShare },
+          ),
+          'model.layers.0.mlp.up_proj',
+        ),
+      );
+    expect(shareOut(12, 3, undefined)).toEqual([9, 3]);
+    // 1 each, then 7 in proportion: 3.5, 2.33 and 1.17.
+    expect(shareOut(10, 3, 2, 1)).toEqual([5, 3, 2]);
+    expect(shareOut(5, 1000, 1, 1)).toEqual([3, 1, 1]);
+  });
+
+  test('gives early tasks more of the lower layers and late tasks more of the upper, up to four times as much', () => {
+    const chain = ['a', 'b', 'c'].map((id, i, ids) => ({ id, dependsOn: ids.slice(0, i).slice(-1) }));
+    const partition = partitionRanks(linears, chain, { rank: 18, allocate: allocateByLevel });
+    const ranks = [0, 1, 2].map((layer) => ranksIn(partition, `model.layers.${layer}.mlp.up_proj`));
+    // Weights 4, 2.5 and 1 of 7.5 share 15 ranks in the lowest layer; 2.5, 4 and 2.5 of 9 in the middle one.
+    expect(ranks).toEqual([
+      { a: 9, b: 6, c: 3 },
+      { a: 5, b: 8, c: 5 },
+      { a: 3, b: 6, c: 9 },
+    ]);
   });
 
   test('keeps a task out of the layers it may not own', () => {
@@ -166,6 +179,26 @@ describe('masks', () => {
       { task: 'weather', span: { start: 2, end: 4 }, scale: 2, train: false },
       { task: 'road', span: { start: 4, end: 6 }, scale: 2, train: true },
     ]);
+  });
+
+  test('find no role, rank or segment in what every object inherits', () => {
+    const ids = ['toString', 'constructor'];
+    const named = partitionRanks(
+      linears,
+      ids.map((id) => ({ id, dependsOn: [] })),
+      { rank: 4, only: { constructor: { from: 2, to: 3 } } },
+    );
+    expect(ranksIn(named, 'model.layers.0.mlp.up_proj')).toEqual({ toString: 4 });
+    expect(
+      masksFor(named, Object.fromEntries([['constructor', 'train' as const]])).flatMap(
+        ({ active }) => active,
+      ),
+    ).toHaveLength(2);
+    expect(Object.keys(initialiseSegment(named, 'constructor', { seed: 1 }))).toHaveLength(2);
+    expect(Object.keys(composeTask(named, initialiseSegments(named, { seed: 1 }), 'toString'))).toHaveLength(
+      6,
+    );
+    expect(() => closureOf(named, 'valueOf')).toThrow(expect.objectContaining({ code: 'LORA_TASK_UNKNOWN' }));
   });
 
   test('refuse roles of an unknown task', () => {

@@ -1,7 +1,7 @@
-/** The protocol of a side of `npm run bench:decode`: settings on the first line, a run for each line after it, answers as lines of JSON. */
+/** The protocol of a runtime in `npm run bench:decode`: settings on the first line, one run per further line, answers as lines of JSON. */
 import { createInterface } from 'node:readline';
 
-/** Opens a side with its settings and answers until the input ends; what cannot be opened is said and ends the process. */
+/** Opens a runtime with its settings and answers until the input ends; a runtime that cannot be opened is reported and ends the process. */
 export async function answerRuns(open: (settings: never) => Promise<() => Promise<object>>): Promise<never> {
   let run: (() => Promise<object>) | undefined;
   for await (const line of createInterface({ input: process.stdin })) {

@@ -1,5 +1,5 @@
 /**
- * Exports tasks of a partition as PEFT adapters, has PEFT read them, and compares its logits with ours. Needs Python with peft.
+ * Exports tasks of a partition as PEFT adapters, reads them with PEFT, and compares its logits with ours. Needs Python with peft.
  * Usage: npm run check:peft -- [--python python3] [--json FILE]
  */
 import { execFileSync } from 'node:child_process';
@@ -11,18 +11,16 @@ import { parseArgs } from 'node:util';
 import { openKernels } from '@contextlora/kernels';
 import {
   composeTask,
-  float32Tensor,
   initialiseSegments,
   keyedRandom,
   masksFor,
   partitionRanks,
   segmentModules,
   type Segments,
-  writePeftFolder,
-  writeSafetensors,
-  writeWhole,
 } from '@contextlora/lora';
-import { activateSegments, languageLogits, linearsOf, loadModel } from '@contextlora/model';
+import { writePeftFolder, writeSafetensors, writeWhole } from '@contextlora/lora/files';
+import { float32Tensor } from '@contextlora/lora/safetensors';
+import { uploadSegments, languageLogits, linearsOf, loadModel } from '@contextlora/model';
 
 const { values } = parseArgs({
   options: { python: { type: 'string', default: 'python3' }, json: { type: 'string' } },
@@ -42,7 +40,7 @@ for (const base of ['llama-tiny', 'qwen3-tiny', 'smolvlm-tiny'])
       kernels,
       tokenizerDirectory: join(fixtures, 'llama-tiny'),
     });
-    const linears = linearsOf(model.spec).filter(({ depth }) => depth !== undefined);
+    const linears = linearsOf(model.spec).filter(({ layerIndex }) => layerIndex !== undefined);
     const partition = partitionRanks(linears, tasks, { rank: 3, scaling });
     const segments = withRandomB(initialiseSegments(partition, { seed: 1 }));
     const ids = Array.from({ length: 12 }, (_, i) => 5 + ((i * 7) % 80));
@@ -50,11 +48,11 @@ for (const base of ['llama-tiny', 'qwen3-tiny', 'smolvlm-tiny'])
       ['composed', composeTask(partition, segments, 'second'), { first: 'freeze', second: 'freeze' }],
       ['alone', segmentModules(partition, 'first', segments['first'] ?? {}), { first: 'freeze' }],
     ] as const) {
-      const active = activateSegments(masksFor(partition, roles), segments);
+      const active = uploadSegments(masksFor(partition, roles), segments);
       const logits = languageLogits(
         model,
         { batch: 1, time: ids.length, ids: Int32Array.from(ids), images: [] },
-        { head: { rows: Int32Array.from(ids.keys()) }, segments: active.byLayer },
+        { head: { rows: Int32Array.from(ids.keys()) }, segments: active.byLinear },
       );
       active.dispose();
       const name = `${base}, ${scaling}, ${kind}`;
@@ -98,7 +96,7 @@ kernels.dispose();
 if (results.length !== cases.length || results.some(({ worst }) => !(worst <= tolerance)))
   process.exitCode = 1;
 
-/** Fresh segments add nothing, as their B is zero. */
+/** Fresh segments add nothing, because their B is zero. */
 function withRandomB(segments: Segments): Segments {
   const random = keyedRandom(2, 'check-peft');
   return Object.fromEntries(

@@ -1,7 +1,7 @@
-/** llama.cpp's side of `npm run bench:decode`, through node-llama-cpp. */
+/** llama.cpp in `npm run bench:decode`, through node-llama-cpp. */
 import { answerRuns } from './answer-runs.js';
 
-/** What is used of node-llama-cpp 3.22. */
+/** The parts of node-llama-cpp 3.22 in use. */
 interface Sequence {
   evaluate(tokens: readonly number[], options: object): AsyncGenerator<number>;
   clearHistory(): Promise<void>;
@@ -48,7 +48,7 @@ async function open(settings: {
     const end = performance.now();
     return {
       prefillSeconds: (read - begin) / 1000,
-      // An end token may come early: by what was written.
+      // An end token may come early, so divide by the tokens written.
       decodeSeconds: (((end - read) / 1000) * (newTokens - 1)) / Math.max(1, count - 1),
       cpuSeconds: cpuSecondsSince(cpuBefore),
       peakBytes: process.resourceUsage().maxRSS * 1024,
@@ -56,7 +56,7 @@ async function open(settings: {
   };
 }
 
-/** Of all threads. */
+/** The CPU time of all threads. */
 function cpuSecondsSince(before: NodeJS.CpuUsage): number {
   const { user, system } = process.cpuUsage(before);
   return (user + system) / 1e6;

@@ -1,4 +1,4 @@
-/** This project's side of `npm run bench:decode`: reads settings from the first line, answers every further line with a timing. */
+/** This project in `npm run bench:decode`: reads settings from the first line and answers every further line with a timing. */
 import { createInterface } from 'node:readline';
 
 import { openKernels } from '@contextlora/kernels';
@@ -43,7 +43,7 @@ async function open(settings: {
   };
 }
 
-/** Of all threads. */
+/** The CPU time of all threads. */
 function cpuSecondsSince(before: NodeJS.CpuUsage): number {
   const { user, system } = process.cpuUsage(before);
   return (user + system) / 1e6;

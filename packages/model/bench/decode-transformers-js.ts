@@ -1,9 +1,9 @@
-/** The side of transformers.js in `npm run bench:decode`, on an ONNX export of the model in float32. */
+/** transformers.js in `npm run bench:decode`, on an ONNX export of the model in float32. */
 import { basename, dirname } from 'node:path';
 
 import { answerRuns } from './answer-runs.js';
 
-/** What is used of @huggingface/transformers 3 and 4. */
+/** The parts of @huggingface/transformers 3 and 4 in use. */
 interface Library {
   readonly env: { allowRemoteModels: boolean; localModelPath: string };
   readonly BaseStreamer: new () => object;
@@ -39,7 +39,7 @@ async function open(settings: {
   return async () => {
     const times: number[] = [];
     const streamer = Object.assign(new BaseStreamer(), {
-      // First the prompt, then each token that was written.
+      // The prompt comes first, then each token written.
       put: () => times.push(performance.now()),
       end: () => undefined,
     });

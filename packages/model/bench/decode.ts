@@ -1,9 +1,10 @@
 /**
- * Times reading a prompt and writing tokens one by one, here and in other runtimes on the same model, interleaved in one run.
+ * Times reading a prompt and writing tokens one by one, here and in other runtimes with the same model, interleaved in one run.
  *
- * Each side is a process of its own, so that its peak memory is its own; they answer in turn, never at once. A side that cannot be had is
- * left out, and why is said. transformers gets this project's own reading of a GGUF file, in float32; transformers.js an ONNX export that is
- * named: `optimum-cli export onnx --task text-generation-with-past`, its model.onnx moved to a folder onnx/ beside its config.json.
+ * Each runtime has its own process, so that peak memory is measured separately; they answer in turn, never at once. A runtime that is not
+ * available is left out with a reason. transformers gets the weights that this project reads from a GGUF file, in float32; transformers.js
+ * gets the given ONNX export: `optimum-cli export onnx --task text-generation-with-past`, with its model.onnx moved to a folder onnx/ next to
+ * config.json.
  * Usage: npm run bench:decode -- --model PATH [--python FILE] [--peers DIRECTORY] [--onnx DIRECTORY] [--prompt N] [--tokens N] [--rounds N]
  *        [--threads N] [--base FORMAT] [--json FILE]
  */
@@ -13,7 +14,7 @@ import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
 
-import { writeWhole } from '@contextlora/lora';
+import { writeWhole } from '@contextlora/lora/files';
 
 const { values } = parseArgs({
   options: {
@@ -61,7 +62,7 @@ const peerModule = (name: string) => {
   try {
     return createRequire(join(resolve(values.peers), 'package.json')).resolve(name);
   } catch (error) {
-    // A package of modules only: its folder is enough.
+    // The package has only modules, so its folder is enough.
     return (error as { code?: string }).code === 'ERR_PACKAGE_PATH_NOT_EXPORTED'
       ? join(resolve(values.peers), 'node_modules', name)
       : undefined;
@@ -75,7 +76,7 @@ const candidates: readonly (readonly [string, () => Promise<Side | string>])[] =
     () =>
       start('contextlora', process.execPath, script('decode-process.ts'), { ...settings, base: values.base }),
   ],
-  // What keeping the file's own blocks brings.
+  // The gain from keeping the file's blocks.
   ...(isGguf && values.base === undefined
     ? [
         [
@@ -143,7 +144,7 @@ for (const side of sides) side.end();
 const median = (numbers: readonly number[]) => [...numbers].sort((a, b) => a - b)[numbers.length >> 1] ?? NaN;
 const results = sides.map(({ name }, i) => ({
   name,
-  // Medians of time on the clock.
+  // Medians of wall-clock time.
   prefillTokensPerSecond: settings.promptTokens / median((answers[i] ?? []).map((of) => of.prefillSeconds)),
   decodeTokensPerSecond: (settings.newTokens - 1) / median((answers[i] ?? []).map((of) => of.decodeSeconds)),
   cpuSeconds: Math.min(...(answers[i] ?? []).map(({ cpuSeconds }) => cpuSeconds)),
@@ -166,7 +167,7 @@ for (const of of results) {
 if (values.json)
   await writeWhole(values.json, `${JSON.stringify({ settings, results, answers }, null, 2)}\n`);
 
-/** Starts one side and waits until it has loaded the model; a sentence says why it cannot be had. */
+/** Starts one runtime and waits until it has loaded the model; returns the reason if it is not available. */
 async function start(
   name: string,
   command: string,

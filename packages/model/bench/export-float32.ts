@@ -5,7 +5,8 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { float32Tensor, writeSafetensors } from '@contextlora/lora';
+import { writeSafetensors } from '@contextlora/lora/files';
+import { float32Tensor } from '@contextlora/lora/safetensors';
 import { linearsOf, openCheckpoint } from '@contextlora/model';
 
 const [model, directory] = process.argv.slice(2);

@@ -1,6 +1,6 @@
 /**
  * Opens damaged checkpoints and adapters for a while: small fixtures with random and structured mutations. Every outcome must be
- * success or an error of ours (its message names a function), in little time and memory.
+ * success or one of our errors, within small limits of time and memory.
  *
  * Usage: npm run fuzz -- [--seconds 60] [--seed 1] [--from ITERATION] [--json FILE]
  */
@@ -10,8 +10,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
-import { openKernels } from '@contextlora/kernels';
-import { keyedRandom, readPeftFolder, writeWhole } from '@contextlora/lora';
+import { KernelsError, openKernels } from '@contextlora/kernels';
+import { keyedRandom } from '@contextlora/lora';
+import { readPeftFolder, writeWhole } from '@contextlora/lora/files';
 import {
   batchOf,
   languageLogits,
@@ -25,10 +26,10 @@ import { smallGguf, writeGguf } from '../test/write-gguf.js';
 import { mutate } from './mutations.js';
 
 const fixtures = join(import.meta.dirname, '../test/fixtures');
-/** What one input may take at most, of CPU time and memory. */
+/** The limits of CPU time and memory for one input. */
 const limits = { seconds: 5, growthBytes: 400 * 2 ** 20 };
 
-/** The files of each target, of which one is damaged at a time. */
+/** The files of each target; one of them is damaged at a time. */
 const targets: Readonly<Record<string, { readonly folder?: string; readonly damage: readonly string[] }>> = {
   'gguf, small': { damage: ['file.gguf'] },
   'gguf, mixed types': { folder: 'gguf-mixed', damage: ['mixed.gguf'] },
@@ -84,7 +85,7 @@ interface Report {
 if (process.send) await work(JSON.parse(process.argv[2] ?? '{}') as Settings);
 else await watch();
 
-/** Runs the work in a process of its own, so that an input that never ends is noticed. */
+/** Runs the work in a separate process, so that an endless input is noticed. */
 async function watch(): Promise<void> {
   const { values } = parseArgs({
     options: {
@@ -162,7 +163,7 @@ async function work({ seconds, seed, from }: Settings): Promise<void> {
     const what = `${target}: ${file}, ${kind}, --seed ${seed} --from ${i}`;
     process.send?.(what);
     await writeFile(join(directory, target, file), bytes);
-    // Of CPU time: a busy machine can keep the process from running for longer than the limit.
+    // CPU time, because a busy machine can keep the process from running for longer than the limit.
     const before = process.cpuUsage();
     const outcome = await outcomeOf(target, join(directory, target), file);
     const { user, system } = process.cpuUsage(before);
@@ -197,9 +198,10 @@ async function work({ seconds, seed, from }: Settings): Promise<void> {
       return 'read';
     } catch (error) {
       const { message, stack } = error as Error;
-      const isOurs = error instanceof ModelError || /^(lora|kernels|model)\/\w+: /.test(message);
+      const isOurs =
+        error instanceof ModelError || error instanceof KernelsError || /^lora\/\w+: /.test(message);
       if (!isOurs) return `not ours: ${stack ?? message}`;
-      // Numbers and names differ from input to input; the rest says which check it was.
+      // Numbers and names differ between inputs; the rest identifies the check.
       return message
         .replaceAll(directory, '')
         .replace(/"[^"]*"|'[^']*'/g, '"…"')
@@ -223,7 +225,7 @@ async function work({ seconds, seed, from }: Settings): Promise<void> {
   process.send?.(report);
 }
 
-/** What a caller does next: text to ids and back, a chat, and the logits of two tokens. */
+/** What a caller does next: encode and decode text, render a chat, and compute the logits of two tokens. */
 function use(model: LoadedModel): void {
   const { tokenizer } = model;
   const ids = tokenizer.encode('the cat <s> 12');
@@ -245,7 +247,7 @@ async function readTargets(): Promise<Record<string, Map<string, Uint8Array>>> {
       files.set('file.gguf', writeGguf(smallGguf));
       continue;
     }
-    // The fixture has none; this is what published LLaVA models have.
+    // The fixture has none; this is the template of published LLaVA models.
     if (target === 'vision-language')
       files.set('preprocessor_config.json', Buffer.from(JSON.stringify(llavaProcessor)));
     const others = [

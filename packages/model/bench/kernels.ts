@@ -1,8 +1,8 @@
 /**
  * Times a whole LoRA step (forward, backward, clipping, AdamW) of this project and of PyTorch with PEFT, interleaved in one run.
  *
- * Each side is a process of its own, so that its peak memory is its own; the two step in turn, never at once.
- * Case d, 1 B parameters, wants a compact base: --case d --base q4_0.
+ * Each side has its own process, so that peak memory is measured separately; the two step in turn, never at once.
+ * Case d, with 1 B parameters, needs a compact base: --case d --base q4_0.
  * Usage: npm run bench:kernels -- [--case a,b1,b4,c] [--threads 1,2] [--steps N] [--python FILE] [--backend G] [--base FORMAT] [--profile] [--json FILE]
  */
 import { spawn } from 'node:child_process';
@@ -10,7 +10,7 @@ import { createInterface } from 'node:readline';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
-import { writeWhole } from '@contextlora/lora';
+import { writeWhole } from '@contextlora/lora/files';
 
 import { benchCases, stepFlops, type BenchCase } from './shapes.js';
 
@@ -86,7 +86,7 @@ async function measure(bench: BenchCase, threads: number): Promise<void> {
   const flops = stepFlops(bench, rank);
   const summaries = answers.map((of, i) => ({
     medianMilliseconds: median(of.map(({ milliseconds }) => milliseconds)),
-    // The best step against the best large product: both in a quiet moment of the machine.
+    // Compares the best step with the best large product, both from a quiet moment of the machine.
     shareOfCeiling:
       flops /
       (Math.min(...of.map(({ milliseconds }) => milliseconds)) / 1000) /
@@ -135,7 +135,7 @@ function medianOperations(answers: readonly StepAnswer[]): Record<string, number
   );
 }
 
-/** Starts one side and waits until it is ready; a sentence says why it cannot be had. */
+/** Starts one side and waits until it is ready; returns the reason if it is not available. */
 async function start(command: string, args: readonly string[], settings: object): Promise<Side | string> {
   const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'] });
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();

@@ -1,4 +1,4 @@
-/** Loads one model in a process of its own and prints what that took: load-process.ts SETTINGS as JSON. */
+/** Loads one model in a separate process and prints the cost: load-process.ts SETTINGS as JSON. */
 import { openKernels } from '@contextlora/kernels';
 import { type BaseFormat, loadModel, openFileBytes } from '@contextlora/model';
 
@@ -28,7 +28,7 @@ const model = await loadModel(path, {
   },
 });
 const seconds = (performance.now() - start) / 1000;
-// maxRSS is of the whole life of the process, in KiB.
+// maxRSS covers the whole life of the process, in KiB.
 const peakBytes = process.resourceUsage().maxRSS * 1024 - before;
 console.log(
   JSON.stringify({

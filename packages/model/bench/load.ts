@@ -1,8 +1,8 @@
 /**
- * Measures loading: seconds, bytes read, and by how much the process grows at most, against the bytes of the weights as they are kept.
+ * Measures loading: seconds, bytes read, and the largest growth of the process relative to the bytes of the weights kept.
  *
  * A synthetic Hugging Face directory (random weights, SmolLM2-135M's shape) is written to a temporary folder and loaded as f32, bf16 and
- * compact; with --models, a folder that holds SmolLM2-135M-Instruct, also its GGUF file. Each load is a process of its own.
+ * compact; with --models, a folder that contains SmolLM2-135M-Instruct, its GGUF file is loaded too. Each load has its own process.
  * Usage: npm run bench:load -- [--models DIRECTORY] [--backend onnx|wasm] [--rounds 3] [--json FILE]
  */
 import { execFileSync } from 'node:child_process';
@@ -11,7 +11,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
-import { writeWhole } from '@contextlora/lora';
+import { writeWhole } from '@contextlora/lora/files';
 import { linearsOf, modelTensors, parseModelSpec, publishedConfig } from '@contextlora/model';
 
 const { values } = parseArgs({
@@ -62,10 +62,10 @@ try {
   const gguf = values.models && join(values.models, 'SmolLM2-135M-Instruct/SmolLM2-135M-Instruct.Q4_1.gguf');
   if (gguf && (await stat(gguf).catch(() => undefined))) {
     const head = 49_152 * 576;
-    // The embedding is kept as its 8-bit blocks alone, which the output matrix shares.
+    // The embedding is kept only as 8-bit blocks, which the output matrix shares.
     const stored = outside - 4 * head + inLinears * bytesPerWeight.q4_1 + head * (34 / 32);
     cases.push({ name: 'SmolLM2 Q4_1 GGUF, as stored', path: gguf, keptBytes: stored });
-    // The same with a small tokenizer: what its own, of 49,152 tokens, takes is no weight.
+    // The same with a small tokenizer, because the memory of its own, with 49,152 tokens, is not that of weights.
     cases.push({ name: 'the same, small tokenizer', path: gguf, tokenizer, keptBytes: stored });
     cases.push({ name: 'SmolLM2 Q4_1 GGUF, as f32', path: gguf, base: 'f32', keptBytes: 4 * parameters });
   }
@@ -123,7 +123,7 @@ function median(of: readonly number[]): number {
   return [...of].sort((p, q) => p - q)[Math.floor(of.length / 2)] ?? NaN;
 }
 
-/** Writes config and weights tensor by tensor. */
+/** Writes a config, and the weights tensor by tensor. */
 async function writeModel(path: string, dtype: 'F32' | 'BF16'): Promise<void> {
   const { mkdir } = await import('node:fs/promises');
   await mkdir(path);

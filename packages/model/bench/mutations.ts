@@ -1,4 +1,4 @@
-/** Ways to damage a file: bits and lengths anywhere, values and keys where the file is JSON or begins with it. */
+/** Ways to damage a file: bits and lengths anywhere, and values and keys if the file is JSON or begins with it. */
 import type { KeyedRandom } from '@contextlora/lora';
 
 export type MutationKind =
@@ -31,7 +31,7 @@ export function mutate(original: Uint8Array, name: string, random: Random): Muta
 
 type Random = KeyedRandom;
 
-/** Most headers lie at the front: half of all places are among the first 4096 bytes. */
+/** Most headers are at the front, so half of all positions are among the first 4096 bytes. */
 const placeIn = (length: number, random: Random) =>
   random.integer(Math.max(1, random.integer(2) === 0 ? Math.min(length, 4096) : length));
 
@@ -156,7 +156,7 @@ function mutateText(original: Uint8Array, kind: MutationKind, random: Random): U
   return Buffer.from(JSON.stringify(value));
 }
 
-/** An object or array somewhere within, not only in the largest part. */
+/** A random object or array, not only from the largest part. */
 function pick(value: unknown, random: Random): Record<string, unknown> {
   let holder = value as Record<string, unknown>;
   for (let depth = random.integer(6); depth > 0; depth--) {

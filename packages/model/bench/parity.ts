@@ -1,11 +1,11 @@
 /**
- * Prints how far every number of the golden fixtures (PyTorch, transformers, PEFT) is from ours, and fails if any is too far.
+ * Prints the error of every number of the golden fixtures (PyTorch, transformers, PEFT) and fails if any is too large.
  * Usage: npm run parity -- [--backend reference|wasm|onnx] [--json FILE]
  */
 import { parseArgs } from 'node:util';
 
 import { openKernels } from '@contextlora/kernels';
-import { writeWhole } from '@contextlora/lora';
+import { writeWhole } from '@contextlora/lora/files';
 
 import { openModels, parityChecks } from '../test/parity-checks.js';
 

@@ -1,4 +1,4 @@
-/** A model of given sizes with random weights, as `loadModel` would give it: time does not depend on the values. */
+/** A model of given sizes with random weights, as from `loadModel`; time does not depend on the values. */
 import { compressWeight, type Kernels, type LinearWeight } from '@contextlora/kernels';
 import {
   type BaseFormat,
@@ -10,7 +10,7 @@ import {
   type TextSpec,
 } from '@contextlora/model';
 
-/** Builds the model; its tokenizer reads text of numbers parted by spaces as those token ids. */
+/** Builds the model; its tokenizer reads numbers separated by spaces as token ids. */
 export function randomModel(
   text: TextSpec,
   kernels: Kernels,

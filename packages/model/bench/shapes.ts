@@ -85,7 +85,7 @@ export function stepFlops({ text, batch, time }: BenchCase, rank: number): numbe
   const base = shapes.reduce((sum, [inFeatures, out]) => sum + inFeatures * out, 0);
   const thin = shapes.reduce((sum, [inFeatures, out]) => sum + rank * (inFeatures + out), 0);
   const tokens = batch * time;
-  // Forward and input gradient of what is frozen, and the weight gradient too of what trains; six products of time² in attention.
+  // Forward and input gradient of frozen matrices, also the weight gradient of trained ones; six products of time² in attention.
   return (
     2 * tokens * (layerCount * (2 * base + 3 * thin) + 2 * vocabularySize * h) +
     layerCount * 6 * 2 * batch * heads * time * time * headDim

@@ -1,9 +1,9 @@
-/** This project's side of `npm run bench:kernels`: the same protocol as peer.py. */
+/** This project in `npm run bench:kernels`, with the same protocol as peer.py. */
 import { createInterface } from 'node:readline';
 
 import { openKernels, type Kernels } from '@contextlora/kernels';
 import { initialiseSegments, partitionRanks } from '@contextlora/lora';
-import { type BaseFormat, createLocalModel, linearsOf, type ModelExample } from '@contextlora/model';
+import { type BaseFormat, createLocalModel, linearsOf, type Example } from '@contextlora/model';
 
 import { ones, type Rank } from '@tensorflow/tfjs-core';
 
@@ -38,8 +38,8 @@ const partition = partitionRanks(linearsOf(base.spec), [{ id, dependsOn: [] }], 
 const segments = initialiseSegments(partition, { seed: 0 });
 const model = createLocalModel(base, { partition, segments });
 await model.setPhase({ tasks: [id], roles: { [id]: { [id]: 'train' } } });
-// The begin token and `time` − 1 of the answer are read, and every position has a target: the last is the end token.
-const examples = Array.from({ length: batch }, (_, row): ModelExample => ({
+// The begin token and `time` − 1 answer tokens are read; every position has a target, the last one the end token.
+const examples = Array.from({ length: batch }, (_, row): Example => ({
   prompt: '',
   answer: Array.from({ length: time - 1 }, (_, i) => (row * 7919 + i * 104_729) % text.vocabularySize).join(
     ' ',
@@ -64,7 +64,7 @@ for (;;) {
 }
 process.exit(0);
 
-/** The fastest of a few large square products: what this side's matrix kernel can do on this machine. */
+/** The fastest of a few large square products: the limit of this side's matrix kernel on this machine. */
 function productFlopsPerSecond(on: Kernels): number {
   const size = 1024;
   const weight = on.prepareLinear(new Float32Array(size * size).fill(0.5), size, size);

@@ -7,7 +7,7 @@ export interface TimedKernels {
   readonly take: () => Record<string, number>;
 }
 
-/** Wraps every operation of a backend; the time of the wrapping itself is below a microsecond a call. */
+/** Wraps every operation of a backend; the wrapping costs less than a microsecond per call. */
 export function timedKernels(kernels: Kernels): TimedKernels {
   let spent: Record<string, number> = {};
   const timed = Object.fromEntries(

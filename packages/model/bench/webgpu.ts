@@ -1,12 +1,13 @@
 /**
- * Times a whole LoRA step (forward, backward, clipping, AdamW) of the reference backend over WebGPU; says so and ends where that cannot be had.
+ * Times a whole LoRA step (forward, backward, clipping, AdamW) of the reference backend over WebGPU; ends with a message if there is none.
  * Usage: npm run bench:webgpu -- [--case a,b1] [--steps N] [--json FILE]
  */
 import { parseArgs } from 'node:util';
 
 import { openWebGpu } from '@contextlora/kernels';
-import { initialiseSegments, partitionRanks, writeWhole } from '@contextlora/lora';
-import { createLocalModel, linearsOf, type ModelExample } from '@contextlora/model';
+import { initialiseSegments, partitionRanks } from '@contextlora/lora';
+import { writeWhole } from '@contextlora/lora/files';
+import { createLocalModel, linearsOf, type Example } from '@contextlora/model';
 
 import { randomModel } from './random-model.js';
 import { type BenchCase, benchCases, stepFlops } from './shapes.js';
@@ -40,7 +41,7 @@ async function measure(bench: BenchCase): Promise<Record<string, unknown>> {
   const partition = partitionRanks(linearsOf(base.spec), [{ id, dependsOn: [] }], { rank });
   const model = createLocalModel(base, { partition, segments: initialiseSegments(partition, { seed: 0 }) });
   await model.setPhase({ tasks: [id], roles: { [id]: { [id]: 'train' } } });
-  const examples = Array.from({ length: batch }, (_, row): ModelExample => {
+  const examples = Array.from({ length: batch }, (_, row): Example => {
     const tokenIds = Array.from({ length: time - 1 }, (__, i) => (row * 31 + i * 7) % text.vocabularySize);
     return { prompt: '', answer: tokenIds.join(' ') };
   });

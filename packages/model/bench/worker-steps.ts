@@ -1,15 +1,15 @@
-/** One worker of `npm run bench:workers`, a worker thread or a process: steps one layer with its own tfjs and kernels when it is told to. */
+/** One worker of `npm run bench:workers`, a worker thread or a process: steps one layer on request, with its own tfjs and kernels. */
 import { readFileSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
 
 import { openKernels, openWasmHeap, type Kernels } from '@contextlora/kernels';
 import { initialiseSegments, partitionRanks } from '@contextlora/lora';
-import { createLocalModel, linearsOf, type ModelExample } from '@contextlora/model';
+import { createLocalModel, linearsOf, type Example } from '@contextlora/model';
 
 import { randomModel } from './random-model.js';
 import { benchCases } from './shapes.js';
 
-/** What a worker is told; `end` is the last. */
+/** A request to a worker; `end` is the last. */
 export type WorkerOrder =
   | { readonly type: 'open'; readonly backend: Kernels['backend'] }
   | { readonly type: 'measure'; readonly seconds: number }
@@ -31,7 +31,7 @@ const answer = (message: WorkerAnswer) => {
   else process.send?.(message);
 };
 let step = (): Promise<unknown> => Promise.reject(new Error('internal: the worker is not open'));
-// One order after the other: the parent waits for each answer.
+// One request at a time: the parent waits for each answer.
 (port ?? process).on('message', (order: WorkerOrder) => {
   void obey(order);
 });
@@ -46,7 +46,7 @@ async function obey(order: WorkerOrder): Promise<void> {
       await measure(order.seconds);
       break;
     case 'end':
-      // By itself: to terminate a thread from outside while it calls the native runtime can abort the process.
+      // The thread ends itself, because terminating it from outside during a native call can abort the process.
       process.exit(0);
       break;
     default:
@@ -91,6 +91,6 @@ async function openStep(backend: Kernels['backend']): Promise<() => Promise<unkn
   const model = createLocalModel(base, { partition, segments: initialiseSegments(partition, { seed: 0 }) });
   await model.setPhase({ tasks: [id], roles: { [id]: { [id]: 'train' } } });
   const tokenIds = Array.from({ length: bench.time - 1 }, (_, i) => (i * 7) % text.vocabularySize);
-  const examples: ModelExample[] = [{ prompt: '', answer: tokenIds.join(' ') }];
+  const examples: Example[] = [{ prompt: '', answer: tokenIds.join(' ') }];
   return () => model.step(id, [examples], { learningRate: 1e-4 });
 }

@@ -1,8 +1,8 @@
 /**
- * How far a second worker thread, or a second process, raises the steps per second of one LoRA layer, and what memory it takes.
+ * Measures how much a second worker thread or process raises the steps per second of one LoRA layer, and its memory.
  *
- * Every worker has its own tfjs and kernels, one thread each. One worker and two, threads and processes are measured in turn; medians of the rounds.
- * Where other work keeps cores busy, the rate per second on a core says what the workers take from each other, waiting for a core left out.
+ * Every worker has its own tfjs and kernels, with one thread each. One and two workers, threads and processes, are measured in turn; results are medians of the rounds.
+ * If other work keeps cores busy, the rate per second on a core shows how much the workers slow each other, without the wait for a core.
  * Usage: npm run bench:workers -- [--backend onnx,wasm] [--rounds N] [--seconds S] [--json FILE]
  */
 import { fork } from 'node:child_process';
@@ -13,7 +13,7 @@ import { parseArgs } from 'node:util';
 import { Worker } from 'node:worker_threads';
 
 import type { Kernels } from '@contextlora/kernels';
-import { writeWhole } from '@contextlora/lora';
+import { writeWhole } from '@contextlora/lora/files';
 
 import type { WorkerAnswer, WorkerOrder } from './worker-steps.js';
 
@@ -39,7 +39,7 @@ if (values.json) await writeWhole(values.json, `${JSON.stringify(results, null, 
 
 async function measure(backend: Kernels['backend']): Promise<Record<string, unknown>> {
   const workers = { threads: [] as StepWorker[], processes: [] as StepWorker[] };
-  // Of this process with no, one and two threads; of each child.
+  // Memory of this process with no, one and two threads, and of each child.
   const residentBytes = { threads: [process.memoryUsage().rss], processes: [] as number[] };
   let wasmHeapBytes = 0;
   for (const kind of ['threads', 'processes'] as const)
@@ -86,7 +86,7 @@ async function measure(backend: Kernels['backend']): Promise<Record<string, unkn
 }
 
 function startThread(): StepWorker {
-  // tsx hooks the main thread only: the worker registers it for itself.
+  // tsx hooks only the main thread, so the worker registers it again.
   const code =
     `import(${JSON.stringify(import.meta.resolve('tsx/esm/api'))})` +
     `.then(({ register }) => { register(); return import(${JSON.stringify(pathToFileURL(workerPath).href)}); })`;

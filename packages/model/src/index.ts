@@ -1,4 +1,27 @@
-export { activateSegments, type ActiveSegments } from './active-segments.js';
+export { ModelError, type ModelErrorCode } from './model-error.js';
+
+export { openFileBytes, type ByteSource, type OpenBytes } from './checkpoint/byte-source.js';
+export {
+  loadLayers,
+  loadModel,
+  type LoadedLayers,
+  type LoadedModel,
+  type LoadModelOptions,
+} from './checkpoint/load-model.js';
+export { locateModel } from './checkpoint/locate-model.js';
+export { openCheckpoint, readModelSpec, type Checkpoint } from './checkpoint/open-checkpoint.js';
+export type { BaseFormat } from './checkpoint/read-weights.js';
+export { withReplacedWeights } from './checkpoint/replace-weights.js';
+export type { WeightFiles } from './checkpoint/weight-files.js';
+
+export { hasBias, linearsOf, parseModelSpec, type ModelSpec } from './spec/model-spec.js';
+export { layerTensors, modelTensors, type TensorShapes } from './spec/model-tensors.js';
+export { publishedConfig, publishedSpec, publishedSpecNames } from './spec/published-specs.js';
+export { rotaryFrequencies, type RotaryScaling } from './spec/rotary-scaling.js';
+export type { TextSpec } from './spec/text-spec.js';
+export type { VisionSpec } from './spec/vision-spec.js';
+
+export { cachedLogits, openCache, type CachedRow } from './pass/cached-pass.js';
 export {
   decoderLayer,
   decoderLayerBackward,
@@ -9,80 +32,71 @@ export {
   type LayerLinear,
   type LayerSaved,
   type LayerSegments,
-} from './decoder-layer.js';
-export type { ModelExample } from './example.js';
-export { openImageFeatures, type ImageFeatures, type ImageFeaturesOptions } from './image-features.js';
-export { readImage, readImageTiles, readPicture } from './image-input.js';
-export { imageText, withImageTexts, type TileLayout } from './image-text.js';
-export { parseImageProcessor, processImage, splitImage, type ImageProcessorSpec } from './image-processor.js';
-export { resizeImage, type Resampling, type RgbImage } from './resize-image.js';
+} from './pass/decoder-layer.js';
+export type { HeadRequest } from './pass/head.js';
 export {
   hiddenStates,
   languageLogits,
   languageLoss,
-  type GradientsByLayer,
-  type HeadRequest,
+  type GradientsByLinear,
   type LossRequest,
-  type SegmentsByLayer,
-  type TokenBatch,
-} from './language-pass.js';
+} from './pass/language-pass.js';
+export { matrixRows, type RowMatrix } from './pass/matrix-rows.js';
+export { rotaryTable } from './pass/rotary-table.js';
 export {
-  loadLayers,
-  loadModel,
-  type BaseFormat,
-  type LoadedLayers,
-  type LoadedModel,
-  type LoadModelOptions,
-} from './load-model.js';
+  uploadAdapter,
+  uploadSegments,
+  type SegmentsByLinear,
+  type SegmentTensors,
+  type TaskSegment,
+  type UploadedSegments,
+} from './pass/segments.js';
+export { batchOf, type TokenBatch } from './pass/token-batch.js';
+export { visionFeatures, visionTower, type VisionWeights } from './pass/vision-tower.js';
+
+export { renderChat, type ChatMessage, type RenderChatOptions } from './text/chat-template.js';
+export type { Example } from './text/example.js';
+export { answerIds, promptIds } from './text/example-ids.js';
+export { openTextStream, type TextStream } from './text/stream.js';
+export { openTokenizer, readTokenizer, type TextTokenizer, type TokenizerFiles } from './text/tokenizer.js';
+
+export { openImageFeatures, type ImageFeatures, type ImageFeaturesOptions } from './images/features.js';
+export { imageText, withImageTexts, type TileLayout } from './images/image-text.js';
+export { parseImageProcessor, type ImageProcessorSpec } from './images/processor.js';
+export { readImage, readImageTiles, readPicture } from './images/read-picture.js';
+export { resizeImage, type Resampling, type RgbImage } from './images/resize.js';
+
+export type {
+  GenerateOptions,
+  GenerateRequest,
+  GenerationEvent,
+  Prompt,
+  RowEvent,
+} from './answer/answer-row.js';
+export type { ConstraintState, TokenConstraint } from './answer/constraint.js';
+export { openConversation, type Conversation } from './answer/conversation.js';
+export {
+  generate,
+  generateBatch,
+  type GenerateControl,
+  type GenerationResult,
+  type TurnControl,
+} from './answer/generate.js';
+export { jsonConstraint } from './answer/json-constraint.js';
+export type { JsonBounds } from './answer/json-schema.js';
+export type { AnswerPrediction } from './answer/predict-answers.js';
+export {
+  drawToken,
+  likeliest,
+  logProbability,
+  processLogits,
+  type SamplingOptions,
+} from './answer/sampling.js';
+export { scoreLabels, type LabelScore, type ScoreLabelsOptions } from './answer/score-labels.js';
+
 export {
   createLocalModel,
   type LocalModel,
   type LocalModelOptions,
   type OptimizerOptions,
-} from './local-model.js';
-export { openCheckpoint, readModelSpec, type Checkpoint } from './open-checkpoint.js';
-export { openFileBytes, type ByteSource, type OpenBytes } from './byte-source.js';
-export { publishedConfig, publishedSpec, publishedSpecNames } from './published-specs.js';
-export { withReplacedWeights } from './replace-weights.js';
-export { rotaryTable } from './rotary-table.js';
-export type { WeightFiles } from './weight-files.js';
-export { layerTensors, modelTensors, type TensorShapes } from './model-tensors.js';
-export { matrixRows, type RowMatrix } from './matrix-rows.js';
-export { locateModel } from './locate-model.js';
-export { ModelError } from './model-error.js';
-export { hasBias, linearsOf, parseModelSpec, type ModelSpec } from './model-spec.js';
-export type { TextSpec } from './text-spec.js';
-export type { VisionSpec } from './vision-spec.js';
-export { rotaryFrequencies, type RotaryScaling } from './rotary-scaling.js';
-export {
-  labelTokens,
-  predictAnswers,
-  type AnswerPrediction,
-  type PredictOptions,
-} from './predict-answers.js';
-export { openTokenizer, readTokenizer, type TextTokenizer, type TokenizerFiles } from './text-tokenizer.js';
-export { answerIds, batchOf, promptIds } from './token-rows.js';
-export { pixelShuffle, visionFeatures, visionTower, type VisionWeights } from './vision-tower.js';
-export { cachedLogits, openCache, type CachedRow } from './cached-pass.js';
-export { openConversation, type Conversation } from './conversation.js';
-export {
-  generate,
-  generateBatch,
-  type ConstraintState,
-  type GenerateControl,
-  type GenerateOptions,
-  type GenerateRequest,
-  type GenerationEvent,
-  type GenerationResult,
-  type Prompt,
-  type RowEvent,
-  type TokenConstraint,
-  type TurnControl,
-} from './generate.js';
-export { drawToken, likeliest, logProbability, processLogits, type SamplingOptions } from './sampling.js';
-export { openTextStream, type TextStream } from './text-stream.js';
-export { scoreLabels, type LabelScore, type ScoreLabelsOptions } from './score-labels.js';
-export { jsonConstraint } from './json-constraint.js';
-export type { JsonBounds } from './json-schema.js';
-export { renderChat, type ChatMessage, type RenderChatOptions } from './chat-template.js';
-export { adapterSegments } from './adapter-segments.js';
+} from './training/local-model.js';

@@ -26,7 +26,7 @@ const template = {
   special_tokens: { '<|im_start|>': { id: '<|im_start|>', ids: [1], tokens: ['<|im_start|>'] } },
 };
 
-/** smolvlm-tiny with a tokenizer that is changed so. */
+/** smolvlm-tiny with a changed tokenizer. */
 async function modelWith(json: object, config: object) {
   const path = await mkdtemp(join(directory, 'tokenizer-'));
   for (const [name, change] of [
@@ -39,7 +39,7 @@ async function modelWith(json: object, config: object) {
   return loadModel(fixture('smolvlm-tiny'), { kernels, tokenizerDirectory: path });
 }
 
-// What AutoTokenizer of transformers adds with each post-processor; 4 also heeded the flag, which 5 does not.
+// What AutoTokenizer of transformers adds with each post-processor; version 4 also followed the flag, version 5 does not.
 describe.each([
   ['a post-processor without it', {}, {}, false],
   ['a post-processor with it', { post_processor: template }, {}, true],
@@ -58,14 +58,14 @@ describe.each([
     const text = model.tokenizer.encode('the road');
     expect(text).not.toContain(1);
     const begin = adds ? [1] : [];
-    expect(promptIds(model, { prompt: 'the road', answer: '' })).toEqual([...begin, ...text]);
+    expect(promptIds(model, { prompt: 'the road' })).toEqual([...begin, ...text]);
     const { tokenCount, imageTokenId } = model.spec.vision!;
-    expect(promptIds(model, { prompt: 'the road', answer: '', image: 'x.png' })).toEqual([
+    expect(promptIds(model, { prompt: 'the road', image: 'x.png' })).toEqual([
       ...begin,
       ...new Array<number>(tokenCount).fill(imageTokenId),
       ...text,
     ]);
-    expect(promptIds(model, { prompt: '', answer: '' })).toEqual('bos_token' in config ? [] : [1]);
+    expect(promptIds(model, { prompt: '' })).toEqual('bos_token' in config ? [] : [1]);
     const { value } = await generate(model, 'the road', { maximumNewTokens: 0 }).next();
     expect(value).toMatchObject({ promptTokens: begin.length + text.length });
     model.dispose();
@@ -82,7 +82,7 @@ test.each([
     false,
     false,
   ],
-] as const)('%s of a GGUF file adds the begin token as llama.cpp does', async (_, metadata, flag, adds) => {
+] as const)('%s of a GGUF file adds the begin token like llama.cpp', async (_, metadata, flag, adds) => {
   const path = join(directory, 'file.gguf');
   const changed: Record<string, Value> = {
     'tokenizer.ggml.bos_token_id': { type: 'u32', value: 1 },

@@ -10,7 +10,7 @@ const messages: ChatMessage[] = [{ role: 'user', content: 'hello' }];
 const render = (template: string, options = {}) =>
   renderChat({ chatTemplate: template, specialTokens: { bos_token: '<s>' } }, messages, options);
 
-test('chats are rendered and encoded as transformers does it', async () => {
+test('chats are rendered and encoded as in transformers', async () => {
   const tokenizer = await readTokenizer(fixture('llama-tiny'));
   const { chat } = JSON.parse(await readFile(fixture('tokenizer-expected.json'), 'utf8')) as {
     chat: { messages: ChatMessage[]; add_generation_prompt: boolean; text: string; ids: number[] }[];
@@ -23,7 +23,7 @@ test('chats are rendered and encoded as transformers does it', async () => {
   }
 });
 
-test('a template is found beside the tokenizer, in its config, and in a list of named ones', async () => {
+test('a template is found next to the tokenizer, in its config and in a list of named templates', async () => {
   const directory = await mkdtemp(join(tmpdir(), 'chat-template-'));
   try {
     await cp(fixture('llama-tiny'), directory, { recursive: true });
@@ -46,7 +46,7 @@ test('a template is found beside the tokenizer, in its config, and in a list of 
   }
 });
 
-test('a template gets special tokens, the date if there is one, and what else is given', () => {
+test('a template gets the special tokens, the date if there is one, and additional variables', () => {
   expect(render('{{ bos_token }}{{ messages[0].content }}{{ add_generation_prompt }}')).toBe('<s>hellotrue');
   expect(render('{{ strftime_now("%d %b %Y") }}', { now: new Date(2026, 6, 4) })).toBe('04 Jul 2026');
   expect(render('{{ mood }}', { variables: { mood: 'calm' } })).toBe('calm');
@@ -54,7 +54,7 @@ test('a template gets special tokens, the date if there is one, and what else is
   expect(render('{%- if tools %}tools{%- else %}none{%- endif %}')).toBe('none');
 });
 
-test('what a template cannot do is one clear message', () => {
+test('a template that fails gives one clear message', () => {
   expect(() => render('{{ raise_exception("roles must alternate") }}')).toThrow(
     'model/renderChat: the chat template refuses these messages: roles must alternate',
   );
@@ -62,6 +62,6 @@ test('what a template cannot do is one clear message', () => {
   expect(() => render('{{ messages.nothing() }}')).toThrow('model/renderChat: the chat template fails');
   expect(() => render('{{ strftime_now("%Y") }}')).toThrow('it writes the date, and none is given');
   expect(() => renderChat({ chatTemplate: undefined, specialTokens: {} }, messages)).toThrow(
-    'the model has no chat template; give one, or a plain prompt to generate',
+    'the model has no chat template; pass one, or pass a plain prompt to generate',
   );
 });

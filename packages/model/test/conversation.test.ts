@@ -43,14 +43,14 @@ describe.each(['reference', 'wasm'] as const)('on the %s backend', (backend) => 
     kernels.dispose();
   });
 
-  test('each turn reads only what is new, and answers as if it read all', async () => {
+  test('each turn reads only new tokens and answers as if it had read everything', async () => {
     const conversation = openConversation(model);
     let prompt = [1, 40, 41, 42];
     for (const [turn, more] of [[50, 51], [60], [70, 71, 72]].entries()) {
       const answer = (await answerOf(model, prompt, { conversation }))!;
       expect(answer.ids).toEqual((await answerOf(model, prompt))!.ids);
       expect(answer.promptTokens).toBe(prompt.length);
-      // The last token of an answer was written and not read.
+      // The last token of an answer was written but not read.
       expect(answer.cachedTokens).toBe(
         turn === 0 ? 0 : prompt.length - [[50, 51], [60]][turn - 1]!.length - 1,
       );
@@ -59,7 +59,7 @@ describe.each(['reference', 'wasm'] as const)('on the %s backend', (backend) => 
     conversation.dispose();
   });
 
-  test('any prompts one behind the other give what they give alone, however they overlap and wherever one is left', async () => {
+  test('successive prompts give what each gives alone, however they overlap and wherever an answer is cut off', async () => {
     const ids = fc.array(fc.integer({ min: 5, max: 8 }), { minLength: 1, maxLength: 10 });
     await fc.assert(
       fc.asyncProperty(
@@ -89,7 +89,7 @@ describe.each(['reference', 'wasm'] as const)('on the %s backend', (backend) => 
     );
   });
 
-  test('what was read with other segments is read again', async () => {
+  test('tokens read with other segments are read again', async () => {
     const segments = await segmentsOf(model, ['lora-llama'], { train: false });
     const conversation = openConversation(model);
     const prompt = [1, 40, 41, 42, 43];
@@ -101,7 +101,7 @@ describe.each(['reference', 'wasm'] as const)('on the %s backend', (backend) => 
     conversation.dispose();
   });
 
-  test('an image is read whole or not at all', async () => {
+  test('an image is read as a whole or not at all', async () => {
     const seeing = await loadModel(fixture('smolvlm-tiny'), { kernels });
     const { tokenCount, imageTokenId, connector } = seeing.spec.vision!;
     const featuresOf = (seed: number) =>

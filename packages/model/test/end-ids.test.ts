@@ -19,7 +19,7 @@ afterAll(async () => {
   await rm(directory, { recursive: true, force: true });
 });
 
-/** llama-tiny with other files: null removes one, and keys are merged into one. */
+/** llama-tiny with changed files: null removes a file, and keys are merged into it. */
 async function modelWith(files: Readonly<Record<string, object | null>>): Promise<string> {
   const path = await mkdtemp(join(directory, 'model-'));
   await cp(fixture('llama-tiny'), path, { recursive: true });
@@ -46,7 +46,7 @@ async function answerOf(path: string) {
   }
 }
 
-test('an answer ends at any id of a list in generation_config.json, or in config.json where there is none', async () => {
+test('an answer ends at any id listed in generation_config.json, or in config.json if there is no such file', async () => {
   const plain = await answerOf(fixture('llama-tiny'));
   expect(plain).toMatchObject({ endIds: [2], finish: 'length' });
   const at = plain.ids.findLastIndex((id, i) => plain.ids.indexOf(id) === i);
@@ -63,7 +63,7 @@ test('an answer ends at any id of a list in generation_config.json, or in config
     });
 });
 
-test('generation_config.json counts before config.json, even where it names no id', async () => {
+test('generation_config.json takes precedence over config.json, even if it names no id', async () => {
   const path = await modelWith({
     'generation_config.json': { eos_token_id: null },
     'config.json': { eos_token_id: 7 },
@@ -95,7 +95,7 @@ const ggufEnds = async (metadata: readonly (readonly [string, Value])[]) => {
   return endIds;
 };
 
-test('a GGUF file’s ends of text, turn and message all end an answer', async () => {
+test('the end-of-text, end-of-turn and end-of-message tokens of a GGUF file all end an answer', async () => {
   const ends = [
     ['tokenizer.ggml.eos_token_id', { type: 'u32', value: 1 }],
     ['tokenizer.ggml.eot_token_id', { type: 'u32', value: 2 }],
@@ -104,7 +104,7 @@ test('a GGUF file’s ends of text, turn and message all end an answer', async (
   expect(await ggufEnds(ends)).toEqual([1, 2, 4]);
 });
 
-test('a GGUF file that names no end of a turn has it where a control token is called so', async () => {
+test('a GGUF file without a named end-of-turn token uses a control token with a usual name', async () => {
   const tokens = ['a', '<|im_end|>', '<|eot_id|>', 'b', '<|end|>'];
   const withTypes = (types: readonly number[]) =>
     [

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { openKernels, type Kernels } from '@contextlora/kernels';
-import { decodeSafetensors, encodeSafetensors } from '@contextlora/lora';
+import { decodeSafetensors, encodeSafetensors } from '@contextlora/lora/safetensors';
 import {
   languageLogits,
   linearsOf,
@@ -36,7 +36,7 @@ afterAll(async () => {
 });
 
 describe('a config', () => {
-  test('of Llama 3 says how its frequencies are stretched, in the older keys and the newer', async () => {
+  test('of Llama 3 gives the stretched frequencies, with old and with new keys', async () => {
     const scaling = {
       type: 'llama3',
       factor: 8,
@@ -50,7 +50,7 @@ describe('a config', () => {
     expect(parseModelSpec(newer, 'config.json').text.ropeScaling).toEqual(scaling);
   });
 
-  test('with a sliding window allows no more positions than the window, where one holds', async () => {
+  test('with a sliding window allows no more positions than the window, if it applies', async () => {
     const positions = async (name: string, change: Record<string, unknown>) =>
       (await withKeys(name, change)).text.maximumPositions;
     expect(await positions('mistral-tiny', {})).toBe(32);
@@ -67,12 +67,12 @@ describe('a config', () => {
     ).toBe(64);
   });
 
-  test('with scaling that changes with the length has the positions before it does', async () => {
+  test('with scaling that depends on the length has the positions up to the change', async () => {
     expect((await withKeys('longrope', {})).text.maximumPositions).toBe(32);
     expect((await withKeys('dynamic-rope', {})).text.maximumPositions).toBe(256);
   });
 
-  test('of a published SmolVLM, which leaves numbers out, means the defaults of transformers', () => {
+  test('of a published SmolVLM, which omits numbers, gets the defaults of transformers', () => {
     const { vision, text } = parseModelSpec(
       {
         model_type: 'smolvlm',
@@ -97,7 +97,7 @@ describe('a config', () => {
     expect(text).toMatchObject({ headDim: 64, ropeTheta: 100_000, rmsEpsilon: 1e-6 });
   });
 
-  test('of LLaVA 1.5, as published, means the sizes of Llama 2 and CLIP', () => {
+  test('of the published LLaVA 1.5 gets the sizes of Llama 2 and CLIP', () => {
     const spec = parseModelSpec(
       {
         model_type: 'llava',
@@ -219,14 +219,14 @@ describe('a config', () => {
   });
 });
 
-test('divisors of a GGUF file stretch each frequency by its own', () => {
+test('the divisors of a GGUF file stretch each frequency individually', () => {
   const plain = rotaryFrequencies(10_000, 8, undefined).frequencies;
   const { frequencies } = rotaryFrequencies(10_000, 8, { type: 'divisors', divisors: [1, 2, 4, 8] });
   expect([...frequencies]).toEqual([...plain].map((frequency, i) => Math.fround(frequency / 2 ** i)));
 });
 
 describe('a LLaVA checkpoint', () => {
-  /** The names of three kinds of files, from those of the fixture, which are the legacy ones. */
+  /** The tensor names of three kinds of files, derived from the legacy names of the fixture. */
   const names: Readonly<Record<string, (name: string) => string>> = {
     'run-time': (name) =>
       name
@@ -259,8 +259,8 @@ describe('a LLaVA checkpoint', () => {
   });
 });
 
-describe('reading some layers', () => {
-  /** Counts the bytes that are read behind the header. */
+describe('loading some layers', () => {
+  /** Counts the bytes that are read after the header. */
   const counting = () => {
     const ranges: [number, number][] = [];
     const openBytes: OpenBytes = async (path) => {
@@ -285,10 +285,10 @@ describe('reading some layers', () => {
     expect(loaded.layers).toHaveLength(1);
     const whole = await loadModel(fixture(name), { kernels });
     expect(loaded.layers[0]?.inputNorm).toEqual(whole.layers[1]?.inputNorm);
-    const linears = linearsOf(loaded.spec).filter(({ depth }) => depth === 1);
+    const linears = linearsOf(loaded.spec).filter(({ layerIndex }) => layerIndex === 1);
     const matrices = linears.reduce((sum, { inFeatures, outFeatures }) => sum + inFeatures * outFeatures, 0);
     const expected = bytesOf(matrices) + 2 * 64 * 4;
-    // What comes first is the header, read once.
+    // The first read is the header.
     const headers = name.endsWith('gguf') ? 1 : 2;
     const behind = ranges.slice(headers);
     expect(behind.reduce((sum, [, length]) => sum + length, 0)).toBe(expected);
@@ -296,14 +296,14 @@ describe('reading some layers', () => {
     loaded.dispose();
   });
 
-  test('refuses layers that are not there', async () => {
+  test('refuses layers that do not exist', async () => {
     await expect(loadLayers(fixture('llama-tiny'), { kernels, start: 1, end: 3 })).rejects.toThrow(
       'layers 1 to 3 of',
     );
   });
 });
 
-test('weights in f16 are kept so where the base is to be as stored', async () => {
+test('weights in f16 stay f16 if the base is kept as stored', async () => {
   const { weights } = await openCheckpoint(fixture('f16'));
   const name = 'model.layers.0.mlp.up_proj.weight';
   expect(await weights.readStored(name)).toMatchObject({ format: 'f16' });
@@ -311,7 +311,7 @@ test('weights in f16 are kept so where the base is to be as stored', async () =>
   await weights.close();
 });
 
-test('a context longer than the positions that are computed with is refused before anything runs', async () => {
+test('a context longer than the computed positions is refused before anything runs', async () => {
   const model = await loadModel(fixture('mistral-tiny'), {
     kernels,
     tokenizerDirectory: fixture('llama-tiny'),
@@ -326,9 +326,9 @@ test('a context longer than the positions that are computed with is refused befo
   expect(positions).toBe(model.spec.text.maximumPositions);
   logits(positions).dispose();
   expect(() => logits(positions + 1)).toThrow(
-    `model/languagePass: ${positions + 1} tokens are more than the ${positions} positions that are computed with; shorten the prompt`,
+    `model/languagePass: ${positions + 1} tokens exceed the ${positions} positions that are computed; shorten the prompt`,
   );
-  // A table that ends below the model's own positions is the limit.
+  // A table shorter than the model's positions is the limit.
   const short = { ...model, rotary: { ...model.rotary, time: 8 } };
   expect(() =>
     languageLogits(
@@ -336,6 +336,6 @@ test('a context longer than the positions that are computed with is refused befo
       { batch: 1, time: 9, ids: new Int32Array(9).fill(5), images: [undefined] },
       { head: { rows: Int32Array.of(8) } },
     ),
-  ).toThrow('more than the 8 positions');
+  ).toThrow('exceed the 8 positions');
   model.dispose();
 });

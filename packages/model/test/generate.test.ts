@@ -65,7 +65,7 @@ describe.each(['reference', 'wasm', 'onnx'] as const)('on the %s backend', (back
       );
       expect(result).toMatchObject({ ids: expected.slice(6), finish: 'length', promptTokens: 6 });
 
-      // A cache holds no padding: the row without it must give what transformers gives for the row with it.
+      // A cache has no padding: the unpadded row must give what transformers gives for the padded one.
       const mask = golden.integers('leftpad.attention_mask');
       const first = mask.indexOf(1);
       const ids = golden.integers('leftpad.input_ids').slice(first);
@@ -82,7 +82,7 @@ describe.each(['reference', 'wasm', 'onnx'] as const)('on the %s backend', (back
     },
   );
 
-  test('logits over a cache equal those without one within 1e-5, however a text is cut, alone or among others', async () => {
+  test('logits over a cache equal those without one within 1e-5, however a text is cut, alone or in a batch', async () => {
     const [model, golden] = [
       await open('llama-tiny'),
       await Golden.read('llama-tiny', 'expected.safetensors'),
@@ -148,7 +148,7 @@ describe.each(['reference', 'wasm', 'onnx'] as const)('on the %s backend', (back
     const together = await answersOf(model, requests);
     const alone = await Promise.all(requests.map(async (request) => (await answersOf(model, [request]))[0]));
     expect(together).toEqual(alone);
-    // Not because segments do nothing.
+    // Segments do have an effect.
     const plain = await answersOf(model, [{ ...requests[4]!, segments: new Map() }]);
     expect(plain[0]?.ids).not.toEqual(together[4]?.ids);
   });
@@ -166,7 +166,7 @@ describe('generating', () => {
     kernels.dispose();
   });
 
-  test('the pieces of an answer make up its text, and none has half a character', async () => {
+  test('the pieces of an answer add up to its text, and none contains half a character', async () => {
     for (let seed = 0; seed < 20; seed++) {
       const { events, result } = await collect(
         generate(model, 'über', { temperature: 2, seed, maximumNewTokens: 40, endIds: [] }),
@@ -177,7 +177,7 @@ describe('generating', () => {
     }
   });
 
-  test('equal seeds give equal answers, others do not, and each log-probability is the model’s', async () => {
+  test('equal seeds give equal answers, different seeds do not, and each log-probability is the model’s', async () => {
     const answer = async (seed: number) =>
       collect(
         generate(model, [1, 5, 9], { temperature: 1, seed, maximumNewTokens: 12, logProbabilities: true }),
@@ -214,7 +214,7 @@ describe('generating', () => {
     expect((await collect(generate(model, [1], { maximumNewTokens: 0 }))).result.ids).toEqual([]);
   });
 
-  test('return() and a signal end an answer', async () => {
+  test('return() or a signal ends an answer', async () => {
     const rows = generate(model, [1, 5], { maximumNewTokens: 100, endIds: [] });
     await rows.next();
     await rows.return(undefined as never);
@@ -230,7 +230,7 @@ describe('generating', () => {
     expect(result.ids).toHaveLength(2);
   });
 
-  test('what cannot be asked is refused in one message', async () => {
+  test('an invalid request is refused in one message', async () => {
     const failing = async (options: Partial<GenerateRequest>) => {
       await answersOf(model, [{ prompt: [1], ...options }]);
     };
@@ -246,7 +246,7 @@ describe('generating', () => {
   });
 });
 
-test('sampling options leave of the logits what those of transformers leave', async () => {
+test('sampling options keep the same logits as those of transformers', async () => {
   const { cases } = JSON.parse(await readFile(fixture('sampling-expected.json'), 'utf8')) as {
     cases: {
       options: Record<string, number>;
@@ -266,7 +266,7 @@ test('sampling options leave of the logits what those of transformers leave', as
         ? {}
         : { repetitionPenalty: options['repetition_penalty'] }),
     });
-    // Among equals at the edge of a nucleus which one goes is a matter of the sort.
+    // Which of several equals at the edge of a nucleus is dropped depends on the sort.
     const sorted = (values: ArrayLike<number>) => Float64Array.from(Array.from(values)).sort();
     const expected = scores.map((score) => score ?? -Infinity);
     const finite = (values: ArrayLike<number>) => [...sorted(values)].filter((value) => value > -Infinity);
@@ -279,7 +279,7 @@ test('sampling options leave of the logits what those of transformers leave', as
   }
 });
 
-test('tokens are drawn as often as their probability says, and greedy takes the first of equals', () => {
+test('tokens are drawn with their probability, and greedy decoding takes the first of equals', () => {
   const probabilities = [0.5, 0, 0.2, 0.3];
   const scores = Float32Array.from(probabilities, Math.log);
   const random = keyedRandom(1, 'draws');
@@ -293,7 +293,7 @@ test('tokens are drawn as often as their probability says, and greedy takes the 
 });
 
 describe('a stream of text', () => {
-  // One byte a token: the worst case for characters.
+  // One byte per token is the worst case for characters.
   const bytes: TextTokenizer = {
     encode: (text) => [...Buffer.from(text)],
     decode: (ids) => Buffer.from(ids).toString('utf8'),
@@ -307,7 +307,7 @@ describe('a stream of text', () => {
     tokenBytes: () => [],
   };
 
-  test('gives whole characters as soon as they are certain, and all of the text in the end', () => {
+  test('gives whole characters as soon as they are certain, and all of the text at the end', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'grapheme', maxLength: 12 }), (text) => {
         const stream = openTextStream(bytes);
@@ -319,7 +319,7 @@ describe('a stream of text', () => {
     );
   });
 
-  test('ends before the first stop sequence, shows no part of one, and keeps what only looked like one', () => {
+  test('ends before the first stop sequence, shows no part of it, and keeps text that only resembled one', () => {
     fc.assert(
       fc.property(
         fc.string({ unit: fc.constantFrom('a', 'b', 'ü'), maxLength: 15 }),
@@ -333,7 +333,7 @@ describe('a stream of text', () => {
               .encode(text)
               .map((id) => stream.push(id))
               .join('') + stream.end();
-          // A longer stop at the same place may be cut short by a shorter one that is complete first.
+          // A longer stop sequence at the same place may be preceded by a shorter one that is complete first.
           const at = stops.map((stop) => text.indexOf(stop)).filter((i) => i >= 0);
           if (at.length === 0) {
             expect(shown).toBe(text);

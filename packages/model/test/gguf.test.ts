@@ -19,7 +19,7 @@ import { smallGguf, type Value, writeGguf, type WrittenTensor } from './write-gg
 describe.each(['f16', 'q8_0', 'q4_0', 'q4_1'])('a GGUF file in %s', (type) => {
   const path = fixture('gguf-tiny', `llama-tiny.${type}.gguf`);
 
-  test('holds the expected tensors to the bit, q and k in the order of Hugging Face', async () => {
+  test('has the expected tensors to the bit, with q and k in Hugging Face’s order', async () => {
     const { weights } = await openCheckpoint(path);
     const golden = await Golden.read('gguf-tiny', `expected.${type}.safetensors`);
     expect(golden.names()).toHaveLength(5);
@@ -35,7 +35,7 @@ describe.each(['f16', 'q8_0', 'q4_0', 'q4_1'])('a GGUF file in %s', (type) => {
     await weights.close();
   });
 
-  test('has the tokenizer of the model it was made from', async () => {
+  test('has the tokenizer of the original model', async () => {
     const { tokenizer, weights } = await openCheckpoint(path);
     const opened = await tokenizer();
     const { beginId, endId, padId } = opened;
@@ -44,7 +44,7 @@ describe.each(['f16', 'q8_0', 'q4_0', 'q4_1'])('a GGUF file in %s', (type) => {
       encode: { text: string; ids: number[]; decoded: string }[];
     };
     for (const { text, ids, decoded } of expected.encode) {
-      // Its `pre` is "llama-bpe", which does not normalise to NFC as the model's own tokenizer does.
+      // Its `pre` is "llama-bpe", which does not normalise to NFC, unlike the model's own tokenizer.
       if (text !== text.normalize('NFC')) continue;
       expect(opened.encode(text)).toEqual(ids);
       expect(opened.decode(ids)).toBe(decoded);
@@ -137,7 +137,7 @@ describe.each(['reference', 'wasm', 'onnx'] as const)('on the %s backend', (back
 describe('a GGUF file of mixed types', () => {
   const path = fixture('gguf-mixed', 'mixed.gguf');
 
-  test('gives what the gguf package expands, in q4_K, q5_K, q6_K, q5_0, q5_1, q8_0 and bf16', async () => {
+  test('gives the numbers of the gguf package in q4_K, q5_K, q6_K, q5_0, q5_1, q8_0 and bf16', async () => {
     const { weights } = await openCheckpoint(path);
     const golden = await Golden.read('gguf-mixed', 'expected.safetensors');
     expect(golden.names()).toHaveLength(9);
@@ -154,7 +154,7 @@ describe('a GGUF file of mixed types', () => {
     const kept = await Promise.all(golden.names().map((name) => weights.readStored(name)));
     const formats = new Set(kept.flatMap((of) => (of instanceof Float32Array ? [] : [of.format])));
     expect([...formats].sort()).toEqual(['q4_K', 'q5_1', 'q5_K', 'q6_K', 'q8_0']);
-    // Kernels keep no q5_0; the same numbers are q8_0.
+    // Kernels keep q5_0 as q8_0 with the same numbers.
     const five = await weights.readStored('model.layers.0.self_attn.o_proj.weight');
     if (five instanceof Float32Array || five.format !== 'q8_0') throw new Error('q5_0 is kept as q8_0');
     const wide = await weights.read('model.layers.0.self_attn.o_proj.weight');
@@ -163,7 +163,7 @@ describe('a GGUF file of mixed types', () => {
     await weights.close();
   });
 
-  test('reads text as llama.cpp’s SentencePiece algorithm does, bytes for what is no token', async () => {
+  test('reads text like llama.cpp’s SentencePiece algorithm, with bytes for unknown characters', async () => {
     const { tokenizer, weights } = await openCheckpoint(path);
     await weights.close();
     const opened = await tokenizer();
@@ -180,7 +180,7 @@ describe('a GGUF file of mixed types', () => {
     expect(opened.chatTemplate).toContain('for m in messages');
   });
 
-  test('runs, with its compact weights giving what float32 gives', async () => {
+  test('runs with compact weights and gives what float32 gives', async () => {
     const kernels = await openKernels({ prefer: 'reference' });
     const [stored, plain] = await Promise.all(
       (['stored', 'f32'] as const).map(async (base) => {
@@ -196,7 +196,7 @@ describe('a GGUF file of mixed types', () => {
   });
 });
 
-test('a Qwen2 file has its biases, its own head, and rows of q and k in their plain order', async () => {
+test('a Qwen2 file has its biases, an untied head, and the rows of q and k unpermuted', async () => {
   const kernels = await openKernels({ prefer: 'wasm' });
   const model = await loadModel(fixture('qwen2-tiny.f16.gguf'), { kernels });
   expect(model.spec).toMatchObject({ architecture: 'qwen2', text: { attentionBias: true, tiedHead: false } });
@@ -211,7 +211,7 @@ test('a Qwen2 file has its biases, its own head, and rows of q and k in their pl
   const { encode } = JSON.parse(await readFile(fixture('tokenizer-expected.json'), 'utf8')) as {
     encode: { text: string; ids: number[] }[];
   };
-  // Its split takes digits one by one, that of the fixture's model up to three.
+  // Its split expression takes single digits, that of the fixture's model up to three.
   for (const { text, ids } of encode)
     if (!/\p{N}{2}/u.test(text)) expect(model.tokenizer.encode(text)).toEqual(ids);
   model.dispose();
@@ -238,7 +238,7 @@ describe('a damaged GGUF file', () => {
     writeGguf({ ...smallGguf, metadata: [...metadata.filter(([other]) => other !== key), [key, value]] });
   const long = (bytes: number[], after = 0) => Uint8Array.of(...bytes, ...new Uint8Array(after));
 
-  test('is refused where the undamaged one is read', async () => {
+  test('is refused, and the undamaged file is read', async () => {
     const tokenizer = await opened(writeGguf(smallGguf));
     expect(tokenizer.encode('ab')).toEqual([2]);
     expect(tokenizer.idOf('__proto__')).toBe(3);
@@ -265,7 +265,7 @@ describe('a damaged GGUF file', () => {
     [
       'a key twice',
       writeGguf({ ...smallGguf, metadata: [...metadata, metadata[1]!] }),
-      '"llama.context_length" is there twice',
+      '"llama.context_length" occurs twice',
     ],
     [
       'a long text',
@@ -292,11 +292,7 @@ describe('a damaged GGUF file', () => {
       withMetadata('general.alignment', { type: 'u32', value: 24 }),
       '"general.alignment" is 24',
     ],
-    [
-      'a tensor twice',
-      withTensor({ name: 'token_embd.weight' }),
-      'tensor "token_embd.weight" is there twice',
-    ],
+    ['a tensor twice', withTensor({ name: 'token_embd.weight' }), 'tensor "token_embd.weight" occurs twice'],
     ['a tensor beyond the end', withTensor({ offset: 2 ** 40 }), 'is the file truncated?'],
     [
       'tensors that overlap',
@@ -344,7 +340,7 @@ describe('a damaged GGUF file', () => {
     [
       'an unknown split',
       withMetadata('tokenizer.ggml.pre', { type: 'text', value: 'constructor' }),
-      '("tokenizer.ggml.pre" "constructor") is not known; known are gpt-2',
+      '("tokenizer.ggml.pre" "constructor") is unknown; known are gpt-2',
     ],
     [
       'another tokenizer',

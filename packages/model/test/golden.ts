@@ -1,9 +1,10 @@
-/** Reading the golden fixtures: values that PyTorch, transformers and PEFT gave (see fixtures/README.md). */
+/** Reads the golden fixtures: values from PyTorch, transformers and PEFT (see fixtures/README.md). */
 import { join } from 'node:path';
 
 import type { LoraSegment } from '@contextlora/kernels';
-import { readPeftFolder, readSafetensors, toFloat32, toIntegers, type Safetensors } from '@contextlora/lora';
-import { linearsOf, type LoadedModel, type SegmentsByLayer, type TokenBatch } from '@contextlora/model';
+import { readPeftFolder, readSafetensors } from '@contextlora/lora/files';
+import { toFloat32, toIntegers, type Safetensors } from '@contextlora/lora/safetensors';
+import { linearsOf, type LoadedModel, type SegmentsByLinear, type TokenBatch } from '@contextlora/model';
 import * as tf from '@tensorflow/tfjs-core';
 
 export const fixture = (...parts: string[]) => join(import.meta.dirname, 'fixtures', ...parts);
@@ -64,20 +65,20 @@ export function lossRequestOf(golden: Golden, from: Golden = golden) {
   };
 }
 
-/** The modules of PEFT folders as segments in order; the last folder's train if `train`. */
+/** The modules of PEFT folders as segments, in order; with `train` those of the last folder train. */
 export async function segmentsOf(
   model: LoadedModel,
   folders: readonly string[],
   { train }: { train: boolean },
 ) {
   const known = new Set(linearsOf(model.spec).map(({ name }) => name));
-  const byLayer = new Map<string, LoraSegment[]>();
+  const byLinear = new Map<string, LoraSegment[]>();
   for (const [i, folder] of folders.entries()) {
     const { modules } = await readPeftFolder(fixture(folder));
     for (const [name, { a, b, rank, inFeatures, outFeatures, scale }] of Object.entries(modules)) {
       if (!known.has(name)) throw new Error(`the model has no layer ${name}`);
-      byLayer.set(name, [
-        ...(byLayer.get(name) ?? []),
+      byLinear.set(name, [
+        ...(byLinear.get(name) ?? []),
         {
           a: tf.tensor2d(a, [rank, inFeatures]),
           b: tf.tensor2d(b, [outFeatures, rank]),
@@ -87,10 +88,10 @@ export async function segmentsOf(
       ]);
     }
   }
-  return byLayer as SegmentsByLayer;
+  return byLinear as SegmentsByLinear;
 }
 
-/** Largest absolute difference, over the elements that `where` keeps. */
+/** The largest absolute difference over the elements that `where` keeps. */
 export function worstDifference(
   actual: ArrayLike<number>,
   expected: ArrayLike<number>,

@@ -53,7 +53,7 @@ const tokenizer = openTokenizer(
   },
   'tokenizer.json',
 );
-/** All that is read of a model. */
+/** The parts of a model that are read. */
 const framed = { spec, tokenizer } as LoadedModel;
 
 test.each(prompts.map((prompt) => [prompt.processor, prompt.text, prompt.pictures.join(), prompt] as const))(
@@ -76,12 +76,12 @@ test.each(prompts.map((prompt) => [prompt.processor, prompt.text, prompt.picture
   },
 );
 
-test('an example’s picture is framed where the tokenizer frames pictures, and plain where not', async () => {
+test('an example’s picture is framed if the tokenizer frames pictures, and plain otherwise', async () => {
   const unsplit = prompts.find(({ splits, text }) => !splits && text.startsWith('<image>what'))!;
   const prompt = unsplit.text.slice('<image>'.length);
-  expect(promptIds(framed, { prompt, answer: '', image: 'photo.jpg' })).toEqual(unsplit.ids);
+  expect(promptIds(framed, { prompt, image: 'photo.jpg' })).toEqual(unsplit.ids);
   const plain = { spec, tokenizer: await readTokenizer(fixture('smolvlm-tiny')) } as LoadedModel;
-  expect(promptIds(plain, { prompt, answer: '', image: 'photo.jpg' })).toEqual([
+  expect(promptIds(plain, { prompt, image: 'photo.jpg' })).toEqual([
     3,
     3,
     3,
@@ -106,7 +106,7 @@ test('a prompt with more or fewer image tokens than pictures, or for a model wit
   expect(withImageTexts(blind, 'as <image> it is', [])).toBe('as <image> it is');
 });
 
-test('a prompt whose text holds an image token itself is refused, not filled with another row’s image', async () => {
+test('a prompt whose text contains an image token is refused and not filled with another row’s image', async () => {
   const kernels = await openKernels({ prefer: 'reference' });
   const model = await loadModel(fixture('smolvlm-tiny'), { kernels });
   const { tokenCount, connector } = model.spec.vision!;
@@ -114,7 +114,7 @@ test('a prompt whose text holds an image token itself is refused, not filled wit
   const first = (prompt: string | number[]) => generate(model, prompt, { image, maximumNewTokens: 1 }).next();
   expect((await first('what is it ?')).done).toBe(false);
   await expect(first('what is <image> ?')).rejects.toThrow(
-    'model/languagePass: row 0 has 5 image tokens, and its images have features for 4; does its text hold an image token?',
+    'model/languagePass: row 0 has 5 image tokens, and its images have features for 4; does its text contain an image token?',
   );
   await expect(first([40, 41])).rejects.toThrow('row 0 has 0 image tokens');
   model.dispose();

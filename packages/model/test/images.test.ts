@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
-import { readSafetensors, toFloat32 } from '@contextlora/lora';
+import { readSafetensors } from '@contextlora/lora/files';
+import { toFloat32 } from '@contextlora/lora/safetensors';
 import {
   ModelError,
   parseImageProcessor,
@@ -94,6 +95,6 @@ test.each([
   expect(parse).toThrow(ModelError);
 });
 
-test('what is no picture is refused with its name', async () => {
+test('a file that is not a picture is refused by name', async () => {
   await expect(readPicture(fixture('README.md'))).rejects.toThrow(/cannot read .*README\.md as a picture/);
 });

@@ -8,7 +8,7 @@ import { fixture } from './golden.js';
 
 type Schema = Readonly<Record<string, unknown>>;
 
-/** The meaning of the supported keywords, written anew. */
+/** An independent implementation of the supported keywords. */
 function meets(value: unknown, schema: Schema): boolean {
   if (schema['anyOf']) return (schema['anyOf'] as Schema[]).some((option) => meets(value, option));
   if (schema['enum']) return (schema['enum'] as unknown[]).includes(value);
@@ -91,7 +91,7 @@ afterAll(() => {
   kernels.dispose();
 });
 
-/** An answer of a model whose logits are random: it has no idea of JSON. */
+/** An answer of a model with random logits, which knows nothing of JSON. */
 function randomAnswer(schema: Schema, seed: number, limit?: number) {
   const constraint = jsonConstraint(model.tokenizer, schema);
   const state = constraint.start();
@@ -115,7 +115,7 @@ function randomAnswer(schema: Schema, seed: number, limit?: number) {
 }
 
 describe('an answer constrained by a schema', () => {
-  test('parses and meets it, whatever the schema and however bad the model', () => {
+  test('parses and meets the schema, whatever the schema and however bad the model', () => {
     fc.assert(
       fc.property(schemas, fc.integer({ min: 0, max: 1e6 }), (schema, seed) => {
         const value: unknown = JSON.parse(randomAnswer(schema, seed));
@@ -125,7 +125,7 @@ describe('an answer constrained by a schema', () => {
     );
   });
 
-  test('ends in time even with the fewest tokens that are sure to suffice', () => {
+  test('ends in time even with the smallest sufficient number of tokens', () => {
     fc.assert(
       fc.property(
         schemas,
@@ -176,7 +176,7 @@ describe('an answer constrained by a schema', () => {
   });
 });
 
-test('what is not supported is refused with its path, all at once', () => {
+test('everything unsupported is refused at once, each with its path', () => {
   const schema = {
     type: 'object',
     properties: {
@@ -199,6 +199,6 @@ test('what is not supported is refused with its path, all at once', () => {
     ].join('\n'),
   );
   expect(() => jsonConstraint(model.tokenizer, { type: 'string', maxLength: 1e6 })).toThrow(
-    'give its strings and arrays a maxLength and maxItems',
+    'give its strings a maxLength and its arrays a maxItems',
   );
 });

@@ -4,7 +4,8 @@ import { join } from 'node:path';
 
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { openKernels, type Kernels } from '@contextlora/kernels';
-import { decodeSafetensors, initialiseSegments, partitionRanks, type Roles } from '@contextlora/lora';
+import { initialiseSegments, partitionRanks, type Roles } from '@contextlora/lora';
+import { decodeSafetensors } from '@contextlora/lora/safetensors';
 import {
   createLocalModel,
   linearsOf,
@@ -12,7 +13,7 @@ import {
   ModelError,
   type LoadedModel,
   type LocalModel,
-  type ModelExample,
+  type Example,
 } from '@contextlora/model';
 import * as tf from '@tensorflow/tfjs-core';
 
@@ -48,13 +49,13 @@ function make(
   return createLocalModel(on, {
     partition,
     segments: initialiseSegments(partition, { seed: 1 }),
-    // Decoupled decay would move a frozen segment that is in the optimizer, gradient or not.
+    // Decoupled decay would move a frozen segment in the optimizer even without a gradient.
     optimizer: { weightDecay: 0.1 },
   });
 }
 
 const labels = ['a', 'b', 'c'];
-const examples: ModelExample[] = ['red car', 'blue bus', 'green dog', 'old tree', 'wet road', 'dry road'].map(
+const examples: Example[] = ['red car', 'blue bus', 'green dog', 'old tree', 'wet road', 'dry road'].map(
   (prompt, i) => ({
     prompt,
     answer: labels[i % 3] ?? '',
@@ -80,9 +81,9 @@ describe('a local model', () => {
     expect(sum).toBeCloseTo(1, 6);
   });
 
-  test('learns a sentence by heart and says it', async () => {
+  test('learns a sentence by heart and repeats it', async () => {
     const local = make();
-    const sentence: ModelExample[] = [{ prompt: 'tell me', answer: 'the road is wet' }];
+    const sentence: Example[] = [{ prompt: 'tell me', answer: 'the road is wet' }];
     await trainFor(local, 'first', rolesOfFirst, 60, sentence);
     const [said] = await local.predict('first', sentence, { first: 'freeze' });
     expect(said?.answer).toBe('the road is wet');
@@ -96,7 +97,7 @@ describe('a local model', () => {
     expect(after.map((hash, i) => hash === before[i])).toEqual([true, false, true]);
   });
 
-  test('has optimizer state for the trained segment only, and for nothing after its phase', async () => {
+  test('has optimizer state for the trained segment only, and none after its phase', async () => {
     const local = make();
     await trainFor(local, 'second', rolesOfSecond, 1);
     const state = await local.saveState();
@@ -156,7 +157,7 @@ describe('a local model', () => {
     expect(await resumed.hashSegment('first')).toBe(await straight.hashSegment('first'));
   });
 
-  test('runs no backward below the lowest layer that trains', async () => {
+  test('runs no backward pass below the lowest layer that trains', async () => {
     let backwards = 0;
     const counting: Kernels = {
       ...kernels,
@@ -173,6 +174,21 @@ describe('a local model', () => {
     expect(backwards).toBe(2);
   });
 
+  test('turns examples into tokens once a phase', async () => {
+    let calls = 0;
+    const encode = (text: string) => {
+      calls += 1;
+      return model.tokenizer.encode(text);
+    };
+    const local = make({ on: { ...model, tokenizer: { ...model.tokenizer, encode } } });
+    await trainFor(local, 'first', rolesOfFirst, 1);
+    const once = calls;
+    await local.step('first', [examples], { learningRate: 1e-3 });
+    expect(calls).toBe(once);
+    await trainFor(local, 'first', rolesOfFirst, 3);
+    expect(calls).toBe(2 * once);
+  });
+
   test('leaks no tensor over many steps', async () => {
     const local = make();
     await trainFor(local, 'second', rolesOfSecond, 2);
@@ -183,12 +199,75 @@ describe('a local model', () => {
     expect(tf.memory().numTensors).toBe(before);
   });
 
-  test('refuses an answer that is no label', async () => {
+  test('refuses an answer that is not a label', async () => {
     const local = make();
     await local.setPhase({ tasks: ['first'], roles: { first: rolesOfFirst } });
-    await expect(
-      local.step('first', [[{ prompt: 'x', answer: 'z', labels }]], { learningRate: 1e-3 }),
-    ).rejects.toThrow('model/step: answer "z" is not among the labels a, b, c');
+    const attempt = local.step('first', [[{ prompt: 'x', answer: 'z', labels }]], { learningRate: 1e-3 });
+    await expect(attempt).rejects.toThrow('model/step: answer "z" is not among the labels a, b, c');
+    await expect(attempt).rejects.toMatchObject({ code: 'MODEL_INPUT_INVALID' });
+  });
+
+  test('keeps the tensors of frozen segments for a phase, and none after a phase, a disposal or an error', async () => {
+    const before = tf.memory().numTensors;
+    const local = make();
+    await trainFor(local, 'second', rolesOfSecond, 1);
+    const frozen = 2 * Object.keys(local.segments()['first'] ?? {}).length;
+    expect(tf.memory().numTensors).toBe(before + frozen);
+    const wrong: Example = { prompt: 'x', answer: 'z', labels };
+    await expect(local.step('second', [examples, [wrong]], { learningRate: 1e-3 })).rejects.toThrow(
+      ModelError,
+    );
+    expect(tf.memory().numTensors).toBe(before + frozen);
+    await local.setPhase({ tasks: ['first'], roles: { first: rolesOfFirst } });
+    expect(tf.memory().numTensors).toBe(before);
+    await expect(local.step('first', [[wrong]], { learningRate: 1e-3 })).rejects.toThrow(ModelError);
+    expect(tf.memory().numTensors).toBe(before);
+    await trainFor(local, 'second', rolesOfSecond, 1);
+    await local[Symbol.asyncDispose]();
+    expect(tf.memory().numTensors).toBe(before);
+  });
+
+  test('trains over the frozen segments of a state that is restored within the phase', async () => {
+    const source = make();
+    await trainFor(source, 'first', rolesOfFirst, 3);
+    const fresh = make();
+    await fresh.setPhase({ tasks: ['second'], roles: { second: rolesOfSecond } });
+    const state = { ...(await fresh.saveState()), ...(await source.saveState()) };
+    const hashAfter = async (steps: number) => {
+      const local = make();
+      await trainFor(local, 'second', rolesOfSecond, steps);
+      await local.restoreState(state);
+      await local.step('second', [examples], { learningRate: 2e-2 });
+      return local.hashSegment('second');
+    };
+    expect(await hashAfter(2)).toBe(await hashAfter(0));
+  });
+
+  test('trains over the current numbers of another task that trains in the same phase', async () => {
+    const apart = make();
+    await trainFor(apart, 'first', rolesOfFirst, 1);
+    const expected = await trainFor(apart, 'second', rolesOfSecond, 1);
+    const together = make();
+    await together.setPhase({
+      tasks: ['first', 'second'],
+      roles: { first: rolesOfFirst, second: rolesOfSecond },
+    });
+    await together.step('second', [examples], { learningRate: 0 });
+    await together.step('first', [examples], { learningRate: 2e-2 });
+    const { loss } = await together.step('second', [examples], { learningRate: 2e-2 });
+    expect(loss).toBe(expected);
+  });
+
+  test('refuses to train or to answer after its disposal', async () => {
+    const local = make();
+    await local.setPhase({ tasks: ['first'], roles: { first: rolesOfFirst } });
+    await local[Symbol.asyncDispose]();
+    for (const attempt of [
+      () => local.predict('first', examples, { first: 'freeze' }),
+      () => local.step('first', [examples], { learningRate: 1e-3 }),
+      () => local.setPhase({ tasks: ['first'], roles: { first: rolesOfFirst } }),
+    ])
+      await expect(attempt()).rejects.toThrow('the model was disposed');
   });
 });
 
@@ -237,19 +316,19 @@ describe('a broken model directory', () => {
       (path: string) => editConfig(path, { hidden_size: 'x', num_hidden_layers: -1 }),
       /"hidden_size" is "x", "num_hidden_layers" is -1/,
     ],
-  ] as const)('with %s says so in one message', async (name, harm, message) => {
+  ] as const)('with %s gives one clear message', async (name, harm, message) => {
     const attempt = broken(name.replace(' ', '-'), harm);
     await expect(attempt).rejects.toThrow(message);
     await expect(attempt).rejects.toBeInstanceOf(ModelError);
   });
 
-  test('that is a name instead says how to fetch it', async () => {
+  test('that is actually a name says how to fetch the model', async () => {
     await expect(loadModel('HuggingFaceTB/SmolVLM-256M', { kernels })).rejects.toThrow(
       'huggingface-cli download',
     );
   });
 
-  test('in the older style of config gives the same spec', async () => {
+  test('with the old config keys gives the same spec', async () => {
     const path = join(directory, 'v4');
     await cp(fixture('llama-tiny'), path, { recursive: true });
     await cp(fixture('llama-tiny', 'config.v4.json'), join(path, 'config.json'));

@@ -29,18 +29,18 @@ afterAll(() => rm(hubDirectory, { recursive: true, force: true }));
 const snapshot = (model: string) => join(hubDirectory, `models--${model}`, 'snapshots', commit);
 
 describe('a model', () => {
-  test('that is a path is where it is', async () => {
+  test('given by its path is found there', async () => {
     const path = snapshot('org--name');
     expect(await locateModel(path)).toBe(path);
     expect(await locateModel(join(path, 'config.json'))).toBe(join(path, 'config.json'));
   });
 
-  test('that is a name lies in the cache, in the snapshot of its main branch or of the revision asked for', async () => {
+  test('given by its name is found in the cache, in the snapshot of main or of the requested revision', async () => {
     expect(await locateModel('org/name', { hubDirectory })).toBe(snapshot('org--name'));
     expect(await locateModel(`gpt2@${commit}`, { hubDirectory })).toBe(snapshot('gpt2'));
   });
 
-  test('that is a single GGUF file in a directory is that file', async () => {
+  test('in a directory with a single GGUF file is that file', async () => {
     const path = join(snapshot('org--gguf'), 'model.Q4_0.gguf');
     expect(await locateModel('org/gguf', { hubDirectory })).toBe(path);
     expect(await locateModel(snapshot('org--gguf'))).toBe(path);
@@ -55,7 +55,7 @@ describe('a model', () => {
     ['../secret', 'there is no file or directory ../secret; is the path right?'],
     ['a/b/c', 'there is no file or directory a/b/c'],
     ['lost.gguf', 'there is no file or directory lost.gguf'],
-  ])('%s that cannot be found says why and what to do', async (name, message) => {
+  ])('%s cannot be found, and the message says why and what to do', async (name, message) => {
     const attempt = locateModel(name, { hubDirectory });
     await expect(attempt).rejects.toThrow(message);
     await expect(attempt).rejects.toBeInstanceOf(ModelError);

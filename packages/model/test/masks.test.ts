@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { countFlops, loadOnnxRuntime, type OperationCount, openKernels } from '@contextlora/kernels';
 import { initialiseSegments, partitionRanks, type Roles, type Segments } from '@contextlora/lora';
-import { createLocalModel, linearsOf, loadModel, type ModelExample } from '@contextlora/model';
+import { createLocalModel, linearsOf, loadModel, type Example } from '@contextlora/model';
 
 import { fixture } from './golden.js';
 
@@ -16,7 +16,7 @@ const tasks = [
   { id: 'other', dependsOn: [] },
 ];
 const labels = ['a', 'b', 'c'];
-const examples: ModelExample[] = ['red car', 'blue bus', 'green dog'].map((prompt, i) => ({
+const examples: Example[] = ['red car', 'blue bus', 'green dog'].map((prompt, i) => ({
   prompt,
   answer: labels[i] ?? '',
   labels,
@@ -34,7 +34,7 @@ test.each(backends)(
         rank: ranksOfEach * present.length,
       });
       const segments = initialiseSegments(partition, { seed: 1 });
-      // B is zero at first: what is active has to count.
+      // B is zero at first; give active segments an effect.
       for (const [i, task] of ['first', 'second'].entries())
         for (const { a, b } of Object.values(segments[task] ?? {})) {
           for (const at of a.keys()) a[at] = Math.sin(at + i) / 10;
@@ -61,7 +61,7 @@ test.each(backends)(
     const roles: Roles = { first: 'freeze', second: 'train' };
     const absent = await run(tasks.slice(0, 2), roles, () => undefined);
     const masked = await run(tasks, { ...roles, other: 'mask' }, ({ other = {} }) => {
-      // A product with zero would still be no number.
+      // Even a product with zero would be NaN.
       for (const { a, b } of Object.values(other)) {
         a.fill(NaN);
         b.fill(Infinity);

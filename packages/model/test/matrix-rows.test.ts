@@ -5,7 +5,7 @@ import fc from 'fast-check';
 
 const formats = ['f16', 'int8', 'q8_0', 'q4_0', 'q4_1'] as const;
 
-test('rows of a compact matrix are those of the expanded one, in any order and repeated', () => {
+test('rows of a compact matrix equal those of the expanded matrix, in any order and repeated', () => {
   fc.assert(
     fc.property(
       fc.constantFrom(...formats),

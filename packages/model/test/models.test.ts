@@ -1,7 +1,7 @@
 /**
- * Real models, which are too large for the repository: `CONTEXTLORA_MODELS=<directory> npm run test:models`.
+ * Tests with real models, which are too large for the repository: `CONTEXTLORA_MODELS=<directory> npm run test:models`.
  *
- * The directory holds `SmolLM2-135M-Instruct` (the Q4_1 GGUF file of that name and expected.json, made with transformers on the
+ * The directory contains `SmolLM2-135M-Instruct` (the Q4_1 GGUF file of that name and expected.json, made with transformers on the
  * expanded weights) and `stories260K` (a Hugging Face directory and two GGUF files of it).
  */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
@@ -29,7 +29,7 @@ afterAll(() => {
   kernels.dispose();
 });
 
-/** Mean negative log-likelihood of each next token. */
+/** The mean negative log-likelihood of each next token. */
 async function meanNll(model: LoadedModel, ids: readonly number[]): Promise<number> {
   const time = ids.length - 1;
   const tokens = { batch: 1, time, ids: Int32Array.from(ids.slice(0, -1)), images: [] };
@@ -41,7 +41,7 @@ async function meanNll(model: LoadedModel, ids: readonly number[]): Promise<numb
   return languageLoss(model, tokens, { head, segments: new Map() }).loss;
 }
 
-/** The best token after each position from `start` on, and how far the second is behind. */
+/** The best token after each position from `start` on, and its lead over the second. */
 function bestTokens(model: LoadedModel, ids: readonly number[], start: number) {
   const tokens = { batch: 1, time: ids.length, ids: Int32Array.from(ids), images: [] };
   const rows = Int32Array.from({ length: ids.length - start }, (_, i) => start + i);
@@ -70,7 +70,7 @@ when('SmolLM2-135M-Instruct', 'SmolLM2-135M-Instruct.Q4_1.gguf')('SmolLM2-135M-I
     model.dispose();
   });
 
-  test('has 134,515,008 parameters and a chat template, and adds no begin token by itself', () => {
+  test('has 134,515,008 parameters and a chat template, and adds no begin token', () => {
     expect(model.parameterCount).toBe(134_515_008);
     expect(model.tokenizer.chatTemplate).toContain('<|im_start|>');
     expect(model.tokenizer.addsBegin).toBe(false);
@@ -86,7 +86,7 @@ when('SmolLM2-135M-Instruct', 'SmolLM2-135M-Instruct.Q4_1.gguf')('SmolLM2-135M-I
     }
   });
 
-  test('reads its chats as the same ids, and continues them greedily with the same tokens', () => {
+  test('encodes its chats as the same ids and continues them greedily with the same tokens', () => {
     for (const { prompt, promptIds, greedyIds, text, minMargin } of expected().chats) {
       expect(model.tokenizer.encode(prompt)).toEqual(promptIds);
       expect(model.tokenizer.decode(greedyIds)).toBe(text);
@@ -103,7 +103,7 @@ when('stories260K', 'stories260K.f32.gguf')('stories260K', () => {
     ['stories260K.f32.gguf', 0],
     ['stories260K.q8_0.gguf', 1],
   ] as const;
-  // Mean negative log-likelihoods that transformers gives, of the weights as they are and as Q8_0 rounds them.
+  // Mean negative log-likelihoods from transformers, with the original weights and rounded to Q8_0.
   const texts = [
     [
       'Lily was a little girl who liked to play in the park. One day, she saw a big dog and she was very happy.',

@@ -1,9 +1,8 @@
 /**
- * Every number that PyTorch, transformers or PEFT gave and a fixture holds, against ours: one list for the tests and for
- * `npm run parity`.
+ * Compares every number from PyTorch, transformers or PEFT in a fixture with ours; one list for the tests and `npm run parity`.
  */
 import type { Kernels } from '@contextlora/kernels';
-import { readPeftFolder } from '@contextlora/lora';
+import { readPeftFolder } from '@contextlora/lora/files';
 import {
   hiddenStates,
   languageLogits,
@@ -14,7 +13,7 @@ import {
   visionTower,
   withReplacedWeights,
   type LoadedModel,
-  type SegmentsByLayer,
+  type SegmentsByLinear,
   type TokenBatch,
 } from '@contextlora/model';
 import { tensor2d } from '@tensorflow/tfjs-core';
@@ -32,16 +31,16 @@ import {
 export interface ParityCheck {
   readonly fixture: string;
   readonly quantity: string;
-  /** What the error may be at most: absolute, but of gradients relative to the tensor's largest value. */
+  /** The largest allowed error: absolute, or for gradients relative to the tensor's largest value. */
   readonly tolerance: number;
   /** The worst error. */
   readonly measure: (open: OpenModel) => Promise<number>;
 }
 
-/** Gives a model, and the same one each time it is asked for. */
+/** Returns a model, the same one on every call. */
 export type OpenModel = (name: string) => Promise<LoadedModel>;
 
-/** Opens models for the checks; those without a tokenizer of their own get llama-tiny's. */
+/** Opens models for the checks; those without a tokenizer get llama-tiny's. */
 export function openModels(kernels: Kernels): { readonly open: OpenModel; readonly dispose: () => void } {
   const models = new Map<string, Promise<LoadedModel>>();
   const opened: LoadedModel[] = [];
@@ -62,7 +61,7 @@ export function openModels(kernels: Kernels): { readonly open: OpenModel; readon
   };
 }
 
-export const tolerances = {
+const tolerances = {
   logits: 1e-4,
   loss: 1e-5,
   gradients: 1e-4,
@@ -369,7 +368,7 @@ function adaptedVision(): ParityCheck {
   };
 }
 
-/** Logits of rows with any number of images, whose features stand one behind the other. */
+/** Logits of rows with any number of images, whose features are concatenated. */
 function otherImages(
   name: string,
   base: string,
@@ -451,7 +450,7 @@ function logitsError(
     segments = new Map(),
     prefix = '',
     name = `${prefix}logits`,
-  }: { segments?: SegmentsByLayer; prefix?: string; name?: string } = {},
+  }: { segments?: SegmentsByLinear; prefix?: string; name?: string } = {},
 ): number {
   const rows = Int32Array.from({ length: tokens.batch * tokens.time }, (_, i) => i);
   const logits = languageLogits(model, tokens, { head: { rows }, segments });
@@ -470,7 +469,7 @@ function logitsError(
 async function lossError(
   model: LoadedModel,
   golden: Golden,
-  segments: SegmentsByLayer,
+  segments: SegmentsByLinear,
   images: readonly Float32Array[] = [],
 ): Promise<number> {
   const frozen = new Map([...segments].map(([name, of]) => [name, of.map((s) => ({ ...s, train: false }))]));
@@ -482,13 +481,13 @@ async function lossError(
 }
 
 /**
- * The worst difference of any gradient over the largest value of its tensor; Infinity unless just the expected ones are there. The
- * gradient of a replaced head (`modules_to_save`) is not computed here: replaced weights are frozen.
+ * The worst difference of any gradient relative to its tensor's largest value; Infinity unless exactly the expected gradients exist. The
+ * gradient of a replaced head (`modules_to_save`) is not computed, because replaced weights are frozen.
  */
 function gradientsError(
   model: LoadedModel,
   golden: Golden,
-  { tokens, segments, labels = golden }: { tokens: TokenBatch; segments: SegmentsByLayer; labels?: Golden },
+  { tokens, segments, labels = golden }: { tokens: TokenBatch; segments: SegmentsByLinear; labels?: Golden },
 ): number {
   const { gradients } = languageLoss(model, tokens, { head: lossRequestOf(golden, labels), segments });
   const errors: number[] = [];
@@ -531,7 +530,7 @@ async function trainThreeSteps(
     }
   let firstNorm = NaN;
   for (let step = 1; step <= 3; step++) {
-    const segments: SegmentsByLayer = new Map(
+    const segments: SegmentsByLinear = new Map(
       [...start].map(([layer, [old]]) => {
         const upload = (side: 'a' | 'b') => tensor2d(parameters.get(nameOf(layer, side))!, old![side].shape);
         return [layer, [{ ...old!, a: upload('a'), b: upload('b') }]];

@@ -30,15 +30,18 @@ describe.each(['reference', 'wasm', 'onnx'] as const)('on the %s backend', (back
     ['f16', 1e-3, 1e-2],
     ['int8', 3e-2, 0.3],
     ['q4_0', 0.4, 4],
-  ] as const)('a base kept in %s moves logits by what its rounding explains', async (base, least, most) => {
-    const golden = await Golden.read('llama-tiny', 'expected.safetensors');
-    const model = await loadModel(fixture('llama-tiny'), { kernels, base });
-    const error = logitsError(model, golden);
-    // Steps of 2⁻¹², 1/254 and 1/16 of the largest weight; the fixture's weights are random, so that nothing averages out.
-    expect(error).toBeGreaterThan(least);
-    expect(error).toBeLessThan(most);
-    model.dispose();
-  });
+  ] as const)(
+    'a base kept in %s moves logits no more than its rounding explains',
+    async (base, least, most) => {
+      const golden = await Golden.read('llama-tiny', 'expected.safetensors');
+      const model = await loadModel(fixture('llama-tiny'), { kernels, base });
+      const error = logitsError(model, golden);
+      // Steps of 2⁻¹², 1/254 and 1/16 of the largest weight; the fixture's weights are random, so nothing averages out.
+      expect(error).toBeGreaterThan(least);
+      expect(error).toBeLessThan(most);
+      model.dispose();
+    },
+  );
 
   test('bf16 shards hold the weights of the single file, rounded', async () => {
     const [whole, shards] = [await open('llama-tiny'), await open('llama-tiny-sharded-bf16')];
@@ -67,7 +70,7 @@ test('token ids and decoded text equal those of the Python tokenizers', async ()
   }
 });
 
-/** Of all logits where the attention mask is 1. */
+/** The worst difference of all logits where the attention mask is 1. */
 function logitsError(model: LoadedModel, golden: Golden): number {
   const tokens = batchOfGolden(golden);
   const rows = Int32Array.from({ length: tokens.batch * tokens.time }, (_, i) => i);

@@ -15,7 +15,7 @@ afterAll(() => {
   kernels.dispose();
 });
 
-/** From one uncached pass over prompt and label. */
+/** Computed in one uncached pass over prompt and label. */
 function definition(prompt: readonly number[], label: string): number {
   const ids = [...prompt, ...answerIds(model, label)];
   let sum = 0;
@@ -29,9 +29,9 @@ function definition(prompt: readonly number[], label: string): number {
   return sum;
 }
 
-test('labels of one and of many tokens get the probability that the model gives them', async () => {
+test('labels of one and of several tokens get the model’s probability', async () => {
   const prompt = [1, 40, 50, 60];
-  // More than are computed at once, of unequal lengths.
+  // More labels than are computed at once, of unequal lengths.
   const labels = Array.from({ length: 19 }, (_, i) => 'red blue green '.repeat(3).slice(0, 1 + i));
   const scores = await scoreLabels(model, prompt, labels);
   expect(new Set(scores.map(({ tokens }) => tokens)).size).toBeGreaterThan(5);
@@ -42,7 +42,7 @@ test('labels of one and of many tokens get the probability that the model gives 
     expect(probability).toBeCloseTo(Math.exp(logProbability) / total, 6);
 });
 
-test('comparing by mean takes the length out of the comparison', async () => {
+test('comparing by mean makes the comparison independent of length', async () => {
   const scores = await scoreLabels(model, [1, 40], ['a', 'a very long label'], { lengths: 'mean' });
   const means = scores.map(({ logProbability, tokens }) => Math.exp(logProbability / tokens));
   expect(scores[1]?.probability).toBeCloseTo(means[1]! / (means[0]! + means[1]!), 6);

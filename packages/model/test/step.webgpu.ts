@@ -1,26 +1,20 @@
 import { afterEach, expect, jest, test } from '@jest/globals';
 import { type Kernels, openKernels, openWebGpu } from '@contextlora/kernels';
-import {
-  decodeSafetensors,
-  initialiseSegments,
-  partitionRanks,
-  type Roles,
-  type Segments,
-  toFloat32,
-} from '@contextlora/lora';
-import { createLocalModel, linearsOf, loadModel, type ModelExample } from '@contextlora/model';
+import { initialiseSegments, partitionRanks, type Roles, type Segments } from '@contextlora/lora';
+import { decodeSafetensors, toFloat32 } from '@contextlora/lora/safetensors';
+import { createLocalModel, linearsOf, loadModel, type Example } from '@contextlora/model';
 import * as tf from '@tensorflow/tfjs-core';
 
 import { fixture } from './golden.js';
 
-const examplesWith = (image: { readonly image?: string }): ModelExample[] =>
+const examplesWith = (image: { readonly image?: string }): Example[] =>
   ['red car', 'blue bus', 'green dog'].map((prompt) => ({ prompt, answer: 'a b', ...image }));
 const cases = [
   { name: 'llama-tiny', examples: examplesWith({}) },
   { name: 'smolvlm-tiny', examples: examplesWith({ image: fixture('images', 'photo.jpg') }) },
 ];
 
-/** Two steps of a task whose ancestor's segment is frozen beside it. */
+/** Two steps of a task with its ancestor's frozen segment. */
 async function train(kernels: Kernels, { name, examples }: (typeof cases)[number]) {
   const base = await loadModel(fixture(name), { kernels });
   const partition = partitionRanks(
@@ -31,7 +25,7 @@ async function train(kernels: Kernels, { name, examples }: (typeof cases)[number
     ],
     { rank: 8 },
   );
-  // B is zero at first, and with it the gradient of A: give every matrix values.
+  // B is zero at first, and so is the gradient of A: give every matrix values.
   const segments: Segments = initialiseSegments(partition, { seed: 1 });
   for (const segment of Object.values(segments))
     for (const { b } of Object.values(segment)) b.forEach((_, i) => (b[i] = Math.sin(i) / 50));
@@ -41,7 +35,7 @@ async function train(kernels: Kernels, { name, examples }: (typeof cases)[number
   const first = await model.step('second', [examples.slice(0, 2), examples.slice(2)], { learningRate: 1e-3 });
   const { 'optimizer-second.safetensors': moments = new Uint8Array() } = await model.saveState();
   const second = await model.step('second', [examples], { learningRate: 1e-3 });
-  // One token each, and several, which go through the cache of keys and values as written text does.
+  // Labels of one token and of several tokens, which use the cache of keys and values like generated text.
   const asked = [
     ['a', 'b', 'c'],
     ['a red car', 'b'],
@@ -51,7 +45,7 @@ async function train(kernels: Kernels, { name, examples }: (typeof cases)[number
   base.dispose();
   const moment = decodeSafetensors(moments, 'moments').tensors.get('first');
   if (!moment) throw new Error('internal: the state has no first moment');
-  // After one step it is the clipped gradient times 1 − β₁.
+  // After one step this is the clipped gradient times 1 − β₁.
   return {
     steps: [first, second],
     gradients: toFloat32(moment),
@@ -68,7 +62,7 @@ test.each(cases)('LoRA steps of $name over webgpu equal those of the wasm backen
   const expected = await train(await openKernels({ prefer: 'reference' }), model);
   const opened = await openWebGpu();
   if (typeof opened === 'string') throw new Error(opened);
-  // The backend computes small tensors that were never uploaded on the processor.
+  // The backend computes small tensors that were never uploaded on the CPU.
   tf.env().set('WEBGPU_CPU_FORWARD', false);
   jest.spyOn(tf.Tensor.prototype, 'dataSync').mockImplementation(() => {
     throw new Error('a tensor is read synchronously');

@@ -22,18 +22,18 @@ test.each([
       },
     },
   ],
-])('a regular expression by which a tokenizer %s is given up when it does not end', (_, change) => {
+])('an endless regular expression by which a tokenizer %s is aborted', (_, change) => {
   const tokenizer = opened(change);
   expect(tokenizer.encode('ab ab').length).toBeGreaterThan(0);
   const attempt = () => tokenizer.encode(`${'a'.repeat(50)}!`);
   expect(attempt).toThrow(
     /^model\/readTokenizer: tokenizer\.json: its regular expressions need more than 251 ms for 51 characters/,
   );
-  // What came before does not hinder what comes after.
+  // An aborted text does not affect the next one.
   expect(tokenizer.encode('ab ab').length).toBeGreaterThan(0);
 });
 
-test('a regular expression of a decoder is bounded too', () => {
+test('a decoder’s regular expression is also limited', () => {
   const decoder = { type: 'Replace', pattern: { Regex: '^(a|a)+$' }, content: '' };
   const tokenizer = opened({
     decoder,
@@ -48,11 +48,7 @@ test.each([
     split('a'.repeat(10_001)),
     'a regular expression has 10001 characters, and at most 10000 are read',
   ],
-  [
-    'that cannot be compiled',
-    split('(a'),
-    'tokenizer.json is not a tokenizer that can be read (Invalid regular',
-  ],
+  ['that cannot be compiled', split('(a'), 'tokenizer.json is not a readable tokenizer (Invalid regular'],
 ])('a regular expression %s is refused', (_, change, message) => {
   const attempt = () => opened(change).encode('aaaaa');
   expect(attempt).toThrow(message);
@@ -62,7 +58,7 @@ test.each([
 test.each([
   ['{% for i in range(100000) %}{% for j in range(100000) %}{% endfor %}{% endfor %}', 'more than 200 ms'],
   ['{% for i in range(1000000000) %}{% endfor %}', 'its range has more than 100000 numbers'],
-])('the chat template %s is given up', (template, message) => {
+])('the chat template %s is aborted', (template, message) => {
   const tokenizer = { chatTemplate: template, specialTokens: {} };
   const attempt = () =>
     renderChat(tokenizer, [{ role: 'user', content: 'hello' }], { limitMilliseconds: 200 });

@@ -14,7 +14,7 @@ export interface WrittenTensor {
   readonly shape: readonly number[];
   readonly type: number;
   readonly bytes: Uint8Array;
-  /** In place of where the tensor really lies. */
+  /** Replaces the tensor's real offset. */
   readonly offset?: number;
 }
 
@@ -109,7 +109,7 @@ const zeros = (name: string, ...shape: number[]): WrittenTensor => ({
   bytes: Buffer.alloc(4 * shape.reduce((product, n) => product * n, 1)),
 });
 
-/** The parts of a model of one layer: hidden 8, two heads of 4, MLP 8, five tokens. */
+/** The parts of a model with one layer: hidden 8, two heads of 4, MLP 8, five tokens. */
 export const smallGguf: GgufParts = {
   metadata: [
     ['general.architecture', { type: 'text', value: 'llama' }],

@@ -1,7 +1,7 @@
-/** The graph in words and pictures: for a terminal, for Graphviz, for Markdown. */
+/** Drawings of the graph: for a terminal, for Graphviz, for Markdown. */
 import { levelsOf, siblingWaves, tasksOf, type TaskGraph } from './task-graph.js';
 
-/** One line a task, by level: `road  ← weather`. */
+/** One line per task, level by level: `road  ← weather`. */
 export function toText(graph: TaskGraph): string {
   const width = Math.max(...graph.nodes().map((id) => id.length));
   return siblingWaves(graph)
@@ -15,7 +15,7 @@ export function toText(graph: TaskGraph): string {
     .join('\n');
 }
 
-/** Graphviz source, dependencies left of their dependants. */
+/** Graphviz source, with dependencies to the left of their dependants. */
 export function toDot(graph: TaskGraph): string {
   const levels = levelsOf(graph);
   const fills = ['#dbeafe', '#dcfce7', '#fef3c7', '#fae8ff', '#e5e7eb'];

@@ -1,13 +1,13 @@
-/** A dependency cycle among tasks, if there is one. */
+/** Looks for a dependency cycle among tasks. */
 
-/** The ids along a cycle, first one repeated at the end, or undefined. Unknown dependencies are ignored. */
+/** The ids along a cycle, with the first repeated at the end; undefined when there is none. Unknown dependencies are ignored. */
 export function findCycle(
   tasks: readonly { readonly id: string; readonly dependsOn: readonly string[] }[],
 ): string[] | undefined {
   const dependencies = new Map(tasks.map(({ id, dependsOn }) => [id, dependsOn]));
   const finished = new Set<string>();
   for (const { id: start } of tasks) {
-    // An explicit stack: a long chain must not exhaust the call stack.
+    // An explicit stack, so that a long chain cannot exhaust the call stack.
     const path: { id: string; next: number }[] = finished.has(start) ? [] : [{ id: start, next: 0 }];
     const onPath = new Set(path.map(({ id }) => id));
     for (let top = path.at(-1); top; top = path.at(-1)) {

@@ -1,9 +1,10 @@
 export { toDot, toMermaid, toText } from './draw-graph.js';
 export { findCycle } from './find-cycle.js';
 export { nearestSpelling } from './nearest-spelling.js';
-export { parseTasks, TaskFileError, type TaskFileProblem } from './parse-tasks.js';
+export { parseTasks } from './parse-tasks.js';
 export { renderInstruction, slotsOf } from './render-instruction.js';
 export { taskFileJsonSchema } from './task-file-schema.js';
+export { TaskGraphError, type TaskFileProblem, type TaskGraphErrorCode } from './task-graph-error.js';
 export {
   ancestorsOf,
   areSiblings,

@@ -1,4 +1,5 @@
 /** Fills the slots of an instruction: `{text}` and `{<id of a dependency>}`. */
+import { TaskGraphError } from './task-graph-error.js';
 import type { TaskSpec } from './task-spec.js';
 
 const slot = /\{([A-Za-z][A-Za-z0-9_-]*)\}/g;
@@ -11,7 +12,7 @@ export function slotsOf(instruction: string): string[] {
 /**
  * The prompt of a task for one input.
  *
- * @throws Error when an answer that the instruction has a slot for is missing.
+ * @throws TaskGraphError (`TASK_GRAPH_ANSWER_MISSING`) when an answer that the instruction has a slot for is not given.
  */
 export function renderInstruction(
   task: Pick<TaskSpec, 'id' | 'instruction'>,
@@ -22,8 +23,10 @@ export function renderInstruction(
     if (name === 'text') return text;
     const answer = Object.hasOwn(answers, name) ? answers[name] : undefined;
     if (answer === undefined)
-      throw new Error(
-        `task-graph/renderInstruction: the instruction of "${task.id}" asks for the answer of "${name}", which was not given`,
+      throw new TaskGraphError(
+        'TASK_GRAPH_ANSWER_MISSING',
+        'renderInstruction',
+        `the instruction of "${task.id}" asks for the answer of "${name}", which was not given`,
       );
     return answer;
   });

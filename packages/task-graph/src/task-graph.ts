@@ -3,9 +3,10 @@ import graphology from 'graphology';
 import type { DirectedGraph as DirectedGraphType } from 'graphology';
 
 import { findCycle } from './find-cycle.js';
+import { TaskGraphError } from './task-graph-error.js';
 import type { TaskSpec } from './task-spec.js';
 
-// graphology is CommonJS: its classes hang on the default export.
+// graphology is CommonJS: its classes are properties of the default export.
 const { DirectedGraph } = graphology;
 
 /** Nodes carry the task, edges go from a dependency to its dependant. */
@@ -14,26 +15,22 @@ export type TaskGraph = DirectedGraphType<TaskSpec>;
 /**
  * Builds the graph of a list of tasks.
  *
- * @throws Error when an id comes twice, a dependency is unknown, or the dependencies form a cycle.
+ * @throws TaskGraphError (`TASK_GRAPH_TASKS_INVALID`) when two tasks have one id, a dependency is unknown, or the dependencies form
+ * a cycle.
  */
 export function buildTaskGraph(tasks: readonly TaskSpec[]): TaskGraph {
   const cycle = findCycle(tasks);
-  if (cycle)
-    throw new Error(
-      `task-graph/buildTaskGraph: the dependencies form a cycle: ${cycle.map((id) => `"${id}"`).join(' → ')}`,
-    );
+  if (cycle) throw invalid(`the dependencies form a cycle: ${cycle.map((id) => `"${id}"`).join(' → ')}`);
   const graph: TaskGraph = new DirectedGraph<TaskSpec>();
   for (const task of tasks) {
-    if (graph.hasNode(task.id))
-      throw new Error(`task-graph/buildTaskGraph: task "${task.id}" is defined twice`);
+    if (isReserved(task.id))
+      throw invalid(`task "${task.id}" has a name that every JavaScript object has; choose another`);
+    if (graph.hasNode(task.id)) throw invalid(`task "${task.id}" is defined twice`);
     graph.addNode(task.id, { ...task });
   }
   for (const { id, dependsOn } of tasks)
     for (const parent of dependsOn) {
-      if (!graph.hasNode(parent))
-        throw new Error(
-          `task-graph/buildTaskGraph: task "${id}" depends on "${parent}", which is not defined`,
-        );
+      if (!graph.hasNode(parent)) throw invalid(`task "${id}" depends on "${parent}", which is not defined`);
       graph.mergeDirectedEdge(parent, id);
     }
   return graph;
@@ -42,38 +39,45 @@ export function buildTaskGraph(tasks: readonly TaskSpec[]): TaskGraph {
 /** The tasks of a graph in the order they were declared. */
 export const tasksOf = (graph: TaskGraph): TaskSpec[] => graph.mapNodes((_, task) => task);
 
-/** Topological order; among tasks that could come next, the one declared first (Kahn 1962). */
+/** Topological order; among the tasks that could come next, the one declared first (Kahn 1962). */
 export function orderTasks(graph: TaskGraph): string[] {
-  const waiting = new Map(graph.mapNodes((id) => [id, graph.inDegree(id)] as const));
+  const declared = new Map(graph.nodes().map((id, index) => [id, index] as const));
+  const placeOf = (id: string) => declared.get(id) ?? 0;
+  const waitsFor = new Map(graph.mapNodes((id) => [id, graph.inDegree(id)] as const));
+  const ready = graph.filterNodes((id) => waitsFor.get(id) === 0);
   const order: string[] = [];
-  while (waiting.size > 0) {
-    const next = [...waiting].find(([, count]) => count === 0)?.[0];
-    if (next === undefined) throw new Error('internal: the graph has a cycle');
-    waiting.delete(next);
+  for (let next = ready.shift(); next !== undefined; next = ready.shift()) {
     order.push(next);
-    graph.forEachOutNeighbor(next, (child) => waiting.set(child, (waiting.get(child) ?? 0) - 1));
+    graph.forEachOutNeighbor(next, (child) => {
+      const left = (waitsFor.get(child) ?? 0) - 1;
+      waitsFor.set(child, left);
+      if (left > 0) return;
+      const later = ready.findIndex((id) => placeOf(id) > placeOf(child));
+      ready.splice(later === -1 ? ready.length : later, 0, child);
+    });
   }
+  if (order.length < graph.order) throw new Error('internal: the graph has a cycle');
   return order;
 }
 
 /** All tasks that a task builds on, directly or not, in topological order. */
 export function ancestorsOf(graph: TaskGraph, task: string): string[] {
-  const found = reach(graph, task, (id) => graph.inNeighbors(id));
+  const found = reach(graph, task, (id) => graph.inNeighbors(id), 'ancestorsOf');
   return orderTasks(graph).filter((id) => found.has(id));
 }
 
 /** All tasks that build on a task, directly or not, in topological order. */
 export function descendantsOf(graph: TaskGraph, task: string): string[] {
-  const found = reach(graph, task, (id) => graph.outNeighbors(id));
+  const found = reach(graph, task, (id) => graph.outNeighbors(id), 'descendantsOf');
   return orderTasks(graph).filter((id) => found.has(id));
 }
 
 /** Length of the longest path that leads to each task: 0 for a task without dependencies. */
 export function levelsOf(graph: TaskGraph): Record<string, number> {
-  const levels: Record<string, number> = {};
+  const levels = new Map<string, number>();
   for (const id of orderTasks(graph))
-    levels[id] = 1 + Math.max(-1, ...graph.mapInNeighbors(id, (parent) => levels[parent] ?? 0));
-  return levels;
+    levels.set(id, 1 + Math.max(-1, ...graph.mapInNeighbors(id, (parent) => levels.get(parent) ?? 0)));
+  return Object.fromEntries(levels);
 }
 
 /** Whether neither task is an ancestor of the other: their steps do not interact. */
@@ -83,7 +87,7 @@ export function areSiblings(graph: TaskGraph, task: string, other: string): bool
   );
 }
 
-/** The tasks level by level: those of one wave are siblings of each other. */
+/** The tasks level by level: those of one level are siblings. */
 export function siblingWaves(graph: TaskGraph): string[][] {
   const levels = levelsOf(graph);
   const waves: string[][] = [];
@@ -91,10 +95,21 @@ export function siblingWaves(graph: TaskGraph): string[][] {
   return waves;
 }
 
-function reach(graph: TaskGraph, start: string, next: (id: string) => string[]): Set<string> {
-  if (!graph.hasNode(start)) throw new Error(`task-graph: there is no task "${start}" in the graph`);
+function reach(graph: TaskGraph, start: string, next: (id: string) => string[], where: string): Set<string> {
+  if (!graph.hasNode(start))
+    throw new TaskGraphError('TASK_GRAPH_TASK_UNKNOWN', where, `there is no task "${start}" in the graph`);
   const found = new Set(next(start));
-  // A set grows while it is walked.
+  // A set may grow while it is iterated over.
   for (const id of found) for (const further of next(id)) found.add(further);
   return found;
 }
+
+/**
+ * Whether a task cannot have an id, such as `constructor`: graphology keeps neighbours in plain objects, takes what they inherit for
+ * an edge and silently drops the real one.
+ *
+ * @internal
+ */
+export const isReserved = (id: string): boolean => id in Object.prototype;
+
+const invalid = (what: string) => new TaskGraphError('TASK_GRAPH_TASKS_INVALID', 'buildTaskGraph', what);

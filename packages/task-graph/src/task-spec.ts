@@ -1,4 +1,4 @@
-/** A task of a multi-task model, as a task file declares it. Plain JSON. */
+/** A task as a task file declares it. Plain JSON. */
 
 export type Modality = 'text' | 'image' | 'audio';
 
@@ -17,14 +17,14 @@ export interface DataSpec {
 
 export interface TaskSpec {
   readonly id: string;
-  /** The tasks whose knowledge it builds on. */
+  /** Its parents: the tasks that it builds on directly. */
   readonly dependsOn: readonly string[];
   /** The prompt; `{text}` stands for the input text, `{<id>}` for the answer of a dependency. */
   readonly instruction: string;
   readonly inputs: readonly Modality[];
   readonly answer: AnswerSpec;
   readonly data: DataSpec;
-  /** Relative weight when ranks are shared out; 1 when absent. */
+  /** Relative weight when ranks are shared among the tasks; 1 when absent. */
   readonly share?: number;
 }
 

@@ -1,10 +1,11 @@
 import { describe, expect, test } from '@jest/globals';
 import {
+  nearestSpelling,
   parseTasks,
   renderInstruction,
   slotsOf,
   taskFileJsonSchema,
-  TaskFileError,
+  TaskGraphError,
 } from '@contextlora/task-graph';
 import fc from 'fast-check';
 
@@ -28,7 +29,7 @@ function problemsOf(source: string): string[] {
   try {
     parseTasks(source, { file: 'tasks.yaml' });
   } catch (error) {
-    if (error instanceof TaskFileError)
+    if (error instanceof TaskGraphError)
       return error.problems.map(({ line, message }) => `${line}: ${message}`);
     throw error;
   }
@@ -63,7 +64,7 @@ describe('a task file', () => {
       "dependsOn: [road]\n    instruction: 'weather now ?'",
     );
     expect(problemsOf(cyclic)).toEqual([
-      '5: the dependencies form a cycle: "weather" → "road" → "weather"; take one of them out',
+      '5: the dependencies form a cycle: "weather" → "road" → "weather"; remove one of them',
     ]);
   });
 
@@ -89,7 +90,7 @@ describe('a task file', () => {
       /"road" depends on itself/,
     ],
     ['a duplicate label', good.replace('[dry, wet]', '[dry, dry]'), /has the label "dry" twice/],
-    ['an id that is no name', good.replace('id: road', 'id: ../road'), /must be a letter/],
+    ['an id that is not a name', good.replace('id: road', 'id: ../road'), /must be a letter/],
     ['no tasks', 'version: 1\ntasks: []\n', /tasks/],
     ['another version', good.replace('version: 1', 'version: 2'), /version/],
     ['broken YAML', 'tasks: [', /./],
@@ -107,13 +108,53 @@ describe('a task file', () => {
     expect(() => parseTasks(' '.repeat(1024 * 1024 + 1))).toThrow('at most 1048576');
   });
 
-  test('of any text is either read or refused with lines', () => {
+  const task = (more: string) =>
+    `version: 1\ntasks:\n  - id: a\n    instruction: x\n    inputs: [text]\n    answer: { type: text }\n${more}`;
+  const many = (line: (i: number) => string) => Array.from({ length: 30_000 }, (_, i) => line(i)).join('\n');
+  test.each([
+    ['unknown keys', task(many((i) => `    key${i}: 1`))],
+    ['unknown keys of the file', `version: 1\n${many((i) => `key${i}: 1`)}`],
+    [
+      'tasks with unknown dependencies',
+      `version: 1\ntasks:\n${many((i) => `- {id: a${i}, dependsOn: [b]}`)}`,
+    ],
+    [
+      'unknown dependencies',
+      task('').replace('id: a', `id: a\n    dependsOn: [${many((i) => `x${i},`).replaceAll('\n', '')}]`),
+    ],
+    ['equal keys', task(many(() => '    id: b'))],
+    ['broken lines', many(() => ']')],
+  ])('of a hostile size, with 30,000 %s, is refused within seconds and with a short message', (_, source) => {
+    const start = performance.now();
+    expect(() => parseTasks(source)).toThrow('at least 100 problems, among them:');
+    expect(performance.now() - start).toBeLessThan(10_000);
+    expect(problemsOf(source)).toHaveLength(100);
+  });
+
+  test('nested deeper than anything sensible is refused like any other', () => {
+    for (const open of ['[', '- ', '{a: '])
+      expect(() => parseTasks(`version: 1\ntasks: ${open.repeat(100_000)}`)).toThrow(TaskGraphError);
+  });
+
+  test.each(['constructor', 'toString', 'hasOwnProperty', 'valueOf'])(
+    'with a task called %s is refused with its line, because graphology would drop an edge to it',
+    (id) => {
+      expect(problemsOf(good.replaceAll('weather', id))).toEqual([
+        '4: "id": is a name that every JavaScript object has; choose another',
+      ]);
+      expect(problemsOf(good.replace('dependsOn: [weather]', `dependsOn: [${id}]`))[0]).toBe(
+        `10: task "road" depends on "${id}", which is not defined`,
+      );
+    },
+  );
+
+  test('of any text is either read or refused with line numbers', () => {
     fc.assert(
       fc.property(fc.string({ maxLength: 200 }), (source) => {
         try {
           parseTasks(source);
         } catch (error) {
-          expect(error).toBeInstanceOf(TaskFileError);
+          expect(error).toBeInstanceOf(TaskGraphError);
         }
       }),
       { numRuns: 500 },
@@ -122,6 +163,27 @@ describe('a task file', () => {
 
   test('has a JSON schema for editors', () => {
     expect(JSON.stringify(taskFileJsonSchema())).toContain('"dependsOn"');
+  });
+});
+
+describe('the nearest spelling', () => {
+  const ids = ['weather', 'vehicle', 'road'];
+
+  test('is the candidate with the fewest edits, whatever the case of the letters', () => {
+    expect(nearestSpelling('wether', ids)).toBe('weather');
+    expect(nearestSpelling('VEHICEL', ids)).toBe('vehicle');
+    // One edit from the second, two from the first.
+    expect(nearestSpelling('roads', ['broads!', 'road'])).toBe('road');
+    expect(nearestSpelling('rod', ['rode', 'road'])).toBe('rode');
+  });
+
+  test('suggests nothing further away than a third of the word, so that no hint misleads', () => {
+    expect(nearestSpelling('wthr', ids)).toBeUndefined();
+    expect(nearestSpelling('weader', ['weather'])).toBe('weather');
+    expect(nearestSpelling('woader', ['weather'])).toBeUndefined();
+    expect(nearestSpelling('x', ['y', 'zz'])).toBe('y');
+    expect(nearestSpelling('x', ['zz'])).toBeUndefined();
+    expect(nearestSpelling('x', [])).toBeUndefined();
   });
 });
 
@@ -135,7 +197,7 @@ describe('an instruction', () => {
     expect(slotsOf(task.instruction)).toEqual(['text', 'weather']);
   });
 
-  test('without an answer it asks for is an error', () => {
+  test('without an answer that it asks for is an error', () => {
     expect(() => renderInstruction(task, {})).toThrow(
       'asks for the answer of "weather", which was not given',
     );

@@ -58,7 +58,7 @@ describe('the task dependency graph', () => {
     expect(tasksOf(graph).map(({ id }) => id)).toEqual(['vehicle', 'weather', 'road', 'strategy']);
   });
 
-  test('orders tasks so that dependencies come first, ties by declaration', () => {
+  test('orders dependencies before dependants, and otherwise as declared', () => {
     expect(orderTasks(driving())).toEqual(['vehicle', 'weather', 'road', 'strategy']);
     expect(orderTasks(buildTaskGraph([task('b', 'a'), task('c'), task('a')]))).toEqual(['c', 'a', 'b']);
   });
@@ -78,6 +78,9 @@ describe('the task dependency graph', () => {
     expect(() => buildTaskGraph([task('a'), task('a')])).toThrow('task "a" is defined twice');
     expect(() => buildTaskGraph([task('a', 'z')])).toThrow('"a" depends on "z", which is not defined');
     expect(() => buildTaskGraph([task('a', 'b'), task('b', 'a')])).toThrow('"a" → "b" → "a"');
+    expect(() => buildTaskGraph([task('a'), task('toString', 'a')])).toThrow(
+      expect.objectContaining({ code: 'TASK_GRAPH_TASKS_INVALID' }),
+    );
     expect(() => ancestorsOf(driving(), 'rain')).toThrow('no task "rain"');
   });
 
@@ -87,6 +90,13 @@ describe('the task dependency graph', () => {
         const graph = buildTaskGraph(tasks);
         const order = orderTasks(graph);
         expect([...order].sort()).toEqual(tasks.map(({ id }) => id).sort());
+        for (const [i, next] of order.entries()) {
+          const done = new Set(order.slice(0, i));
+          const ready = tasks.filter(
+            ({ id, dependsOn }) => !done.has(id) && dependsOn.every((p) => done.has(p)),
+          );
+          expect(next).toBe(ready[0]?.id);
+        }
         for (const { id, dependsOn } of tasks) {
           for (const parent of dependsOn) expect(order.indexOf(parent)).toBeLessThan(order.indexOf(id));
           const ancestors = ancestorsOf(graph, id);
@@ -119,7 +129,7 @@ describe('the task dependency graph', () => {
     );
   });
 
-  test('a long chain exhausts no stack', () => {
+  test('survives a chain that is longer than the call stack', () => {
     const chain = Array.from({ length: 20_000 }, (_, i) => task(`t${i}`, ...(i > 0 ? [`t${i - 1}`] : [])));
     expect(findCycle([...chain].reverse())).toBeUndefined();
     expect(findCycle([...chain, task('x')].map((t, i) => (i === 0 ? task('t0', 't19999') : t)))).toHaveLength(

@@ -1,19 +1,29 @@
-export { accuracy, chanceOf, macroAverage } from './accuracy.js';
-export type { Checkpoint, CheckpointStore, RunPosition } from './checkpoint.js';
-export { composeAnswers, tasksNeeded, type ComposedInput, type ComposeOptions } from './compose-answers.js';
-export { fileCheckpoints } from './file-checkpoints.js';
+export { accuracy, chanceOf, macroAverage } from './answers/accuracy.js';
+export {
+  composeAnswers,
+  tasksNeeded,
+  type ComposedInput,
+  type ComposeOptions,
+} from './answers/compose-answers.js';
+export { answerSlots, parseTaskRows, type TaskRow } from './answers/task-rows.js';
+export { chainGraph, emptyGraph, randomGraph, reversedGraph } from './plan/graph-variants.js';
+export { planPhases, type Phase, type PlanPhasesOptions } from './plan/plan-phases.js';
+export {
+  inferenceRoles,
+  rolesOf,
+  rolesWithoutFreeze,
+  rolesWithoutMask,
+  type RolesOf,
+} from './plan/roles-of.js';
+export { TrainerError, type TrainerErrorCode } from './trainer-error.js';
+export type { Checkpoint, CheckpointStore, RunPosition } from './training/checkpoint.js';
 export {
   certifySegments,
   checkCertificate,
-  FreezeViolation,
   type CertificateCheck,
   type FreezeCertificate,
-} from './freeze-certificate.js';
-export { chainGraph, emptyGraph, randomGraph, reversedGraph } from './graph-variants.js';
-export { constantRate, warmupCosine, type LearningRate } from './learning-rate.js';
-export { planPhases, type Phase, type PlanPhasesOptions } from './plan-phases.js';
-export { inferenceRoles, rolesOf, rolesWithoutFreeze, rolesWithoutMask, type RolesOf } from './roles-of.js';
-export { sampleBatch } from './sample-batch.js';
-export { answerSlots, readTaskRows, TaskDataError, type TaskRow } from './task-rows.js';
-export { train, type TrainEvent, type TrainOptions, type TrainReport } from './train.js';
-export type { PhaseSetting, Prediction, StepOptions, StepResult, TrainableModel } from './trainable-model.js';
+} from './training/freeze-certificate.js';
+export { constantRate, warmupCosine, type LearningRate } from './training/learning-rate.js';
+export { sampleBatch, stratifiedBatch, type SampleBatch } from './training/sample-batch.js';
+export type { Prediction, StepOptions, StepResult, TrainableModel } from './training/trainable-model.js';
+export { train, type TrainEvent, type TrainOptions, type TrainReport } from './training/train.js';

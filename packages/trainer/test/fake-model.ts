@@ -1,27 +1,33 @@
 import { createHash } from 'node:crypto';
 
-import type { PhaseSetting, Prediction, TrainableModel } from '@contextlora/trainer';
+import type { Phase, Prediction, TrainableModel } from '@contextlora/trainer';
 
-/** What the fake learns from: the answer is a number in words it adds up. */
+/** What the fake learns from: the length of the answer. */
 export interface FakeExample {
   readonly prompt: string;
   readonly answer: string;
 }
 
-/** A model of one number a task: enough to see who was trained, with which data, in which order. */
+/** A model of one number per task: enough to see which tasks were trained, with which data, in which order. */
 export class FakeModel implements TrainableModel<FakeExample> {
   readonly weights: Record<string, number> = {};
   readonly calls: string[] = [];
-  /** Tasks the next step also writes to, although it must not. */
+  /** Tasks that steps also write to, although they must not. */
   leaksInto: string[] = [];
+  /** Only the steps of this task leak; by default all. */
+  leaksDuring: string | undefined;
+  /** The step of this number, from 1, fails after writing. */
+  failsAtStep = Infinity;
+  steps = 0;
+  hashes = 0;
   #moments: Record<string, number> = {};
-  #phase: PhaseSetting | undefined;
+  #phase: Phase | undefined;
 
   constructor(tasks: readonly string[]) {
     for (const task of tasks) this.weights[task] = 0;
   }
 
-  setPhase(phase: PhaseSetting): Promise<void> {
+  setPhase(phase: Phase): Promise<void> {
     this.#phase = phase;
     this.#moments = Object.fromEntries(phase.tasks.map((task) => [task, 0]));
     this.calls.push(`phase ${phase.tasks.join('+')}`);
@@ -39,8 +45,11 @@ export class FakeModel implements TrainableModel<FakeExample> {
     const trained = Object.entries(this.#phase?.roles[task] ?? {}).filter(([, role]) => role === 'train');
     for (const [id] of trained)
       this.weights[id] = (this.weights[id] ?? 0) - learningRate * (this.#moments[task] ?? 0);
-    for (const id of this.leaksInto) this.weights[id] = (this.weights[id] ?? 0) + 1e-9;
-    this.calls.push(`step ${task}: ${examples.map(({ prompt }) => prompt).join(' ')}`);
+    if (task === (this.leaksDuring ?? task))
+      for (const id of this.leaksInto) this.weights[id] = (this.weights[id] ?? 0) + 1e-9;
+    const batches = microBatches.map((batch) => batch.map(({ prompt }) => prompt).join(' '));
+    this.calls.push(`step ${task}: ${batches.join(' | ')}`);
+    if (++this.steps === this.failsAtStep) return Promise.reject(new Error('out of memory'));
     return Promise.resolve({ loss: Math.abs(gradient), tokens: examples.length, gradientNorm: gradient });
   }
 
@@ -49,6 +58,7 @@ export class FakeModel implements TrainableModel<FakeExample> {
   }
 
   hashSegment(task: string): Promise<string> {
+    this.hashes += 1;
     const bytes = Buffer.from(Float64Array.of(this.weights[task] ?? 0).buffer);
     return Promise.resolve(createHash('sha256').update(bytes).digest('hex'));
   }

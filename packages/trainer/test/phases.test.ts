@@ -67,6 +67,21 @@ describe('phases', () => {
     ]);
   });
 
+  test('are planned within seconds for the largest task file', () => {
+    const task = (id: string, dependsOn: string[]): TaskSpec => ({
+      id,
+      dependsOn,
+      instruction: 'q',
+      inputs: ['text'],
+      answer: { type: 'text' },
+      data: {},
+    });
+    const chain = Array.from({ length: 1000 }, (_, i) => task(`t${i}`, i > 0 ? [`t${i - 1}`] : []));
+    const start = performance.now();
+    expect(planPhases(buildTaskGraph(chain))).toHaveLength(1000);
+    expect(performance.now() - start).toBeLessThan(10_000);
+  });
+
   test('train every task once, after everything it freezes, on any graph', () => {
     const graphs = fc
       .array(fc.array(fc.nat(), { maxLength: 3 }), { minLength: 1, maxLength: 8 })

@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { accuracy, answerSlots, composeAnswers, macroAverage, readTaskRows } from '@contextlora/trainer';
+import { accuracy, answerSlots, composeAnswers, macroAverage, parseTaskRows } from '@contextlora/trainer';
+import { readTaskRows } from '@contextlora/trainer/files';
 
 import { FakeModel } from './fake-model.js';
 import { sceneGraph, sceneTasks } from './scene-tasks.js';
@@ -25,11 +26,19 @@ async function fileOf(lines: unknown[]): Promise<string> {
   return path;
 }
 
-test('rows are read with their image path resolved beside the file', async () => {
+test('rows are read with their image paths relative to the folder of the file', async () => {
   const path = await fileOf([{ image: 'a/1.png', parents: { weather: 'yes' }, answer: 'no' }]);
   expect(await readTaskRows(path, road)).toEqual([
     { image: join(directory, 'a/1.png'), text: '', parents: { weather: 'yes' }, answer: 'no' },
   ]);
+});
+
+test('rows are parsed from text without a file, for a browser, with image paths as written', () => {
+  const row = { image: 'a/1.png', text: '', parents: { weather: 'yes' }, answer: 'no' };
+  expect(parseTaskRows(`\n${JSON.stringify(row)}\n`, road)).toEqual([row]);
+  expect(() => parseTaskRows('', road)).toThrow(
+    expect.objectContaining({ code: 'TRAINER_DATA_INVALID', problems: ['the file has no rows'] }),
+  );
 });
 
 test('every bad line is named at once', async () => {
@@ -41,7 +50,7 @@ test('every bad line is named at once', async () => {
     { parents: { weather: 'no' }, answer: 3 },
   ]);
   await expect(readTaskRows(path, road)).rejects.toThrow(
-    /line 1: not JSON[\s\S]*line 2: answer "maybe" is no label of task "road" \(yes, no\)[\s\S]*line 3: the instruction of "road" has a slot for "weather"[\s\S]*line 5: "answer" must be a string, got number/,
+    /line 1: not JSON[\s\S]*line 2: answer "maybe" is not a label of task "road" \(yes, no\)[\s\S]*line 3: the instruction of "road" has a slot for "weather"[\s\S]*line 5: "answer" must be a string, got number/,
   );
 });
 

@@ -5,13 +5,13 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import {
   constantRate,
-  fileCheckpoints,
-  FreezeViolation,
   planPhases,
   train,
   type TrainEvent,
   type TrainOptions,
+  warmupCosine,
 } from '@contextlora/trainer';
+import { fileCheckpoints } from '@contextlora/trainer/files';
 
 import { type FakeExample, FakeModel } from './fake-model.js';
 import { sceneGraph } from './scene-tasks.js';
@@ -30,10 +30,11 @@ async function run(
   model: FakeModel,
   more: Partial<TrainOptions<FakeExample>> = {},
   stopAfterSteps = Infinity,
+  phases = planPhases(sceneGraph()),
 ) {
   const events: TrainEvent[] = [];
   let steps = 0;
-  for await (const event of train(model, planPhases(sceneGraph()), { ...options, ...more })) {
+  for await (const event of train(model, phases, { ...options, ...more })) {
     events.push(event);
     if (event.type === 'step' && ++steps === stopAfterSteps) break;
   }
@@ -47,7 +48,7 @@ beforeEach(async () => {
 afterEach(() => rm(directory, { recursive: true, force: true }));
 
 describe('train', () => {
-  test('visits the phases in order and gives each the data of its own task only', async () => {
+  test('visits the phases in order and gives each the data of its task only', async () => {
     const model = new FakeModel(tasks);
     await run(model);
     expect(model.calls.filter((call) => call.startsWith('phase'))).toEqual(
@@ -76,6 +77,14 @@ describe('train', () => {
       ]);
   });
 
+  test('takes the examples of a step from the strategy it is given', async () => {
+    const model = new FakeModel(tasks);
+    await run(model, { sample: (count, size, { step }) => [count - 1, size - 1, step] });
+    expect(model.calls.filter((call) => call.startsWith('step road'))).toEqual(
+      [0, 1, 2, 3].map((step) => `step road: road4 road2 road${step}`),
+    );
+  });
+
   test('certifies after each phase that one segment was trained and no other changed', async () => {
     const events = await run(new FakeModel(tasks));
     const checks = events.flatMap((event) => (event.type === 'phaseEnd' ? [event.check] : []));
@@ -86,17 +95,128 @@ describe('train', () => {
   test('refuses a phase that moved a frozen segment by the smallest amount', async () => {
     const model = new FakeModel(tasks);
     model.leaksInto = ['weather'];
-    await expect(run(model)).rejects.toThrow(FreezeViolation);
+    await expect(run(model)).rejects.toMatchObject({ code: 'TRAINER_FREEZE_VIOLATED', tasks: ['weather'] });
     await expect(run(new FakeModel(tasks))).resolves.toBeDefined();
   });
 
-  test('a task added later leaves the earlier tasks as if it had never come', async () => {
+  test.each([
+    ['frozen', 'weather'],
+    ['masked', 'vehicle'],
+  ])(
+    'refuses a step that moves a %s segment, for only the role of training permits that',
+    async (_, other) => {
+      const model = new FakeModel(tasks);
+      model.leaksInto = [other];
+      const road = planPhases(sceneGraph()).slice(2, 3);
+      await expect(run(model, {}, Infinity, road)).rejects.toMatchObject({
+        code: 'TRAINER_FREEZE_VIOLATED',
+        tasks: [other],
+      });
+    },
+  );
+
+  test('saves nothing of a phase that moved a frozen segment: a resumed run would take the damage for its base', async () => {
+    const checkpoints = fileCheckpoints(directory);
+    const model = new FakeModel(tasks);
+    Object.assign(model, { leaksInto: ['weather'], leaksDuring: 'road' });
+    await expect(run(model, { checkpoints })).rejects.toThrow(
+      'training "road" changed the segment of "weather"',
+    );
+    const kept = await checkpoints.load();
+    expect(kept?.position).toMatchObject({ phase: 2, step: 0 });
+    const sound = new FakeModel(tasks);
+    await run(sound, {}, Infinity, planPhases(sceneGraph()).slice(0, 2));
+    await model.restoreState(kept?.files ?? {});
+    expect(model.weights).toEqual(sound.weights);
+  });
+
+  test('splits a batch into even micro-batches without losing an example, so that no stage of a pipeline idles', async () => {
+    const whole = new FakeModel(tasks);
+    await run(whole, { batchSize: 5, steps: 1 });
+    const examples = whole.calls[1]?.replace('step vehicle: ', '').split(' ') ?? [];
+    const [a, b, c, d, e] = examples;
+    for (const [microBatches, expected] of [
+      [2, `${a} ${b} ${c} | ${d} ${e}`],
+      [4, `${a} ${b} | ${c} | ${d} | ${e}`],
+      [9, examples.join(' | ')],
+    ] as const) {
+      const model = new FakeModel(tasks);
+      await run(model, { batchSize: 5, steps: 1, microBatches });
+      expect(model.calls[1]).toBe(`step vehicle: ${expected}`);
+      expect(model.weights).toEqual(whole.weights);
+    }
+  });
+
+  test('leaves the earlier tasks as they are when a task is added later', async () => {
     const all = new FakeModel(tasks);
     await run(all);
     const fewer = new FakeModel(tasks);
     const phases = planPhases(sceneGraph()).slice(0, 3);
     for await (const event of train(fewer, phases, options)) expect(event).toBeDefined();
     for (const task of tasks.slice(0, 3)) expect(fewer.weights[task]).toBe(all.weights[task]);
+  });
+});
+
+describe('a phase that siblings share', () => {
+  const phases = planPhases(sceneGraph(), { concurrent: true });
+
+  test('alternates their steps and trains each to the same bits as one after the other', async () => {
+    const steps = { vehicle: 2, weather: 3, road: 1, strategy: 1 };
+    const together = new FakeModel(tasks);
+    const events = await run(together, { steps }, Infinity, phases);
+    expect(events.flatMap((event) => (event.type === 'step' ? [`${event.task} ${event.step}`] : []))).toEqual(
+      [...['vehicle 0', 'weather 0', 'vehicle 1', 'weather 1', 'weather 2'], ...['road 0', 'strategy 0']],
+    );
+    const apart = new FakeModel(tasks);
+    await run(apart, { steps });
+    expect(together.weights).toEqual(apart.weights);
+  });
+
+  test('refuses a step that writes into the segment of a sibling, which the end of the phase cannot tell from training', async () => {
+    const model = new FakeModel(tasks);
+    Object.assign(model, { leaksInto: ['weather'], leaksDuring: 'vehicle' });
+    const checkpoints = fileCheckpoints(directory);
+    await expect(
+      run(model, { checkpoints, checkpointEverySteps: 1 }, Infinity, phases),
+    ).rejects.toMatchObject({ code: 'TRAINER_FREEZE_VIOLATED', tasks: ['weather'] });
+    expect(model.steps).toBe(1);
+    expect(await checkpoints.load()).toBeUndefined();
+  });
+
+  test('pays for that with one hash per sibling and step, and a phase of one task with none', async () => {
+    const hashesPerStep = async (some: typeof phases) => {
+      const [short, long] = [new FakeModel(tasks), new FakeModel(tasks)];
+      await run(short, { steps: 1 }, Infinity, some);
+      await run(long, { steps: 2 }, Infinity, some);
+      return (long.hashes - short.hashes) / (long.steps - short.steps);
+    };
+    expect(await hashesPerStep(phases.slice(0, 1))).toBe(2);
+    expect(await hashesPerStep(phases.slice(1))).toBe(0);
+  });
+
+  test.each([1, 2, 5])('resumes to the same bits when stopped after step %i', async (stopAfter) => {
+    const uninterrupted = new FakeModel(tasks);
+    await run(uninterrupted, {}, Infinity, phases);
+    const checkpoints = fileCheckpoints(directory);
+    await run(new FakeModel(tasks), { checkpoints }, stopAfter, phases);
+    const resumed = new FakeModel(tasks);
+    await run(resumed, { checkpoints }, Infinity, phases);
+    expect(resumed.weights).toEqual(uninterrupted.weights);
+  });
+});
+
+describe('the learning rate', () => {
+  test('warms up linearly from its first step, since a full rate on fresh moments would overshoot', () => {
+    const rate = warmupCosine(8, { warmupSteps: 4, floor: 1 });
+    expect([0, 1, 2, 3, 4, 99].map((step) => rate(step, 100))).toEqual([2, 4, 6, 8, 8, 8]);
+  });
+
+  test('ends at the floor, so that the last steps still train', () => {
+    const rate = warmupCosine(8, { warmupSteps: 0, floor: 0.25 });
+    expect(rate(0, 100)).toBe(8);
+    expect(rate(50, 100)).toBeCloseTo((8 + 2) / 2, 12);
+    expect(rate(100, 100)).toBe(2);
+    expect(warmupCosine(8)(100, 100)).toBe(0);
   });
 });
 
@@ -125,6 +245,19 @@ describe('a stopped run', () => {
     expect((await checkpoints.load())?.position).toMatchObject({ phase: 0, step: 2 });
   });
 
+  test('is not saved after an error, when part of a step may have been applied', async () => {
+    const checkpoints = fileCheckpoints(directory);
+    const model = new FakeModel(tasks);
+    model.failsAtStep = 4;
+    await expect(run(model, { checkpoints, checkpointEverySteps: 2 })).rejects.toThrow('out of memory');
+    expect((await checkpoints.load())?.position).toMatchObject({ phase: 0, step: 2 });
+    const uninterrupted = new FakeModel(tasks);
+    await run(uninterrupted);
+    const resumed = new FakeModel(tasks);
+    await run(resumed, { checkpoints });
+    expect(resumed.weights).toEqual(uninterrupted.weights);
+  });
+
   test('of other inputs is refused with the way out', async () => {
     const checkpoints = fileCheckpoints(directory);
     await run(new FakeModel(tasks), { checkpoints, fingerprint: 'a' }, 2);
@@ -133,7 +266,7 @@ describe('a stopped run', () => {
     );
   });
 
-  test('that already finished gives the segments back', async () => {
+  test('that had already finished gives the segments back', async () => {
     const checkpoints = fileCheckpoints(directory);
     const first = new FakeModel(tasks);
     await run(first, { checkpoints });

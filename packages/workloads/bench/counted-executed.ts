@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path';
 
 import { countFlops, openKernels, type WorkKind } from '@contextlora/kernels';
 import { initialiseSegments, masksFor, partitionRanks } from '@contextlora/lora';
-import { activateSegments, linearsOf, loadModel } from '@contextlora/model';
+import { uploadSegments, linearsOf, loadModel } from '@contextlora/model';
 
 import { batch, rolesOf, runStep, tasks, workloadOf } from '../test/executed-step.js';
 import { tinyConfigs, writeTinyModel } from '../test/tiny-models.js';
@@ -38,12 +38,12 @@ export async function countedAgainstExecuted(): Promise<CountedRow[]> {
       await writeTinyModel(join(directory, architecture), config);
       const model = await loadModel(join(directory, architecture), { kernels: counting, tokenizerDirectory });
       const partition = partitionRanks(linearsOf(model.spec), tasks, { rank: 6 });
-      const active = activateSegments(
+      const active = uploadSegments(
         masksFor(partition, rolesOf['road']!),
         initialiseSegments(partition, { seed: 0 }),
       );
       const { layers } = workloadOf('road', partition, model, { featuresKept: true });
-      const { keptBytes } = runStep(model, active.byLayer);
+      const { keptBytes } = runStep(model, active.byLinear);
       active.dispose();
       model.dispose();
       const sum = (field: 'forwardFlops' | 'inputFlops' | 'weightFlops') =>

@@ -6,7 +6,7 @@ import {
   createLocalModel,
   linearsOf,
   type LoadedModel,
-  type ModelExample,
+  type Example,
   promptIds,
   type TextSpec,
 } from '@contextlora/model';
@@ -149,7 +149,7 @@ function stepOf(base: LoadedModel, { tokens, samples }: { tokens: number; sample
   const phase = { tasks: [task], roles: { [task]: { [task]: 'train' as const } } };
   // The tokenizer adds one token before the prompt.
   const prompt = Array.from({ length: tokens - 1 }, (_, i) => String(i % 10)).join(' ');
-  const examples: ModelExample[] = Array.from({ length: samples }, () => ({ prompt, answer: '1', labels }));
+  const examples: Example[] = Array.from({ length: samples }, () => ({ prompt, answer: '1', labels }));
   const shape = { tokens: promptIds(base, examples[0]!).length, answered: 1, columns: labels.length };
   const [workload] = workloadsOf(base.spec, partition, [phase], {
     trainingOf: () => ({ sample: shape, samples, steps: 1 }),

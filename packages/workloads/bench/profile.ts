@@ -11,7 +11,7 @@ import { parseArgs } from 'node:util';
 
 import { measureRates } from '@contextlora/jetson';
 import { openKernels } from '@contextlora/kernels';
-import { writeWhole } from '@contextlora/lora';
+import { writeWhole } from '@contextlora/lora/files';
 import { loadModel } from '@contextlora/model';
 import { measuredLayer } from '@contextlora/workloads';
 

@@ -45,7 +45,7 @@ export function graphWorkloads(
   );
   const linears = linearsOf(spec);
   const partition = partitionRanks(
-    frozenPrefix ? linears.filter(({ depth }) => depth !== undefined) : linears,
+    frozenPrefix ? linears.filter(({ layerIndex }) => layerIndex !== undefined) : linears,
     tasks,
     { rank, ...(frozenPrefix ? { only } : {}) },
   );

@@ -1,7 +1,7 @@
 /** How long a run will train on this machine, said before it starts: the plan for one device, whose rates have just been measured. */
 import { measureRates } from '@contextlora/jetson';
 import type { Partition } from '@contextlora/lora';
-import { type LoadedModel, type LocalModel, type ModelExample, promptIds } from '@contextlora/model';
+import { type LoadedModel, type LocalModel, type Example, promptIds } from '@contextlora/model';
 import { type Cluster, plan } from '@contextlora/scheduler';
 import type { Phase } from '@contextlora/trainer';
 
@@ -18,7 +18,7 @@ export interface RunToPredict {
 
 export interface PredictTrainingOptions {
   /** The first training examples of a task, at most `count` of them. */
-  readonly examplesOf: (task: string, count: number) => readonly ModelExample[];
+  readonly examplesOf: (task: string, count: number) => readonly Example[];
   /** Optimizer steps of a task. */
   readonly stepsOf: (task: string) => number;
   readonly batchSize: number;
@@ -98,7 +98,7 @@ export async function predictTraining(
   };
 }
 
-function shapeOf(base: LoadedModel, examples: readonly ModelExample[]): SampleShape {
+function shapeOf(base: LoadedModel, examples: readonly Example[]): SampleShape {
   const lengths = examples.map((example) => promptIds(base, example).length);
   const [first] = examples;
   return {

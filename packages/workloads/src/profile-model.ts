@@ -46,7 +46,7 @@ export async function profileModel(
   }
   const task = 'profile';
   const partition = partitionRanks(
-    linearsOf(base.spec).filter(({ depth }) => depth !== undefined),
+    linearsOf(base.spec).filter(({ layerIndex }) => layerIndex !== undefined),
     [{ id: task, dependsOn: [] }],
     { rank },
   );
@@ -69,6 +69,6 @@ export async function profileModel(
 function promptOf(base: LoadedModel, tokens: number): string {
   const digits = (count: number) => Array.from({ length: count }, (_, i) => String(i % 10)).join(' ');
   const asked = Math.min(tokens, base.spec.text.maximumPositions - 1);
-  const found = promptIds(base, { prompt: digits(asked), answer: '' }).length;
+  const found = promptIds(base, { prompt: digits(asked) }).length;
   return digits(Math.max(1, Math.floor((asked * asked) / found)));
 }

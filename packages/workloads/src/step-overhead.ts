@@ -1,7 +1,7 @@
 /** What a training step takes beside its products: segments to and fro, calls, AdamW. */
 import { type Timing, undisturbed } from '@contextlora/jetson';
 import { initialiseSegments, type Partition } from '@contextlora/lora';
-import { createLocalModel, type LoadedModel, type LocalModel, type ModelExample } from '@contextlora/model';
+import { createLocalModel, type LoadedModel, type LocalModel, type Example } from '@contextlora/model';
 import { type DeviceProfile, plan } from '@contextlora/scheduler';
 import type { Phase } from '@contextlora/trainer';
 
@@ -12,7 +12,7 @@ export interface StepOverheadOptions {
   readonly phases: readonly Phase[];
   /** The task that trains, on one example of this shape. */
   readonly task: string;
-  readonly example: ModelExample;
+  readonly example: Example;
   readonly shape: SampleShape;
   /** This machine, by its rates. */
   readonly device: DeviceProfile;

@@ -120,7 +120,7 @@ function layersOf(
         layerLinears.map((name) => [name, linear(`${text.prefix}layers.${depth}.${name}`)]),
       ) as Record<LayerLinear, Linear>,
   );
-  const connectorName = linearsOf(spec).find(({ depth }) => depth === undefined)?.name;
+  const connectorName = linearsOf(spec).find(({ layerIndex }) => layerIndex === undefined)?.name;
   const connector = connectorName === undefined ? undefined : linear(connectorName);
   const images = sample.images ?? 0;
   const imageTokens = vision ? images * vision.tokenCount : 0;

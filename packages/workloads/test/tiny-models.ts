@@ -2,7 +2,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { encodeSafetensors, float32Tensor } from '@contextlora/lora';
+import { encodeSafetensors, float32Tensor } from '@contextlora/lora/safetensors';
 import { modelTensors, parseModelSpec } from '@contextlora/model';
 
 const text = {

@@ -11,7 +11,7 @@ import {
   type WorkKind,
 } from '@contextlora/kernels';
 import { initialiseSegments, masksFor, type Partition, partitionRanks } from '@contextlora/lora';
-import { activateSegments, linearsOf, loadModel, type LoadedModel, visionTower } from '@contextlora/model';
+import { uploadSegments, linearsOf, loadModel, type LoadedModel, visionTower } from '@contextlora/model';
 import { checkInput, lowestTrainedLayer, plan, type LayerCost } from '@contextlora/scheduler';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import * as tf from '@tensorflow/tfjs-core';
@@ -42,13 +42,13 @@ const partitions: Readonly<Record<string, (all: ReturnType<typeof linearsOf>) =>
   'every linear layer': (all) => partitionRanks(all, tasks, { rank: 6 }),
   'the decoder layers only': (all) =>
     partitionRanks(
-      all.filter(({ depth }) => depth !== undefined),
+      all.filter(({ layerIndex }) => layerIndex !== undefined),
       tasks,
       { rank: 6 },
     ),
   'the upper half, so that the lower is frozen': (all) =>
     partitionRanks(
-      all.filter(({ depth }) => depth !== undefined && depth >= 2),
+      all.filter(({ layerIndex }) => layerIndex !== undefined && layerIndex >= 2),
       tasks,
       { rank: 6 },
     ),
@@ -60,7 +60,7 @@ const partitions: Readonly<Record<string, (all: ReturnType<typeof linearsOf>) =>
     ),
   'the last product of the top layer': (all) =>
     partitionRanks(
-      all.filter(({ depth, name }) => depth === 3 && name.endsWith('down_proj')),
+      all.filter(({ layerIndex, name }) => layerIndex === 3 && name.endsWith('down_proj')),
       tasks,
       { rank: 6 },
     ),
@@ -89,9 +89,9 @@ describe.each(Object.keys(tinyConfigs))('the workloads of a %s model', (architec
       for (const { id } of tasks) {
         const roles = rolesOf[id]!;
         const { layers } = workloadOf(id, partition, model, { featuresKept: true });
-        const active = activateSegments(masksFor(partition, roles), segments);
+        const active = uploadSegments(masksFor(partition, roles), segments);
         executed = [];
-        const { keptBytes } = runStep(model, active.byLayer);
+        const { keptBytes } = runStep(model, active.byLinear);
         active.dispose();
         const found = byLayer(model, executed);
         for (const [index, layer] of layers.entries())
@@ -108,7 +108,7 @@ describe.each(Object.keys(tinyConfigs))('the workloads of a %s model', (architec
     const all = linearsOf(model.spec);
     for (const from of [0, 1, 3]) {
       const partition = partitionRanks(
-        all.filter(({ depth }) => depth !== undefined && depth >= from),
+        all.filter(({ layerIndex }) => layerIndex !== undefined && layerIndex >= from),
         tasks,
         { rank: 6 },
       );
@@ -178,7 +178,7 @@ test('compact base weights and messages have fewer bytes', async () => {
       trainingOf: () => ({ sample: { tokens, answered }, samples: batch }),
       ...more,
     })[0]!.layers[2]!;
-  const linears = linearsOf(model.spec).filter(({ depth }) => depth === 1);
+  const linears = linearsOf(model.spec).filter(({ layerIndex }) => layerIndex === 1);
   const values = linears.reduce((sum, { inFeatures, outFeatures }) => sum + inFeatures * outFeatures, 0);
   expect(of({}).parameterBytes - of({ base: 'f16' }).parameterBytes).toBe(2 * values);
   // One byte a value, and a float32 scale a row.

@@ -8,7 +8,7 @@ import { fork } from 'node:child_process';
 
 import { readTaskData, type TrainSettings } from '@contextlora/finetune';
 import { openKernels } from '@contextlora/kernels';
-import { writePartition } from '@contextlora/lora';
+import { writePartition } from '@contextlora/lora/files';
 import { loadModel } from '@contextlora/model';
 
 import { BenchmarksError } from '../benchmarks-error.js';

@@ -7,7 +7,7 @@ import {
   totalSteps,
   type TrainSettings,
 } from '@contextlora/finetune';
-import { readPartition } from '@contextlora/lora';
+import { readPartition } from '@contextlora/lora/files';
 import { createLocalModel, type LoadedModel, type LocalModel } from '@contextlora/model';
 import { tasksOf } from '@contextlora/task-graph';
 import { emptyGraph, rolesOf } from '@contextlora/trainer';

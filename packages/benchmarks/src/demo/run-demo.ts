@@ -28,7 +28,8 @@ import {
 import { openKernels } from '@contextlora/kernels';
 import { loadModel, type LoadedModel } from '@contextlora/model';
 import type { TaskFile, TaskGraph } from '@contextlora/task-graph';
-import { fileCheckpoints, type TaskRow, type TrainEvent } from '@contextlora/trainer';
+import type { TaskRow, TrainEvent } from '@contextlora/trainer';
+import { fileCheckpoints } from '@contextlora/trainer/files';
 import { predictTraining, type TrainingPrediction } from '@contextlora/workloads';
 
 import type { DatasetProgress } from '../iov/write-iov-dataset.js';

@@ -11,7 +11,7 @@ import {
   type ImageFeatures,
   linearsOf,
   type LoadedModel,
-  type ModelExample,
+  type Example,
 } from '@contextlora/model';
 import { tasksOf } from '@contextlora/task-graph';
 import {
@@ -82,7 +82,7 @@ export async function* trainJoint(
   );
   const share = Math.ceil(settings.batchSize / tasks.length);
   const mixture = Array.from({ length: steps }, (_, step) =>
-    tasks.flatMap((task): ModelExample[] => {
+    tasks.flatMap((task): Example[] => {
       const own = examples.get(task) ?? [];
       return sampleBatch(own.length, share, { seed: settings.seed, task: `joint/${task}`, step }).flatMap(
         (i) => own[i] ?? [],

@@ -6,7 +6,8 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { keyedRandom, writeWhole } from '@contextlora/lora';
+import { keyedRandom } from '@contextlora/lora';
+import { writeWhole } from '@contextlora/lora/files';
 import sharp from 'sharp';
 
 import { createSceneRenderer, type SceneRenderer } from '../scenes/render-scene.js';

@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 
 import { openKernels } from '@contextlora/kernels';
-import { composeTask, type PeftAdapter, readPartition, readPeftFolder } from '@contextlora/lora';
+import { composeTask } from '@contextlora/lora';
+import { type PeftAdapter, readPartition, readPeftFolder } from '@contextlora/lora/files';
 import {
-  adapterSegments,
   type ChatMessage,
   type Conversation,
   generate,
@@ -16,8 +16,11 @@ import {
   type LoadedModel,
   loadModel,
   locateModel,
+  ModelError,
+  type ModelErrorCode,
   openConversation,
   renderChat,
+  uploadAdapter,
 } from '@contextlora/model';
 
 import { CliError, type CliErrorCode } from '../cli-error.js';
@@ -80,7 +83,7 @@ async function runChat(options: ChatOptions, context: CommandContext): Promise<b
       'CLI_OPTIONS_INVALID',
       `${options.model} has no chat template; --plain gives it the prompt as it is`,
     );
-  const segments = adapter && adapterSegments(model.spec, adapter);
+  const segments = adapter && uploadAdapter(model.spec, adapter);
   const { temperature, topK, topP, repetitionPenalty, seed, maxTokens } = options;
   const settings: GenerateOptions = {
     temperature,
@@ -89,7 +92,7 @@ async function runChat(options: ChatOptions, context: CommandContext): Promise<b
     ...(topK === undefined ? {} : { topK }),
     ...(topP === undefined ? {} : { topP }),
     ...(repetitionPenalty === undefined ? {} : { repetitionPenalty }),
-    ...(segments ? { segments: segments.byLayer } : {}),
+    ...(segments ? { segments: segments.byLinear } : {}),
     ...(schema === undefined
       ? {}
       : { constraint: jsonConstraint(model.tokenizer, schema, { where: options.schema ?? '' }) }),
@@ -189,8 +192,8 @@ async function converse(talk: Talk): Promise<boolean> {
         });
         messages = [...asked, { role: 'assistant', content: text }];
       } catch (error) {
-        // A conversation that has grown too long is no reason to lose it.
-        if (!(error instanceof Error) || !error.message.startsWith('model/')) throw error;
+        // A turn that is too long or cannot be answered must not end the conversation.
+        if (!(error instanceof ModelError) || !turnErrors.has(error.code)) throw error;
         context.output.write(`${error.message}\n`);
       }
       answering = undefined;
@@ -203,6 +206,13 @@ async function converse(talk: Talk): Promise<boolean> {
   }
   return left;
 }
+
+/** Errors that concern one turn only. */
+const turnErrors: ReadonlySet<ModelErrorCode> = new Set([
+  'MODEL_CONTEXT_FULL',
+  'MODEL_NO_TOKEN',
+  'MODEL_TEMPLATE_FAILED',
+]);
 
 /** A PEFT folder; with a task, the task's adapter in a run's folder or a partition's. */
 async function readAdapter(

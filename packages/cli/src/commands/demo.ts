@@ -11,7 +11,7 @@ import {
 } from '@contextlora/benchmarks';
 import { type AnswerLine, type WrittenFile, writeRun } from '@contextlora/finetune';
 import { publishedAssumptions } from '@contextlora/jetson';
-import { writeWhole } from '@contextlora/lora';
+import { writeWhole } from '@contextlora/lora/files';
 import { drawGanttSvg, traceEvents } from '@contextlora/scheduler/views';
 import { toText } from '@contextlora/task-graph';
 import type { TaskRow } from '@contextlora/trainer';

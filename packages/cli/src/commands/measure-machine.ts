@@ -22,7 +22,7 @@ import {
   watchDevice,
 } from '@contextlora/jetson';
 import { openKernels } from '@contextlora/kernels';
-import { writeWhole } from '@contextlora/lora';
+import { writeWhole } from '@contextlora/lora/files';
 import { type LoadedModel, loadModel, locateModel } from '@contextlora/model';
 import { type DeviceProfile, type MeasuredRecord, withMeasured } from '@contextlora/scheduler';
 import { measuredLayer, profileModel } from '@contextlora/workloads';

@@ -2,7 +2,7 @@
 import { stat } from 'node:fs/promises';
 
 import { readTaskFile } from '@contextlora/finetune';
-import { writeWhole } from '@contextlora/lora';
+import { writeWhole } from '@contextlora/lora/files';
 import { type ModelSpec, publishedSpec, publishedSpecNames, readModelSpec } from '@contextlora/model';
 import {
   applyWhatIf,

@@ -20,7 +20,7 @@ import {
 import { openKernels } from '@contextlora/kernels';
 import { loadModel, locateModel } from '@contextlora/model';
 import { toText } from '@contextlora/task-graph';
-import { fileCheckpoints } from '@contextlora/trainer';
+import { fileCheckpoints } from '@contextlora/trainer/files';
 
 import { type CommandContext, untilStopped } from '../command-context.js';
 import type { CommandSetup } from '../command-setup.js';

@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 
 import type { LossPoint, WrittenFile } from '@contextlora/finetune';
-import { writeWhole } from '@contextlora/lora';
+import { writeWhole } from '@contextlora/lora/files';
 import type { TaskGraph } from '@contextlora/task-graph';
 
 import { drawGraph } from './draw-graph.js';

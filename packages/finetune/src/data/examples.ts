@@ -1,10 +1,10 @@
 /** From rows of data to what the model is asked. */
-import type { ModelExample } from '@contextlora/model';
+import type { Example } from '@contextlora/model';
 import { renderInstruction, type TaskGraph, type TaskSpec } from '@contextlora/task-graph';
 import type { ComposedInput, TaskRow } from '@contextlora/trainer';
 
 /** Training examples: the instruction with the gold answers of the parents in its slots. */
-export function trainingExamples(task: TaskSpec, rows: readonly TaskRow[]): ModelExample[] {
+export function trainingExamples(task: TaskSpec, rows: readonly TaskRow[]): Example[] {
   return rows.map((row) => ({
     ...exampleOf(task, renderInstruction(task, { text: row.text, answers: row.parents }), row),
     answer: row.answer,
@@ -12,7 +12,7 @@ export function trainingExamples(task: TaskSpec, rows: readonly TaskRow[]): Mode
 }
 
 /** An example to predict, from a rendered prompt. */
-export function exampleOf(task: TaskSpec, prompt: string, { image }: ComposedInput): ModelExample {
+export function exampleOf(task: TaskSpec, prompt: string, { image }: ComposedInput): Example {
   return {
     prompt,
     answer: '',

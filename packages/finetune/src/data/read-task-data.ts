@@ -3,7 +3,8 @@ import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 
 import { buildTaskGraph, parseTasks, type TaskFile, type TaskGraph } from '@contextlora/task-graph';
-import { readTaskRows, TaskDataError, type TaskRow } from '@contextlora/trainer';
+import { type TaskRow, TrainerError } from '@contextlora/trainer';
+import { readTaskRows } from '@contextlora/trainer/files';
 
 import { FinetuneError } from '../finetune-error.js';
 
@@ -54,7 +55,7 @@ export async function readTaskData(
       try {
         return await readTaskRows(resolve(dataDirectory, name), task);
       } catch (error) {
-        if (!(error instanceof TaskDataError)) throw error;
+        if (!(error instanceof TrainerError) || error.code !== 'TRAINER_DATA_INVALID') throw error;
         problems.push(error.message);
         return [];
       }

@@ -1,5 +1,5 @@
 /** How well a task is answered on held-out rows, its parents' answers predicted as they would be in use. */
-import type { ModelExample } from '@contextlora/model';
+import type { Example } from '@contextlora/model';
 import type { TaskGraph } from '@contextlora/task-graph';
 import {
   accuracy,
@@ -19,7 +19,7 @@ export interface TaskEvaluation {
 
 /** Answers every row of `task` with the roles given and compares with the right answers. */
 export async function evaluateTask(
-  model: Pick<TrainableModel<ModelExample>, 'predict'>,
+  model: Pick<TrainableModel<Example>, 'predict'>,
   {
     graph,
     task,

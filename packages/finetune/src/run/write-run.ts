@@ -1,14 +1,8 @@
 /** What a run leaves behind: its partition, a PEFT adapter per task, and its report. */
 import { join } from 'node:path';
 
-import {
-  composeTask,
-  type Partition,
-  type Segments,
-  writePartition,
-  writePeftFolder,
-  writeWhole,
-} from '@contextlora/lora';
+import { composeTask, type Partition, type Segments } from '@contextlora/lora';
+import { writePartition, writePeftFolder, writeWhole } from '@contextlora/lora/files';
 
 import type { RunReport } from '../report/run-report.js';
 

@@ -1,0 +1,89 @@
+/** Makes a partition: which task owns which ranks. */
+import { lookUp } from '../look-up.js';
+import { LoraError } from '../lora-error.js';
+import { type Allocate, allocateUniform, type AllocationTask } from './allocate.js';
+import type { LinearShape, Partition, PartitionLayer, PartitionTask, Span } from './partition.js';
+
+export interface PartitionRanksOptions {
+  /** Ranks per linear, shared by all tasks. */
+  readonly rank: number;
+  /** c = alpha / rank of the task's segment; by default alpha is twice the task's largest rank, so that c = 2 there. */
+  readonly alpha?: number;
+  readonly scaling?: PartitionTask['scaling'];
+  readonly allocate?: Allocate;
+  /** Decoder layers in which a task may own ranks, `to` exclusive; all when absent. */
+  readonly only?: Readonly<Record<string, { readonly from: number; readonly to: number }>>;
+}
+
+/**
+ * Shares the ranks of every linear among the tasks.
+ *
+ * @throws LoraError (`LORA_PARTITION_INVALID`) when there are more tasks than ranks, when a task or linear is listed twice, or when
+ * `only` names an unknown task.
+ */
+export function partitionRanks(
+  linears: readonly LinearShape[],
+  tasks: readonly AllocationTask[],
+  { rank, alpha, scaling = 'standard', allocate = allocateUniform, only = {} }: PartitionRanksOptions,
+): Partition {
+  requireUnique(
+    'linear',
+    linears.map(({ name }) => name),
+  );
+  requireUnique(
+    'task',
+    tasks.map(({ id }) => id),
+  );
+  if (linears.length === 0) throw invalid('there is no linear to adapt; check the targets');
+  if (!Number.isInteger(rank) || rank < tasks.length || tasks.length === 0)
+    throw invalid(
+      `rank ${rank} cannot be shared by ${tasks.length} tasks, each needs at least 1; ` +
+        `raise the rank to ${Math.max(1, tasks.length)} or more, or leave tasks out`,
+    );
+  for (const id of Object.keys(only))
+    if (!tasks.some((task) => task.id === id))
+      throw invalid(`"only" names task "${id}", which is not among the tasks`);
+
+  const layerCount = 1 + Math.max(-1, ...linears.map(({ layerIndex }) => layerIndex ?? -1));
+  const layers: Record<string, PartitionLayer> = {};
+  for (const linear of linears) {
+    const present = tasks.filter(({ id }) => mayOwn(lookUp(only, id), linear));
+    if (present.length === 0) continue;
+    const ranks = allocate(rank, present, { linear, layerCount });
+    let start = 0;
+    const spans: Record<string, Span> = {};
+    for (const [i, { id }] of present.entries()) {
+      const end = start + (ranks[i] ?? 0);
+      if (end > start) spans[id] = { start, end };
+      start = end;
+    }
+    layers[linear.name] = { inFeatures: linear.inFeatures, outFeatures: linear.outFeatures, spans };
+  }
+  const largest = (id: string) =>
+    Math.max(0, ...Object.values(layers).map(({ spans }) => widthOf(lookUp(spans, id))));
+  return {
+    version: 1,
+    order: tasks.map(({ id }) => id),
+    tasks: Object.fromEntries(
+      tasks.map(({ id, dependsOn }) => [id, { dependsOn, alpha: alpha ?? 2 * largest(id), scaling }]),
+    ),
+    layers,
+  };
+}
+
+function mayOwn(range: { from: number; to: number } | undefined, { layerIndex }: LinearShape): boolean {
+  if (!range) return true;
+  return layerIndex !== undefined && layerIndex >= range.from && layerIndex < range.to;
+}
+
+const widthOf = (span: Span | undefined) => (span ? span.end - span.start : 0);
+
+function requireUnique(kind: string, names: readonly string[]): void {
+  const seen = new Set<string>();
+  for (const name of names) {
+    if (seen.has(name)) throw invalid(`${kind} "${name}" is listed twice`);
+    seen.add(name);
+  }
+}
+
+const invalid = (what: string) => new LoraError('LORA_PARTITION_INVALID', 'partitionRanks', what);

@@ -1,0 +1,91 @@
+/** An array of numbers as files hold it: type, shape and bytes. */
+import { LoraError } from '../lora-error.js';
+
+export type Dtype = 'F64' | 'F32' | 'F16' | 'BF16' | 'I64' | 'I32' | 'I16' | 'I8' | 'U8' | 'BOOL';
+
+export const bytesPerElement: Readonly<Record<Dtype, number>> = {
+  F64: 8,
+  F32: 4,
+  F16: 2,
+  BF16: 2,
+  I64: 8,
+  I32: 4,
+  I16: 2,
+  I8: 1,
+  U8: 1,
+  BOOL: 1,
+};
+
+export interface FileTensor {
+  readonly dtype: Dtype;
+  readonly shape: readonly number[];
+  /** Little-endian, row-major. */
+  readonly bytes: Uint8Array;
+}
+
+/** A float32 tensor that shares the memory of the values. */
+export function float32Tensor(shape: readonly number[], values: Float32Array): FileTensor {
+  return { dtype: 'F32', shape, bytes: new Uint8Array(values.buffer, values.byteOffset, values.byteLength) };
+}
+
+/**
+ * The values of a floating-point tensor as float32.
+ *
+ * @throws LoraError (`LORA_TENSOR_UNUSABLE`) for an integer tensor.
+ */
+export function toFloat32({ dtype, bytes }: FileTensor): Float32Array {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  switch (dtype) {
+    case 'F32':
+      // A copy by the constructor: `slice` of a Buffer would share the whole pool behind it.
+      return new Float32Array(new Uint8Array(bytes).buffer);
+    case 'F16':
+      return Float32Array.from({ length: bytes.length / 2 }, (_, i) =>
+        halfToFloat(view.getUint16(2 * i, true)),
+      );
+    case 'BF16': {
+      const words = new Uint32Array(bytes.length / 2);
+      for (let i = 0; i < words.length; i++) words[i] = view.getUint16(2 * i, true) << 16;
+      return new Float32Array(words.buffer);
+    }
+    case 'F64':
+      return Float32Array.from({ length: bytes.length / 8 }, (_, i) => view.getFloat64(8 * i, true));
+    default:
+      throw new LoraError(
+        'LORA_TENSOR_UNUSABLE',
+        'toFloat32',
+        `a tensor of type ${dtype} holds no floating-point numbers`,
+      );
+  }
+}
+
+/**
+ * The values of an integer tensor; I64 beyond 2⁵³ loses digits.
+ *
+ * @throws LoraError (`LORA_TENSOR_UNUSABLE`) for a floating-point tensor.
+ */
+export function toIntegers({ dtype, bytes }: FileTensor): number[] {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const count = bytes.length / bytesPerElement[dtype];
+  const read = {
+    I64: (i: number) => Number(view.getBigInt64(8 * i, true)),
+    I32: (i: number) => view.getInt32(4 * i, true),
+    I16: (i: number) => view.getInt16(2 * i, true),
+    I8: (i: number) => view.getInt8(i),
+    U8: (i: number) => view.getUint8(i),
+    BOOL: (i: number) => view.getUint8(i),
+  };
+  if (!(dtype in read))
+    throw new LoraError('LORA_TENSOR_UNUSABLE', 'toIntegers', `a tensor of type ${dtype} holds no integers`);
+  return Array.from({ length: count }, (_, i) => read[dtype as keyof typeof read](i));
+}
+
+/** IEEE 754 binary16 → binary32, exact. */
+function halfToFloat(half: number): number {
+  const sign = half & 0x8000 ? -1 : 1;
+  const exponent = (half >>> 10) & 0x1f;
+  const fraction = half & 0x3ff;
+  if (exponent === 0) return sign * fraction * 2 ** -24;
+  if (exponent === 31) return fraction ? NaN : sign * Infinity;
+  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+}

@@ -1,0 +1,136 @@
+/** Generates text token by token for one prompt or a batch, in which each row has its own options and segments. */
+import type { LoadedModel } from '../checkpoint/load-model.js';
+import { cachedLogits, type CachedRow, openCache } from '../pass/cached-pass.js';
+import type { SegmentsByLinear } from '../pass/segments.js';
+import {
+  type AnswerRow,
+  type GenerateOptions,
+  type GenerateRequest,
+  type GenerationEvent,
+  openAnswerRow,
+  type Prompt,
+  type RowEvent,
+} from './answer-row.js';
+import type { Conversation } from './conversation.js';
+
+export interface GenerationResult {
+  /** The ids of the answer, without an end token. */
+  readonly ids: readonly number[];
+  readonly text: string;
+  /** What ended the answer: an end token, a stop sequence, the limit of tokens or positions, or the caller's signal. */
+  readonly finish: 'end' | 'stop' | 'length' | 'aborted';
+  readonly promptTokens: number;
+  /** The prompt tokens that an earlier turn of the conversation had already read. */
+  readonly cachedTokens: number;
+}
+
+export interface GenerateControl {
+  /** Ends all answers after the current token. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface TurnControl extends GenerateControl {
+  /** The conversation that this turn continues; prompt tokens it has already read are not read again. */
+  readonly conversation?: Conversation | undefined;
+}
+
+/**
+ * Generates an answer and yields one event per token; the return value is the whole answer. `return()` or the signal ends it early.
+ *
+ * Memory in addition to the model: keys and values of prompt and answer (see `openCache`) and one row of logits.
+ *
+ * @throws ModelError when the prompt is empty or leaves no position for an answer, or an option is out of range.
+ */
+export async function* generate(
+  model: LoadedModel,
+  prompt: Prompt,
+  { signal, conversation, ...options }: GenerateOptions & TurnControl = {},
+): AsyncGenerator<GenerationEvent, GenerationResult> {
+  const rows = generateRows(model, [{ prompt, ...options }], { signal, conversation });
+  for (;;) {
+    const { done, value } = await rows.next();
+    if (done) {
+      const [result] = value;
+      if (!result) throw new Error('internal: a request has no result');
+      return result;
+    }
+    const { id, text, logProbability } = value;
+    yield { id, text, ...(logProbability === undefined ? {} : { logProbability }) };
+  }
+}
+
+/**
+ * Answers several prompts in one batch; each row equals what it would be alone. A finished row costs nothing more.
+ *
+ * Rows with the same map of segments are placed next to each other, so that a pass multiplies each segment once.
+ */
+export function generateBatch(
+  model: LoadedModel,
+  requests: readonly GenerateRequest[],
+  { signal }: GenerateControl = {},
+): AsyncGenerator<RowEvent, GenerationResult[]> {
+  return generateRows(model, requests, { signal });
+}
+
+/** Implements both of the above; a conversation allows one request only. */
+async function* generateRows(
+  model: LoadedModel,
+  requests: readonly GenerateRequest[],
+  { signal, conversation }: TurnControl,
+): AsyncGenerator<RowEvent, GenerationResult[]> {
+  const all = requests.map((options, index) => openAnswerRow(model, options, index));
+  const [firstRow] = all;
+  if (!firstRow) return [];
+  let active = groupBySegments(all.filter(({ finish }) => finish === undefined));
+  const longest = Math.max(...all.map(({ promptIds, limit }) => promptIds.length + Math.min(limit, 64)));
+  const cache = conversation?.cache ?? openCache(model, { batch: active.length, capacity: longest });
+  const cachedTokens = conversation?.resume(firstRow.promptIds, firstRow.options) ?? 0;
+  if (conversation) cache.reserve(Math.min(longest, model.rotary.time));
+  try {
+    let isFirst = true;
+    while (active.length > 0 && !signal?.aborted) {
+      const inputs = active.map(({ promptIds, ids, options: { image, segments } }): CachedRow => {
+        const next = isFirst ? promptIds.slice(cachedTokens) : ids.slice(-1);
+        // An earlier turn may have read the image.
+        const isSeen =
+          !isFirst || (cachedTokens > 0 && !next.includes(model.spec.vision?.imageTokenId ?? -1));
+        return { ids: next, ...(isSeen ? {} : { image }), segments };
+      });
+      const logits = await cachedLogits(model, inputs, cache);
+      isFirst = false;
+      for (const [i, row] of active.entries()) {
+        const event = row.take(logits[i]?.[0] ?? new Float32Array());
+        if (event) yield event;
+      }
+      const kept = [...active.entries()].filter(([, { finish }]) => finish === undefined);
+      if (kept.length === 0) break;
+      if (kept.length < active.length) {
+        cache.select(kept.map(([i]) => i));
+        active = kept.map(([, row]) => row);
+      }
+      // A pass is synchronous: without this pause, signals and key presses would go unnoticed until the end.
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  } finally {
+    if (conversation)
+      for (const { promptIds, ids, options } of all) conversation.keep([...promptIds, ...ids], options);
+    else cache.dispose();
+  }
+  return all.map(({ ids, text, finish, promptIds }) => ({
+    ids,
+    text,
+    finish: finish ?? 'aborted',
+    promptTokens: promptIds.length,
+    cachedTokens,
+  }));
+}
+
+/** Places rows with the same segments next to each other, in the order of first appearance. */
+function groupBySegments(rows: readonly AnswerRow[]): AnswerRow[] {
+  const groups = new Map<SegmentsByLinear | undefined, AnswerRow[]>();
+  for (const row of rows) {
+    const { segments } = row.options;
+    groups.set(segments, [...(groups.get(segments) ?? []), row]);
+  }
+  return [...groups.values()].flat();
+}

@@ -1,0 +1,174 @@
+/** From the tensors of a checkpoint to the weights that kernels compute with. */
+import {
+  compressWeight,
+  type CompressFormat,
+  type Kernels,
+  KernelsError,
+  type LinearWeight,
+} from '@contextlora/kernels';
+
+import { listProblems, ModelError } from '../model-error.js';
+import { type DecoderLayerWeights, type LayerLinear, layerLinears } from '../pass/decoder-layer.js';
+import type { RowMatrix } from '../pass/matrix-rows.js';
+import type { VisionLayerWeights, VisionWeights } from '../pass/vision-tower.js';
+import type { TensorShapes } from '../spec/model-tensors.js';
+import type { TextSpec } from '../spec/text-spec.js';
+import type { VisionSpec } from '../spec/vision-spec.js';
+import { sizeOf, type WeightFiles } from './weight-files.js';
+
+/**
+ * The format in which the decoder layers' frozen weights are kept. `stored` keeps the file's format, or float32 if kernels cannot keep
+ * it, and then also applies to the embedding and the output matrix.
+ */
+export type BaseFormat = 'f32' | 'stored' | CompressFormat;
+
+interface WeightReader {
+  /** The matrix `name.weight`. */
+  matrix(name: string, format: BaseFormat): Promise<RowMatrix>;
+  /** A matrix that has been read, prepared for products. */
+  prepare(name: string, weight: RowMatrix, bias?: Float32Array): LinearWeight;
+  /** The matrix `name.weight` with its bias, if it has one, prepared for products. */
+  linear(name: string, format?: BaseFormat): Promise<LinearWeight>;
+  decoderLayer(text: TextSpec, layerIndex: number, format: BaseFormat): Promise<DecoderLayerWeights>;
+  vision(spec: VisionSpec): Promise<VisionWeights>;
+}
+
+/**
+ * Checks that the files have all `wanted` tensors in the right shapes, and returns a reader of them.
+ *
+ * @throws ModelError naming `where` and listing every tensor that is missing or misshapen.
+ */
+export function openWeightReader(
+  files: WeightFiles,
+  { kernels, wanted, path, where }: { kernels: Kernels; wanted: TensorShapes; path: string; where: string },
+): WeightReader {
+  requireTensors(files, { wanted, path, where });
+  // Tensors that will be compressed are read into one shared buffer, so that loading needs little more memory than it keeps.
+  let scratch = new Float32Array();
+  const shapeOf = (name: string): readonly [number, number] => {
+    const [out = 0, ...inner] = wanted.get(`${name}.weight`) ?? [];
+    return [out, sizeOf(inner)];
+  };
+  const matrix = async (name: string, format: BaseFormat): Promise<RowMatrix> => {
+    if (format === 'f32') return files.read(`${name}.weight`);
+    if (format === 'stored') return files.readStored(`${name}.weight`);
+    const [out, inp] = shapeOf(name);
+    if (scratch.length < out * inp) scratch = new Float32Array(out * inp);
+    return compressWeight(
+      await files.read(`${name}.weight`, scratch.subarray(0, out * inp)),
+      out,
+      inp,
+      format,
+    );
+  };
+  const prepare = (name: string, weight: RowMatrix, bias?: Float32Array): LinearWeight => {
+    try {
+      return kernels.prepareLinear(weight, ...shapeOf(name), bias);
+    } catch (cause) {
+      if (!(cause instanceof KernelsError) || cause.code === 'KERNELS_HEAP_FULL') throw cause;
+      throw new ModelError(
+        'MODEL_FILE_DAMAGED',
+        where,
+        `${files.fileOf(`${name}.weight`)}: tensor "${name}.weight": ${cause.message}`,
+        { cause },
+      );
+    }
+  };
+  const linear = async (name: string, format: BaseFormat = 'f32') =>
+    prepare(
+      name,
+      await matrix(name, format),
+      wanted.has(`${name}.bias`) ? await files.read(`${name}.bias`) : undefined,
+    );
+  const read = (name: string) => files.read(name);
+  return {
+    matrix,
+    prepare,
+    linear,
+    decoderLayer: (text, layerIndex, format) => readDecoderLayer(text, layerIndex, { read, linear, format }),
+    vision: (spec) => readVision(spec, { read, linear }),
+  };
+}
+
+/** Checks what the config asks for before any of it is read. */
+function requireTensors(
+  files: WeightFiles,
+  { wanted, path, where }: { wanted: TensorShapes; path: string; where: string },
+): void {
+  const problems = [...wanted].flatMap(([name, shape]) => {
+    const found = files.shapeOf(name);
+    if (!found) return [`"${name}" [${shape.join(', ')}] is missing`];
+    if (found.join() === shape.join()) return [];
+    return [`"${name}" is [${found.join(', ')}], the config asks for [${shape.join(', ')}]`];
+  });
+  if (problems.length > 0)
+    throw new ModelError(
+      'MODEL_FILE_DAMAGED',
+      where,
+      listProblems(`the tensors of ${path} are not those that its config asks for:`, problems),
+    );
+}
+
+interface Read {
+  readonly read: (name: string) => Promise<Float32Array>;
+  readonly linear: WeightReader['linear'];
+}
+
+async function readDecoderLayer(
+  { prefix, headNorms }: TextSpec,
+  layerIndex: number,
+  { read, linear, format }: Read & { format: BaseFormat },
+): Promise<DecoderLayerWeights> {
+  const at = `${prefix}layers.${layerIndex}.`;
+  const linears = {} as Record<LayerLinear, LinearWeight>;
+  for (const name of layerLinears) linears[name] = await linear(at + name, format);
+  return {
+    linears,
+    inputNorm: await read(`${at}input_layernorm.weight`),
+    mlpNorm: await read(`${at}post_attention_layernorm.weight`),
+    ...(headNorms
+      ? {
+          queryNorm: await read(`${at}self_attn.q_norm.weight`),
+          keyNorm: await read(`${at}self_attn.k_norm.weight`),
+        }
+      : {}),
+  };
+}
+
+async function readVision(
+  { layerCount, tower, prefix, projector }: VisionSpec,
+  { read, linear }: Read,
+): Promise<VisionWeights> {
+  const norm = async (name: string) => ({
+    gain: await read(`${prefix}${name}.weight`),
+    bias: await read(`${prefix}${name}.bias`),
+  });
+  const layers: VisionLayerWeights[] = [];
+  for (let layerIndex = 0; layerIndex < layerCount; layerIndex++) {
+    const at = `encoder.layers.${layerIndex}.`;
+    const inner = (name: string) => linear(`${prefix}${at}${name}`);
+    layers.push({
+      q: await inner('self_attn.q_proj'),
+      k: await inner('self_attn.k_proj'),
+      v: await inner('self_attn.v_proj'),
+      out: await inner('self_attn.out_proj'),
+      up: await inner('mlp.fc1'),
+      down: await inner('mlp.fc2'),
+      norm1: await norm(`${at}layer_norm1`),
+      norm2: await norm(`${at}layer_norm2`),
+    });
+  }
+  return {
+    patches: await linear(`${prefix}embeddings.patch_embedding`),
+    positions: await read(`${prefix}embeddings.position_embedding.weight`),
+    layers,
+    ...(tower === 'clip'
+      ? {
+          classToken: await read(`${prefix}embeddings.class_embedding`),
+          // The misspelling is that of the checkpoints.
+          firstNorm: await norm('pre_layrnorm'),
+        }
+      : { lastNorm: await norm('post_layernorm') }),
+    ...(projector ? { projector: await linear(projector.name) } : {}),
+  };
+}

@@ -1,0 +1,176 @@
+/** The safetensors files of a model directory as one collection of named tensors. */
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { parseSafetensorsHeader, type SafetensorsEntry } from '@contextlora/lora/safetensors';
+
+import { expandBrain, expandHalf, halfTable } from '../gguf/blocks.js';
+import { ModelError } from '../model-error.js';
+import { partOf } from '../spec/config-reader.js';
+import { readJsonObject } from '../spec/read-json.js';
+import { type ByteSource, openChunks, type OpenBytes, openFileBytes } from './byte-source.js';
+import { sizeOf, type WeightFiles } from './weight-files.js';
+
+interface Place extends SafetensorsEntry {
+  readonly source: ByteSource;
+  readonly position: number;
+}
+
+/**
+ * Opens `model.safetensors`, or the shards that `model.safetensors.index.json` names; `namesOf` gives the names a tensor may have there.
+ *
+ * @throws ModelError when a file is missing or damaged, or a tensor is in two files or not where the index says.
+ */
+export async function openSafetensorsFiles(
+  directory: string,
+  {
+    openBytes = openFileBytes,
+    namesOf = (name) => [name],
+  }: { openBytes?: OpenBytes; namesOf?: (name: string) => readonly string[] } = {},
+): Promise<WeightFiles> {
+  const half = halfTable();
+  const readChunks = openChunks();
+  const { paths, shardOf } = await filesOf(directory);
+  const sources: ByteSource[] = [];
+  const close = async () => {
+    await Promise.all(sources.map((source) => source.close()));
+  };
+  const places = new Map<string, Place>();
+  try {
+    for (const path of paths) {
+      const source = await openBytes(path);
+      sources.push(source);
+      const { entries, dataOffset } = await readHeader(source);
+      for (const [name, entry] of entries) {
+        const other = places.get(name);
+        if (other)
+          throw new ModelError(
+            'MODEL_FILE_DAMAGED',
+            'openSafetensorsFiles',
+            `tensor "${name}" is in both ${other.source.path} and ${path}; download the model again`,
+          );
+        places.set(name, { ...entry, source, position: dataOffset + entry.start });
+      }
+    }
+    const lost = [...shardOf].filter(([name, path]) => places.get(name)?.source.path !== path);
+    if (lost.length > 0)
+      throw new ModelError(
+        'MODEL_FILE_DAMAGED',
+        'openSafetensorsFiles',
+        `${directory}: ${lost.length} tensors are not in the shard that model.safetensors.index.json names, first "${lost[0]?.[0]}"; download the model again`,
+      );
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  const find = (name: string) => {
+    const stored = namesOf(name).find((candidate) => places.has(candidate));
+    return stored === undefined ? undefined : places.get(stored);
+  };
+  const need = (name: string): Place => {
+    const place = find(name);
+    if (!place)
+      throw new ModelError(
+        'MODEL_FILE_DAMAGED',
+        'openSafetensorsFiles',
+        `${directory} has no tensor "${name}"`,
+      );
+    if (place.dtype !== 'F32' && place.dtype !== 'F16' && place.dtype !== 'BF16')
+      throw new ModelError(
+        'MODEL_UNSUPPORTED',
+        'openSafetensorsFiles',
+        `${place.source.path}: tensor "${name}" is of type ${place.dtype}; weights are read in F32, F16 and BF16`,
+      );
+    return place;
+  };
+  const read: WeightFiles['read'] = async (name, target) => {
+    const { source, position, dtype, shape } = need(name);
+    const result = target ?? new Float32Array(sizeOf(shape));
+    if (dtype === 'F32') {
+      await source.read(position, new Uint8Array(result.buffer, result.byteOffset, result.byteLength));
+      return result;
+    }
+    const expand = dtype === 'F16' ? expandHalf : expandBrain;
+    await readChunks(source, { position, rowBytes: 2, rows: result.length }, (bytes, first, end) => {
+      expand(bytes, result.subarray(first, end), half);
+    });
+    return result;
+  };
+  return {
+    shapeOf: (name) => find(name)?.shape,
+    fileOf: (name) => find(name)?.source.path ?? directory,
+    read,
+    async readStored(name) {
+      const { source, position, dtype, shape } = need(name);
+      if (dtype !== 'F16') return read(name);
+      const values = new Uint16Array(sizeOf(shape));
+      await source.read(position, new Uint8Array(values.buffer));
+      return { format: 'f16', values };
+    },
+    close,
+  };
+}
+
+async function readHeader(source: ByteSource) {
+  const { path, sizeBytes } = source;
+  if (sizeBytes < 8)
+    throw new ModelError(
+      'MODEL_FILE_DAMAGED',
+      'openSafetensorsFiles',
+      `${path} has ${sizeBytes} bytes; is the file truncated?`,
+    );
+  const prefix = new Uint8Array(8);
+  await source.read(0, prefix);
+  const length = new DataView(prefix.buffer).getBigUint64(0, true);
+  if (length > BigInt(Math.min(maximumHeaderBytes, sizeBytes - 8)))
+    throw new ModelError(
+      'MODEL_FILE_DAMAGED',
+      'openSafetensorsFiles',
+      `${path}: the header claims ${length} bytes, the file has ${sizeBytes} and at most ${maximumHeaderBytes} are read; is the file truncated?`,
+    );
+  const json = new Uint8Array(Number(length));
+  await source.read(8, json);
+  try {
+    return parseSafetensorsHeader(json, sizeBytes, path);
+  } catch (cause) {
+    throw new ModelError('MODEL_FILE_DAMAGED', 'openSafetensorsFiles', (cause as Error).message, { cause });
+  }
+}
+
+const maximumHeaderBytes = 100 * 2 ** 20;
+
+async function filesOf(directory: string): Promise<{ paths: string[]; shardOf: Map<string, string> }> {
+  const single = join(directory, 'model.safetensors');
+  if ((await stat(single).catch(() => undefined))?.isFile()) return { paths: [single], shardOf: new Map() };
+  const index = join(directory, 'model.safetensors.index.json');
+  const json = await readJsonObject(index, 'openSafetensorsFiles');
+  if (json === undefined)
+    throw new ModelError(
+      'MODEL_FILE_MISSING',
+      'openSafetensorsFiles',
+      `${directory} has neither model.safetensors nor model.safetensors.index.json; a model directory is what ` +
+        `"huggingface-cli download <model> --local-dir <directory>" makes`,
+    );
+  const entries = Object.entries(partOf(json, 'weight_map') ?? {});
+  const bad = entries.find(
+    ([, name]) => typeof name !== 'string' || !/^[\w.-]+$/.test(name) || name.startsWith('.'),
+  );
+  if (entries.length === 0 || bad)
+    throw new ModelError(
+      'MODEL_FILE_DAMAGED',
+      'openSafetensorsFiles',
+      `${index} names no usable files in its "weight_map"${bad ? `: "${bad[0]}" is in ${JSON.stringify(bad[1])}` : ''}`,
+    );
+  const shardOf = new Map(
+    (entries as [string, string][]).map(([name, file]) => [name, join(directory, file)]),
+  );
+  const paths = [...new Set(shardOf.values())].sort();
+  for (const path of paths)
+    if (!(await stat(path).catch(() => undefined))?.isFile())
+      throw new ModelError(
+        'MODEL_FILE_MISSING',
+        'openSafetensorsFiles',
+        `${path} is missing, and ${index} names it; download the model again`,
+      );
+  return { paths, shardOf };
+}

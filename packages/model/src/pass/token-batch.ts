@@ -1,0 +1,26 @@
+/** Rows of token ids as one batch. */
+import type { LoadedModel } from '../checkpoint/load-model.js';
+
+/** A batch of equal-length rows of token ids. */
+export interface TokenBatch {
+  readonly batch: number;
+  readonly time: number;
+  /** `[batch · time]`; a row with an image contains its image tokens. */
+  readonly ids: Int32Array;
+  /** The image features `[image tokens, wide]` of each row that has an image. */
+  readonly images: readonly (Float32Array | undefined)[];
+  /** The left padding of each row. */
+  readonly firstKeys?: readonly number[];
+}
+
+/** Right-pads rows to one length; a causal model never looks right, so padding changes nothing before it. */
+export function batchOf(
+  { tokenizer }: LoadedModel,
+  rows: readonly (readonly number[])[],
+  images: readonly (Float32Array | undefined)[],
+): TokenBatch {
+  const time = Math.max(...rows.map((row) => row.length));
+  const ids = new Int32Array(rows.length * time).fill(tokenizer.padId);
+  for (const [i, row] of rows.entries()) ids.set(row, i * time);
+  return { batch: rows.length, time, ids, images };
+}

@@ -1,0 +1,107 @@
+/**
+ * A model's dimensions and settings as plain JSON, read from a Hugging Face `config.json` with old or new keys.
+ */
+import type { LinearShape } from '@contextlora/lora';
+
+import { ModelError } from '../model-error.js';
+import { type Config, partOf, textOf } from './config-reader.js';
+import { parseTextSpec, textFamilies, type TextSpec } from './text-spec.js';
+import { parseClipSpec, parseSiglipSpec, type VisionSpec } from './vision-spec.js';
+
+export interface ModelSpec {
+  readonly architecture: string;
+  readonly text: TextSpec;
+  readonly vision?: VisionSpec;
+}
+
+const visionArchitectures = ['smolvlm', 'idefics3', 'llava'];
+
+/**
+ * Reads a config; `where` names it in messages.
+ *
+ * @throws ModelError for an unsupported architecture (listing the supported ones) or missing numbers (all at once).
+ */
+export function parseModelSpec(value: unknown, where: string): ModelSpec {
+  const config = partOf({ value }, 'value');
+  if (!config) throw new ModelError('MODEL_FILE_DAMAGED', 'parseModelSpec', `${where} is not a JSON object`);
+  const type = textOf(config['model_type']);
+  if (visionArchitectures.includes(type)) return visionLanguageSpec(config, type, where);
+  const family = familyOf(type);
+  if (!family)
+    throw new ModelError(
+      'MODEL_UNSUPPORTED',
+      'parseModelSpec',
+      `${where}: architecture "${type}" is not supported; supported are ${[...Object.keys(textFamilies), ...visionArchitectures].join(', ')}`,
+    );
+  return {
+    architecture: type,
+    text: parseTextSpec(config, { where, family, prefix: 'model.', tied: config['tie_word_embeddings'] }),
+  };
+}
+
+function visionLanguageSpec(config: Config, type: string, where: string): ModelSpec {
+  const [text, vision] = [partOf(config, 'text_config'), partOf(config, 'vision_config')];
+  if (!text || !vision)
+    throw new ModelError(
+      'MODEL_FILE_DAMAGED',
+      'parseModelSpec',
+      `${where}: a ${type} config needs "text_config" and "vision_config"`,
+    );
+  const textType = textOf(text['model_type'] ?? 'llama');
+  const family = familyOf(textType);
+  if (!family)
+    throw new ModelError(
+      'MODEL_UNSUPPORTED',
+      'parseModelSpec',
+      `${where}: text_config: architecture "${textType}" is not supported; supported are ${Object.keys(textFamilies).join(', ')}`,
+    );
+  const textSpec = parseTextSpec(text, {
+    where: `${where}: text_config`,
+    family,
+    prefix: type === 'llava' ? 'model.language_model.' : 'model.text_model.',
+    tied: config['tie_word_embeddings'] ?? text['tie_word_embeddings'],
+    composite: true,
+  });
+  return {
+    architecture: type,
+    text: textSpec,
+    vision:
+      type === 'llava'
+        ? parseClipSpec(config, vision, { where, hiddenSize: textSpec.hiddenSize })
+        : parseSiglipSpec(config, vision, where),
+  };
+}
+
+const familyOf = (type: string) => (Object.hasOwn(textFamilies, type) ? textFamilies[type] : undefined);
+
+/** The linears that can be adapted, by PEFT's run-time module names: the connector first, then decoder layer by decoder layer. */
+export function linearsOf({ text, vision }: ModelSpec): LinearShape[] {
+  const { hiddenSize, mlpSize, heads, kvHeads, headDim, layerCount, prefix } = text;
+  const shapes = {
+    'self_attn.q_proj': [hiddenSize, heads * headDim],
+    'self_attn.k_proj': [hiddenSize, kvHeads * headDim],
+    'self_attn.v_proj': [hiddenSize, kvHeads * headDim],
+    'self_attn.o_proj': [heads * headDim, hiddenSize],
+    'mlp.gate_proj': [hiddenSize, mlpSize],
+    'mlp.up_proj': [hiddenSize, mlpSize],
+    'mlp.down_proj': [mlpSize, hiddenSize],
+  } as const;
+  const connector: LinearShape[] = vision
+    ? [{ name: vision.connector.name, inFeatures: vision.connector.inFeatures, outFeatures: hiddenSize }]
+    : [];
+  const layers = Array.from({ length: layerCount }, (_, layerIndex) =>
+    Object.entries(shapes).map(([name, [inFeatures, outFeatures]]) => ({
+      name: `${prefix}layers.${layerIndex}.${name}`,
+      inFeatures,
+      outFeatures,
+      layerIndex,
+    })),
+  );
+  return [...connector, ...layers.flat()];
+}
+
+/** Whether a linear has a bias, by its name within its decoder layer. */
+export function hasBias({ attentionBias, outputBias, mlpBias }: TextSpec, name: string): boolean {
+  if (/[qkv]_proj$/.test(name)) return attentionBias;
+  return name.endsWith('o_proj') ? outputBias === true : mlpBias === true;
+}

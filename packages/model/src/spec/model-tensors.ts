@@ -1,0 +1,81 @@
+/** The name and shape of every tensor of a model. */
+import { hasBias, linearsOf, type ModelSpec } from './model-spec.js';
+import type { VisionSpec } from './vision-spec.js';
+
+/** Shapes by run-time name. */
+export type TensorShapes = ReadonlyMap<string, readonly number[]>;
+
+/** The tensors of decoder layers `[start, end)`. */
+export function layerTensors(spec: ModelSpec, { start, end }: { start: number; end: number }): TensorShapes {
+  const { prefix, hiddenSize, headDim, headNorms } = spec.text;
+  const shapes = new Map<string, readonly number[]>();
+  for (const { name, outFeatures, inFeatures, layerIndex } of linearsOf(spec)) {
+    if (layerIndex === undefined || layerIndex < start || layerIndex >= end) continue;
+    shapes.set(`${name}.weight`, [outFeatures, inFeatures]);
+    if (hasBias(spec.text, name)) shapes.set(`${name}.bias`, [outFeatures]);
+  }
+  for (let layerIndex = start; layerIndex < end; layerIndex++) {
+    const at = `${prefix}layers.${layerIndex}.`;
+    for (const norm of ['input_layernorm', 'post_attention_layernorm'])
+      shapes.set(`${at}${norm}.weight`, [hiddenSize]);
+    if (headNorms)
+      for (const norm of ['q_norm', 'k_norm']) shapes.set(`${at}self_attn.${norm}.weight`, [headDim]);
+  }
+  return shapes;
+}
+
+/** All tensors of a model; a tied output matrix is not among them. */
+export function modelTensors(spec: ModelSpec): TensorShapes {
+  const { text, vision } = spec;
+  return new Map<string, readonly number[]>([
+    [`${text.prefix}embed_tokens.weight`, [text.vocabularySize, text.hiddenSize]],
+    [`${text.prefix}norm.weight`, [text.hiddenSize]],
+    ...(text.tiedHead ? [] : ([['lm_head.weight', [text.vocabularySize, text.hiddenSize]]] as const)),
+    ...layerTensors(spec, { start: 0, end: text.layerCount }),
+    ...(vision ? visionTensors(vision, text.hiddenSize) : []),
+  ]);
+}
+
+function visionTensors(
+  {
+    tower,
+    hiddenSize: d,
+    mlpSize: m,
+    patchSizePixels: p,
+    imageSizePixels,
+    layerCount,
+    prefix,
+    projector,
+    connector,
+  }: VisionSpec,
+  textSize: number,
+): [string, readonly number[]][] {
+  const patches = (imageSizePixels / p) ** 2;
+  const linear = (name: string, shape: readonly number[], bias = true): [string, readonly number[]][] => [
+    [`${name}.weight`, shape],
+    ...(bias ? ([[`${name}.bias`, shape.slice(0, 1)]] as [string, readonly number[]][]) : []),
+  ];
+  const pair = (name: string, ...shape: number[]) => linear(prefix + name, shape);
+  return [
+    ...(projector ? linear(projector.name, [textSize, d], projector.bias) : []),
+    ...linear(connector.name, [textSize, connector.inFeatures], connector.bias),
+    ...linear(`${prefix}embeddings.patch_embedding`, [d, 3, p, p], tower === 'siglip'),
+    [`${prefix}embeddings.position_embedding.weight`, [tower === 'clip' ? patches + 1 : patches, d]],
+    ...(tower === 'clip'
+      ? ([[`${prefix}embeddings.class_embedding`, [d]], ...pair('pre_layrnorm', d)] as [
+          string,
+          readonly number[],
+        ][])
+      : pair('post_layernorm', d)),
+    ...Array.from({ length: layerCount }, (_, layerIndex) => {
+      const at = `encoder.layers.${layerIndex}.`;
+      return [
+        ...['q_proj', 'k_proj', 'v_proj', 'out_proj'].flatMap((name) => pair(`${at}self_attn.${name}`, d, d)),
+        ...pair(`${at}mlp.fc1`, m, d),
+        ...pair(`${at}mlp.fc2`, d, m),
+        ...pair(`${at}layer_norm1`, d),
+        ...pair(`${at}layer_norm2`, d),
+      ];
+    }).flat(),
+  ];
+}

@@ -1,0 +1,46 @@
+/** Gradients from the tensors of a backward pass to the optimizer's buffer. */
+import type { Segments } from '@contextlora/lora';
+import { dispose } from '@tensorflow/tfjs-core';
+
+import type { GradientsByLinear } from '../pass/language-pass.js';
+import type { TaskSegment } from '../pass/segments.js';
+
+/** Adds the gradients of a backward pass to the views of the flat gradient, or with `isFirst` copies them. */
+export async function addGradients(
+  target: Segments,
+  active: ReadonlyMap<string, readonly TaskSegment[]>,
+  gradients: GradientsByLinear,
+  { isFirst }: { isFirst: boolean },
+): Promise<void> {
+  const pairs = [...gradients].flatMap(([linear, linearGradients]) =>
+    linearGradients.flatMap((gradient, i) => {
+      const task = active.get(linear)?.[i]?.task ?? '';
+      if (!gradient) return [];
+      const views = target[task]?.[linear];
+      if (!views) throw new Error(`internal: ${task}/${linear} is not trained`);
+      return [
+        { gradient: gradient.a, view: views.a },
+        { gradient: gradient.b, view: views.b },
+      ];
+    }),
+  );
+  // All reads at once, so that a graphics card is awaited only once.
+  const read = await Promise.all(
+    pairs.map(async ({ gradient, view }) => ({ view, values: await gradient.data() })),
+  );
+  for (const { view, values } of read)
+    // A copy is many times faster than adding to zeros.
+    if (isFirst) view.set(values);
+    else for (let j = 0; j < values.length; j++) view[j]! += values[j]!;
+}
+
+export function disposeGradients(gradients: GradientsByLinear): void {
+  for (const linearGradients of gradients.values())
+    for (const gradient of linearGradients) if (gradient) dispose([gradient.a, gradient.b]);
+}
+
+export function euclideanNorm(values: Float32Array): number {
+  let sum = 0;
+  for (const value of values) sum += value * value;
+  return Math.sqrt(sum);
+}

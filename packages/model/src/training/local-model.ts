@@ -1,0 +1,241 @@
+/**
+ * A model in this process that is trained phase by phase: the trainer's `TrainableModel` over a loaded base and a partition.
+ *
+ * The base never changes. Segments are plain arrays; those that train are views of one flat buffer with moments, which exists only during
+ * their phase, so that nothing else has optimizer state.
+ */
+import {
+  type LayerMask,
+  masksFor,
+  type Partition,
+  type Role,
+  type Roles,
+  type Segment,
+  type Segments,
+} from '@contextlora/lora';
+import { hashSegment } from '@contextlora/lora/files';
+
+import { type AnswerPrediction, predictAnswers } from '../answer/predict-answers.js';
+import type { LoadedModel } from '../checkpoint/load-model.js';
+import { type ImageFeatures, imageFeaturesOf, openImageFeatures } from '../images/features.js';
+import { ModelError } from '../model-error.js';
+import { languageLoss } from '../pass/language-pass.js';
+import { type TaskSegment, uploadSegments } from '../pass/segments.js';
+import type { Example } from '../text/example.js';
+import { type FrozenTensors, openFrozenTensors } from './frozen-tensors.js';
+import { addGradients, disposeGradients, euclideanNorm } from './gradients.js';
+import { lossItems, openPreparation } from './loss-items.js';
+import { decodeState, encodeState } from './state-files.js';
+import { flattenSegments, type TrainedParameters } from './trained-parameters.js';
+
+export interface OptimizerOptions {
+  readonly beta1?: number;
+  readonly beta2?: number;
+  readonly epsilon?: number;
+  readonly weightDecay?: number;
+  /** The largest global norm of the trained segment's gradient; Infinity for no limit. */
+  readonly clipNorm?: number;
+}
+
+export interface LocalModelOptions {
+  readonly partition: Partition;
+  readonly segments: Segments;
+  readonly optimizer?: OptimizerOptions;
+  /** Image features that several models over one base may share. */
+  readonly features?: ImageFeatures;
+  /** The number of prompts answered at once. */
+  readonly predictBatchSize?: number;
+}
+
+/** Structurally the trainer's `TrainableModel<Example>`. After dispose it neither trains nor predicts. */
+export interface LocalModel extends AsyncDisposable {
+  setPhase(phase: {
+    readonly tasks: readonly string[];
+    readonly roles: Readonly<Record<string, Roles>>;
+  }): Promise<void>;
+  step(
+    task: string,
+    microBatches: readonly (readonly Example[])[],
+    options: { readonly learningRate: number },
+  ): Promise<{ loss: number; tokens: number; gradientNorm: number }>;
+  predict(task: string, examples: readonly Example[], roles?: Roles): Promise<readonly AnswerPrediction[]>;
+  hashSegment(task: string): Promise<string>;
+  saveState(): Promise<Readonly<Record<string, Uint8Array>>>;
+  restoreState(files: Readonly<Record<string, Uint8Array>>): Promise<void>;
+  readonly features: ImageFeatures;
+  /** A copy of all segments in their current state. */
+  segments(): Segments;
+}
+
+/** What a phase prepares: each trained task's masks and parameters, its examples as tokens, and the tensors of frozen segments. */
+interface Phase {
+  readonly masks: ReadonlyMap<string, readonly LayerMask[]>;
+  readonly trained: ReadonlyMap<string, TrainedParameters>;
+  readonly prepare: ReturnType<typeof openPreparation>;
+  readonly frozen: FrozenTensors;
+}
+
+/** Makes a trainable model over a loaded base, which several models may share. */
+export function createLocalModel(
+  model: LoadedModel,
+  {
+    partition,
+    segments: initial,
+    optimizer: { beta1 = 0.9, beta2 = 0.99, epsilon = 1e-8, weightDecay = 0, clipNorm = 1 } = {},
+    features = openImageFeatures(model),
+    predictBatchSize = 64,
+  }: LocalModelOptions,
+): LocalModel {
+  let segments = copySegments(initial);
+  let isDisposed = false;
+
+  const openPhase = (tasks: readonly string[], rolesOf: (task: string) => Roles): Phase => {
+    const masks = new Map(tasks.map((task) => [task, masksFor(partition, rolesOf(task))]));
+    const trained = new Map<string, TrainedParameters>();
+    for (const task of tasks) {
+      const flat = flattenSegments(segments, tasksWith(rolesOf(task), 'train'));
+      segments = { ...segments, ...flat.segments };
+      trained.set(task, flat);
+    }
+    const changing = tasks.flatMap((task) => tasksWith(rolesOf(task), 'train'));
+    return {
+      masks,
+      trained,
+      prepare: openPreparation(model),
+      frozen: openFrozenTensors(new Set(changing)),
+    };
+  };
+  let phase = openPhase([], () => ({}));
+
+  const requireOpen = (where: string) => {
+    if (isDisposed)
+      throw new ModelError('MODEL_INPUT_INVALID', where, 'the model was disposed; create another');
+  };
+
+  /** Adds a step's gradients to the task's buffer; returns the mean loss and the number of tokens read. */
+  const computeGradients = async (
+    { segmentGradients }: TrainedParameters,
+    active: ReadonlyMap<string, readonly TaskSegment[]>,
+    microBatches: readonly (readonly Example[])[],
+  ) => {
+    const count = microBatches.reduce((sum, batch) => sum + batch.length, 0);
+    let isFirst = true;
+    let loss = 0;
+    let tokens = 0;
+    for (const examples of microBatches) {
+      const images = await imageFeaturesOf(examples, features);
+      const prepared = examples.map(phase.prepare);
+      for (const { ids } of prepared) tokens += ids.length;
+      for (const { batch, loss: request } of lossItems(model, prepared, images)) {
+        const share = batch.batch / count;
+        const weights = request.weights.map((weight) => weight * share);
+        const result = languageLoss(model, batch, { head: { ...request, weights }, segments: active });
+        try {
+          loss += await result.loss;
+          await addGradients(segmentGradients, active, result.gradients, { isFirst });
+        } finally {
+          disposeGradients(result.gradients);
+        }
+        isFirst = false;
+      }
+    }
+    return { loss, tokens };
+  };
+
+  return {
+    features,
+
+    async setPhase({ tasks, roles }) {
+      requireOpen('setPhase');
+      phase.frozen.dispose();
+      phase = openPhase(tasks, (task) => roles[task] ?? {});
+      return Promise.resolve();
+    },
+
+    async step(task, microBatches, { learningRate }) {
+      requireOpen('step');
+      const [flat, masks] = [phase.trained.get(task), phase.masks.get(task)];
+      if (!flat || !masks)
+        throw new ModelError(
+          'MODEL_INPUT_INVALID',
+          'step',
+          `task "${task}" does not train in this phase; setPhase names the tasks that do`,
+        );
+      flat.gradients.fill(0);
+      const active = uploadSegments(masks, segments, {
+        keptTensors: (frozen, matrices) => phase.frozen.tensorsOf(frozen, matrices),
+      });
+      const { loss, tokens } = await computeGradients(flat, active.byLinear, microBatches).finally(() => {
+        active.dispose();
+      });
+      const gradientNorm = euclideanNorm(flat.gradients);
+      flat.step += 1;
+      model.kernels.adamW(flat.parameters, flat.gradients, flat.firstMoment, flat.secondMoment, {
+        learningRate,
+        beta1,
+        beta2,
+        epsilon,
+        weightDecay,
+        step: flat.step,
+        // As torch.nn.utils.clip_grad_norm_: factor min(1, limit / (norm + 1e-6)).
+        gradientScale: Math.min(1, clipNorm / (gradientNorm + 1e-6)),
+      });
+      return { loss, tokens, gradientNorm };
+    },
+
+    async predict(_task, examples, roles) {
+      requireOpen('predict');
+      const active = roles && uploadSegments(masksFor(partition, roles), segments);
+      try {
+        return await predictAnswers(model, examples, {
+          features,
+          segments: active?.byLinear ?? new Map(),
+          batchSize: predictBatchSize,
+        });
+      } finally {
+        active?.dispose();
+      }
+    },
+
+    async hashSegment(task) {
+      const segment = segments[task];
+      if (!segment)
+        throw new ModelError('MODEL_INPUT_INVALID', 'hashSegment', `there is no segment of task "${task}"`);
+      return Promise.resolve(hashSegment(segment));
+    },
+
+    saveState: () => Promise.resolve(encodeState(segments, phase.trained)),
+
+    async restoreState(files) {
+      requireOpen('restoreState');
+      phase.frozen.dispose();
+      decodeState(files, segments, phase.trained);
+      return Promise.resolve();
+    },
+
+    segments: () => copySegments(segments),
+
+    [Symbol.asyncDispose]() {
+      isDisposed = true;
+      phase.frozen.dispose();
+      phase = openPhase([], () => ({}));
+      return Promise.resolve();
+    },
+  };
+}
+
+const tasksWith = (roles: Roles, role: Role) => Object.keys(roles).filter((task) => roles[task] === role);
+
+function copySegments(segments: Segments): Segments {
+  return Object.fromEntries(
+    Object.entries(segments).map(([task, segment]): [string, Segment] => [
+      task,
+      Object.fromEntries(
+        Object.entries(segment).map(([linear, { rank, a, b }]) => [
+          linear,
+          { rank, a: a.slice(), b: b.slice() },
+        ]),
+      ),
+    ]),
+  );
+}

@@ -1,0 +1,66 @@
+/**
+ * The trained segments of a task in one flat buffer, with buffers of the same layout for the gradient and AdamW's moments.
+ *
+ * The segments' arrays become views of the buffer, so that the optimizer is one loop and writes straight into the segments.
+ */
+import type { Segment, SegmentMatrices, Segments } from '@contextlora/lora';
+
+export interface TrainedParameters {
+  readonly parameters: Float32Array;
+  readonly gradients: Float32Array;
+  readonly firstMoment: Float32Array;
+  readonly secondMoment: Float32Array;
+  /** The trained segments as views of `parameters`. */
+  readonly segments: Segments;
+  /** Their gradients as views of `gradients`. */
+  readonly segmentGradients: Segments;
+  /** The optimizer steps taken. */
+  step: number;
+}
+
+/** Copies the segments of the given tasks into one buffer. */
+export function flattenSegments(segments: Segments, tasks: readonly string[]): TrainedParameters {
+  const trained: Segments = Object.fromEntries(
+    tasks.flatMap((task): [string, Segment][] => {
+      const segment = segments[task];
+      return segment ? [[task, segment]] : [];
+    }),
+  );
+  const length = Object.values(trained)
+    .flatMap((segment) => Object.values(segment))
+    .reduce((sum, { a, b }) => sum + a.length + b.length, 0);
+  const parameters = new Float32Array(length);
+  const gradients = new Float32Array(length);
+  const views = viewsOf(trained, parameters);
+  for (const [task, segment] of Object.entries(trained))
+    for (const [linear, { a, b }] of Object.entries(segment)) {
+      views[task]?.[linear]?.a.set(a);
+      views[task]?.[linear]?.b.set(b);
+    }
+  return {
+    parameters,
+    gradients,
+    firstMoment: new Float32Array(length),
+    secondMoment: new Float32Array(length),
+    segments: views,
+    segmentGradients: viewsOf(trained, gradients),
+    step: 0,
+  };
+}
+
+/** Lays the matrices out in a buffer, one after the other. */
+function viewsOf(segments: Segments, buffer: Float32Array): Segments {
+  let at = 0;
+  const view = ({ length }: Float32Array) => buffer.subarray(at, (at += length));
+  return Object.fromEntries(
+    Object.entries(segments).map(([task, segment]): [string, Segment] => [
+      task,
+      Object.fromEntries(
+        Object.entries(segment).map(([linear, { rank, a, b }]): [string, SegmentMatrices] => [
+          linear,
+          { rank, a: view(a), b: view(b) },
+        ]),
+      ),
+    ]),
+  );
+}

@@ -1,0 +1,78 @@
+/** Checks between the fields of a task file, which no schema of single fields can make: ids, dependencies, cycles, labels, slots. */
+import { findCycle } from './find-cycle.js';
+import { nearestSpelling } from './nearest-spelling.js';
+import { slotsOf } from './render-instruction.js';
+import type { TaskSpec } from './task-spec.js';
+
+/** A problem at a path of keys and indices. */
+export interface Located {
+  readonly path: readonly PropertyKey[];
+  readonly message: string;
+}
+
+/** What of a task is needed; the answer is absent where the file failed its schema. */
+export type CheckedTask = Pick<TaskSpec, 'id' | 'dependsOn' | 'instruction'> & {
+  readonly answer?: TaskSpec['answer'];
+};
+
+/** Yields the problems one by one, so that a caller can stop after so many. */
+export function* checkTasks(tasks: readonly CheckedTask[]): Generator<Located> {
+  const ids = tasks.map(({ id }) => id);
+  const defined = new Set(ids);
+  const earlier = new Set<string>();
+  for (const [index, task] of tasks.entries()) {
+    if (earlier.has(task.id))
+      yield { path: ['tasks', index, 'id'], message: `task "${task.id}" is defined twice` };
+    earlier.add(task.id);
+    for (const { path, message } of checkTask(task, ids, defined))
+      yield { path: ['tasks', index, ...path], message };
+  }
+  const cycle = findCycle(
+    tasks.map(({ id, dependsOn }) => ({ id, dependsOn: dependsOn.filter((parent) => parent !== id) })),
+  );
+  if (cycle)
+    yield {
+      path: ['tasks', ids.indexOf(cycle[0] ?? ''), 'dependsOn'],
+      message: `the dependencies form a cycle: ${cycle.map((id) => `"${id}"`).join(' → ')}; remove one of them`,
+    };
+}
+
+function* checkTask(
+  { id, dependsOn, instruction, answer }: CheckedTask,
+  ids: readonly string[],
+  defined: ReadonlySet<string>,
+): Generator<Located> {
+  const parents = new Set<string>();
+  for (const [i, parent] of dependsOn.entries()) {
+    const path = ['dependsOn', i];
+    if (parent === id) yield { path, message: `task "${id}" depends on itself` };
+    else if (!defined.has(parent))
+      yield {
+        path,
+        message: `task "${id}" depends on "${parent}", which is not defined${didYouMean(parent, ids)}`,
+      };
+    else if (parents.has(parent))
+      yield { path, message: `task "${id}" lists its dependency "${parent}" twice` };
+    parents.add(parent);
+  }
+  const labels = new Set<string>();
+  for (const [i, label] of (answer?.type === 'label' ? answer.labels : []).entries()) {
+    if (labels.has(label))
+      yield { path: ['answer', 'labels', i], message: `task "${id}" has the label "${label}" twice` };
+    labels.add(label);
+  }
+  for (const slot of slotsOf(instruction))
+    if (slot !== 'text' && !parents.has(slot))
+      yield {
+        path: ['instruction'],
+        message:
+          `the instruction of "${id}" has a slot {${slot}}, but "${id}" does not depend on "${slot}"` +
+          (defined.has(slot) ? '; add it to dependsOn' : didYouMean(slot, ['text', ...dependsOn])),
+      };
+}
+
+/** The end of a message: the candidate that a misspelt word most likely means, if there is one. */
+export function didYouMean(word: string, candidates: readonly string[]): string {
+  const nearest = nearestSpelling(word, candidates);
+  return nearest === undefined ? '' : `; did you mean "${nearest}"?`;
+}

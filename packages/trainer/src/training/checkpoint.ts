@@ -1,0 +1,23 @@
+/** What a stopped run needs to continue, and where it is kept. */
+
+/** How far a run has come: `step` steps of phase `phase` are done. Plain JSON. */
+export interface RunPosition {
+  readonly phase: number;
+  readonly step: number;
+  /** The certificate at the end of the last finished phase. */
+  readonly certificate: Readonly<Record<string, string>>;
+  /** Identifies the inputs of the run: a checkpoint with another fingerprint is refused. */
+  readonly fingerprint: string;
+}
+
+export interface Checkpoint {
+  readonly position: RunPosition;
+  /** The files of the model (TrainableModel.saveState): name → content. */
+  readonly files: Readonly<Record<string, Uint8Array>>;
+}
+
+/** Keeps the latest checkpoint; `save` replaces it whole or not at all. */
+export interface CheckpointStore {
+  load(): Promise<Checkpoint | undefined>;
+  save(checkpoint: Checkpoint): Promise<void>;
+}

@@ -1,0 +1,193 @@
+/**
+ * Phased fine-tuning: train phase after phase on the data of its tasks alone, and prove after each that nothing else changed.
+ *
+ * A flat async generator: the caller sees every step, and stops by leaving its loop. Nothing is logged or printed here.
+ */
+import type { Phase } from '../plan/plan-phases.js';
+import { TrainerError } from '../trainer-error.js';
+import type { Checkpoint, CheckpointStore, RunPosition } from './checkpoint.js';
+import {
+  type CertificateCheck,
+  certifySegments,
+  checkCertificate,
+  type FreezeCertificate,
+  freezeViolation,
+  siblingCheck,
+  trainedBy,
+} from './freeze-certificate.js';
+import { type LearningRate, warmupCosine } from './learning-rate.js';
+import { type SampleBatch, sampleBatch } from './sample-batch.js';
+import type { StepResult, TrainableModel } from './trainable-model.js';
+
+export interface TrainOptions<Example> {
+  /** The training examples of a task; called at the start of its phase, when its ancestors are trained and can answer. */
+  readonly examplesFor: (task: string) => Promise<readonly Example[]> | readonly Example[];
+  /** Optimizer steps per task: one number for all, or task → number. */
+  readonly steps: number | Readonly<Record<string, number>>;
+  readonly seed: number;
+  /** Examples per optimizer step. */
+  readonly batchSize?: number;
+  /** Splits the batch of a step into so many micro-batches, as even as possible; a pipeline works on several at a time. */
+  readonly microBatches?: number;
+  /** Which examples a step sees; by default all of them once per epoch. */
+  readonly sample?: SampleBatch;
+  readonly learningRate?: LearningRate;
+  /** Where a run is kept, and resumes from; without it a stopped run is lost. */
+  readonly checkpoints?: CheckpointStore;
+  /** Save after so many steps of a phase, in addition to its end. */
+  readonly checkpointEverySteps?: number;
+  /** Identifies the inputs of the run; a checkpoint with another fingerprint is refused. */
+  readonly fingerprint?: string;
+}
+
+export type TrainEvent =
+  | { readonly type: 'resume'; readonly position: RunPosition }
+  | {
+      readonly type: 'phaseStart';
+      readonly phase: number;
+      readonly tasks: readonly string[];
+      readonly steps: number;
+    }
+  | ({
+      readonly type: 'step';
+      readonly phase: number;
+      readonly task: string;
+      /** From 0. */
+      readonly step: number;
+      /** Steps of this task in this phase. */
+      readonly steps: number;
+      readonly learningRate: number;
+    } & StepResult)
+  | {
+      readonly type: 'phaseEnd';
+      readonly phase: number;
+      readonly tasks: readonly string[];
+      readonly certificate: FreezeCertificate;
+      readonly check: CertificateCheck;
+    };
+
+export interface TrainReport {
+  readonly phases: number;
+  readonly certificate: FreezeCertificate;
+}
+
+/**
+ * Trains a model phase by phase.
+ *
+ * @throws TrainerError `TRAINER_FREEZE_VIOLATED` when a step changed a segment that it had to freeze or mask,
+ * `TRAINER_CHECKPOINT_FOREIGN` when the checkpoint belongs to another run.
+ */
+export async function* train<Example>(
+  model: TrainableModel<Example>,
+  phases: readonly Phase[],
+  {
+    examplesFor,
+    steps,
+    seed,
+    batchSize = 16,
+    microBatches = 1,
+    sample = sampleBatch,
+    learningRate = warmupCosine(3e-3),
+    checkpoints,
+    checkpointEverySteps,
+    fingerprint = '',
+  }: TrainOptions<Example>,
+): AsyncGenerator<TrainEvent, TrainReport> {
+  const allTasks = segmentsOf(phases);
+  const stepsOf = (task: string) => (typeof steps === 'number' ? steps : (steps[task] ?? 0));
+  const resumed = await checkpoints?.load();
+  if (resumed) {
+    requireSameRun(resumed, fingerprint);
+    await model.restoreState(resumed.files);
+    yield { type: 'resume', position: resumed.position };
+  }
+  let position: RunPosition = resumed?.position ?? {
+    phase: 0,
+    step: 0,
+    certificate: await certifySegments(model, allTasks),
+    fingerprint,
+  };
+  const save = async () => checkpoints?.save({ position, files: await model.saveState() });
+  // return() stops at a yield, where position and model agree; after an error they may not.
+  let stoppedByCaller = true;
+  let saved = true;
+
+  try {
+    for (const [index, phase] of phases.entries()) {
+      if (index < position.phase) continue;
+      await model.setPhase(phase);
+      // In the middle of a phase the moments go on from the checkpoint; setPhase has just reset them.
+      if (resumed && position.step > 0 && position === resumed.position)
+        await model.restoreState(resumed.files);
+
+      const examples = new Map<string, readonly Example[]>();
+      for (const task of phase.tasks) examples.set(task, await examplesFor(task));
+      const turns = turnsOf(phase, stepsOf);
+      const checkSiblings = await siblingCheck(model, phase);
+      yield { type: 'phaseStart', phase: index, tasks: phase.tasks, steps: turns.length };
+
+      for (const [turn, { task, step }] of turns.entries()) {
+        if (turn < position.step) continue;
+        const all = examples.get(task) ?? [];
+        const batch = sample(all.length, batchSize, { seed, task, step }).flatMap((i) => all[i] ?? []);
+        const rate = learningRate(step, stepsOf(task));
+        const result = await model.step(task, split(batch, microBatches), { learningRate: rate });
+        await checkSiblings(task);
+        position = { ...position, step: turn + 1 };
+        saved = false;
+        if (checkpointEverySteps && position.step % checkpointEverySteps === 0) {
+          await save();
+          saved = true;
+        }
+        yield { type: 'step', phase: index, task, step, steps: stepsOf(task), learningRate: rate, ...result };
+      }
+
+      const certificate = await certifySegments(model, allTasks);
+      const mayChange = phase.tasks.flatMap((task) => trainedBy(phase, task));
+      const check = checkCertificate(position.certificate, certificate, mayChange);
+      if (check.violated.length > 0) throw freezeViolation(phase.tasks, check.violated);
+      position = { ...position, phase: index + 1, step: 0, certificate };
+      await save();
+      saved = true;
+      yield { type: 'phaseEnd', phase: index, tasks: phase.tasks, certificate, check };
+    }
+    return { phases: phases.length, certificate: position.certificate };
+  } catch (error) {
+    stoppedByCaller = false;
+    throw error;
+  } finally {
+    if (stoppedByCaller && !saved) await save();
+  }
+}
+
+/** The optimizer steps of a phase in order: siblings alternate, which equals one after the other since each has its own optimizer. */
+function turnsOf(phase: Phase, stepsOf: (task: string) => number): { task: string; step: number }[] {
+  const longest = Math.max(0, ...phase.tasks.map(stepsOf));
+  return Array.from({ length: longest }, (_, step) =>
+    phase.tasks.filter((task) => step < stepsOf(task)).map((task) => ({ task, step })),
+  ).flat();
+}
+
+/** All tasks that have a role in one of the phases, in the order of their first. */
+function segmentsOf(phases: readonly Phase[]): string[] {
+  return [
+    ...new Set(phases.flatMap(({ roles }) => Object.values(roles).flatMap((task) => Object.keys(task)))),
+  ];
+}
+
+/** Consecutive parts whose sizes differ by at most one, the larger first; as many as there are examples, if they are fewer. */
+function split<T>(batch: readonly T[], parts: number): T[][] {
+  const count = Math.min(parts, batch.length);
+  const startOf = (part: number) => Math.ceil((part * batch.length) / count);
+  return Array.from({ length: count }, (_, part) => batch.slice(startOf(part), startOf(part + 1)));
+}
+
+function requireSameRun({ position }: Checkpoint, fingerprint: string): void {
+  if (position.fingerprint !== fingerprint)
+    throw new TrainerError(
+      'TRAINER_CHECKPOINT_FOREIGN',
+      'train',
+      `the checkpoint belongs to another run (its inputs have the fingerprint "${position.fingerprint}", ` +
+        `these have "${fingerprint}"); remove the checkpoint to start again, or go back to its inputs`,
+    );
+}
