@@ -27,6 +27,6 @@ export function isUserError(error: unknown): error is Error {
   return (
     classes.some((one) => error instanceof one) ||
     // Packages that have no class yet.
-    (error instanceof Error && /^(kernels|model|scheduler|jetson)\/\w+: /.test(error.message))
+    (error instanceof Error && /^(kernels|model|jetson)\/\w+: /.test(error.message))
   );
 }
