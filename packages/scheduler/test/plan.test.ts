@@ -171,6 +171,36 @@ describe('waves', () => {
   });
 });
 
+/** Twelve levels of two siblings: too many waves to change them one at a time. */
+const arbitraryLevels: fc.Arbitrary<{ workloads: Workload[]; on: Cluster }> = fc
+  .integer({ min: 2, max: 3 })
+  .chain((layers) =>
+    fc.record({
+      workloads: fc
+        .tuple(...Array.from({ length: 24 }, (_, i) => arbitraryTask(`t${i}`, layers, 2)))
+        .map((all) =>
+          all.map((one, i) => ({
+            ...one,
+            steps: 1 + (i % 3),
+            dependsOn: i < 2 ? [] : [`t${i - 2 - (i % 2)}`, `t${i - 1 - (i % 2)}`],
+          })),
+        ),
+      on: arbitraryCluster(2),
+    }),
+  );
+
+test('a plan of many levels also tries to share the devices in the same way on all of them', () => {
+  // Ways that are best level by level may cost more moves than they save.
+  fc.assert(
+    fc.property(arbitraryLevels, ({ workloads, on }) => {
+      const options = { peers: [], exactDevices: 0, budget: 2000, cache: false };
+      const inTurn = plan(workloads, on, { ...options, siblings: false }).totalSeconds;
+      expect(plan(workloads, on, options).totalSeconds).toBeLessThanOrEqual(inTurn * (1 + 1e-9));
+    }),
+    { numRuns: 4 * sweeps },
+  );
+});
+
 describe('a plan is never worse', () => {
   /** What a strategy takes for all tasks, one after the other, each tuned alone. */
   const peerSeconds = (workloads: readonly Workload[], on: Cluster, strategy: (typeof peers)[number]) =>
