@@ -1,4 +1,4 @@
-/** The icons of the scenes and what a child would call them. */
+/** The icons in the scenes, and everyday words for them. */
 
 /** Icon name → everyday noun, one word each. */
 export const nouns: Readonly<Record<string, string>> = {
@@ -38,3 +38,9 @@ export const ordinaryVehicles = [
 export const emergencyVehicles = ['ambulance', 'fire-engine', 'police-car'] as const;
 export const walkers = ['person-walking', 'deer', 'dog', 'cow'] as const;
 export const roadsideThings = ['deciduous-tree', 'evergreen-tree', 'house', 'tent', 'cactus'] as const;
+
+/** Drawn around the objects, and never named. */
+const sceneryIcons = ['sun', 'cloud', 'construction', 'wood', 'rock'] as const;
+
+/** Every icon that a scene may show; `assets/` holds their bodies. */
+export const drawnIcons: readonly string[] = [...Object.keys(nouns), ...sceneryIcons];

@@ -1,7 +1,7 @@
 /**
  * Draws a scene: sky, ground, road, ground look, objects far to near, then weather over all, then sensor noise.
  *
- * Icon art: Noto Emoji (Apache-2.0) and Fluent Emoji Flat (MIT), from their Iconify packages.
+ * Icon art: Noto Emoji (Apache-2.0) and Fluent Emoji Flat (MIT); see assets/NOTICE.
  */
 import { createRequire } from 'node:module';
 
@@ -38,22 +38,17 @@ export function createSceneRenderer(styles: readonly IconStyle[]): SceneRenderer
   };
 }
 
-interface Icon {
-  readonly body: string;
-  readonly width?: number;
-  readonly height?: number;
-}
-
+/** A file of `assets/`, as assets/extract-icons.ts writes it. */
 interface IconSet {
-  readonly icons: Readonly<Record<string, Icon>>;
-  readonly width?: number;
-  readonly height?: number;
+  /** Width and height that the bodies are drawn in. */
+  readonly size: number;
+  /** Icon name → SVG elements. */
+  readonly bodies: Readonly<Record<string, string>>;
 }
 
 function loadIcons(style: IconStyle): IconSet {
   const require = createRequire(import.meta.url);
-  const packages = { noto: '@iconify-json/noto', fluent: '@iconify-json/fluent-emoji-flat' };
-  return require(`${packages[style]}/icons.json`) as IconSet;
+  return require(`@contextlora/benchmarks/assets/${style}.json`) as IconSet;
 }
 
 const size = sceneSizePixels;
@@ -202,11 +197,11 @@ function weatherVeil(weather: Weather, random: KeyedRandom): string[] {
 }
 
 function iconAt(set: IconSet, { icon, x, y, sizePixels }: SceneObject, degrees = 0): string {
-  const art = set.icons[icon];
-  if (!art) throw new Error(`internal: the icon set has no "${icon}"`);
-  const scale = sizePixels / (art.width ?? set.width ?? 16);
+  const body = set.bodies[icon];
+  if (body === undefined) throw new Error(`internal: the icon set has no "${icon}"`);
+  const scale = sizePixels / set.size;
   const half = sizePixels / 2;
-  return `<g transform="translate(${x - half} ${y - half}) rotate(${degrees} ${half} ${half}) scale(${scale})">${art.body}</g>`;
+  return `<g transform="translate(${x - half} ${y - half}) rotate(${degrees} ${half} ${half}) scale(${scale})">${body}</g>`;
 }
 
 const rgb = (colour: readonly number[], factor = 1) =>

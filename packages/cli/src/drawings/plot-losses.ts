@@ -1,55 +1,99 @@
-/** The training losses of a run as one picture: phases side by side, each task in its own colour. */
+/** The training losses of a run as one picture: tasks one after the other, each in its own colour. */
 import type { LossPoint } from '@contextlora/finetune';
-import type { TopLevelSpec } from 'vega-lite';
+import { scaleLinear } from 'd3-scale';
 
-import { drawingFont } from './render-png.js';
-import { renderSvg } from './render-svg.js';
+import { drawAxes, linearTicks } from './axes.js';
+import { element, path, picture, text, widthAtMost } from './svg-elements.js';
 
-/** Draws every step's loss faintly and its running mean over `smoothSteps` steps boldly; returns SVG. */
+/** Draws every step's loss faintly and its mean with the `smoothSteps` steps before it boldly; returns SVG. */
 export function plotLosses(
   points: readonly LossPoint[],
   { title, smoothSteps = 15 }: { title: string; smoothSteps?: number },
-): Promise<string> {
-  const spec: TopLevelSpec = {
-    $schema: 'https://vega.github.io/schema/vega-lite/v6.json',
-    title: { text: title, anchor: 'start', fontSize: 15 },
-    width: 820,
-    height: 300,
-    background: 'white',
-    data: { values: points.map((point) => ({ ...point })) },
-    transform: [
-      {
-        window: [{ op: 'mean', field: 'loss', as: 'smooth' }],
-        frame: [-smoothSteps, 0],
-        groupby: ['task'],
-        sort: [{ field: 'step' }],
-      },
-    ],
-    encoding: {
-      x: { field: 'step', type: 'quantitative', title: 'optimizer step' },
-      color: {
-        field: 'task',
-        type: 'nominal',
-        sort: [...new Set(points.map(({ task }) => task))],
-        title: 'phase',
-        legend: { symbolOpacity: 1, symbolStrokeWidth: 3 },
-      },
+): string {
+  const tasks = [...new Set(points.map(({ task }) => task))];
+  const area = { left: 72, right: 892, top: 36, bottom: 336 };
+  const lastStep = greatest(points.map(({ step }) => step));
+  // No tick between two steps.
+  const stepTicks = Math.min(lastStep, 10);
+  const x = scaleLinear([0, lastStep], [area.left, area.right]);
+  const y = scaleLinear([0, greatest(points.map(({ loss }) => loss))], [area.bottom, area.top]).nice();
+  const place = ({ step, loss }: { readonly step: number; readonly loss: number }) =>
+    [x(step), y(loss)] as const;
+  const lines = tasks.map((task, index) => {
+    const ofTask = points.filter((point) => point.task === task).sort((a, b) => a.step - b.step);
+    const style = styleOf(index);
+    return {
+      raw: path(ofTask.map(place), { ...style, 'stroke-opacity': 0.25 }),
+      smooth: path(runningMean(ofTask, smoothSteps).map(place), {
+        ...style,
+        'stroke-width': 2.5,
+        'stroke-linejoin': 'round',
+      }),
+    };
+  });
+  const key = tasks.map((task, index) => {
+    const [left, middle] = [area.right + 20, area.top + 30 + 18 * index];
+    return (
+      element('line', {
+        x1: left,
+        x2: left + 20,
+        y1: middle,
+        y2: middle,
+        ...styleOf(index),
+        'stroke-width': 3,
+      }) + text(shortened(task), { x: left + 26, y: middle + 4 })
+    );
+  });
+  return picture(
+    {
+      width:
+        area.right + 54 + Math.max(...['task', ...tasks.map(shortened)].map((name) => widthAtMost(name, 12))),
+      height: Math.max(area.bottom + 48, area.top + 30 + 18 * tasks.length),
+      title,
     },
-    layer: [
-      {
-        mark: { type: 'line', opacity: 0.25, strokeWidth: 1 },
-        encoding: { y: { field: 'loss', type: 'quantitative' } },
-      },
-      {
-        mark: { type: 'line', strokeWidth: 2.5 },
-        encoding: { y: { field: 'smooth', type: 'quantitative', title: 'loss (nats)' } },
-      },
-    ],
-    config: {
-      font: drawingFont,
-      view: { stroke: null },
-      axis: { gridColor: '#eee', labelFontSize: 12, titleFontSize: 12 },
-    },
-  };
-  return renderSvg(spec);
+    drawAxes(area, {
+      x: { title: 'optimizer step', ticks: linearTicks(x, stepTicks) },
+      y: { title: 'loss (nats)', ticks: linearTicks(y, 10) },
+    }),
+    ...lines.map(({ raw }) => raw),
+    ...lines.map(({ smooth }) => smooth),
+    text('task', { x: area.right + 20, y: area.top + 10, 'font-weight': 'bold' }),
+    ...key,
+  );
 }
+
+/** Losses that are no numbers (a run that diverged) are left out of the means. */
+function runningMean(points: readonly LossPoint[], before: number): { step: number; loss: number }[] {
+  return points.map(({ step }, index) => {
+    const losses = points
+      .slice(Math.max(0, index - before), index + 1)
+      .map(({ loss }) => loss)
+      .filter(Number.isFinite);
+    return { step, loss: losses.reduce((sum, loss) => sum + loss, 0) / losses.length };
+  });
+}
+
+/** Of the finite values, at least the smallest that an axis can end at. */
+const greatest = (values: readonly number[]): number =>
+  values.reduce((most, value) => (Number.isFinite(value) ? Math.max(most, value) : most), 0) || 1;
+
+/** Tableau's ten colours; further tasks take them again, dashed. */
+const colours = [
+  '#4c78a8',
+  '#f58518',
+  '#e45756',
+  '#72b7b2',
+  '#54a24b',
+  '#eeca3b',
+  '#b279a2',
+  '#ff9da6',
+  '#9d755d',
+  '#bab0ac',
+];
+
+const styleOf = (index: number) => ({
+  stroke: colours[index % colours.length] ?? '',
+  ...(index < colours.length ? {} : { 'stroke-dasharray': '6 3' }),
+});
+
+const shortened = (name: string): string => (name.length > 30 ? `${name.slice(0, 29)}…` : name);

@@ -1,4 +1,4 @@
-/** SVG to PNG with a font of our own, so that a drawing looks alike on machines without any fonts. */
+/** SVG to PNG with the font of assets/ alone, so that a drawing looks the same on every machine, with or without fonts. */
 import { createRequire } from 'node:module';
 
 import { Resvg } from '@resvg/resvg-js';
@@ -10,7 +10,7 @@ export const drawingFont = 'DejaVu Sans';
 export function renderPng(svg: string, { widthPixels = 1200 }: { widthPixels?: number } = {}): Uint8Array {
   const require = createRequire(import.meta.url);
   const fonts = ['DejaVuSans.ttf', 'DejaVuSans-Bold.ttf'].map((file) =>
-    require.resolve(`dejavu-fonts-ttf/ttf/${file}`),
+    require.resolve(`@contextlora/cli/assets/${file}`),
   );
   return new Resvg(svg, {
     font: { loadSystemFonts: false, fontFiles: fonts, defaultFontFamily: drawingFont },

@@ -15,7 +15,7 @@ export async function writeDrawings(
   { name, graph, losses }: { name: string; graph: TaskGraph; losses: readonly LossPoint[] },
 ): Promise<readonly WrittenFile[]> {
   const graphSvg = await drawGraph(graph);
-  const lossSvg = await plotLosses(losses, { title: `${name}: training loss, phase by phase` });
+  const lossSvg = plotLosses(losses, { title: `${name}: training loss, phase by phase` });
   await writeWhole(join(directory, 'graph.svg'), graphSvg);
   await writeWhole(join(directory, 'graph.png'), renderPng(graphSvg, { widthPixels: 900 }));
   await writeWhole(join(directory, 'losses.svg'), lossSvg);

@@ -1,10 +1,10 @@
-/** A simulated plan for a terminal. */
+/** A simulated plan on a terminal. */
 import type { Cluster, Plan, SimulatedPlan } from '@contextlora/scheduler';
-import { drawGanttText, describePlan } from '@contextlora/scheduler/views';
+import { describePlan, drawGanttText } from '@contextlora/scheduler/views';
 
 import { formatTable } from './table.js';
 
-/** A plan on a terminal: in words, memory and energy by device, and the chart of its first steps. */
+/** A plan in words, a table of its devices, and a chart of its first steps. */
 export function describeSimulatedPlan(
   { plan: found, schedule, timeline }: SimulatedPlan,
   cluster: Cluster,

@@ -1,14 +1,14 @@
-/** The control beside the model's accuracy: a linear classifier on raw pixels (and the words of the input text). */
+/** A control for the model's accuracy: a linear classifier on raw pixels and the words of the text. */
 import type { TaskSplits } from '@contextlora/finetune';
 import type { TaskSpec } from '@contextlora/task-graph';
 import type { TaskRow } from '@contextlora/trainer';
 import sharp from 'sharp';
 
-import { linearProbe, type ProbeSet } from '../linear-probe.js';
+import { linearProbe, type ProbeSet } from './linear-probe.js';
 
 const sidePixels = 32;
 
-/** Accuracy per test set of a linear probe trained on a label task's training rows; undefined where it does not apply. */
+/** Accuracy per test set of a linear probe trained on a task's training rows; undefined unless the task has an image and labels. */
 export async function pixelProbe(
   task: TaskSpec,
   { train, tests }: TaskSplits,
@@ -37,8 +37,8 @@ async function featuresOf({ image, text }: TaskRow, words: readonly string[]): P
   const pixels = image
     ? await sharp(image).resize(sidePixels, sidePixels).removeAlpha().raw().toBuffer()
     : Buffer.alloc(0);
-  const said = new Set(text.split(/\s+/));
-  // A word weighs as much as a block of pixels, or the few words would drown.
-  const repeated = words.flatMap((word) => new Array<number>(30).fill(said.has(word) ? 1 : 0));
+  const used = new Set(text.split(/\s+/));
+  // A word counts as much as a block of pixels; a single feature would be lost among them.
+  const repeated = words.flatMap((word) => new Array<number>(30).fill(used.has(word) ? 1 : 0));
   return Float32Array.from([...Array.from(pixels, (value) => value / 255), ...repeated]);
 }

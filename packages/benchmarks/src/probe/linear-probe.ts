@@ -1,8 +1,8 @@
 /**
- * A control: how far does a linear classifier get without any model?
+ * A control: how accurate is a linear classifier, without any model?
  *
- * Softmax regression on standardised features with momentum and weight decay. If it solved a task on raw pixels, the task would
- * need no vision-language model.
+ * Softmax regression on standardised features with momentum and weight decay. A task that it solves on raw pixels needs no
+ * vision-language model.
  */
 import { keyedRandom } from '@contextlora/lora';
 
@@ -30,7 +30,7 @@ export function linearProbe(
   const size = train.features[0]?.length ?? 0;
   const scaling = standardiser(train.features, size);
   const rows = train.features.map(scaling);
-  // [classCount, size + 1], the last column is the bias
+  // [classCount, size + 1]; the last column is the bias.
   const width = size + 1;
   const weights = new Float32Array(classCount * width);
   const velocity = new Float32Array(weights.length);
@@ -68,7 +68,7 @@ export function linearProbe(
   });
 }
 
-/** (x − mean) / (deviation + 1e-3), from the training rows. */
+/** (x − mean) / (deviation + 1e-3), with mean and deviation of the training rows. */
 function standardiser(rows: readonly Float32Array[], size: number): (row: Float32Array) => Float32Array {
   const mean = new Float64Array(size);
   const square = new Float64Array(size);
