@@ -111,7 +111,7 @@ export const interval = (costs: CostModel, more: Partial<IntervalProblem> = {}):
 });
 
 type Compute = Extract<Instruction, { type: 'forward' | 'backwardInput' | 'backwardWeight' }>;
-export const isCompute = (one: Instruction): one is Compute =>
+const isCompute = (one: Instruction): one is Compute =>
   one.type === 'forward' || one.type === 'backwardInput' || one.type === 'backwardWeight';
 
 /** A program's forwards and backwards as `F0 B0 …`, the two halves of a backward pass as one. */
@@ -235,7 +235,7 @@ export const arbitraryCluster = (
   });
 
 /** Any ordered set of disjoint groups, cut and shares. */
-export const arbitraryStages = (devices: number, layers: number): fc.Arbitrary<Stage[]> =>
+const arbitraryStages = (devices: number, layers: number): fc.Arbitrary<Stage[]> =>
   fc
     .shuffledSubarray(
       Array.from({ length: devices }, (_, i) => `d${i}`),
