@@ -5,7 +5,7 @@ import { JetsonError } from '@contextlora/jetson';
 import { KernelsError } from '@contextlora/kernels';
 import { LoraError } from '@contextlora/lora';
 import { ModelError } from '@contextlora/model';
-import { SchedulerInputError } from '@contextlora/scheduler';
+import { SchedulerError } from '@contextlora/scheduler';
 import { TaskGraphError } from '@contextlora/task-graph';
 import { TrainerError } from '@contextlora/trainer';
 import { WorkloadsError } from '@contextlora/workloads';
@@ -21,16 +21,10 @@ const classes = [
   KernelsError,
   LoraError,
   ModelError,
-  SchedulerInputError,
+  SchedulerError,
   TaskGraphError,
   TrainerError,
   WorkloadsError,
 ] as const;
 
-export function isUserError(error: unknown): error is Error {
-  return (
-    classes.some((one) => error instanceof one) ||
-    // The scheduler has no class for all of its errors yet.
-    (error instanceof Error && /^scheduler\/\w+: /.test(error.message))
-  );
-}
+export const isUserError = (error: unknown): error is Error => classes.some((one) => error instanceof one);

@@ -1,14 +1,8 @@
 /** How long a task graph would train with SmolLM2-135M on five boards: simulated, from published figures. */
 import { publishedCluster } from '@contextlora/jetson';
 import { publishedSpec } from '@contextlora/model';
-import {
-  type Cluster,
-  clusterInModes,
-  comparePeers,
-  type PeerResult,
-  planAndSimulate,
-  type SimulatedPlan,
-} from '@contextlora/scheduler';
+import { type Cluster, clusterInModes, planAndSimulate, type SimulatedPlan } from '@contextlora/scheduler';
+import { comparePeers, type PeerResult } from '@contextlora/scheduler/peers';
 import type { TaskGraph } from '@contextlora/task-graph';
 import { graphWorkloads, type GraphWorkloadSettings } from '@contextlora/workloads';
 

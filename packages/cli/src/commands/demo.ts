@@ -5,7 +5,7 @@ import { type BoardPlan, type DemoOptions, type DemoResult, runDemo } from '@con
 import { type AnswerLine, type WrittenFile, writeRun } from '@contextlora/finetune';
 import { publishedAssumptions } from '@contextlora/jetson';
 import { writeWhole } from '@contextlora/lora/files';
-import { drawGanttSvg, traceEvents } from '@contextlora/scheduler';
+import { drawGanttSvg, traceEvents } from '@contextlora/scheduler/views';
 import type { TaskRow } from '@contextlora/trainer';
 
 import { type CommandContext, Stopped } from '../command-context.js';

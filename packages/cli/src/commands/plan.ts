@@ -7,14 +7,13 @@ import { type ModelSpec, publishedSpec, publishedSpecNames, readModelSpec } from
 import {
   applyWhatIf,
   type Cluster,
-  drawGanttSvg,
   frontOfCluster,
   type FrontOfCluster,
   type Objective,
   planAndSimulate,
   type SimulatedPlan,
-  traceEvents,
 } from '@contextlora/scheduler';
+import { drawGanttSvg, traceEvents } from '@contextlora/scheduler/views';
 import { graphWorkloads, type GraphWorkloadSettings } from '@contextlora/workloads';
 import { Option } from 'commander';
 
