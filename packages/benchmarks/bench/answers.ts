@@ -1,5 +1,5 @@
 /**
- * A control on a finished demo: does the decision read its parents' answers, or only look at the picture?
+ * A control for a finished demo: does the decision use its parents' answers, or only the picture?
  * Usage, after the demo: npm run bench:answers -- [--run DIRECTORY] [--json FILE]
  */
 import { createRequire } from 'node:module';

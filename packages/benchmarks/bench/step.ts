@@ -32,7 +32,7 @@ const tasks = [
   task('strategy', 'vehicle', 'weather', 'road'),
 ];
 const graph = buildTaskGraph(tasks);
-// 16 rows of about the length of the decision's prompt with its image tokens.
+// 16 examples about as long as the decision's prompt with its image tokens.
 const batch = Array.from({ length: 16 }, (_, i): Example => ({
   prompt:
     'limit 80 . traffic close . weather fog . road icy . limit 80 . traffic close . weather fog . road icy . what ?',
@@ -58,7 +58,7 @@ for (const id of ['vehicle', 'strategy']) {
     for (const { backend, model } of backends) {
       const start = performance.now();
       await model.step(id, [batch], { learningRate: 1e-3 });
-      // The first two runs make sessions and warm caches.
+      // The first two runs create sessions and warm caches.
       if (i >= 2) times.get(backend)?.push(performance.now() - start);
     }
   const median = (backend: (typeof names)[number]) =>

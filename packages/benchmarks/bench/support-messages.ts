@@ -1,7 +1,7 @@
 /**
- * Customers' messages from sentence patterns: a topic, and an action that follows from the topic and from how the message is put.
+ * Customers' messages from sentence patterns: a topic, and an action that follows from the topic and the tone of the message.
  *
- * Patterns of the test set never occur in training: what is measured is reading, not remembering. All text is this project's own.
+ * Patterns of the test set never occur in training, so the test measures reading, not memory. All text was written for this project.
  */
 import { keyedRandom } from '@contextlora/lora';
 
@@ -16,7 +16,7 @@ export interface SupportMessage {
   readonly action: Action;
 }
 
-/** First the action for a patient customer, then for one who has had enough. */
+/** The action for a patient customer, then the action for an impatient one. */
 const rule: Readonly<Record<Topic, readonly [Action, Action]>> = {
   delivery: ['wait', 'call'],
   payment: ['check', 'refund'],

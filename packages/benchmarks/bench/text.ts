@@ -1,7 +1,7 @@
 /**
- * Two dependent text tasks on a language model: the topic of a customer's message, then the action that topic and tone ask for. Prints the
- * test accuracy of the untouched model, asked in two ways, and after a ContextLoRA run; and whether the second task's training left the
- * first task's outputs as they were.
+ * Two dependent text tasks on a language model: the topic of a customer's message, then the action that topic and tone call for. Prints the
+ * test accuracy of the base model, asked in two ways, and after a ContextLoRA run; and whether the first task's outputs stayed the same
+ * while the second task trained.
  * Usage: npm run bench:text -- --model PATH [--steps N] [--train N] [--test N] [--threads N] [--seed N] [--json FILE]
  */
 import { parseArgs } from 'node:util';
@@ -61,7 +61,7 @@ const partition = partitionRanks(
   ],
   {
     rank: 16,
-    // The upper half: nothing below it is kept or run backward.
+    // Only the upper half has segments: nothing below it is kept or has a backward pass.
     only: {
       topic: { from: half, to: base.spec.text.layerCount },
       action: { from: half, to: base.spec.text.layerCount },
@@ -99,7 +99,7 @@ const score = (answers: readonly { answer: string }[], of: 'topic' | 'action') =
     answers.map(({ answer }) => answer),
     test.map((message) => message[of]),
   );
-/** The action's prompt holds the topic that the model itself found. */
+/** The action's prompt contains the topic that the model predicted. */
 const both = async (using: (id: string) => ReturnType<typeof roles> | undefined) => {
   const topic = await model.predict('topic', test.map(topicOf), using('topic'));
   const examples = test.map((message, i) => actionOf(message, topic[i]!.answer));
@@ -149,7 +149,7 @@ let afterFirst: Answers = [];
 const losses: Record<string, number[]> = { topic: [], action: [] };
 const certificates: { tasks: readonly string[]; unchanged: readonly string[] }[] = [];
 for await (const event of train(model, planPhases(graph), {
-  // Correct topics in training, the model's own in the test.
+  // Right topics in training, predicted ones in the test.
   examplesFor: (id) =>
     training.map((message) => (id === 'topic' ? topicOf(message) : actionOf(message, message.topic))),
   steps: Number(values.steps),

@@ -1,9 +1,9 @@
-/** What went wrong in a benchmark, with a code to branch on. */
+/** A failure of a benchmark, with a code to branch on. */
 
 export type BenchmarksErrorCode =
-  /** The process that trains the demo's joint baseline ended early. */
+  /** The process that trains the demo's joint baseline ended before it was done. */
   | 'BENCHMARKS_BASELINE_FAILED'
-  /** A scene asks for an icon style that its renderer was not made for. */
+  /** A scene needs an icon style that its renderer was not created with. */
   | 'BENCHMARKS_STYLE_UNKNOWN';
 
 export class BenchmarksError extends Error {

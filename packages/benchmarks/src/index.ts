@@ -26,7 +26,8 @@ export {
   type IovCounts,
   type IovSplit,
 } from './iov/write-iov-dataset.js';
-export { linearProbe, type LinearProbeOptions, type ProbeSet } from './linear-probe.js';
+export { linearProbe, type LinearProbeOptions, type ProbeSet } from './probe/linear-probe.js';
+export { pixelProbe } from './probe/pixel-probe.js';
 export {
   airWords,
   biggestOf,
@@ -58,6 +59,8 @@ export {
   type BaselineJob,
   type BaselineMessage,
 } from './demo/baseline-process.js';
+export { compareDecisions, type CompareDecisionsOptions } from './demo/compare-decisions.js';
 export { decisionTask, embeddedScenario } from './demo/demo-scenario.js';
 export { planForBoards, type BoardPlan } from './demo/plan-for-boards.js';
 export { runDemo, type DemoEvent, type DemoOptions, type DemoResult } from './demo/run-demo.js';
+export { jointTask, trainEmptyGraph, trainJoint, type TrainedSegments } from './demo/train-baselines.js';

@@ -9,11 +9,11 @@ import type { ShapedDirection } from './shape-links.js';
 
 export interface EmulatedLink {
   readonly name: string;
-  /** From the host to the other end, and back. */
+  /** From the host to the other end and back. */
   readonly megabitsPerSecond: readonly [number, number];
   readonly delaySeconds: number;
   readonly loss: number;
-  /** One airtime for both directions and for all links that name it; else each direction has its rate to itself. */
+  /** Shared airtime of both directions and of all links that name this medium; without it, each direction has its full rate. */
   readonly medium?: string;
 }
 
@@ -27,7 +27,7 @@ const prefix = 'clbench-';
 const node = ['--conditions', '@contextlora/source', '--import', 'tsx'];
 const shaper = fileURLToPath(new URL('./shape-links.ts', import.meta.url));
 
-/** Why links cannot be emulated here; undefined where they can. */
+/** Why links cannot be emulated here, or undefined if they can. */
 export function whyNotEmulated(): string | undefined {
   if (process.platform !== 'linux' || process.getuid?.() !== 0) return 'it needs Linux and root';
   for (const [program, args] of [
@@ -73,13 +73,13 @@ export async function emulateLinks(links: readonly EmulatedLink[]): Promise<Emul
         socat.stderr.pipe(process.stderr);
         prefer(socat);
         children.push(socat);
-        // Once it is up socat is done with it; its file stays open when the device moves.
+        // socat does not need the device's name after this; its file stays open when the device moves.
         await until(() => spawnSync('ip', ['-o', 'link', 'show', tap, 'up']).stdout.length > 0);
         ip('link', 'set', tap, 'netns', place);
         ip('-n', place, 'addr', 'add', `10.79.${index}.${side + 1}/24`, 'dev', tap);
         ip('-n', place, 'link', 'set', tap, 'up');
       }
-    // Last: a frame that reached a device which is still down would end its socat.
+    // This comes last: a frame that reaches a device that is still down would end its socat.
     const directions = links.flatMap((link, index) => directionsOf(link, 20_000 + 10 * index));
     const shaping = spawn(process.execPath, [...node, shaper, JSON.stringify(directions)]);
     prefer(shaping);
@@ -101,7 +101,7 @@ export async function emulateLinks(links: readonly EmulatedLink[]): Promise<Emul
   };
 }
 
-/** Frames of a side arrive on `base + side`, and go to the socat of the other one. */
+/** Frames of a side arrive on `base + side` and leave to the socat of the other side. */
 function directionsOf(
   { name, megabitsPerSecond, delaySeconds, loss, medium }: EmulatedLink,
   base: number,
@@ -117,7 +117,7 @@ function directionsOf(
   }));
 }
 
-/** A network does not wait for a processor that is busy with something else. */
+/** High priority, because a network does not wait for a busy processor. */
 function prefer({ pid }: ChildProcess): void {
   if (pid !== undefined) setPriority(pid, -15);
 }

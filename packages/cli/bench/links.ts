@@ -1,6 +1,6 @@
 /**
- * Measures links of known bandwidth, delay and loss between network namespaces with `contextlora profile --link`, and prints what was set
- * beside what was measured. Skips with a notice where links cannot be emulated (root, Linux, ip, socat).
+ * Measures links of known bandwidth, delay and loss between network namespaces with `contextlora profile --link`, and prints both the
+ * settings and the measurements. Skips with a notice if links cannot be emulated (this needs root, Linux, ip and socat).
  * Usage: npm run bench:links -- [--budget SECONDS] [--json FILE]
  */
 import { fileURLToPath } from 'node:url';

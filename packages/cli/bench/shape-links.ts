@@ -1,6 +1,6 @@
 /**
- * A process that stands in for links: Ethernet frames come in datagrams and leave later, or not at all. Each direction has a delay, a share
- * of frames that get lost, a queue, and a medium whose rate it divides with all directions of the same name.
+ * A process that emulates links: Ethernet frames come in datagrams and leave later, or not at all. Each direction has a delay, a loss
+ * rate, a queue, and a medium whose rate it shares with all directions of the same name.
  * Usage: node … shape-links.ts JSON, with a list of {@link ShapedDirection}
  */
 import { createSocket } from 'node:dgram';
@@ -39,7 +39,7 @@ const sockets = new Map(
     return [listenPort, socket] as const;
   }),
 );
-/** When each medium has carried all that was taken so far. */
+/** When each medium will have carried everything accepted so far. */
 const freeAt = new Map<string, number>();
 
 for (const one of directions) {
@@ -57,7 +57,7 @@ for (const one of directions) {
     if (!next) return;
     isWaiting = true;
     const wait = 1000 * (next.at - clock());
-    // Timers are a millisecond coarse.
+    // Timers have a resolution of a millisecond.
     if (wait < 1.2) setImmediate(release);
     else setTimeout(release, wait - 1);
   };
@@ -66,7 +66,7 @@ for (const one of directions) {
     const start = Math.max(now, freeAt.get(medium) ?? 0);
     if ((start - now) * bytesPerSecond > queueBytes) return;
     const end = start + frame.length / bytesPerSecond;
-    // A frame that is lost took its airtime.
+    // A lost frame has used airtime too.
     freeAt.set(medium, end);
     if (random() < loss) return;
     queue.push({ at: end + delaySeconds, frame });

@@ -1,13 +1,13 @@
-/** A command used in a way that cannot work, with a code to branch on. */
+/** A command line that cannot be carried out, with a code to branch on. */
 
 export type CliErrorCode =
-  /** Options that contradict each other, or lack one that another needs. */
+  /** Options contradict each other, or lack one that they need. */
   | 'CLI_OPTIONS_INVALID'
-  /** A file or folder that an option names cannot be read or is of another kind. */
+  /** A file that an option names cannot be read or has another format. */
   | 'CLI_FILE_INVALID'
-  /** A model that an option names is not known. */
+  /** No model is known by the name that an option gives. */
   | 'CLI_MODEL_UNKNOWN'
-  /** This machine lacks what the command reads or starts. */
+  /** This machine lacks a file or program that the command needs. */
   | 'CLI_MACHINE_UNSUPPORTED';
 
 export class CliError extends Error {

@@ -1,28 +1,28 @@
-/** What a command is given of the world: streams, clocks, signals and paths; only the binary makes a real one. */
+/** The parts of the world that a command uses: streams, clocks, signals and paths. */
 import type { Progress } from './terminal/progress.js';
 
 export interface CommandContext {
   readonly progress: Progress;
   /** Monotonic seconds. */
   readonly clock: () => number;
-  /** Processor time of this process so far. */
+  /** Processor seconds of this process so far. */
   readonly cpuSeconds: () => number;
-  /** Path of the running program, to start it again in another process. */
+  /** Path of the running program, to start it in a second process. */
   readonly program: string;
-  /** Raised by Ctrl-C: long work stops at the next step and keeps what it has. */
+  /** Aborted by Ctrl-C: long work stops at its next step and keeps what it has. */
   readonly signal: AbortSignal;
-  /** Takes Ctrl-C over from the signal until the function returned is called. */
+  /** Handles Ctrl-C in place of the signal until the returned function is called. */
   readonly onInterrupt: (handler: () => void) => () => void;
   readonly input: NodeJS.ReadableStream & { readonly isTTY?: boolean };
   readonly output: NodeJS.WritableStream;
   readonly now: () => Date;
   /** Variables of the environment. */
   readonly environment: Readonly<Record<string, string | undefined>>;
-  /** Where Hugging Face's tools keep downloaded models. */
+  /** Directory in which Hugging Face's tools keep downloaded models. */
   readonly hubDirectory: string;
 }
 
-/** Ends an iteration early when the signal is raised, so that the generator behind it can save its state. */
+/** Ends an iteration early when the signal is aborted, so that its generator can save its state. */
 export async function* untilStopped<T>(events: AsyncIterable<T>, signal: AbortSignal): AsyncGenerator<T> {
   for await (const event of events) {
     yield event;

@@ -1,13 +1,13 @@
-/** How a command adds itself to the program. */
+/** What a command needs to add itself to the program. */
 import type { Command } from 'commander';
 
 import type { CommandContext } from './command-context.js';
 import type { CommandWorld } from './command-world.js';
 
-/** Adds one command to the program; `run` is given its work, which returns 'interrupted' where Ctrl-C left it. */
 export interface CommandSetup {
   readonly program: Command;
   readonly context: CommandContext;
   readonly world: CommandWorld;
+  /** Runs a command's work, which returns 'interrupted' if Ctrl-C ended it. */
   readonly run: (work: () => Promise<unknown>) => Promise<void>;
 }

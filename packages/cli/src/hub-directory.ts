@@ -1,8 +1,8 @@
-/** Where Hugging Face's tools keep what they download, as they decide it themselves. */
+/** The directory in which Hugging Face's tools keep downloads, by their own rules. */
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 
-/** `HF_HUB_CACHE`, else `hub` in `HF_HOME`, else in `huggingface` of the user's cache directory. */
+/** `HF_HUB_CACHE`, or `hub` in `HF_HOME`, or `huggingface/hub` in the user's cache directory. */
 export function hubDirectoryOf(environment: Readonly<Record<string, string | undefined>>): string {
   const given = environment['HF_HUB_CACHE'] ?? environment['HUGGINGFACE_HUB_CACHE'];
   if (given) return given;

@@ -1,7 +1,7 @@
-/** Values of options: what a text on the command line may be. */
+/** Parsers for the values of options. */
 import { InvalidArgumentError } from 'commander';
 
-/** Collects the values of an option that can be repeated. */
+/** Collects the values of a repeatable option. */
 export function collect(text: string, earlier: readonly string[] = []): readonly string[] {
   return [...earlier, text];
 }

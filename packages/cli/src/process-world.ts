@@ -1,9 +1,9 @@
-/** The real world of a command line: a Node process and its machine. */
+/** The world of the real command: a Node process and its machine. */
 import { hostname } from 'node:os';
 
 import type { CommandWorld } from './command-world.js';
 
-/** Streams, clocks, signals and environment of `process`; `version` is that of the installed command. */
+/** Streams, clocks, signals and environment of `process`; `version` is the version of the installed command. */
 export function processWorld(process: NodeJS.Process, { version }: { version: string }): CommandWorld {
   return {
     version,

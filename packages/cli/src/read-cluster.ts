@@ -1,29 +1,29 @@
-/** Reads cluster files; what is in them the planner checks, field by field. */
+/** Reads cluster files; the planner checks their fields. */
 import { readFile, stat } from 'node:fs/promises';
 
 import { type MeasuredCluster, mergeClusters, type MergedCluster } from '@contextlora/scheduler';
 
 import { CliError } from './cli-error.js';
 
-/** Larger than any list of devices that can be planned for. */
+/** Larger than any cluster that can be planned for. */
 const largestBytes = 64e6;
 
-/** @throws Error when the file cannot be read, is too large, or is no JSON object with lists of devices and links. */
-export async function readCluster(path: string): Promise<MeasuredCluster> {
+/** @throws CliError if the file cannot be read, is too large, or is not a JSON object with lists of devices and links. */
+async function readCluster(path: string): Promise<MeasuredCluster> {
   const found = await readClusterIfAny(path);
   if (found) return found;
   throw invalid(
-    `there is no file ${path}; "contextlora profile --measure MODEL --out ${path}" writes one of this machine, ` +
-      `"contextlora profile --cluster nano,tx2" prints one of published boards, and the README of @contextlora/scheduler shows its form`,
+    `there is no file ${path}; "contextlora profile --measure MODEL --out ${path}" writes one for this machine, ` +
+      `"contextlora profile --cluster nano,tx2" prints one for published boards, and the README of @contextlora/scheduler describes the format`,
   );
 }
 
-/** {@link readCluster}, but undefined where there is no file. */
+/** Like {@link readCluster}, but undefined if there is no file. */
 export async function readClusterIfAny(path: string): Promise<MeasuredCluster | undefined> {
   const info = await stat(path).catch(() => undefined);
   if (!info?.isFile()) return undefined;
   if (info.size > largestBytes)
-    throw invalid(`${path} has ${info.size} bytes; a cluster has ${largestBytes} at most`);
+    throw invalid(`${path} has ${info.size} bytes; a cluster file has at most ${largestBytes}`);
   let value: unknown;
   try {
     value = JSON.parse(await readFile(path, 'utf8'));
@@ -32,11 +32,11 @@ export async function readClusterIfAny(path: string): Promise<MeasuredCluster | 
   }
   const { devices, links } = (value ?? {}) as Partial<Record<string, unknown>>;
   if (!Array.isArray(devices) || !Array.isArray(links))
-    throw invalid(`${path} must hold an object with "devices" and "links", both of them lists`);
+    throw invalid(`${path} must contain an object with two lists, "devices" and "links"`);
   return value as MeasuredCluster;
 }
 
-/** One cluster of all the files. */
+/** Merges cluster files into one cluster. */
 export async function readClusters(paths: readonly string[]): Promise<MergedCluster> {
   return mergeClusters(
     await Promise.all(paths.map(async (path) => ({ path, cluster: await readCluster(path) }))),

@@ -18,7 +18,7 @@ import { isUserError } from './user-error.js';
 
 export const exitCodes = { done: 0, defect: 1, userMistake: 2, interrupted: 130 } as const;
 
-/** Runs one command line, `args` without program and script. Returns the exit code; never throws. */
+/** Runs one command line; `args` are the arguments after program and script. Returns the exit code and never throws. */
 export async function runCommandLine(args: readonly string[], world: CommandWorld): Promise<number> {
   const stop = new AbortController();
   let takenOver: (() => void) | undefined;
@@ -43,6 +43,10 @@ export async function runCommandLine(args: readonly string[], world: CommandWorl
   const program = new Command('contextlora')
     .description('One language model for many interdependent multimodal tasks')
     .version(world.version)
+    .addHelpText(
+      'after',
+      '\nRun "contextlora help <command>" for options and examples.\nExit codes: 0 done, 1 a defect of this program, 2 a mistake in the input, 130 interrupted.',
+    )
     .showHelpAfterError()
     .exitOverride()
     .configureOutput({
@@ -78,12 +82,12 @@ function reportFailure(
   error: unknown,
   { context, world }: { readonly context: CommandContext; readonly world: CommandWorld },
 ): number {
-  // commander has written its message, or the help that was asked for.
+  // commander has already printed its message or the requested help.
   if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.done : exitCodes.userMistake;
   context.progress.print();
   if (error instanceof Stopped) {
     world.errorOutput.write(
-      'Stopped. What was finished is kept; the same command with --resume goes on from there.\n',
+      'Stopped. Finished work is kept; run the same command with --resume to continue.\n',
     );
     return exitCodes.interrupted;
   }

@@ -29,7 +29,7 @@ const once = (first: (interrupt: () => void) => void): NonNullable<RunOptions['o
 };
 
 describe('contextlora chat', () => {
-  test('answers a prompt given or piped alike, the same for the same seed, of a directory and of a GGUF file', async () => {
+  test('answers a given and a piped prompt alike, from a directory and from a GGUF file, and repeatably for a seed', async () => {
     const settings = ['--temperature', '1', '--seed', '3', '--max-tokens', '8'];
     const [given, piped, other] = [
       await chat(['--model', tiny, '--prompt', 'hello', ...settings]),
@@ -54,7 +54,7 @@ describe('contextlora chat', () => {
     expect(gguf).toMatchObject({ code: 0, err: '' });
   });
 
-  test('answers with a task’s adapter, and in the form of a schema', async () => {
+  test('answers with the adapter of a task, and in the form of a schema', async () => {
     const schema = join(directory, 'schema.json');
     await writeFile(schema, JSON.stringify({ type: 'object', properties: { go: { type: 'boolean' } } }));
     const model = ['--model', tiny, '--prompt', 'may I?', '--max-tokens', '40'];
@@ -68,7 +68,7 @@ describe('contextlora chat', () => {
     expect(adapted.out).not.toBe(plain.out);
   });
 
-  test('Ctrl-C ends an answer, keeps what came, and says so by its exit code', async () => {
+  test('keeps the part of an answer that came before Ctrl-C, and exits with its code', async () => {
     const { code, out, err } = await chat(
       [
         '--model',
@@ -92,6 +92,23 @@ describe('contextlora chat', () => {
     expect(out).toMatch(/^".*\n$/s);
   });
 
+  test('continues a conversation after a turn that is too long', async () => {
+    const tooLong = 'word '.repeat(5000);
+    const { code, out } = await chat(['--model', tiny, '--max-tokens', '3'], {
+      input: `hello\n${tooLong}\n\nhello again\n`,
+      isTerminal: true,
+    });
+    expect(code).toBe(0);
+    const [before, first, second, empty, third, end] = out.split('> ');
+    expect(before).toBe('');
+    expect(first).not.toMatch(/model\//);
+    expect(second).toMatch(/^model\/\w+: [^\n]*\n$/);
+    expect(empty).toBe('');
+    expect(third).not.toMatch(/model\//);
+    expect(third?.trim().length).toBeGreaterThan(0);
+    expect(end).toBe('');
+  });
+
   const longSchema = async () => {
     const path = join(directory, 'long.json');
     await writeFile(path, JSON.stringify({ type: 'string', minLength: 200, maxLength: 250 }));
@@ -99,7 +116,7 @@ describe('contextlora chat', () => {
   };
 
   test.each([
-    ['a model that is not there', ['--model', 'nowhere', '--prompt', 'a'], /nowhere/],
+    ['a missing model', ['--model', 'nowhere', '--prompt', 'a'], /nowhere/],
     [
       'a model without a template',
       ['--model', fixture('gguf-tiny', 'llama-tiny.f16.gguf'), '--prompt', 'a'],
@@ -107,7 +124,7 @@ describe('contextlora chat', () => {
     ],
     ['an empty prompt', ['--model', tiny], /the prompt is empty/],
     [
-      'a schema that is not there',
+      'a missing schema',
       ['--model', tiny, '--prompt', 'a', '--schema', 'none.json'],
       /cannot read the schema none\.json/,
     ],
@@ -131,7 +148,7 @@ describe('contextlora chat', () => {
       ['--model', tiny, '--prompt', 'a', '--adapter', fixture('lora-smolvlm')],
       /made for another model/,
     ],
-  ])('%s is one clear message and exit code 2', async (_, args, message) => {
+  ])('explains %s in one message, with exit code 2', async (_, args, message) => {
     const { code, out, err } = await chat(args);
     expect(err).toMatch(message);
     expect({ code, out: out.trim() }).toEqual({ code: 2, out: '' });

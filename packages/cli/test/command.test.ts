@@ -17,7 +17,7 @@ let directory: string;
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'contextlora-'));
   const of = (count: number) => ({ vehicle: count, weather: count, road: count, strategy: count });
-  const counts = { train: of(32), validation: of(4), test: of(10), 'unseen-style': of(4) };
+  const counts = { train: of(12), validation: of(2), test: of(6), 'unseen-style': of(2) };
   for await (const { done } of writeIovDataset(join(directory, 'scenes'), { seed: 1, counts }))
     expect(done).toBeGreaterThan(0);
 });
@@ -36,7 +36,7 @@ const trainArgs = (
   '--out',
   join(directory, out),
   '--steps',
-  '6',
+  '4',
   '--batch-size',
   '4',
   ...more,
@@ -120,7 +120,7 @@ describe('a mistake gives one clear message, exit code 2, and leaves nothing beh
     expect(await readdir(directory)).not.toContain(out);
   });
 
-  test('an output directory with other files in it is not touched', async () => {
+  test('does not touch an output directory with other files in it', async () => {
     const { code, err } = await run(trainArgs('scenes'));
     expect(code).toBe(2);
     expect(err).toMatch(/holds files of something else/);
@@ -135,7 +135,7 @@ describe('the train command', () => {
       }
     ).sha256;
 
-  test('writes adapters, report, metrics and pictures, and interrupted and resumed gives the same bytes', async () => {
+  test('writes adapters, report, metrics and pictures; interrupted and resumed, it writes the same bytes', async () => {
     const whole = await run(trainArgs('whole'));
     expect(whole.err).toBe('');
     expect(whole.code).toBe(0);
@@ -174,7 +174,7 @@ describe('the train command', () => {
       },
     });
     expect(stopped.code).toBe(130);
-    expect(stopped.err).toMatch(/--resume goes on from there/);
+    expect(stopped.err).toMatch(/same command with --resume to continue/);
     const resumed = await run(trainArgs('stopped', { more: ['--resume'] }));
     expect(resumed.code).toBe(0);
     expect(resumed.out).toMatch(/resuming at phase/);
@@ -193,7 +193,20 @@ describe('the train command', () => {
 });
 
 describe('the other commands', () => {
-  test('graph prints the graph in the form asked for', async () => {
+  test.each(['train', 'plan', 'profile', 'chat'])(
+    'the help of %s ends with examples that its options allow',
+    async (name) => {
+      const { code, out } = await run([name, '--help']);
+      expect(code).toBe(0);
+      const [options = '', examples = ''] = out.split('\nExamples:\n');
+      const commands = examples.split('\n').filter((line) => line.includes(`contextlora ${name} `));
+      expect(commands.length).toBeGreaterThan(1);
+      for (const option of commands.join(' ').match(/--[a-z-]+/g) ?? [])
+        expect(options).toContain(` ${option}`);
+    },
+  );
+
+  test('graph prints the graph in the requested format', async () => {
     const { tasks } = parseTasks(await readFile(scenario, 'utf8'));
     const { out, code } = await run(['graph', scenario]);
     expect(code).toBe(0);
@@ -201,13 +214,13 @@ describe('the other commands', () => {
     expect((await run(['graph', scenario, '--format', 'dot'])).out).toMatch(/^digraph/);
   });
 
-  test('doctor names the backends of this machine', async () => {
+  test('doctor lists the backends of this machine', async () => {
     const { out, code } = await run(['doctor']);
     expect(code).toBe(0);
     expect(out).toMatch(/yes {2}reference/);
   });
 
-  test('a bad option is explained with exit code 2', async () => {
+  test('a wrong option is explained, with exit code 2', async () => {
     const { code, err } = await run(['demo', '--seed', 'x']);
     expect(code).toBe(2);
     expect(err).toMatch(/must be a whole number/);

@@ -43,7 +43,7 @@ const planArgs = (...more: readonly string[]) => [
 ];
 
 describe('contextlora plan', () => {
-  test('says how long, where and why, asks what if, and writes plan, chart and trace', async () => {
+  test('prints how long the training takes, where it runs and why, compares with a change, and writes plan, charts and trace', async () => {
     const [json, svg, trace, front] = ['plan.json', 'plan.svg', 'trace.json', 'front.svg'].map((name) =>
       join(directory, name),
     );

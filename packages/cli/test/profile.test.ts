@@ -8,9 +8,9 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 
 import { type Outcome, runCommand, type RunOptions } from './run-command.js';
 
-const baseModel = join(
-  dirname(createRequire(import.meta.url).resolve('@contextlora/benchmarks/package.json')),
-  'models/iov-base',
+const tinyModel = join(
+  dirname(createRequire(import.meta.url).resolve('@contextlora/model/package.json')),
+  'test/fixtures/llama-tiny',
 );
 const runWith = async (environment: NonNullable<RunOptions['environment']>, ...args: readonly string[]) => {
   const { code, out, err } = await runCommand(['profile', ...args], { environment });
@@ -20,7 +20,7 @@ const run = (...args: readonly string[]) => runWith(process.env, ...args);
 
 const escaped = (text: string) => text.replace(/[[\]():.]/g, '\\$&');
 
-/** A board's files, as far as the line shows them. */
+/** The files of a board that a line of samples needs. */
 const files: Record<string, string> = {
   'proc/meminfo': 'MemTotal: 7802880 kB\nMemAvailable: 1469440 kB\n',
   'proc/stat': 'cpu0 1 0 1 1 0 0 0 0\n',
@@ -50,7 +50,7 @@ afterAll(() => {
   rmSync(root, { recursive: true, force: true });
 });
 
-test('a sample is one line, and a JSON object a line with --json', async () => {
+test('a sample is one line, or one JSON object per line with --json', async () => {
   const line =
     'orin-nano-8-super MAXN_SUPER  CPU – %  GPU 63 % at 621 MHz  RAM 6185/7620 MB  12.5 W (VDD_IN)  53.3 °C (gpu)\n';
   expect(await run('--root', root)).toEqual({ status: 0, stdout: line, stderr: '' });
@@ -63,7 +63,7 @@ test('a sample is one line, and a JSON object a line with --json', async () => {
   expect(samples[1]!.atSeconds).toBeGreaterThan(samples[0]!.atSeconds);
 });
 
-test('published boards are printed as figures with sources, and as a cluster for plan', async () => {
+test('published boards are printed as figures with sources, or as a cluster for plan', async () => {
   const profile = JSON.parse((await run('--board', 'orin-nx-16')).stdout) as {
     gpu: { cores: { value: number; source: string } };
   };
@@ -78,8 +78,8 @@ test('published boards are printed as figures with sources, and as a cluster for
   ]);
 });
 
-test('a layer is measured by kind of work, and nothing of it stays in memory', async () => {
-  const out = await run('--measure', baseModel, '--tokens', '16', '--budget', '0.5');
+test('layers of a model are measured by kind of work', async () => {
+  const out = await run('--measure', tinyModel, '--tokens', '16', '--budget', '0.2');
   expect(out.stderr).toBe('');
   const measured = JSON.parse(out.stdout) as Record<
     'forward' | 'input' | 'weight',
@@ -89,7 +89,7 @@ test('a layer is measured by kind of work, and nothing of it stays in memory', a
     expect(measured[kind].flopsPerSecond).toBeGreaterThan(0);
 });
 
-test('mistakes are one message and exit code 2', async () => {
+test('mistakes are explained in one message, with exit code 2', async () => {
   const unknown = await run('--board', 'orin-nano-9');
   expect([unknown.status, unknown.stdout.trim()]).toEqual([2, '']);
   expect(unknown.stderr).toMatch(
@@ -117,10 +117,10 @@ test('mistakes are one message and exit code 2', async () => {
     });
 });
 
-test('what is measured of machine and links goes into a file that plan takes, and stays when more is measured', async () => {
+test('measurements of machine and links go into one file, which plan accepts', async () => {
   const file = join(root, 'cluster.json');
   const measured = await run(
-    ...['--measure', baseModel, '--tokens', '16', '--budget', '0.5', '--sustained', '1.5'],
+    ...['--measure', tinyModel, '--tokens', '16', '--budget', '0.2', '--sustained', '1.2'],
     ...['--id', 'laptop', '--out', file],
   );
   expect(measured.stderr).toBe('');
@@ -135,7 +135,7 @@ test('what is measured of machine and links goes into a file that plan takes, an
       },
     });
   });
-  const linked = await run('--link', `127.0.0.1:${port}`, '--budget', '0.6', '--id', 'laptop', '--out', file);
+  const linked = await run('--link', `127.0.0.1:${port}`, '--budget', '0.5', '--id', 'laptop', '--out', file);
   stopListening?.();
   expect(linked).toMatchObject({ status: 0, stderr: '', stdout: expect.stringContaining('link to orin: ') });
   expect((await listening)?.code).toBe(130);
@@ -155,7 +155,7 @@ test('what is measured of machine and links goes into a file that plan takes, an
     ['orin', 'laptop'],
   ]);
   expect(cluster.measured.map(({ of }) => of)).toEqual(['device', 'links']);
-  // Of orin nothing is known yet, so the planner gets the device alone.
+  // Nothing is known of orin yet, so the planner gets one device and no link.
   const merged = mergeClusters([{ path: file, cluster }]);
   expect(merged).toEqual({ cluster: { devices: cluster.devices, links: [] }, unknownPeers: ['orin'] });
   checkInput([workload], merged.cluster);
@@ -180,7 +180,7 @@ const workload: Workload = {
   ],
 };
 
-test('tegrastats is a source of samples where it exists', async () => {
+test('tegrastats provides samples on machines that have it', async () => {
   const bin = join(root, 'bin');
   mkdirSync(bin);
   const line =

@@ -1,4 +1,4 @@
-/** Calls the command line with a world of the test's own. */
+/** Runs the command line in a world made for a test. */
 import { Readable, Writable } from 'node:stream';
 
 import { runCommandLine } from '@contextlora/cli';
@@ -10,16 +10,18 @@ export interface Outcome {
 }
 
 export interface RunOptions {
-  /** What it reads from its standard input, which then ends. */
+  /** Its whole standard input. */
   readonly input?: string;
+  /** Whether the input is a terminal on which someone types. */
+  readonly isTerminal?: boolean;
   readonly environment?: Readonly<Record<string, string | undefined>>;
-  /** Called with everything printed so far whenever something is printed; `interrupt` is Ctrl-C. */
+  /** Called after every print with everything printed so far; `interrupt` acts like Ctrl-C. */
   readonly onOutput?: (out: string, interrupt: () => void) => void;
 }
 
 export async function runCommand(
   args: readonly string[],
-  { input = '', environment = process.env, onOutput }: RunOptions = {},
+  { input = '', isTerminal = false, environment = process.env, onOutput }: RunOptions = {},
 ): Promise<Outcome> {
   let [out, err] = ['', ''];
   const handlers = new Set<() => void>();
@@ -45,7 +47,7 @@ export async function runCommand(
     clock: () => performance.now() / 1000,
     cpuSeconds: () => process.cpuUsage().user / 1e6,
     program: '',
-    input: Readable.from(input === '' ? [] : [Buffer.from(input)]),
+    input: Object.assign(Readable.from(input === '' ? [] : [Buffer.from(input)]), { isTTY: isTerminal }),
     output,
     errorOutput,
     now: () => new Date(),

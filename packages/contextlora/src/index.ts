@@ -8,6 +8,8 @@ export * as loraFiles from '@contextlora/lora/files';
 export * as loraSafetensors from '@contextlora/lora/safetensors';
 export * as model from '@contextlora/model';
 export * as scheduler from '@contextlora/scheduler';
+export * as schedulerPeers from '@contextlora/scheduler/peers';
+export * as schedulerViews from '@contextlora/scheduler/views';
 export * as taskGraph from '@contextlora/task-graph';
 export * as trainer from '@contextlora/trainer';
 export * as trainerFiles from '@contextlora/trainer/files';

@@ -1,4 +1,4 @@
-export { exampleOf, exampleOfGraph, trainingExamples } from './data/examples.js';
+export { exampleOfGraph, trainingExamples } from './data/examples.js';
 export {
   imagesOf,
   mainTestOf,
@@ -12,18 +12,17 @@ export { FinetuneError, type FinetuneErrorCode } from './finetune-error.js';
 export type { DecisionResult, RunReport, TaskResult } from './report/run-report.js';
 export { taskResults, type Evaluations } from './report/task-results.js';
 export { answerQuestion, type AnswerLine } from './run/answer-question.js';
+export { evaluateBase } from './run/evaluate-base.js';
 export { evaluateTask, samePredictions, type TaskEvaluation } from './run/evaluate-task.js';
 export { openMetricsFile, type MetricsFile } from './run/metrics-file.js';
 export { prepareRunDirectory } from './run/run-directory.js';
 export { recordRun, type LossPoint, type PhaseCertificate, type RunRecord } from './run/run-record.js';
 export {
-  evaluateBase,
   prepareRun,
+  trainRun,
   type PreparedRun,
   type RunEvent,
-  stepsOfTask,
-  totalSteps,
-  trainRun,
-  type TrainSettings,
+  type TrainRunOptions,
 } from './run/train-run.js';
+export { stepsOfTask, totalSteps, type TrainSettings } from './run/train-settings.js';
 export { writeRun, type FinishedRun, type WrittenFile } from './run/write-run.js';

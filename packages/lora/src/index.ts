@@ -8,7 +8,7 @@ export {
   type AllocationTask,
 } from './partition/allocate.js';
 export { addTask, removeTask } from './partition/change-tasks.js';
-export { masksFor, type ActiveSpan, type LayerMask } from './partition/masks.js';
+export { masksFor, type ActiveSpan, type LayerMask, type Role, type Roles } from './partition/masks.js';
 export { partitionRanks, type PartitionRanksOptions } from './partition/partition-ranks.js';
 export {
   closureOf,
@@ -20,7 +20,6 @@ export {
   type PartitionTask,
   type Span,
 } from './partition/partition.js';
-export type { Role, Roles } from './partition/roles.js';
 export { validatePartition } from './partition/validate-partition.js';
 export {
   segmentModules,

@@ -55,8 +55,7 @@ export { batchOf, type TokenBatch } from './pass/token-batch.js';
 export { visionFeatures, visionTower, type VisionWeights } from './pass/vision-tower.js';
 
 export { renderChat, type ChatMessage, type RenderChatOptions } from './text/chat-template.js';
-export type { Example } from './text/example.js';
-export { answerIds, promptIds } from './text/example-ids.js';
+export { answerIds, promptIds, type Example } from './text/example.js';
 export { openTextStream, type TextStream } from './text/stream.js';
 export { openTokenizer, readTokenizer, type TextTokenizer, type TokenizerFiles } from './text/tokenizer.js';
 

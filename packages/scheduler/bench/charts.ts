@@ -2,19 +2,15 @@
 import {
   buildSchedule,
   contextGear,
-  deepSpeedPipelineUniform,
-  drawGanttSvg,
-  drawGanttText,
-  mLora,
   openCostModel,
   plan,
   scheduleOf,
-  type SegmentProblem,
+  type IntervalProblem,
   simulate,
-  type Strategy,
-  tuneStrategy,
   type Workload,
 } from '@contextlora/scheduler';
+import { drawGanttSvg, drawGanttText } from '@contextlora/scheduler/views';
+import { deepSpeedPipelineUniform, mLora, type Strategy, tuneStrategy } from '@contextlora/scheduler/peers';
 
 import { threeBoards } from './jetson-cluster.js';
 import { layerCosts, modelShapes } from './model-shapes.js';
@@ -38,10 +34,10 @@ export function drawCharts(): Chart[] {
     layers: layerCosts(shape, { from, rank: 8, activeRanks: 16, allRanks: 96 }, trainingSettings.tokens),
   });
   const workloads = [workload('traffic', 0), workload('incident', shape.layers / 2)];
-  const problem = (tasks: readonly Workload[]): SegmentProblem => ({
+  const problem = (tasks: readonly Workload[]): IntervalProblem => ({
     costs: openCostModel(tasks, cluster),
     tasks: tasks.map(({ name }) => name),
-    rounds: 100,
+    steps: 100,
     cache: {},
     cacheBytes: {},
     objective: 'time',
@@ -72,18 +68,18 @@ export function drawCharts(): Chart[] {
     };
   };
   const planned = plan(workloads, cluster, { groupLimit: 1, microbatches: [4, 8] });
-  const own = scheduleOf(planned, workloads, cluster);
-  const timeline = simulate(own.schedule, own.workloads, cluster);
+  const laidOut = scheduleOf(planned, workloads, cluster);
+  const timeline = simulate(laidOut.schedule, laidOut.workloads, cluster);
   return [
     draw('1F1B', deepSpeedPipelineUniform),
     draw('mLoRA', mLora),
     {
       name: 'ContextGear',
-      svg: drawGanttSvg(timeline, own.schedule, {
+      svg: drawGanttSvg(timeline, laidOut.schedule, {
         title: 'ContextGear: one step of two sibling tasks (simulated)',
       }),
-      text: drawGanttText(timeline, own.schedule),
-      stepSeconds: planned.waves[0]!.lanes[0]!.segments[0]!.stepSeconds,
+      text: drawGanttText(timeline, laidOut.schedule),
+      stepSeconds: planned.waves[0]!.lanes[0]!.intervals[0]!.stepSeconds,
     },
   ];
 }

@@ -1,5 +1,5 @@
 /** Every strategy on the twelve tasks, for three models and four Wi-Fi rates. All figures are simulated. */
-import { peers, singleDevice } from '@contextlora/scheduler';
+import { peers, singleDevice } from '@contextlora/scheduler/peers';
 
 import { fiveBoards } from './jetson-cluster.js';
 import { modelShapes } from './model-shapes.js';
@@ -60,7 +60,7 @@ export function* compareAll(): Generator<Comparison> {
 
 const isPeer = ({ strategy }: StrategyResult): boolean => peers.some(({ name }) => name === strategy);
 
-export function tellComparison(comparison: Comparison): string {
+export function describeComparison(comparison: Comparison): string {
   const { model, megabitsPerSecond, plainPeers, frozenPeers, contextGear, ablations } = comparison;
   const all = [...new Set([...plainPeers, ...frozenPeers].map(({ strategy }) => strategy))];
   const cells = (result: StrategyResult | undefined) =>
@@ -94,19 +94,19 @@ export function tellComparison(comparison: Comparison): string {
 }
 
 /** The ratios of all settings in one table. */
-export const tellRatios = (comparisons: readonly Comparison[]): string =>
+export const describeRatios = (comparisons: readonly Comparison[]): string =>
   formatTable(
     ['ContextGear’s time : fastest peer’s', ...wifiRates.map((rate) => `${rate} Mbit/s`)],
     [...new Set(comparisons.map(({ model }) => model))].flatMap((model) => {
-      const own = comparisons.filter((one) => one.model === model);
+      const rates = comparisons.filter((one) => one.model === model);
       const byHand = (results: readonly StrategyResult[]) =>
         results.find(({ strategy }) => strategy.startsWith('one device'))?.totalSeconds ?? NaN;
       return [
-        [`${model}, peers with plain LoRA`, ...own.map((one) => one.ratioToPlain.toFixed(2))],
-        [`${model}, same frozen prefix`, ...own.map((one) => one.ratioToFrozen.toFixed(2))],
+        [`${model}, peers with plain LoRA`, ...rates.map((one) => one.ratioToPlain.toFixed(2))],
+        [`${model}, same frozen prefix`, ...rates.map((one) => one.ratioToFrozen.toFixed(2))],
         [
           `${model}, same prefix, one device per task by hand`,
-          ...own.map((one) => (one.contextGear.totalSeconds / byHand(one.frozenPeers)).toFixed(2)),
+          ...rates.map((one) => (one.contextGear.totalSeconds / byHand(one.frozenPeers)).toFixed(2)),
         ],
       ];
     }),

@@ -1,7 +1,7 @@
 /**
- * How good the plans are: the exact search against brute force (every group, cut and division; left out is only what contains a device
- * whose computing alone takes longer than the exact search's answer), the bounded search against the exact one, and larger plans against
- * their lower bound.
+ * How good the plans are: the exact search against brute force (every group, cut and division; placements in which one device's computing
+ * alone takes longer than the exact search's answer are skipped), the bounded search against the exact one, and larger plans against their
+ * lower bound.
  */
 import {
   type Assessment,
@@ -10,8 +10,8 @@ import {
   contextGearDeep,
   openCostModel,
   plan,
-  searchSegment,
-  type SegmentProblem,
+  searchInterval,
+  type IntervalProblem,
   shareSamples,
   type Stage,
 } from '@contextlora/scheduler';
@@ -64,10 +64,10 @@ export function compareWithBruteForce(
       shared: random() < 0.5,
       lowest: whole(0, layers - 1),
     });
-    const problem: SegmentProblem = {
+    const problem: IntervalProblem = {
       costs: openCostModel([workload], cluster),
       tasks: [workload.name],
-      rounds: 20,
+      steps: 20,
       cache: {},
       cacheBytes: {},
       objective: 'time',
@@ -76,10 +76,10 @@ export function compareWithBruteForce(
       groupLimit: sizes.devices,
       policies: [contextGear, contextGearDeep],
     };
-    const exact = searchSegment(problem).found[0];
+    const exact = searchInterval(problem).found[0];
     const brute = bruteForce(problem, exact?.value ?? Infinity);
     placements += brute.placements;
-    const bounded = searchSegment(problem, { exactDevices: 0 }).found[0];
+    const bounded = searchInterval(problem, { exactDevices: 0 }).found[0];
     if (!brute.best) {
       infeasible += 1;
       if (exact || bounded) throw new Error('a search found a placement where brute force found none');
@@ -105,11 +105,12 @@ export function compareWithBruteForce(
 }
 
 /**
- * Written apart from the search: plain recursion over ordered groups and cuts. `mark`: a device that computes for longer than that is in
- * no placement worth simulating.
+ * Written independently of the search: plain recursion over ordered groups and cuts.
+ *
+ * @param mark placements in which a device computes for longer than this are not worth simulating
  */
 function bruteForce(
-  problem: SegmentProblem,
+  problem: IntervalProblem,
   mark: number,
 ): { best: Assessment | undefined; placements: number } {
   const { costs, tasks } = problem;
@@ -123,7 +124,7 @@ function bruteForce(
       flops('forwardFlops') / forwardRate +
       flops('inputFlops') / inputRate +
       flops('weightFlops') / weightRate;
-    return problem.rounds * samples * share * one * (1 - 1e-9);
+    return problem.steps * samples * share * one * (1 - 1e-9);
   };
   const subsets = (items: readonly number[]): number[][] =>
     items.length === 0 ? [[]] : subsets(items.slice(1)).flatMap((rest) => [rest, [items[0]!, ...rest]]);
@@ -240,7 +241,7 @@ export function* largeGaps(clock: () => number): Generator<LargeGap> {
     }
 }
 
-export function tellExactness(result: ExactnessResult): string {
+export function describeExactness(result: ExactnessResult): string {
   const percent = (value: number) => `${(100 * value).toFixed(2)} %`;
   return [
     `${result.cases} random problems up to ${result.sizes.devices} devices × ${result.sizes.layers} layers (${result.infeasible} without any solution), ` +
@@ -250,15 +251,15 @@ export function tellExactness(result: ExactnessResult): string {
   ].join('\n');
 }
 
-export const tellLargeGaps = (gaps: readonly LargeGap[]): string =>
+export const describeLargeGaps = (gaps: readonly LargeGap[]): string =>
   formatTable(
     ['gap to the lower bound', 'three instances', 'planning'],
     [...new Set(gaps.map(({ description }) => description))].map((description) => {
-      const own = gaps.filter((gap) => gap.description === description);
+      const instances = gaps.filter((gap) => gap.description === description);
       return [
         description,
-        own.map(({ gap }) => `${(100 * gap).toFixed(1)} %`).join('  '),
-        `${Math.max(...own.map(({ planSeconds }) => planSeconds)).toFixed(1)} s`,
+        instances.map(({ gap }) => `${(100 * gap).toFixed(1)} %`).join('  '),
+        `${Math.max(...instances.map(({ planSeconds }) => planSeconds)).toFixed(1)} s`,
       ];
     }),
   );

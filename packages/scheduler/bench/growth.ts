@@ -102,7 +102,7 @@ function taskSet(
   return { workloads: made.map(({ workload }) => workload), cluster: made[0]!.cluster };
 }
 
-export const tellGrowth = (points: readonly GrowthPoint[]): string =>
+export const describeGrowth = (points: readonly GrowthPoint[]): string =>
   formatTable(
     ['', 'devices', 'layers', 'tasks', 'instructions', 'seconds'],
     points.map(({ what, devices, layers, tasks, seconds, instructions }) => [

@@ -19,11 +19,11 @@ export const modelShapes: readonly ModelShape[] = [
 ];
 
 export interface AdapterPlan {
-  /** Decoder layer from which on the task has a segment of its own; what lies below is frozen. */
+  /** Lowest decoder layer in which the task has a segment; everything below is frozen. */
   readonly from: number;
-  /** Ranks of the task's own segment in each of these layers. */
+  /** Ranks of the task's segment in each of these layers. */
   readonly rank: number;
-  /** Ranks used in the forward pass: the task's own and its ancestors'. */
+  /** Ranks used in the forward pass: the task's and its ancestors'. */
   readonly activeRanks: number;
   /** Ranks of all tasks, which every device keeps for its layers. */
   readonly allRanks: number;

@@ -1,16 +1,15 @@
-/** What a strategy takes for a whole set of dependent tasks, in numbers that can be compared. */
+/** What a strategy needs for a whole set of dependent tasks, in comparable numbers. */
 import {
   type Cluster,
   type Objective,
   openCostModel,
   plan,
   type PlanOptions,
-  type Strategy,
-  tuneStrategy,
   contextGear,
   wavesOf,
   type Workload,
 } from '@contextlora/scheduler';
+import { type Strategy, tuneStrategy } from '@contextlora/scheduler/peers';
 
 export interface StrategyResult {
   readonly strategy: string;
@@ -51,7 +50,7 @@ export function runPeer(
         tuneStrategy(strategy, {
           costs: openCostModel(members, cluster),
           tasks: names,
-          rounds: steps,
+          steps: steps,
           cache: {},
           cacheBytes: {},
           objective,
@@ -80,8 +79,8 @@ export function runPeer(
 }
 
 /**
- * Not a system but what anyone could do by hand: every task of a wave on a device of its own, longest first, each to where it ends
- * soonest. It shows how much of a gain is that alone.
+ * Not a system but what anyone could do by hand: every task of a wave on its own device, longest first, each where it ends soonest. It shows
+ * how much of a gain comes from that alone.
  */
 export function runByHand(
   strategy: Strategy,
@@ -94,8 +93,8 @@ export function runByHand(
     const { layers, samples, steps } = workload;
     const key = JSON.stringify([device, layers, samples, steps]);
     if (!known.has(key)) {
-      const own: Cluster = { devices: [cluster.devices[device]!], links: [] };
-      known.set(key, runPeer(strategy, [{ ...workload, dependsOn: [] }], own));
+      const single: Cluster = { devices: [cluster.devices[device]!], links: [] };
+      known.set(key, runPeer(strategy, [{ ...workload, dependsOn: [] }], single));
     }
     return known.get(key);
   };
@@ -137,14 +136,14 @@ export function runContextGear(
   options: PlanOptions = {},
 ): StrategyResult {
   const planned = plan(workloads, cluster, { objective, ...options });
-  const segments = planned.waves.flatMap(({ lanes }) => lanes.flatMap((lane) => lane.segments));
+  const intervals = planned.waves.flatMap(({ lanes }) => lanes.flatMap((lane) => lane.intervals));
   return {
     strategy: name,
     totalSeconds: planned.totalSeconds,
     stepSeconds: planned.totalSeconds / stepsOf(workloads),
     bytes: planned.totalBytes,
     joules: planned.totalJoules ?? 0,
-    peakMemoryBytes: Math.max(...segments.flatMap((segment) => Object.values(segment.peakMemoryBytes))),
+    peakMemoryBytes: Math.max(...intervals.flatMap((interval) => Object.values(interval.peakMemoryBytes))),
   };
 }
 

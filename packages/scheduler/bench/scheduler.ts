@@ -4,9 +4,15 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
 import { drawCharts } from './charts.js';
-import { compareAll, type Comparison, tellComparison, tellRatios } from './compare.js';
-import { compareWithBruteForce, type LargeGap, largeGaps, tellExactness, tellLargeGaps } from './gaps.js';
-import { type GrowthPoint, measureGrowth, plotGrowth, tellGrowth } from './growth.js';
+import { compareAll, type Comparison, describeComparison, describeRatios } from './compare.js';
+import {
+  compareWithBruteForce,
+  type LargeGap,
+  largeGaps,
+  describeExactness,
+  describeLargeGaps,
+} from './gaps.js';
+import { type GrowthPoint, measureGrowth, plotGrowth, describeGrowth } from './growth.js';
 import { assumptions } from './jetson-cluster.js';
 import { trainingSettings } from './twelve-tasks.js';
 
@@ -39,9 +45,9 @@ if (wants('compare')) {
   const comparisons: Comparison[] = [];
   for (const comparison of compareAll()) {
     comparisons.push(comparison);
-    console.log(`${tellComparison(comparison)}\n`);
+    console.log(`${describeComparison(comparison)}\n`);
   }
-  console.log(`${tellRatios(comparisons)}\n`);
+  console.log(`${describeRatios(comparisons)}\n`);
   results['comparisons'] = comparisons;
 }
 if (wants('gaps')) {
@@ -50,16 +56,16 @@ if (wants('gaps')) {
     devices: Number(values.devices),
     layers: Number(values.layers),
   });
-  console.log(`${tellExactness(exactness)}\n`);
+  console.log(`${describeExactness(exactness)}\n`);
   const gaps: LargeGap[] = [...largeGaps(clock)];
-  console.log(`${tellLargeGaps(gaps)}\n`);
+  console.log(`${describeLargeGaps(gaps)}\n`);
   results['exactness'] = exactness;
   results['largeGaps'] = gaps;
 }
 if (wants('growth')) {
   console.log('# Planning and simulation times on this machine');
   const points: GrowthPoint[] = [...measureGrowth(clock)];
-  console.log(`${tellGrowth(points)}\n`);
+  console.log(`${describeGrowth(points)}\n`);
   results['growth'] = points;
   await write('growth.svg', await plotGrowth(points));
 }

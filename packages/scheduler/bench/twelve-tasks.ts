@@ -1,6 +1,6 @@
 /**
- * Twelve tasks of three case studies as workloads. Deeper tasks live in upper layers: a task at depth 1 owns ranks in the upper half of
- * the decoder, one at depth 2 in the upper quarter; below that everything is frozen in its step.
+ * Twelve tasks of three case studies as workloads. Tasks of higher levels live in upper layers: a task of level 1 has ranks in the upper half
+ * of the decoder, one of level 2 in the upper quarter; everything below is frozen while it trains.
  */
 import type { Workload } from '@contextlora/scheduler';
 
@@ -38,7 +38,7 @@ export function twelveTasks(shape: ModelShape, { frozenPrefix }: { frozenPrefix:
   const names = Object.keys(dependencies);
   const { rank, tokens, samples, steps, epochs } = trainingSettings;
   return names.map((name) => {
-    const from = frozenPrefix ? [0, shape.layers / 2, (3 * shape.layers) / 4][depthOf(name)]! : 0;
+    const from = frozenPrefix ? [0, shape.layers / 2, (3 * shape.layers) / 4][levelOf(name)]! : 0;
     const layers = layerCosts(
       shape,
       {
@@ -53,7 +53,7 @@ export function twelveTasks(shape: ModelShape, { frozenPrefix }: { frozenPrefix:
   });
 }
 
-const depthOf = (name: string): number => 1 + Math.max(-1, ...dependencies[name]!.map(depthOf));
+const levelOf = (name: string): number => 1 + Math.max(-1, ...dependencies[name]!.map(levelOf));
 
 function ancestorsOf(name: string): Set<string> {
   return new Set(dependencies[name]!.flatMap((parent) => [parent, ...ancestorsOf(parent)]));

@@ -37,7 +37,7 @@ export const formatPercent = (fraction: number): string => `${Math.round(fractio
 const threeDigits = (value: number): number =>
   Math.abs(value) >= 100 ? Math.round(value) : Number(value.toPrecision(3));
 
-export interface Tick {
+interface Tick {
   readonly seconds: number;
   readonly label: string;
 }

@@ -87,7 +87,7 @@ describe('a frozen prefix', () => {
     expect(memoryOf(costs, mixed, 0).activationBytes).toBe(8 * 100);
   });
 
-  test('costs nothing once its outputs come from a cache, except the size of what it hands on', () => {
+  test('costs nothing once its outputs come from a cache, though the size of its output stays', () => {
     const workload = task(
       [
         layer({ inputFlops: 0, outputBytes: 5 }),

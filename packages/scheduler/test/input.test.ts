@@ -4,18 +4,18 @@ import {
   type Cluster,
   type InputProblem,
   plan,
-  SchedulerInputError,
-  tellPlan,
+  SchedulerError,
   type Workload,
 } from '@contextlora/scheduler';
+import { describePlan } from '@contextlora/scheduler/views';
 import { cluster, device, equalLayers, layer, task } from './problems.js';
 
 const problemsOf = (run: () => unknown): readonly InputProblem[] => {
   try {
     run();
   } catch (error) {
-    expect(error).toBeInstanceOf(SchedulerInputError);
-    return (error as SchedulerInputError).problems;
+    expect(error).toBeInstanceOf(SchedulerError);
+    return (error as SchedulerError).problems;
   }
   return [];
 };
@@ -50,7 +50,7 @@ test('sound input passes', () => {
   expect(() => plan(sound().workloads, sound().on)).not.toThrow();
 });
 
-test('all that is wrong is listed at once, each with its path', () => {
+test('all problems are listed at once, each with its path', () => {
   const paths = changed(
     ['workloads[0].samples', 0],
     ['workloads[0].layers[1].forwardFlops', -1],
@@ -196,7 +196,7 @@ describe('a name', () => {
           .replaceAll(/\by\b/g, '#')
           .replaceAll(/\bx\b/g, '#'),
       );
-      expect(tellPlan(found)).toContain(name);
+      expect(describePlan(found)).toContain(name);
       // Without a cache, too.
       const alone = { ...workloads[1]!, dependsOn: [] };
       expect(plan([{ ...alone, name }], on).totalSeconds).toBe(plan([alone], on).totalSeconds);
@@ -351,7 +351,7 @@ describe('devices that no link joins', () => {
     const layers = equalLayers(2, 1, 2).map((one) => ({ ...one, gradientBytes: 1 }));
     const found = plan([task(layers, 4)], on);
     expect(found.totalSeconds).toBe(8);
-    expect(found.explanation.segments[0]!.unused).toEqual([{ device: 'd0', reason: 'unreachable' }]);
+    expect(found.explanation.intervals[0]!.unused).toEqual([{ device: 'd0', reason: 'unreachable' }]);
   });
 
   test('do not make a plan take for ever, whatever is minimised', () => {
@@ -396,7 +396,7 @@ describe('options', () => {
     { objective: 'speed' },
     { objective: { secondsWeight: -1, joulesWeight: 0 } },
   ])('that make no sense are refused as an input error: %j', (options) => {
-    expect(run(options)).toThrow(SchedulerInputError);
+    expect(run(options)).toThrow(SchedulerError);
   });
 
   test('with more micro-batches than samples still plan', () => {

@@ -2,31 +2,33 @@ import { describe, expect, test } from '@jest/globals';
 import {
   type Assessment,
   assessPlacement,
-  asteroid,
   buildSchedule,
   type CollectiveInstruction,
+  type LayerCost,
+  memoryOf,
+  openCostModel,
+  type IntervalProblem,
+  validateSchedule,
+} from '@contextlora/scheduler';
+import {
+  asteroid,
   computeWeighted,
   deepSpeedPipelineParameters,
   deepSpeedPipelineUniform,
   equalSplit,
   gpipePipeline,
   jora,
-  type LayerCost,
-  memoryOf,
   memoryWeighted,
   mLora,
-  openCostModel,
   peers,
-  type SegmentProblem,
   singleDevice,
   type Strategy,
   type StrategyCandidate,
   tuneStrategy,
-  validateSchedule,
   zero1,
   zero2,
   zero3,
-} from '@contextlora/scheduler';
+} from '@contextlora/scheduler/peers';
 import fc from 'fast-check';
 import {
   arbitraryCluster,
@@ -35,7 +37,7 @@ import {
   device,
   equalLayers,
   layer,
-  segment,
+  interval,
   task,
 } from './problems.js';
 
@@ -58,15 +60,15 @@ const problemOf = (
   layers: readonly LayerCost[],
   samples: number,
   devices = 4,
-  more: Partial<SegmentProblem> = {},
-) => segment(openCostModel([task(layers, samples)], cluster(devices, { bytesPerSecond: 100 })), more);
+  more: Partial<IntervalProblem> = {},
+) => interval(openCostModel([task(layers, samples)], cluster(devices, { bytesPerSecond: 100 })), more);
 type Candidate = StrategyCandidate & { readonly passes: NonNullable<Strategy['passes']> };
-const scheduleOf = ({ costs, window }: SegmentProblem, { placement, policies, passes }: Candidate) =>
+const scheduleOf = ({ costs, window }: IntervalProblem, { placement, policies, passes }: Candidate) =>
   buildSchedule(costs, [placement], { policy: policies[0]!, window, passes });
 /** With what the strategy sends beyond activations and gradients. */
-const candidates = (strategy: Strategy, problem: SegmentProblem): Candidate[] =>
+const candidates = (strategy: Strategy, problem: IntervalProblem): Candidate[] =>
   [...strategy.candidates(problem)].map((one) => ({ ...one, passes: strategy.passes ?? [] }));
-const collectivesOf = (problem: SegmentProblem, candidate: Candidate) =>
+const collectivesOf = (problem: IntervalProblem, candidate: Candidate) =>
   scheduleOf(problem, candidate).programs.map(({ instructions }) =>
     instructions.filter((one): one is CollectiveInstruction => one.type === 'collective'),
   );
@@ -226,7 +228,7 @@ describe('JORA', () => {
 
   test('waits for the slowest device in every layer', () => {
     const on = cluster([device('d0'), device('d1', { flopsPerSecond: 0.25 })]);
-    const problem = segment(openCostModel([task(layersOf(0), 4)], on));
+    const problem = interval(openCostModel([task(layersOf(0), 4)], on));
     const [candidate] = candidates(jora, problem);
     const found = assessPlacement(
       { ...problem, policies: candidate!.policies },
@@ -304,7 +306,7 @@ describe('a split by weight', () => {
     device('d1', { memoryBytes: 1000, flopsPerSecond: 5 }),
     device('d2', { memoryBytes: 3000, flopsPerSecond: 2 }),
   ]);
-  const problem = segment(openCostModel([task(layersOf(0, 11), 4)], on));
+  const problem = interval(openCostModel([task(layersOf(0, 11), 4)], on));
   const layersOn = (strategy: Strategy) =>
     candidates(strategy, problem)
       .filter(({ placement }) => placement.stages.length === 3)
@@ -318,11 +320,11 @@ describe('a split by weight', () => {
     for (const sizes of layersOn(memoryWeighted)) expect(sizes).toEqual({ d0: 5, d1: 2, d2: 4 });
   });
 
-  test('by compute gives them in proportion to speed', () => {
+  test('by compute assigns layers in proportion to speed', () => {
     for (const sizes of layersOn(computeWeighted)) expect(sizes).toEqual({ d0: 2, d1: 6, d2: 3 });
   });
 
-  test('by number gives them equally', () => {
+  test('by number assigns layers equally', () => {
     for (const sizes of layersOn(equalSplit)) expect(Object.values(sizes).sort()).toEqual([3, 4, 4]);
   });
 
@@ -336,7 +338,7 @@ describe('a split by weight', () => {
   });
 });
 
-test('a single device is every device once', () => {
+test('the single device strategy tries every device once', () => {
   const all = candidates(singleDevice, problemOf(layersOf(0), 4, 3, { microbatches: [1, 4] }));
   expect(
     all.map(({ placement }) => [placement.stages[0]!.members[0]!.device, placement.microbatches]),
@@ -352,7 +354,7 @@ test('a single device is every device once', () => {
 
 test('the Asteroid-like planner groups devices in the order of their memory and keeps 2 (P − p) − 1 in flight', () => {
   const on = cluster([1000, 4000, 2000].map((memoryBytes, i) => device(`d${i}`, { memoryBytes })));
-  const problem = segment(openCostModel([task(layersOf(0), 8)], on), { microbatches: [8] });
+  const problem = interval(openCostModel([task(layersOf(0), 8)], on), { microbatches: [8] });
   const all = candidates(asteroid, problem);
   expect(all.length).toBeGreaterThan(0);
   const place = ['d1', 'd2', 'd0'];
@@ -386,7 +388,7 @@ describe.each(peers)('$name', (strategy) => {
           ),
         ),
         ({ workload, on }) => {
-          const problem = segment(openCostModel([workload], on), {
+          const problem = interval(openCostModel([workload], on), {
             microbatches: [1, 2, 4].filter((count) => count <= workload.samples),
           });
           const tuned = tuneStrategy(strategy, problem);

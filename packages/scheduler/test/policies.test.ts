@@ -82,7 +82,7 @@ describe('1F1B', () => {
       }
   });
 
-  test('writes the instructions of a middle stage out as DeepSpeed does, transfers around the work they belong to', () => {
+  test('writes the instructions of a middle stage as DeepSpeed does, with transfers around the work they belong to', () => {
     const { schedule } = equalPipeline(3, 2, oneForwardOneBackward);
     expect(schedule.programs[1]!.instructions.map(textOf)).toEqual([
       'receiveActivation 0 d0',
@@ -186,6 +186,12 @@ describe('on equal stages and a network that costs nothing', () => {
     }
   });
 
+  test('list scheduling knows everything that arrives at the same time before it chooses', () => {
+    // After three forwards the middle stage gets micro-batch 3 from below and the gradient of 0 from above, both at 4 seconds.
+    const { schedule } = equalPipeline(3, 4, lorapp, 1, 1, 1);
+    expect(orderOf(schedule, 1).slice(0, 5)).toEqual(['F0', 'F1', 'F2', 'B0', 'F3']);
+  });
+
   test('ContextGear sends a gradient before it computes the weight gradient, which 1F1B does not', () => {
     const after = (policy: Policy) =>
       equalPipeline(2, 1, policy)
@@ -198,7 +204,7 @@ describe('on equal stages and a network that costs nothing', () => {
 
 describe('sibling tasks', () => {
   const steps = 12;
-  /** Seconds of a round of `siblings` equal tasks in steady state: the mean over the later half of the steps. */
+  /** Seconds of a step of `siblings` equal tasks in steady state: the mean over the later half of the steps. */
   const periodOf = (stages: number, siblings: number, microbatches: number, policy: Policy) => {
     const names = Array.from({ length: siblings }, (_, i) => `t${i}`);
     const costs = openCostModel(
@@ -219,7 +225,7 @@ describe('sibling tasks', () => {
           const alone = stages + microbatches - 1;
           const bubble = Math.max((alone - siblings * microbatches) / alone, 0);
           const found = 1 - (siblings * microbatches * 3) / periodOf(stages, siblings, microbatches, lorapp);
-          // The ends of the window cut a round apart, which moves the mean by a second or two of a hundred and more.
+          // The ends of the window cut through a step, which moves the mean by a second or two of a hundred and more.
           expect({ stages, siblings, microbatches, above: found - bubble >= -0.02 }).toMatchObject({
             above: true,
           });

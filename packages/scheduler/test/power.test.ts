@@ -2,16 +2,17 @@ import {
   type Cluster,
   clusterInModes,
   type DeviceProfile,
+  frontOfCluster,
   plan,
   type Plan,
   type PowerMode,
   scheduleOf,
-  SchedulerInputError,
+  SchedulerError,
   simulate,
-  tellPlan,
   timeEnergyFront,
   type Workload,
 } from '@contextlora/scheduler';
+import { describePlan } from '@contextlora/scheduler/views';
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 
@@ -49,7 +50,7 @@ describe('a plan for devices with power modes', () => {
   test('leaves out a device that draws too much in every mode, and says so', () => {
     const found = plan([work], cluster([board('a', { wattsLimit: 3 }), board('b')]));
     expect(found.power!.leftOut).toEqual([{ device: 'a', reason: 'watts' }]);
-    expect(tellPlan(found)).toContain('a is left out: no mode is within its watts');
+    expect(describePlan(found)).toContain('a is left out: no mode is within its watts');
     expect(devicesOf(found)).toEqual(['b']);
   });
 
@@ -88,7 +89,7 @@ describe('a plan for devices with power modes', () => {
     expect(devicesOf(without)).toEqual(['b']);
   });
 
-  test('counts with what a hot device keeps of its rates', () => {
+  test('counts with the rates that a hot device sustains', () => {
     const cool = plan([work], cluster([device('a')]));
     const hot = plan([work], cluster([device('a', { sustainedShare: 0.5 })]));
     expect(hot.totalSeconds).toBeCloseTo(2 * cool.totalSeconds, 9);
@@ -108,7 +109,8 @@ describe('a plan for devices with power modes', () => {
       fc.property(arbitraryTask('t', 4, 6), arbitraryBoards, (workload, devices) => {
         const on: Cluster = cluster(devices, { bytesPerSecond: 50 });
         const steps = { ...workload, steps: 10 };
-        const found = attempt(() => plan([steps], on, { peers: [] }));
+        const options = { peers: [], budget: 20_000 };
+        const found = attempt(() => plan([steps], on, options));
         if (!found) return;
         for (const { id, watts, wattsLimit = Infinity, joulesLimit = Infinity, modes: own = [] } of devices) {
           if (!devicesOf(found).includes(id)) continue;
@@ -118,7 +120,7 @@ describe('a plan for devices with power modes', () => {
         }
         expect(found.totalSeconds).toBeGreaterThanOrEqual(found.lowerBoundSeconds * (1 - 1e-9));
         if (devices.some(({ joulesLimit }) => joulesLimit !== undefined)) return;
-        const fixed = attempt(() => plan([steps], plain(on), { peers: [] }));
+        const fixed = attempt(() => plan([steps], plain(on), options));
         if (fixed) expect(found.totalSeconds).toBeLessThanOrEqual(fixed.totalSeconds * (1 + 1e-9));
       }),
       { numRuns: 60 },
@@ -137,6 +139,32 @@ describe('the front of time and energy', () => {
       expect(totalJoules).toBeLessThan(front[index - 1]!.totalJoules);
     }
     expect(front[0]!.totalSeconds).toBeCloseTo(plan([work], on, { peers: [] }).totalSeconds, 9);
+  });
+
+  test('of a cluster is not above any device alone in any of its modes', () => {
+    const on = cluster([board('a'), board('b', { flopsPerSecond: 60, watts: 3 })]);
+    const { front, alone } = frontOfCluster([work], on);
+    expect(alone.map(({ devices }) => devices)).toEqual(
+      ['a', 'b'].flatMap((id) => [[id], [`${id} at boost`], [`${id} at save`]]),
+    );
+    for (const [index, { totalSeconds, totalJoules }] of front.entries()) {
+      const next = front[index + 1];
+      if (next)
+        expect([next.totalSeconds > totalSeconds, next.totalJoules < totalJoules]).toEqual([true, true]);
+    }
+    for (const point of alone)
+      expect(
+        front.some(
+          ({ totalSeconds, totalJoules }) =>
+            totalSeconds <= point.totalSeconds * (1 + 1e-9) && totalJoules <= point.totalJoules * (1 + 1e-9),
+        ),
+      ).toBe(true);
+  });
+
+  test('leaves out a device that cannot do everything alone', () => {
+    const small = board('a', { memoryBytes: 5, modes: [] });
+    const { alone } = frontOfCluster([work], cluster([small, board('b', { modes: [] })]));
+    expect(alone.map(({ devices }) => devices)).toEqual([['b']]);
   });
 
   test('needs to know what power the devices draw', () => {
@@ -218,8 +246,8 @@ function plain({ devices, links }: Cluster): Cluster {
 const devicesOf = ({ waves }: Plan): string[] => [
   ...new Set(
     waves.flatMap(({ lanes }) =>
-      lanes.flatMap(({ segments }) =>
-        segments.flatMap(({ placement }) =>
+      lanes.flatMap(({ intervals }) =>
+        intervals.flatMap(({ placement }) =>
           placement.stages.flatMap(({ members }) => members.map((member) => member.device)),
         ),
       ),
@@ -231,16 +259,16 @@ function attempt(make: () => Plan): Plan | undefined {
   try {
     return make();
   } catch (error) {
-    if (error instanceof SchedulerInputError) return undefined;
+    if (error instanceof SchedulerError) return undefined;
     throw error;
   }
 }
 
-function caught(make: () => unknown): SchedulerInputError {
+function caught(make: () => unknown): SchedulerError {
   try {
     make();
   } catch (error) {
-    if (error instanceof SchedulerInputError) return error;
+    if (error instanceof SchedulerError) return error;
     throw error;
   }
   throw new Error('nothing was thrown');

@@ -15,7 +15,7 @@ import {
   openCostModel,
   type Placement,
   type Schedule,
-  type SegmentProblem,
+  type IntervalProblem,
   type Stage,
   type Workload,
 } from '@contextlora/scheduler';
@@ -96,10 +96,10 @@ export const chain = (
   })),
 });
 
-export const segment = (costs: CostModel, more: Partial<SegmentProblem> = {}): SegmentProblem => ({
+export const interval = (costs: CostModel, more: Partial<IntervalProblem> = {}): IntervalProblem => ({
   costs,
   tasks: costs.tasks.map(({ name }) => name),
-  rounds: 1,
+  steps: 1,
   cache: {},
   cacheBytes: {},
   objective: 'time',
@@ -111,7 +111,7 @@ export const segment = (costs: CostModel, more: Partial<SegmentProblem> = {}): S
 });
 
 type Compute = Extract<Instruction, { type: 'forward' | 'backwardInput' | 'backwardWeight' }>;
-export const isCompute = (one: Instruction): one is Compute =>
+const isCompute = (one: Instruction): one is Compute =>
   one.type === 'forward' || one.type === 'backwardInput' || one.type === 'backwardWeight';
 
 /** A program's forwards and backwards as `F0 B0 …`, the two halves of a backward pass as one. */
@@ -235,7 +235,7 @@ export const arbitraryCluster = (
   });
 
 /** Any ordered set of disjoint groups, cut and shares. */
-export const arbitraryStages = (devices: number, layers: number): fc.Arbitrary<Stage[]> =>
+const arbitraryStages = (devices: number, layers: number): fc.Arbitrary<Stage[]> =>
   fc
     .shuffledSubarray(
       Array.from({ length: devices }, (_, i) => `d${i}`),

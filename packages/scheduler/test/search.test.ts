@@ -12,8 +12,8 @@ import {
   openCostModel,
   periodBound,
   type Placement,
-  searchSegment,
-  type SegmentProblem,
+  searchInterval,
+  type IntervalProblem,
   shareSamples,
   type Stage,
   validateSchedule,
@@ -28,7 +28,7 @@ import {
   equalLayers,
   layer,
   open,
-  segment,
+  interval,
   task,
 } from './problems.js';
 
@@ -37,7 +37,7 @@ const largeCases = 5; // 4 devices × 6 layers
 const boundCases = 400;
 
 /** Every ordered set of disjoint groups, every cut and every number of micro-batches, each assessed; nothing is left out. */
-function* everyPlacement(problem: SegmentProblem): Generator<Placement> {
+function* everyPlacement(problem: IntervalProblem): Generator<Placement> {
   const { costs, tasks, groupLimit } = problem;
   const groupings = function* (unused: readonly number[]): Generator<number[][]> {
     yield [];
@@ -66,7 +66,7 @@ function* everyPlacement(problem: SegmentProblem): Generator<Placement> {
         }
 }
 
-function bruteForce(problem: SegmentProblem): Assessment | undefined {
+function bruteForce(problem: IntervalProblem): Assessment | undefined {
   let best: Assessment | undefined;
   for (const placement of everyPlacement(problem)) {
     const found = assessPlacement(problem, placement);
@@ -79,15 +79,15 @@ interface Sizes {
   readonly devices: readonly [number, number];
   readonly layers: readonly [number, number];
   readonly tasks: number;
-  readonly policies?: SegmentProblem['policies'];
+  readonly policies?: IntervalProblem['policies'];
 }
 
-const arbitrarySegment = ({
+const arbitraryInterval = ({
   devices,
   layers,
   tasks,
   policies = [contextGear, contextGearDeep],
-}: Sizes): fc.Arbitrary<SegmentProblem> =>
+}: Sizes): fc.Arbitrary<IntervalProblem> =>
   fc
     .record({
       devices: fc.integer({ min: devices[0], max: devices[1] }),
@@ -105,13 +105,13 @@ const arbitrarySegment = ({
             secondsWeight: 1,
             joulesWeight: 0.1,
           }),
-          rounds: fc.integer({ min: 1, max: 9 }),
+          steps: fc.integer({ min: 1, max: 9 }),
           groupLimit: fc.constantFrom(1, 2, 64),
           window: fc.integer({ min: 1, max: 2 }),
         })
         .map(({ workloads, on, ...rest }) => {
           const least = Math.min(...workloads.map(({ samples }) => samples));
-          return segment(openCostModel(workloads, on), {
+          return interval(openCostModel(workloads, on), {
             ...rest,
             policies,
             microbatches: [1, 2, 4].filter((count) => count <= least),
@@ -119,8 +119,8 @@ const arbitrarySegment = ({
         }),
     );
 
-const small = arbitrarySegment({ devices: [1, 3], layers: [1, 5], tasks: 2 });
-const large = arbitrarySegment({ devices: [4, 4], layers: [6, 6], tasks: 1, policies: [contextGear] });
+const small = arbitraryInterval({ devices: [1, 3], layers: [1, 5], tasks: 2 });
+const large = arbitraryInterval({ devices: [4, 4], layers: [6, 6], tasks: 1, policies: [contextGear] });
 
 /** Equal but for rounding, or both missing. */
 function expectClose(found: number | undefined, expected: number | undefined) {
@@ -129,7 +129,7 @@ function expectClose(found: number | undefined, expected: number | undefined) {
 }
 
 /** A placement keeps every rule and every memory, and is worth what it says. */
-function expectSound(problem: SegmentProblem, found: Assessment) {
+function expectSound(problem: IntervalProblem, found: Assessment) {
   const { placement, policy, simulatedSteps } = found;
   const { costs, window } = problem;
   let next = 0;
@@ -163,9 +163,9 @@ describe('the exact search', () => {
         const best = bruteForce(problem);
         const { best: exact } = exactSearch(problem);
         expectClose(exact?.value, best?.value);
-        const whole = searchSegment(problem);
+        const whole = searchInterval(problem);
         expect(whole.search).toBe('exact');
-        // The bounded search, which comes first, may have put a group's members in an order that deals samples better.
+        // The bounded search, which comes first, may have put a group's members in an order that splits the samples better.
         if (best) expect(whole.found[0]!.value).toBeLessThanOrEqual(best.value * (1 + 1e-9));
         else expect(whole.found).toEqual([]);
         if (exact) expectSound(problem, exact);
@@ -187,7 +187,7 @@ describe('the exact search', () => {
             { ...named, bytesPerSecond: 10, ...air },
             { bytesPerSecond: 2, ...air },
           );
-          const problem = segment(openCostModel([workload], on), { microbatches: [1, workload.samples] });
+          const problem = interval(openCostModel([workload], on), { microbatches: [1, workload.samples] });
           expectClose(exactSearch(problem).best?.value, bruteForce(problem)?.value);
         },
       ),
@@ -195,8 +195,8 @@ describe('the exact search', () => {
     );
   });
 
-  test('lets one of two devices that are alike stand where the other would, beside a third that a link names', () => {
-    // "b" is named, so "a" and "c" are alike, and a group of "b" and "c" must deal its samples as one of "a" and "b" does.
+  test('treats two interchangeable devices the same in a group with a third that a link names', () => {
+    // "b" is named, so "a" and "c" are interchangeable, and groups "b c" and "a b" must split their samples alike.
     const devices = ['a', 'b', 'c'].map((id) => device(id, { memoryBytes: 40, watts: 5 }));
     const on = cluster(devices, { from: 'b', to: '*', bytesPerSecond: 10 }, { bytesPerSecond: 2 });
     const layers = [
@@ -205,27 +205,27 @@ describe('the exact search', () => {
       layer({ weightFlops: 2, gradientBytes: 2, optimizerBytes: 4, outputBytes: 1 }),
       layer({ outputBytes: 1 }),
     ];
-    const problem = segment(openCostModel([task(layers, 2)], on), { microbatches: [1, 2] });
+    const problem = interval(openCostModel([task(layers, 2)], on), { microbatches: [1, 2] });
     expectClose(exactSearch(problem).best?.value, bruteForce(problem)?.value);
   });
 
-  test('does not take a bound for a placement’s worth where weight gradients are long', () => {
+  test('does not mistake a bound for a placement’s value where weight gradients are long', () => {
     // The last layer's weight gradient is hidden behind the way back of the input gradient.
     const layers = [
       layer({ inputFlops: 0, weightFlops: 1 }),
       layer({ inputFlops: 6 }),
       layer({ inputFlops: 1, weightFlops: 6 }),
     ];
-    const problem = segment(openCostModel([task(layers, 1)], cluster(2)));
+    const problem = interval(openCostModel([task(layers, 1)], cluster(2)));
     expectClose(exactSearch(problem).best?.value, bruteForce(problem)?.value);
   });
 
   test('answers that nothing fits when nothing does', () => {
-    const problem = segment(
+    const problem = interval(
       openCostModel([task(equalLayers(2, 1, 2), 1)], cluster([device('d0', { memoryBytes: 1 })])),
     );
     expect(exactSearch(problem).best).toBeUndefined();
-    expect(searchSegment(problem).found).toEqual([]);
+    expect(searchInterval(problem).found).toEqual([]);
   });
 });
 
@@ -233,8 +233,8 @@ describe('the bounded search', () => {
   test('is never better than the exact one, keeps every rule, and says that it is bounded', () => {
     fc.assert(
       fc.property(small, (problem) => {
-        const exact = searchSegment(problem);
-        const bounded = searchSegment(problem, { exactDevices: 0 });
+        const exact = searchInterval(problem);
+        const bounded = searchInterval(problem, { exactDevices: 0 });
         expect(bounded.search).toBe('bounded');
         if (exact.found.length === 0) expect(bounded.found).toEqual([]);
         for (const found of bounded.found) expectSound(problem, found);
@@ -247,38 +247,38 @@ describe('the bounded search', () => {
     );
   });
 
-  test('is never better than the exact search that knows nothing of it', () => {
+  test('is never better than the exact search without its help', () => {
     fc.assert(
       fc.property(small, (problem) => {
         const exact = exactSearch(problem).best;
-        const bounded = searchSegment(problem, { exactDevices: 0 }).found[0];
+        const bounded = searchInterval(problem, { exactDevices: 0 }).found[0];
         if (bounded) expect(bounded.value).toBeGreaterThanOrEqual(exact!.value * (1 - 1e-9));
       }),
       { numRuns: 2 * smallCases },
     );
   });
 
-  test('counts the energy of updates when it has time to look at one placement only', () => {
+  test('counts the energy of updates when it has time for one placement only', () => {
     // Forward and backward alone speak for the others; the update's launch is what makes them the worse.
     const quick = ['d0', 'd1', 'd2'].map((id) =>
       device(id, { flopsPerSecond: 1.1, overheadSeconds: 1, watts: 1 }),
     );
     const devices = [...quick, device('d3', { flopsPerSecond: 0.87, watts: 1 })];
-    const problem = segment(
+    const problem = interval(
       openCostModel([task([layer({ forwardFlops: 5, inputFlops: 0, weightFlops: 5 })], 1)], cluster(devices)),
       { objective: 'energy' },
     );
-    const { found } = searchSegment(problem, { exactDevices: 0, budget: 1 });
+    const { found } = searchInterval(problem, { exactDevices: 0, budget: 1 });
     expect(found[0]!.placement.stages[0]!.members[0]!.device).toBe('d3');
     expect(found[0]!.value).toBeCloseTo(10 / 0.87, 9);
   });
 
-  test('takes placements that are offered to it into account', () => {
+  test('considers the placements it is given', () => {
     fc.assert(
       fc.property(small, (problem) => {
         const best = exactSearch(problem).best;
         if (!best) return;
-        const { found } = searchSegment(problem, { exactDevices: 0, seeds: [best.placement] });
+        const { found } = searchInterval(problem, { exactDevices: 0, seeds: [best.placement] });
         expect(found[0]!.value).toBeLessThanOrEqual(best.value * (1 + 1e-9));
       }),
       { numRuns: smallCases },
@@ -295,20 +295,20 @@ describe('the bounded search', () => {
       outputBytes: 1,
       gradientBytes: 1,
     }));
-    const problem = segment(openCostModel([task(layers, 8)], cluster(devices, { bytesPerSecond: 50 })), {
+    const problem = interval(openCostModel([task(layers, 8)], cluster(devices, { bytesPerSecond: 50 })), {
       microbatches: [4, 8],
     });
-    const first = searchSegment(problem, { budget: 15_000 });
+    const first = searchInterval(problem, { budget: 15_000 });
     expect(first.search).toBe('bounded');
     expectSound(problem, first.found[0]!);
-    expect(JSON.stringify(searchSegment(problem, { budget: 15_000 }))).toBe(JSON.stringify(first));
+    expect(JSON.stringify(searchInterval(problem, { budget: 15_000 }))).toBe(JSON.stringify(first));
   });
 });
 
-test('a search answers the same question the same way, whatever has been asked before', () => {
+test('a search answers the same question the same way, whatever was asked before', () => {
   fc.assert(
     fc.property(small, (problem) => {
-      expect(JSON.stringify(searchSegment(problem))).toBe(JSON.stringify(searchSegment(problem)));
+      expect(JSON.stringify(searchInterval(problem))).toBe(JSON.stringify(searchInterval(problem)));
     }),
     { numRuns: 30 },
   );
@@ -324,8 +324,8 @@ describe('the lower bound', () => {
           if (!found) continue;
           const slack = 1 + 1e-9;
           expect(value).toBeLessThanOrEqual(found.value * slack);
-          expect(stepSeconds * problem.rounds).toBeLessThanOrEqual(found.totalSeconds * slack);
-          expect(periodBound(problem, placement).seconds * problem.rounds).toBeLessThanOrEqual(
+          expect(stepSeconds * problem.steps).toBeLessThanOrEqual(found.totalSeconds * slack);
+          expect(periodBound(problem, placement).seconds * problem.steps).toBeLessThanOrEqual(
             found.totalSeconds * slack,
           );
         }
@@ -334,11 +334,11 @@ describe('the lower bound', () => {
     );
   });
 
-  test('holds for random shares too, and over many rounds', () => {
+  test('holds for random shares too, and over many steps', () => {
     fc.assert(
-      fc.property(arbitraryProblem({ tasks: 2 }), fc.integer({ min: 1, max: 50 }), (problem, rounds) => {
-        const asked = segment(open(problem), {
-          rounds,
+      fc.property(arbitraryProblem({ tasks: 2 }), fc.integer({ min: 1, max: 50 }), (problem, steps) => {
+        const asked = interval(open(problem), {
+          steps,
           window: problem.window,
           microbatches: [problem.placement.microbatches],
         });
@@ -346,7 +346,7 @@ describe('the lower bound', () => {
         if (!found) return;
         const seconds = found.totalSeconds * (1 + 1e-9);
         expect(lowerBound(asked).value).toBeLessThanOrEqual(seconds);
-        expect(periodBound(asked, problem.placement).seconds * rounds).toBeLessThanOrEqual(seconds);
+        expect(periodBound(asked, problem.placement).seconds * steps).toBeLessThanOrEqual(seconds);
       }),
       { numRuns: boundCases },
     );
@@ -359,7 +359,7 @@ describe('the lower bound', () => {
       bytesPerSecond: 0.5,
       medium: 'air',
     });
-    const asked = segment(openCostModel([frozen, { ...trained, name: 'u' }], on));
+    const asked = interval(openCostModel([frozen, { ...trained, name: 'u' }], on));
     const stages = [
       {
         start: 0,
@@ -375,16 +375,19 @@ describe('the lower bound', () => {
   });
 
   test('is the work over all speeds for one layer that devices share, and names what binds', () => {
-    const one = segment(openCostModel([task([layer({ inputFlops: 0, weightFlops: 2 })], 4)], cluster(2)));
+    const one = interval(openCostModel([task([layer({ inputFlops: 0, weightFlops: 2 })], 4)], cluster(2)));
     expect(lowerBound(one)).toEqual({ stepSeconds: 6, binding: 'work', value: 6 });
     expect(exactSearch(one).best!.value).toBe(6);
     // A sample cannot be divided among devices that keep layers whole; the bound does not count that.
-    const single = segment(openCostModel([task([layer({ inputFlops: 0, weightFlops: 2 })], 1)], cluster(2)), {
-      rounds: 5,
-    });
+    const single = interval(
+      openCostModel([task([layer({ inputFlops: 0, weightFlops: 2 })], 1)], cluster(2)),
+      {
+        steps: 5,
+      },
+    );
     expect(lowerBound(single)).toEqual({ stepSeconds: 1.5, binding: 'work', value: 7.5 });
     // Seven bytes of gradient, twice over, take longer than the other device saves.
-    const slow = segment(
+    const slow = interval(
       openCostModel(
         [task([layer({ inputFlops: 0, weightFlops: 2, gradientBytes: 7 })], 4)],
         cluster(2, { medium: 'air', bytesPerSecond: 1 }),
@@ -394,11 +397,26 @@ describe('the lower bound', () => {
     expect(exactSearch(slow).best!.value).toBe(12);
   });
 
+  test('counts that a task alone drains the pipeline in every step, where memory makes it one', () => {
+    // Each device holds one layer of two. The upper one waits for the first forward and, at the step's end, the lower one for the last
+    // gradient: together they take 2 · 2 + (1 + 1) seconds for 2 samples, and no split of the work alone would show it.
+    const layers = [0, 1].map(() =>
+      layer({ inputFlops: 1, weightFlops: 0, parameterBytes: 10, activationBytes: 0 }),
+    );
+    const devices = ['d0', 'd1'].map((id) => device(id, { memoryBytes: 15 }));
+    const problem = interval(openCostModel([task(layers, 2)], cluster(devices)), { microbatches: [1, 2] });
+    const { binding, stepSeconds } = lowerBound(problem);
+    const { best } = exactSearch(problem);
+    expect(binding).toBe('drain');
+    expect(stepSeconds).toBeGreaterThan(4.5);
+    expect(stepSeconds).toBeLessThanOrEqual(best!.stepSeconds);
+  });
+
   test('of energy is the work on the most frugal device', () => {
     const on = cluster([device('d0', { watts: 10 }), device('d1', { watts: 3, flopsPerSecond: 0.5 })]);
-    const problem = segment(openCostModel([task(equalLayers(2, 1, 2), 2)], on), {
+    const problem = interval(openCostModel([task(equalLayers(2, 1, 2), 2)], on), {
       objective: 'energy',
-      rounds: 2,
+      steps: 2,
     });
     expect(lowerBound(problem).value).toBe(2 * 12 * 6);
     expect(exactSearch(problem).best).toMatchObject({ value: 144, totalJoules: 144 });
@@ -407,7 +425,7 @@ describe('the lower bound', () => {
 
 describe('shares of a group', () => {
   const problem = (speeds: readonly number[], samples: number, memoryBytes: readonly number[] = []) =>
-    segment(
+    interval(
       openCostModel(
         [task(equalLayers(1, 1, 2), samples)],
         cluster(
@@ -417,7 +435,7 @@ describe('shares of a group', () => {
         ),
       ),
     );
-  const sharesOf = (asked: SegmentProblem, microbatches = 1) =>
+  const sharesOf = (asked: IntervalProblem, microbatches = 1) =>
     shareSamples(asked, { start: 0, end: 1 }, [...asked.costs.devices.keys()], microbatches)
       ?.toSorted((a, b) => asked.costs.deviceIndex(a.device) - asked.costs.deviceIndex(b.device))
       .map(({ share }) => share);

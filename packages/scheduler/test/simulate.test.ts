@@ -139,7 +139,7 @@ describe('a transfer', () => {
     );
   });
 
-  test('on a link of its own does not hinder one in the other direction, nor one between other devices', () => {
+  test('on a separate link hinders neither one in the other direction nor one between other devices', () => {
     // Activation 1 and gradient 0 are under way at the same time.
     const run = (medium?: string) =>
       play(
@@ -155,7 +155,7 @@ describe('a transfer', () => {
     expect(storyOf(run('air'), 'd1', /send/)[0]).toBe('sendGradient 0: 7–13');
   });
 
-  test('that shares a medium with another takes twice as long, and as long as ever on a link of its own', () => {
+  test('that shares a medium with another takes twice as long, but not on a separate link', () => {
     const members = ['d0', 'd1'].map((id) => ({ device: id, share: 0.5 }));
     const placement = (second: Placement['stages'][number]['members']): Placement => ({
       tasks: ['t'],
@@ -260,7 +260,7 @@ describe('an exchange of gradients', () => {
     expect(timeline.makespanSeconds).toBe(2 + 16);
   });
 
-  test('pays the latency of 2 (g − 1) rounds', () => {
+  test('pays the latency of 2 (g − 1) steps', () => {
     for (const medium of [{}, { medium: 'air' }]) {
       const { timeline } = play(
         [workload],
@@ -304,7 +304,7 @@ describe('an exchange of gradients', () => {
     expect(seconds(false, exchange('allReduce', ['d0']))).toBe(0);
   });
 
-  test('begins when the last member has come, and goes over the slowest link of the ring', () => {
+  test('begins when the last member arrives, at the rate of the ring’s slowest link', () => {
     const on = cluster(
       [device('d0'), device('d1', { flopsPerSecond: 0.5 }), device('d2')],
       { from: 'd0', to: 'd1', bytesPerSecond: 4 },
@@ -378,7 +378,7 @@ describe('a lost device', () => {
       { losses: [{ device: lost, atSeconds }] },
     ).timeline;
 
-  test('leaves instructions unfinished, and those who wait for it wait', () => {
+  test('leaves instructions unfinished, and devices that wait for it keep waiting', () => {
     const whole = play([bothWays(1, 4)], cluster(2, { bytesPerSecond: 1 }), chain([1, 2], 4)).timeline;
     const broken = run(3.5);
     expect(whole.unfinished).toBe(0);
@@ -394,7 +394,7 @@ describe('a lost device', () => {
     ).toBe(true);
   });
 
-  test('never begins what it could not end', () => {
+  test('never begins what it cannot finish', () => {
     // d1 computes its first forward from 2 to 3.
     expect(storyOf(run(2.5), 'd1', /forward/)).toEqual([]);
     expect(storyOf(run(3), 'd1', /forward/)).toEqual(['forward 0: 2–3']);
@@ -477,7 +477,7 @@ describe('the activation cache', () => {
     expect(other.schedule.programs[1]!.instructions.some(({ type }) => type === 'cacheWrite')).toBe(false);
   });
 
-  test('is left alone for a task whose name an object has by itself', () => {
+  test('leaves out tasks whose names are properties of every object', () => {
     const workloads = ['toString', 'b'].map((name) => ({ ...oneWay(8, 2), name }));
     const { schedule } = play(
       workloads,
@@ -518,7 +518,7 @@ describe('computing', () => {
     expect(() => simulateWith(costs, other)).toThrow(/no workload "u"/);
   });
 
-  test('keeps no spans when they are not asked for, and tells the same otherwise', () => {
+  test('keeps no spans when they are not requested, and reports the same otherwise', () => {
     const { costs, schedule, timeline } = play(
       [bothWays(3, 4)],
       cluster(2, { bytesPerSecond: 2 }),

@@ -1,13 +1,18 @@
 import { describe, expect, test } from '@jest/globals';
-import { buildSchedule, gpipe, openCostModel, simulateWith } from '@contextlora/scheduler';
-import type { BuildScheduleOptions, Schedule } from '../src/build-schedule.js';
-import type { Cluster } from '../src/cluster.js';
-import type { Placement } from '../src/placement.js';
-import type { Span, Timeline } from '../src/timeline.js';
-import type { Workload } from '../src/workload.js';
-import { drawGanttSvg } from '../src/views/gantt-svg.js';
-import { drawGanttText } from '../src/views/gantt-text.js';
-import { type TraceEvent, traceEvents } from '../src/views/trace-events.js';
+import {
+  buildSchedule,
+  type BuildScheduleOptions,
+  type Cluster,
+  gpipe,
+  openCostModel,
+  type Placement,
+  type Schedule,
+  simulateWith,
+  type Span,
+  type Timeline,
+  type Workload,
+} from '@contextlora/scheduler';
+import { drawGanttSvg, drawGanttText, type TraceEvent, traceEvents } from '@contextlora/scheduler/views';
 
 const hostile = 'a<b> & "c"\u0007';
 
@@ -370,7 +375,7 @@ describe('the chart for the terminal', () => {
     expect(bar.replaceAll('·', '').length / bar.length).toBeCloseTo(0.75, 1);
   });
 
-  test('marks frozen stages, tells siblings apart and lets no control character through', () => {
+  test('marks frozen stages, distinguishes siblings and lets no control character through', () => {
     const text = drawGanttText(...rich());
     expect(text).toContain('0* a<b> & "c"?');
     expect(text).toContain('a<b> & "c"?: 0–3  t: 4–7');
@@ -417,7 +422,7 @@ describe('the drawing', () => {
     expect(svg).not.toContain('<b>');
   });
 
-  test('gives every type of span and every cause of waiting a legend entry and a pattern of its own', () => {
+  test('gives every type of span and every cause of waiting a distinct legend entry and pattern', () => {
     const svg = drawGanttSvg(...everything());
     const patterns = [...svg.matchAll(/<pattern id="gear-([\w-]+)-0"[^>]*>(.*)<\/pattern>/g)];
     const kinds = [
@@ -444,7 +449,7 @@ describe('the drawing', () => {
     }
   });
 
-  test('draws each span of a small pipeline where it belongs', () => {
+  test('draws each span of a small pipeline in its place', () => {
     const svg = drawGanttSvg(...small());
     const boxes = [
       ...svg.matchAll(

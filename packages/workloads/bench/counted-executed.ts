@@ -1,4 +1,4 @@
-/** FLOPs as `workloadsOf` counts them against those of the kernels that a step executes, and what is kept for the backward pass. */
+/** FLOPs as `workloadsOf` counts them against those that a step executes, and the bytes kept for the backward pass. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';

@@ -1,4 +1,4 @@
-/** What a plan for this machine predicts of a training step, and what the step really takes. */
+/** The time of a training step: predicted by a plan for this machine, and measured. */
 import { measuredDevice, type Timing, undisturbed } from '@contextlora/jetson';
 import type { Kernels } from '@contextlora/kernels';
 import { initialiseSegments, partitionRanks } from '@contextlora/lora';
@@ -18,7 +18,7 @@ import { small, smolLm2 } from '../../model/bench/shapes.js';
 
 export interface PredictedStep {
   readonly model: string;
-  /** Of each sample. */
+  /** Per sample. */
   readonly tokens: number;
   readonly samples: number;
   /** Medians over the rounds: from a profile of passes of this shape, and of one sample of the model's first shape. */
@@ -32,7 +32,7 @@ export interface PredictedStep {
   readonly spread: number;
 }
 
-/** `tokens` are those of the profile of one sample. */
+/** `tokens` are the tokens of the profile of one sample. */
 const cases: readonly {
   readonly model: string;
   readonly text: TextSpec;
@@ -90,7 +90,7 @@ export interface PredictionOptions {
   readonly budgetSeconds: number;
 }
 
-/** Profiles and steps take turns, so that what disturbs one disturbs the other. */
+/** Profiles and steps alternate, so that a disturbance affects both. */
 export async function predictionErrors(
   kernels: Kernels,
   { clock, cpuSeconds, rounds, budgetSeconds }: PredictionOptions,
@@ -143,7 +143,7 @@ export async function predictionErrors(
   return found;
 }
 
-/** A step as a workload, and a function that takes a few and returns their seconds. */
+/** A step as a workload, and a function that runs a few steps and returns their seconds. */
 function stepOf(base: LoadedModel, { tokens, samples }: { tokens: number; samples: number }) {
   const partition = partitionRanks(linearsOf(base.spec), [{ id: task, dependsOn: [] }], { rank });
   const phase = { tasks: [task], roles: { [task]: { [task]: 'train' as const } } };
@@ -167,7 +167,7 @@ function stepOf(base: LoadedModel, { tokens, samples }: { tokens: number; sample
       for (let step = 0; step < 10 || clock() - begin < 0.7; step++) {
         const [start, cpuStart] = [clock(), cpuSeconds()];
         await model.step(task, [examples], { learningRate: 1e-6 });
-        // The first ones make what later ones find.
+        // The first steps fill caches that later ones use.
         if (step >= 3) timings.push({ seconds: clock() - start, cpuSeconds: cpuSeconds() - cpuStart });
       }
       return timings;

@@ -1,7 +1,7 @@
 /**
- * What the profile of this machine is worth: how well it repeats, how well plans made from it predict real steps, and counted against
- * executed FLOPs.
- * On a machine that others use too it measures processor time, which does not count waiting for a processor; `--clock` decides otherwise.
+ * The quality of this machine's profile: how well it repeats, how well plans made from it predict real steps, and how counted FLOPs
+ * compare with executed ones.
+ * On a shared machine it measures processor time, which does not include waiting for a processor; `--clock` overrides this.
  * Usage: npm run bench:profile -- [--only repeat,predict,counted] [--clock wall|processor] [--rounds N] [--budget SECONDS] [--json FILE]
  */
 import { cpus, loadavg } from 'node:os';
@@ -69,7 +69,7 @@ if (wants('repeat')) {
     input: [] as number[],
     weight: [] as number[],
   }));
-  // The two take turns: a machine that others use changes its speed from minute to minute.
+  // The two alternate: the speed of a shared machine changes from minute to minute.
   for (let round = 0; round < 2 * rounds; round++) {
     const rates = measureRates(layer, { clock, budgetSeconds, tolerance: 0.01, tokens: 128, cpuSeconds });
     for (const kind of kinds) profiles[round % 2]![kind].push(rates[kind].flopsPerSecond);
@@ -114,7 +114,7 @@ if (wants('predict')) {
     budgetSeconds,
   });
   result['predict'] = steps;
-  console.log('\nA training step as plans from profiles predict it, and as it is (medians)');
+  console.log('\nA training step as predicted by plans from profiles, and as measured (medians)');
   console.log(
     formatTable(
       [

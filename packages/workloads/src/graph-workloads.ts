@@ -1,27 +1,28 @@
-/** The workloads of a whole task graph, from a model's dimensions and a few settings. */
+/** The workloads of a task graph, from a model's dimensions and a few settings. */
 import { partitionRanks } from '@contextlora/lora';
 import { linearsOf, type ModelSpec } from '@contextlora/model';
 import type { Workload } from '@contextlora/scheduler';
 import { levelsOf, tasksOf, type TaskGraph } from '@contextlora/task-graph';
 import { planPhases } from '@contextlora/trainer';
 
-import { type KeptFormat, workloadsOf } from './workloads-of.js';
+import type { KeptFormat } from './base-bytes.js';
+import { workloadsOf } from './workloads-of.js';
 
 export interface GraphWorkloadSettings {
-  /** Ranks per linear, divided among all tasks. */
+  /** Ranks per linear layer, divided among all tasks. */
   readonly rank: number;
-  /** Samples of one optimizer step. */
+  /** Samples per optimizer step. */
   readonly samples: number;
-  /** Tokens of a sample. */
+  /** Tokens per sample. */
   readonly tokens: number;
-  /** Tokens of a sample that the loss scores. */
+  /** Tokens per sample that the loss scores. */
   readonly answered: number;
   /** Optimizer steps per task. */
   readonly steps: number;
   readonly epochs: number;
-  /** How the frozen weights are kept in memory. */
+  /** Format of the frozen weights in memory. */
   readonly base: KeptFormat;
-  /** Tasks on deeper levels own ranks in upper layers only: level 1 in the upper half, level 2 in the upper quarter, and so on. */
+  /** Give tasks on deeper levels ranks in upper layers only: level 1 in the upper half, level 2 in the upper quarter, and so on. */
   readonly frozenPrefix: boolean;
 }
 

@@ -1,4 +1,6 @@
+export type { KeptFormat } from './base-bytes.js';
 export { graphWorkloads, type GraphWorkloadSettings } from './graph-workloads.js';
+export type { SampleShape } from './layer-costs.js';
 export { measuredLayer, type MeasuredLayerOptions } from './measured-layer.js';
 export {
   predictTraining,
@@ -8,10 +10,4 @@ export {
 } from './predict-training.js';
 export { profileModel, type ModelProfile, type ProfileModelOptions } from './profile-model.js';
 export { WorkloadsError, type WorkloadsErrorCode } from './workloads-error.js';
-export {
-  type KeptFormat,
-  type SampleShape,
-  type TaskTraining,
-  workloadsOf,
-  type WorkloadsOfOptions,
-} from './workloads-of.js';
+export { type TaskTraining, workloadsOf, type WorkloadsOfOptions } from './workloads-of.js';

@@ -1,4 +1,4 @@
-/** Decoder layers of a loaded model as `@contextlora/jetson` measures layers. */
+/** Decoder layers of a loaded model in the form that `@contextlora/jetson` measures. */
 import type { MeasurableLayer } from '@contextlora/jetson';
 import { countFlops, type WorkKind } from '@contextlora/kernels';
 import * as tf from '@contextlora/kernels/tfjs';
@@ -7,20 +7,20 @@ import { decoderLayer, decoderLayerBackward, type LayerSegments, type LoadedMode
 import { WorkloadsError } from './workloads-error.js';
 
 export interface MeasuredLayerOptions {
-  /** Ranks of the segment that trains in every linear layer. */
+  /** Ranks of the trained segment in every linear layer. */
   readonly rank: number;
-  /** Samples of a pass; 1 when absent. */
+  /** Samples per pass; 1 by default. */
   readonly batch?: number;
-  /** Layers that a pass goes through: with one alone its weights would stay in a cache, as they do not in training. */
+  /** Layers per pass; 4 by default. The weights of a single layer would stay in a cache, which they do not in training. */
   readonly layers?: number;
 }
 
 /**
- * The model's first layers as one, `batch` samples of `tokens` tokens at a time. FLOPs are those of the products that `countFlops` counts.
+ * The model's first layers as one, for `batch` samples of `tokens` tokens. FLOPs are those of the products that `countFlops` counts.
  *
- * A backward pass goes through what the last forward pass of as many tokens kept; `dispose` frees everything.
+ * A backward pass uses what the last forward pass with as many tokens kept; `dispose` frees everything.
  *
- * @throws if the model has no decoder layer.
+ * @throws WorkloadsError if the model has no decoder layer.
  */
 export function measuredLayer(
   model: LoadedModel,
@@ -51,7 +51,7 @@ export function measuredLayer(
     | undefined;
 
   const forget = () => {
-    for (const one of kept?.saved ?? []) one.dispose();
+    for (const saved of kept?.saved ?? []) saved.dispose();
     if (kept) tf.dispose([kept.x, kept.dy]);
     kept = undefined;
   };
@@ -60,9 +60,9 @@ export function measuredLayer(
       kept?.tokens === tokens
         ? [kept.x, kept.dy]
         : [filled(batch * tokens, hiddenSize, 0.5), filled(batch * tokens, hiddenSize, 1e-3)];
-    if (kept?.tokens === tokens) for (const one of kept.saved) one.dispose();
+    if (kept?.tokens === tokens) for (const saved of kept.saved) saved.dispose();
     else forget();
-    // Every layer reads the same input: time does not depend on the values.
+    // Every layer reads the same input: the time does not depend on the values.
     const saved = layers.map((layer) => {
       const run = decoderLayer(x, layer, {
         segments: training,
@@ -83,7 +83,8 @@ export function measuredLayer(
         input: true,
       });
       if (dx) tf.dispose(dx);
-      for (const of of Object.values(gradients)) for (const one of of) if (one) tf.dispose([one.a, one.b]);
+      for (const gradient of Object.values(gradients).flat())
+        if (gradient) tf.dispose([gradient.a, gradient.b]);
     }
   };
   return {
@@ -118,7 +119,7 @@ export function measuredLayer(
 
 type Saved = NonNullable<ReturnType<typeof decoderLayer>['saved']>;
 
-/** Values of both signs that no operation finds easy. */
+/** Varied values of both signs, so that no operation is faster than usual. */
 function filled(rows: number, columns: number, size: number): tf.Tensor2D {
   const values = Float32Array.from(
     { length: rows * columns },

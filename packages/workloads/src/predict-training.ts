@@ -1,13 +1,15 @@
-/** How long a run will train on this machine, said before it starts: the plan for one device, whose rates have just been measured. */
+/** How long a run will train on this machine: a plan for one device, whose rates are measured first. */
 import { measureRates } from '@contextlora/jetson';
 import type { Partition } from '@contextlora/lora';
 import { type LoadedModel, type LocalModel, type Example, promptIds } from '@contextlora/model';
 import { type Cluster, plan } from '@contextlora/scheduler';
 import type { Phase } from '@contextlora/trainer';
 
+import type { SampleShape } from './layer-costs.js';
 import { measuredLayer } from './measured-layer.js';
 import { stepOverhead } from './step-overhead.js';
-import { workloadsOf, type SampleShape } from './workloads-of.js';
+import { WorkloadsError } from './workloads-error.js';
+import { workloadsOf } from './workloads-of.js';
 
 /** The run to predict. */
 export interface RunToPredict {
@@ -17,12 +19,12 @@ export interface RunToPredict {
 }
 
 export interface PredictTrainingOptions {
-  /** The first training examples of a task, at most `count` of them. */
+  /** The first training examples of a task, at most `count`. */
   readonly examplesOf: (task: string, count: number) => readonly Example[];
   /** Optimizer steps of a task. */
   readonly stepsOf: (task: string) => number;
   readonly batchSize: number;
-  /** Ranks per linear, divided among all tasks. */
+  /** Ranks per linear layer, divided among all tasks. */
   readonly rank: number;
   /** Monotonic seconds. */
   readonly clock: () => number;
@@ -32,26 +34,34 @@ export interface TrainingPrediction {
   readonly seconds: number;
   readonly secondsByTask: Readonly<Record<string, number>>;
   readonly cluster: Cluster;
-  /** Whether the measured passes agreed; if not, the machine is busy with something else. */
+  /** Whether the measured passes agree; if not, the machine is busy with something else. */
   readonly settled: boolean;
 }
 
-/** Examples that are looked at to know how long a batch gets: its longest sets the time of all. */
+/** Examples inspected per task for the length of a batch, which its longest example sets. */
 const examplesInspected = 64;
 const measuring = { budgetSeconds: 3, tolerance: 0.05 };
 
-/** Measures a decoder layer and a few steps of one sample, and plans the run for this one device. */
+/**
+ * Measures a few decoder layers and training steps of one sample, and plans the run for this device alone.
+ *
+ * @throws WorkloadsError if there is no task to train, or one has no training example.
+ */
 export async function predictTraining(
   base: LoadedModel,
   { partition, phases, model }: RunToPredict,
   { examplesOf, stepsOf, batchSize, rank, clock }: PredictTrainingOptions,
 ): Promise<TrainingPrediction> {
-  const shapes = new Map(
-    phases.flatMap(({ tasks }) =>
-      tasks.map((task): [string, SampleShape] => [task, shapeOf(base, examplesOf(task, examplesInspected))]),
-    ),
+  const samples = phases.flatMap((phase) =>
+    phase.tasks.map((task) => {
+      const [example, ...others] = examplesOf(task, examplesInspected);
+      if (!example) throw missing(`task "${task}" has no training example`);
+      return { phase, task, example, shape: shapeOf(base, example, others) };
+    }),
   );
-  const longest = Math.max(...[...shapes.values()].map(({ tokens }) => tokens));
+  const [first] = samples;
+  if (!first) throw missing('no phase trains a task');
+  const longest = Math.max(...samples.map(({ shape }) => shape.tokens));
   const layer = measuredLayer(base, {
     batch: batchSize,
     rank: Math.max(1, Math.round(rank / partition.order.length)),
@@ -64,26 +74,20 @@ export async function predictTraining(
     weight: measured.weight.flopsPerSecond,
   };
   const device = { id: 'this machine', flopsPerSecond: rates, memoryBytes: 1e12 };
-  const [first] = phases.flatMap(({ tasks }) => tasks);
   const overheadSeconds = await stepOverhead(base, {
     partition,
-    phases,
-    task: first!,
-    example: examplesOf(first!, 1)[0]!,
-    shape: shapes.get(first!)!,
+    ...first,
     device,
     features: model.features,
     clock,
   });
   const cluster: Cluster = { devices: [{ ...device, overheadSeconds }], links: [] };
-  const workloads = workloadsOf(base.spec, partition, phases, {
-    trainingOf: (task) => ({
-      sample: shapes.get(task)!,
-      samples: batchSize,
-      steps: Math.max(1, stepsOf(task)),
+  const workloads = samples.flatMap(({ phase, task, shape }) =>
+    workloadsOf(base.spec, partition, [{ ...phase, tasks: [task] }], {
+      trainingOf: () => ({ sample: shape, samples: batchSize, steps: Math.max(1, stepsOf(task)) }),
     }),
-  });
-  // Tasks train one after the other here, each step whole.
+  );
+  // Tasks train one after the other here, and batches are not split.
   const secondsByTask = Object.fromEntries(
     workloads.map((workload): [string, number] => [
       workload.name,
@@ -98,14 +102,20 @@ export async function predictTraining(
   };
 }
 
-function shapeOf(base: LoadedModel, examples: readonly Example[]): SampleShape {
-  const lengths = examples.map((example) => promptIds(base, example).length);
-  const [first] = examples;
+function shapeOf(base: LoadedModel, first: Example, others: readonly Example[]): SampleShape {
+  const lengths = [first, ...others].map((example) => promptIds(base, example).length);
   return {
     tokens: Math.max(1, ...lengths),
     answered: 1,
-    ...(first?.labels ? { columns: first.labels.length } : {}),
-    images: first?.image === undefined ? 0 : 1,
+    ...(first.labels ? { columns: first.labels.length } : {}),
+    images: first.image === undefined ? 0 : 1,
     featuresKept: true,
   };
 }
+
+const missing = (what: string) =>
+  new WorkloadsError(
+    'WORKLOADS_EXAMPLES_MISSING',
+    'predictTraining',
+    `${what}, so there is nothing to measure`,
+  );

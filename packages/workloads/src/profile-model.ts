@@ -1,4 +1,4 @@
-/** What this machine does with a model: rates by kind of work, and what a step takes beside its products. */
+/** How fast this machine runs a model: rates by kind of work, and the overhead of a step. */
 import { measuredDevice, type MeasuredRates, measureRates } from '@contextlora/jetson';
 import { partitionRanks } from '@contextlora/lora';
 import { linearsOf, type LoadedModel, promptIds } from '@contextlora/model';
@@ -9,15 +9,15 @@ import { stepOverhead } from './step-overhead.js';
 export interface ProfileModelOptions {
   /** Monotonic seconds. */
   readonly clock: () => number;
-  /** For the rates; the overhead takes ten steps of one sample more. */
+  /** Limit for the rates; the overhead takes ten more steps of one sample. */
   readonly budgetSeconds: number;
-  /** Of one sample. */
+  /** Per sample. */
   readonly tokens: number;
-  /** Samples of a pass: give those of the micro-batches that will be trained. */
+  /** Samples per pass: as many as in the micro-batches that will be trained. */
   readonly batch?: number;
-  /** Of the segment that trains in every linear layer. */
+  /** Ranks of the trained segment in every linear layer. */
   readonly rank: number;
-  /** Processor time of this process so far: what had to wait for a processor does not count, where the rest is enough. */
+  /** Processor seconds of this process so far. With it, passes that had to wait for a processor are left out if enough others remain. */
   readonly cpuSeconds?: () => number;
 }
 
@@ -26,7 +26,7 @@ export interface ModelProfile {
   readonly overheadSeconds: number;
 }
 
-/** Measures the first decoder layer, and whole steps of one sample of (about) as many tokens. */
+/** Measures the first decoder layers, and whole steps of one sample with about as many tokens. */
 export async function profileModel(
   base: LoadedModel,
   { clock, budgetSeconds, tokens, batch = 1, rank, cpuSeconds }: ProfileModelOptions,
@@ -54,7 +54,7 @@ export async function profileModel(
   const example = { prompt: promptOf(base, tokens), answer: '1', labels };
   const overheadSeconds = await stepOverhead(base, {
     partition,
-    phases: [{ tasks: [task], roles: { [task]: { [task]: 'train' } } }],
+    phase: { tasks: [task], roles: { [task]: { [task]: 'train' } } },
     task,
     example,
     shape: { tokens: promptIds(base, example).length, answered: 1, columns: labels.length },
@@ -65,7 +65,7 @@ export async function profileModel(
   return { rates, overheadSeconds };
 }
 
-/** Digits that become about so many tokens, whatever the tokenizer makes of them. */
+/** Digits that any tokenizer turns into about this many tokens. */
 function promptOf(base: LoadedModel, tokens: number): string {
   const digits = (count: number) => Array.from({ length: count }, (_, i) => String(i % 10)).join(' ');
   const asked = Math.min(tokens, base.spec.text.maximumPositions - 1);

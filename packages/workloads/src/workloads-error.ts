@@ -1,8 +1,10 @@
-/** What a caller of this package did wrong, with a code to branch on. */
+/** An input that this package cannot use, with a code to branch on. */
 
 export type WorkloadsErrorCode =
   /** The model has no decoder layer to measure. */
-  'WORKLOADS_MODEL_EMPTY';
+  | 'WORKLOADS_MODEL_EMPTY'
+  /** There is no task to train, or a task has no training example to measure with. */
+  | 'WORKLOADS_EXAMPLES_MISSING';
 
 export class WorkloadsError extends Error {
   override readonly name = 'WorkloadsError';

@@ -1,4 +1,4 @@
-/** One training step of a tiny model, as `workloadsOf` counts it and as the kernels execute it. */
+/** One training step of a tiny model: as `workloadsOf` counts it, and as the kernels execute it. */
 import { type Partition, type Roles } from '@contextlora/lora';
 import { languageLoss, layerLinears, type LoadedModel } from '@contextlora/model';
 import type { Workload } from '@contextlora/scheduler';
@@ -21,7 +21,7 @@ export const [batch, tokens, answered] = [3, 12, 2] as const;
 export function workloadOf(
   task: string,
   partition: Partition,
-  { spec }: LoadedModel,
+  { spec }: Pick<LoadedModel, 'spec'>,
   { images = 1, featuresKept = false } = {},
 ): Workload {
   return workloadsOf(spec, partition, [{ tasks: [task], roles: { [task]: rolesOf[task]! } }], {
@@ -32,7 +32,7 @@ export function workloadOf(
   })[0]!;
 }
 
-/** One pass forward and backward; what is kept of the decoder layers is all that lives when the head is reached, less what is needed anyway. */
+/** One pass forward and backward. What the decoder layers keep is everything alive when the head starts, minus what is needed anyway. */
 export function runStep(
   model: LoadedModel,
   segments: Parameters<typeof languageLoss>[2]['segments'],
@@ -81,7 +81,7 @@ export function runStep(
       },
     },
   );
-  for (const of of gradients.values()) for (const one of of) if (one) tf.dispose([one.a, one.b]);
+  for (const gradient of [...gradients.values()].flat()) if (gradient) tf.dispose([gradient.a, gradient.b]);
   const { hiddenSize } = model.spec.text;
   if (gradients.size === 0) throw new Error('nothing trained');
   // The embedding where no layer keeps it, the connector's input and segments, the top layer's output, and the head's rows and their norm.
@@ -103,9 +103,9 @@ function restBytes(
       ((model.connector?.inFeatures ?? 0) +
         (segments.get(model.spec.vision.connector.name) ?? []).reduce((sum, { a }) => sum + a.shape[0], 0))
     : 0;
-  // tfjs counts what two shapes share twice: queries and keys before their norms, and after.
+  // tfjs counts twice what two shapes share: queries and keys before and after their norms.
   const { heads, kvHeads, headDim, headNorms } = model.spec.text;
-  const layers = model.layers.filter((_, depth) => depth >= lowestTrained(model, segments)).length;
+  const layers = model.layers.filter((_, index) => index >= lowestTrained(model, segments)).length;
   const shared = headNorms ? 4 * layers * batch * tokens * 2 * (heads + kvHeads) * headDim : 0;
   return picked + top + keptEmbedding + connector + shared;
 }
@@ -114,9 +114,9 @@ function lowestTrained(
   { spec, layers }: LoadedModel,
   segments: Parameters<typeof languageLoss>[2]['segments'],
 ): number {
-  return layers.findIndex((_, depth) =>
+  return layers.findIndex((_, index) =>
     layerLinears.some((name) =>
-      segments.get(`${spec.text.prefix}layers.${depth}.${name}`)?.some(({ train }) => train),
+      segments.get(`${spec.text.prefix}layers.${index}.${name}`)?.some(({ train }) => train),
     ),
   );
 }

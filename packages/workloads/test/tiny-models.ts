@@ -1,4 +1,4 @@
-/** Model directories with random weights, made of a config alone. */
+/** Model directories with random weights, made from a config alone. */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
@@ -16,7 +16,7 @@ const text = {
   max_position_embeddings: 64,
 };
 
-/** Configs of architectures that differ in what is counted: biases, tied heads, head sizes, norms of heads, vision towers. */
+/** Configs of architectures whose costs differ: biases, tied heads, head sizes, norms of heads, vision towers. */
 export const tinyConfigs: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   llama: { model_type: 'llama', ...text, tie_word_embeddings: false },
   qwen2: { model_type: 'qwen2', ...text, tie_word_embeddings: true },
@@ -60,7 +60,7 @@ export const tinyConfigs: Readonly<Record<string, Readonly<Record<string, unknow
   },
 };
 
-/** Writes config and weights into the directory; the tokenizer has to come from elsewhere. */
+/** Writes config and weights into the directory, without a tokenizer. */
 export async function writeTinyModel(
   directory: string,
   config: Readonly<Record<string, unknown>>,

@@ -11,7 +11,14 @@ import {
   type WorkKind,
 } from '@contextlora/kernels';
 import { initialiseSegments, masksFor, type Partition, partitionRanks } from '@contextlora/lora';
-import { uploadSegments, linearsOf, loadModel, type LoadedModel, visionTower } from '@contextlora/model';
+import {
+  linearsOf,
+  loadModel,
+  type LoadedModel,
+  parseModelSpec,
+  uploadSegments,
+  visionTower,
+} from '@contextlora/model';
 import { checkInput, lowestTrainedLayer, plan, type LayerCost } from '@contextlora/scheduler';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import * as tf from '@contextlora/kernels/tfjs';
@@ -37,7 +44,7 @@ const tokenizerDirectory = join(
   'iov-base',
 );
 
-/** Which linear layers of which decoder layers a task's segment has ranks in. */
+/** The linear layers in which a task's segment has ranks. */
 const partitions: Readonly<Record<string, (all: ReturnType<typeof linearsOf>) => Partition>> = {
   'every linear layer': (all) => partitionRanks(all, tasks, { rank: 6 }),
   'the decoder layers only': (all) =>
@@ -96,7 +103,7 @@ describe.each(Object.keys(tinyConfigs))('the workloads of a %s model', (architec
         const found = byLayer(model, executed);
         for (const [index, layer] of layers.entries())
           expect({ layer: layer.name, ...found[index] }).toEqual({ layer: layer.name, ...ofBatch(layer) });
-        // All that is kept between forward and backward, to the byte.
+        // Everything kept between forward and backward, to the byte.
         expect(keptBytes).toBe(
           batch * layers.slice(1, -1).reduce((sum, { activationBytes }) => sum + activationBytes, 0),
         );
@@ -104,7 +111,7 @@ describe.each(Object.keys(tinyConfigs))('the workloads of a %s model', (architec
     },
   );
 
-  test('owe a backward pass from the lowest layer that trains on, and nothing below', () => {
+  test('have a backward pass from the lowest trained layer up, and none below', () => {
     const all = linearsOf(model.spec);
     for (const from of [0, 1, 3]) {
       const partition = partitionRanks(
@@ -119,7 +126,7 @@ describe.each(Object.keys(tinyConfigs))('the workloads of a %s model', (architec
     }
   });
 
-  test('are input that the planner accepts', () => {
+  test('are accepted by the planner', () => {
     const partition = partitions['every linear layer']!(linearsOf(model.spec));
     const workloads = tasks.map(({ id }) => workloadOf(id, partition, model));
     const cluster = {
@@ -136,7 +143,7 @@ describe.each(Object.keys(tinyConfigs))('the workloads of a %s model', (architec
 });
 
 test.each(['smolvlm', 'llava'])(
-  'the tower of a %s model is counted with the embedding, once for every image',
+  'the vision tower of a %s model is counted with the embedding, once per image',
   async (architecture) => {
     await writeTinyModel(join(directory, 'tower'), tinyConfigs[architecture]!);
     const counts: number[] = [];
@@ -145,7 +152,7 @@ test.each(['smolvlm', 'llava'])(
     const { imageSizePixels } = model.spec.vision!;
     const images = [1, 2].map(() => new Float32Array(3 * imageSizePixels ** 2).fill(0.1));
     visionTower(images, model.vision!, { spec: model.spec.vision!, kernels: counting }).dispose();
-    // LLaVA's frozen layer before the connector belongs to the features.
+    // LLaVA's frozen layer before the connector is part of the features.
     if (model.vision!.projector) {
       const { tokenCount, hiddenSize } = model.spec.vision!;
       const features = tf.zeros<tf.Rank.R2>([images.length * tokenCount, hiddenSize]);
@@ -169,7 +176,30 @@ test.each(['smolvlm', 'llava'])(
   },
 );
 
-test('compact base weights and messages have fewer bytes', async () => {
+test.each(['llama', 'smolvlm'])(
+  'a task of a %s model keeps gradients and both moments of AdamW for its own segment, and nothing for the others',
+  (architecture) => {
+    const spec = parseModelSpec(tinyConfigs[architecture]!, 'config.json');
+    const linears = linearsOf(spec);
+    const partition = partitions['every linear layer']!(linears);
+    const segments = initialiseSegments(partition, { seed: 0 });
+    for (const { id } of tasks)
+      for (const [index, layer] of workloadOf(id, partition, { spec }).layers.entries()) {
+        // The embedding with its connector comes first; the head, last, has no segment.
+        const trainedBytes = linears
+          .filter(({ layerIndex = -1 }) => layerIndex === index - 1)
+          .map(({ name }) => segments[id]![name]!)
+          .reduce((sum, { a, b }) => sum + a.byteLength + b.byteLength, 0);
+        expect([layer.name, layer.gradientBytes, layer.optimizerBytes]).toEqual([
+          layer.name,
+          trainedBytes,
+          3 * trainedBytes,
+        ]);
+      }
+  },
+);
+
+test('compact base weights and messages take fewer bytes', async () => {
   await writeTinyModel(join(directory, 'bytes'), tinyConfigs['llama']!);
   const model = await loadModel(join(directory, 'bytes'), { kernels, tokenizerDirectory });
   const partition = partitions['every linear layer']!(linearsOf(model.spec));
@@ -181,10 +211,10 @@ test('compact base weights and messages have fewer bytes', async () => {
   const linears = linearsOf(model.spec).filter(({ layerIndex }) => layerIndex === 1);
   const values = linears.reduce((sum, { inFeatures, outFeatures }) => sum + inFeatures * outFeatures, 0);
   expect(of({}).parameterBytes - of({ base: 'f16' }).parameterBytes).toBe(2 * values);
-  // One byte a value, and a float32 scale a row.
+  expect(of({}).parameterBytes - of({ base: 'q4_0' }).parameterBytes).toBeCloseTo((4 - 18 / 32) * values, 6);
+  // One byte per value, and a float32 scale per row.
   const rows = linears.reduce((sum, { outFeatures }) => sum + outFeatures, 0);
   expect(of({}).parameterBytes - of({ base: 'int8' }).parameterBytes).toBe(3 * values - 4 * rows);
-  expect(of({}).parameterBytes - of({ base: 'q4_0' }).parameterBytes).toBeCloseTo((4 - 18 / 32) * values, 6);
   expect(of({}).outputBytes).toBe(4 * tokens * model.spec.text.hiddenSize);
   expect(of({ messageBytes: 2 }).outputBytes).toBe(2 * tokens * model.spec.text.hiddenSize);
   model.dispose();
@@ -202,15 +232,15 @@ const ofBatch = ({ forwardFlops, inputFlops, weightFlops }: LayerCost): Counts =
   weightFlops: batch * weightFlops,
 });
 
-/** Sums of what was executed: embedding, decoder layers, head. Attention belongs to the layer whose product came before it. */
+/** Sums of the executed products: embedding, decoder layers, head. Attention counts with the layer whose product came before it. */
 function byLayer(
   model: LoadedModel,
   operations: readonly { weight: LinearWeight | undefined; kind: WorkKind; flops: number }[],
 ): Counts[] {
   const places = new Map<LinearWeight, number>([[model.headWeight, model.layers.length + 1]]);
   if (model.connector) places.set(model.connector, 0);
-  for (const [depth, { linears }] of model.layers.entries())
-    for (const weight of Object.values(linears)) places.set(weight, depth + 1);
+  for (const [index, { linears }] of model.layers.entries())
+    for (const weight of Object.values(linears)) places.set(weight, index + 1);
   const sums = Array.from({ length: model.layers.length + 2 }, () => ({ forward: 0, input: 0, weight: 0 }));
   let place = 0;
   for (const { weight, kind, flops } of operations) {

@@ -1,6 +1,6 @@
 /**
- * Trains the demo's joint baseline and its pixel probes in a second process, at the same time as the method: one core each is best
- * for a small model.
+ * Trains the demo's joint baseline and its pixel probes in a second process while the method trains: a small model is fastest on one
+ * core.
  *
  * The command forks itself with {@link baselineCommand}; messages go over the IPC channel, segments through files.
  */
@@ -12,13 +12,13 @@ import { writePartition } from '@contextlora/lora/files';
 import { loadModel } from '@contextlora/model';
 
 import { BenchmarksError } from '../benchmarks-error.js';
-import { pixelProbe } from './pixel-probe.js';
+import { pixelProbe } from '../probe/pixel-probe.js';
 import { trainJoint } from './train-baselines.js';
 
 /** The hidden subcommand that runs {@link runBaselines}. */
 export const baselineCommand = 'demo-baselines';
 
-/** Plain JSON: it is handed over as a command-line argument. */
+/** Plain JSON: it is passed as a command-line argument. */
 export interface BaselineJob {
   readonly taskFile: string;
   readonly dataDirectory: string;
@@ -33,7 +33,7 @@ export type BaselineMessage =
   | { readonly type: 'probe'; readonly task: string; readonly accuracies: Readonly<Record<string, number>> }
   | { readonly type: 'done' };
 
-/** The child's side: trains, writes the partition into the output directory, and reports through `send`. */
+/** Runs in the child: trains, writes the partition into the output directory, and reports through `send`. */
 export async function runBaselines(
   job: BaselineJob,
   send: (message: BaselineMessage) => Promise<void>,
@@ -61,16 +61,16 @@ export async function runBaselines(
 }
 
 export interface BaselineProcess {
-  /** Resolves when the child is done, rejects when it failed. */
+  /** Resolves when the child is done, rejects if it fails. */
   readonly finished: Promise<void>;
-  /** How far its training has come, in [0, 1]. */
+  /** Progress of its training in [0, 1]. */
   share(): number;
   /** Task → test set → accuracy of the pixel probe, as they arrive. */
   readonly probes: ReadonlyMap<string, Readonly<Record<string, number>>>;
   stop(): void;
 }
 
-/** The parent's side: starts `program` (the command itself) with the job. */
+/** Runs in the parent: starts `program` (the command itself) with the job. */
 export function startBaselines(job: BaselineJob, { program }: { program: string }): BaselineProcess {
   const child = fork(program, [baselineCommand, JSON.stringify(job)], {
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
@@ -103,7 +103,7 @@ export function startBaselines(job: BaselineJob, { program }: { program: string 
         );
     });
   });
-  // Whoever awaits it sees the rejection; until then it must not count as unhandled.
+  // The caller may await it only later; until then a rejection must not count as unhandled.
   finished.catch(() => undefined);
   return {
     finished,

@@ -1,4 +1,4 @@
-/** The composed, scarce task by method, at equal budget. */
+/** The decision task by method, at equal budget. */
 import {
   type DecisionResult,
   evaluateTask,
@@ -7,7 +7,6 @@ import {
   totalSteps,
   type TrainSettings,
 } from '@contextlora/finetune';
-import { readPartition } from '@contextlora/lora/files';
 import { createLocalModel, type LoadedModel, type LocalModel } from '@contextlora/model';
 import { tasksOf } from '@contextlora/task-graph';
 import { emptyGraph, rolesOf } from '@contextlora/trainer';
@@ -15,21 +14,22 @@ import { emptyGraph, rolesOf } from '@contextlora/trainer';
 import { jointTask, type TrainedSegments } from './train-baselines.js';
 
 export interface CompareDecisionsOptions {
-  /** The task that is compared. */
+  /** The task to compare: one whose prompt contains other tasks' answers. */
   readonly decision: string;
   readonly base: LoadedModel;
   readonly data: TaskData;
   readonly settings: TrainSettings;
-  /** The method's own model, trained. */
+  /** The model trained with the method. */
   readonly run: LocalModel;
-  /** Its evaluations: `${task}/${when}/${test}` → evaluation. */
+  /** Evaluations of that model: `${task}/${when}/${test}` → evaluation. */
   readonly evaluations: ReadonlyMap<string, TaskEvaluation>;
+  /** From {@link trainEmptyGraph}. */
   readonly empty: TrainedSegments;
-  /** Where the joint baseline's partition was written. */
-  readonly jointDirectory: string;
+  /** From {@link trainJoint}. */
+  readonly joint: TrainedSegments;
 }
 
-/** Evaluates the three methods on every test set of the decision. */
+/** Evaluates the method and both baselines on every test set of the decision. */
 export async function compareDecisions({
   decision,
   base,
@@ -37,8 +37,8 @@ export async function compareDecisions({
   settings,
   run,
   evaluations,
-  empty: trained,
-  jointDirectory,
+  empty,
+  joint,
 }: CompareDecisionsOptions): Promise<DecisionResult[]> {
   const { graph } = data;
   const tests = Object.entries(data.rows[decision]?.tests ?? {});
@@ -51,25 +51,29 @@ export async function compareDecisions({
     return accuracies;
   };
 
-  // The roots would come out as in the method, to the byte: their steps do not see the graph.
+  // Roots train the same with any graph, so their segments are the method's, to the byte.
   const roots = tasksOf(graph).filter(({ id }) => graph.inDegree(id) === 0);
   const segmentsOfRun = run.segments();
-  const alone = createLocalModel(base, {
-    partition: trained.partition,
+  const emptyModel = createLocalModel(base, {
+    partition: empty.partition,
     segments: {
-      ...trained.segments,
+      ...empty.segments,
       ...Object.fromEntries(roots.map(({ id }) => [id, segmentsOfRun[id] ?? {}])),
     },
     features: run.features,
   });
-  const separate = emptyGraph(graph);
-  const empty = await accuraciesOf((rows) =>
-    evaluateTask(alone, { graph, task: decision, rows, rolesOf: (_, task) => rolesOf(separate, task) }),
+  const withoutEdges = emptyGraph(graph);
+  const emptyAccuracies = await accuraciesOf((rows) =>
+    evaluateTask(emptyModel, {
+      graph,
+      task: decision,
+      rows,
+      rolesOf: (_, task) => rolesOf(withoutEdges, task),
+    }),
   );
 
-  const together = await readPartition(jointDirectory);
-  const jointModel = createLocalModel(base, { ...together, features: run.features });
-  const joint = await accuraciesOf((rows) =>
+  const jointModel = createLocalModel(base, { ...joint, features: run.features });
+  const jointAccuracies = await accuraciesOf((rows) =>
     evaluateTask(jointModel, { graph, task: decision, rows, rolesOf: () => ({ [jointTask]: 'train' }) }),
   );
   return [
@@ -84,14 +88,14 @@ export async function compareDecisions({
     },
     {
       method: 'empty graph',
-      accuracies: empty,
-      trainedParameters: trainedParameters(alone),
+      accuracies: emptyAccuracies,
+      trainedParameters: trainedParameters(emptyModel),
       steps,
       keepsEarlierTasks: 'unchanged to the byte',
     },
     {
       method: 'joint LoRA',
-      accuracies: joint,
+      accuracies: jointAccuracies,
       trainedParameters: trainedParameters(jointModel),
       steps,
       keepsEarlierTasks: 'retrained together',
@@ -99,7 +103,7 @@ export async function compareDecisions({
   ];
 }
 
-/** How many numbers the segments of a model hold. */
+/** Number of parameters in the segments of a model. */
 export const trainedParameters = (model: LocalModel): number =>
   Object.values(model.segments())
     .flatMap((segment) => Object.values(segment))

@@ -1,16 +1,16 @@
-/** What the demo runs on: the embedded scenario and base model, and the settings of its training. */
+/** The demo's inputs: the embedded scenario and base model, and the training settings. */
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 
 import type { TrainSettings } from '@contextlora/finetune';
 
-/** The scarce task that reads the others' answers; methods are compared on it. */
+/** The task that reads the others' answers and has few labelled scenes; methods are compared on it. */
 export const decisionTask = 'strategy';
 
 /** Chosen for the joint LoRA of rank 32 in a prototype of the same scenes (docs/decisions.md). */
 export const jointLearningRate = 1e-3;
 
-/** Rates come from a prototype of the same scenes (docs/decisions.md); nothing was tuned on this run's data. */
+/** The learning rate comes from a prototype of the same scenes (docs/decisions.md); nothing was tuned on this run's data. */
 export const demoSettings = ({ seed, effort }: { seed: number; effort: number }): TrainSettings => ({
   seed,
   rank: 32,

@@ -1,14 +1,8 @@
-/** How long a task graph would train with SmolLM2-135M on five boards. Simulated: no board is here. */
+/** How long a task graph would train with SmolLM2-135M on five boards: simulated, from published figures. */
 import { publishedCluster } from '@contextlora/jetson';
 import { publishedSpec } from '@contextlora/model';
-import {
-  type Cluster,
-  clusterInModes,
-  comparePeers,
-  type PeerResult,
-  planAndSimulate,
-  type SimulatedPlan,
-} from '@contextlora/scheduler';
+import { type Cluster, clusterInModes, planAndSimulate, type SimulatedPlan } from '@contextlora/scheduler';
+import { comparePeers, type PeerResult } from '@contextlora/scheduler/peers';
 import type { TaskGraph } from '@contextlora/task-graph';
 import { graphWorkloads, type GraphWorkloadSettings } from '@contextlora/workloads';
 
@@ -27,14 +21,14 @@ export interface BoardPlan {
   readonly cluster: Cluster;
   readonly settings: Omit<GraphWorkloadSettings, 'frozenPrefix'>;
   readonly simulated: SimulatedPlan;
-  /** The fastest peer when it trains the same layers, and when it trains plain LoRA in all of them. */
+  /** The fastest other strategy for the same trained layers, and for plain LoRA in all layers. */
   readonly peers: { readonly frozen: PeerResult | undefined; readonly plain: PeerResult | undefined };
 }
 
-/** Plans the graph, and finds the best peer for the same layers and for plain LoRA. */
+/** Plans the graph, and finds the fastest other strategy for the same layers and for plain LoRA. */
 export function planForBoards(graph: TaskGraph): BoardPlan {
   const spec = publishedSpec('smollm2-135m')!;
-  // Peers do not choose power modes, so nobody does here: every board runs in its default one.
+  // The other strategies do not choose power modes, so every board runs in its default mode.
   const cluster = clusterInModes(publishedCluster(boards, { megabitsPerSecond: 50, sharedMedium: true }), {});
   const workloads = graphWorkloads(spec, graph, { ...settings, frozenPrefix: true });
   const simulated = planAndSimulate(workloads, cluster);

@@ -1,4 +1,4 @@
-/** The demo's scenes on disk: rendered once, kept when a run is resumed. */
+/** The demo's scenes on disk: rendered once and kept when a run is resumed. */
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
@@ -11,7 +11,7 @@ import {
   writeIovDataset,
 } from '../iov/write-iov-dataset.js';
 
-/** Renders into `directory` unless an earlier run has finished that; `effort` below 1 renders fewer. Returns how many were rendered. */
+/** Renders into `directory` unless an earlier run has done so; fewer scenes if `effort` is below 1. Returns how many were rendered. */
 export async function* renderScenes(
   directory: string,
   { seed, effort }: { seed: number; effort: number },

@@ -1,4 +1,4 @@
-/** The whole method on the embedded model and scenes, from a task file to adapters, with two baselines: the flow of the demo. */
+/** The demo: the whole method on the embedded model and scenes, from a task file to adapters, and two baselines. */
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 
@@ -24,8 +24,10 @@ import {
   taskResults,
   trainingExamples,
   trainRun,
+  type TrainSettings,
 } from '@contextlora/finetune';
 import { openKernels } from '@contextlora/kernels';
+import { readPartition } from '@contextlora/lora/files';
 import { loadModel, type LoadedModel } from '@contextlora/model';
 import type { TaskFile, TaskGraph } from '@contextlora/task-graph';
 import type { TaskRow, TrainEvent } from '@contextlora/trainer';
@@ -44,15 +46,15 @@ export interface DemoOptions {
   /** Directory that the demo writes to. */
   readonly out: string;
   readonly seed: number;
-  /** Multiplies numbers of scenes and steps: less than 1 for a quick look. */
+  /** Multiplies the numbers of scenes and steps; below 1 for a quick look. */
   readonly effort: number;
-  /** Train the baselines too. */
+  /** Whether to train the baselines too. */
   readonly compare: boolean;
-  /** Keep the scenes and the checkpoint of an earlier run. */
+  /** Whether to continue an earlier run, from its scenes and its checkpoint. */
   readonly resume: boolean;
   /** Monotonic seconds. */
   readonly clock: () => number;
-  /** Path of the command, which is started again for the joint baseline. */
+  /** Path of a program that runs {@link runBaselines} for its subcommand {@link baselineCommand}; started for the joint baseline. */
   readonly program: string;
 }
 
@@ -60,23 +62,24 @@ export type DemoEvent =
   | { readonly type: 'tasks'; readonly file: TaskFile; readonly graph: TaskGraph }
   | { readonly type: 'base'; readonly base: LoadedModel; readonly backend: string }
   | ({ readonly type: 'rendering' } & DatasetProgress)
-  /** `scenes` is 0 where an earlier run's were kept. */
+  /** `scenes` is 0 if those of an earlier run were kept. */
   | { readonly type: 'rendered'; readonly scenes: number; readonly seconds: number }
   | { readonly type: 'looking'; readonly done: number; readonly total: number }
   | { readonly type: 'looked'; readonly seconds: number }
   | {
       readonly type: 'prepared';
+      readonly settings: TrainSettings;
       readonly run: PreparedRun;
       readonly trainedParameters: number;
       readonly prediction: TrainingPrediction;
     }
-  /** Of the method's own training; `jointShare` is how far the joint baseline has come, in [0, 1]. */
+  /** An event of the method's training; `jointShare` is the progress of the joint baseline in [0, 1]. */
   | { readonly type: 'run'; readonly event: RunEvent; readonly jointShare: number }
   | { readonly type: 'trained'; readonly prediction: NonNullable<RunReport['prediction']> }
   | { readonly type: 'emptyGraph'; readonly event: TrainEvent }
   | { readonly type: 'waitingForJoint'; readonly jointShare: number }
   | { readonly type: 'report'; readonly report: RunReport; readonly decisionRows: number }
-  /** The first scene of the decision's test set, which the model never saw, with the answers that its answer rests on. */
+  /** The first scene of the decision's test set, with its answer and the answers that this one builds on. */
   | { readonly type: 'question'; readonly row: TaskRow; readonly answers: readonly AnswerLine[] }
   | { readonly type: 'boards'; readonly plan: BoardPlan };
 
@@ -85,7 +88,7 @@ export interface DemoResult extends FinishedRun {
   readonly losses: RunRecord['losses'];
 }
 
-/** Runs the demo; ending the loop early stops it, and `resume` goes on from there. */
+/** Runs the demo. Ending the loop early stops it; `resume` continues from there. */
 export async function* runDemo({
   out,
   seed,
@@ -97,7 +100,7 @@ export async function* runDemo({
 }: DemoOptions): AsyncGenerator<DemoEvent, DemoResult> {
   const started = clock();
   const seconds: Record<string, number> = {};
-  /** Measures from now until the function returned is called. */
+  /** Measures from now until the returned function is called. */
   const stopwatch = (stage: string) => {
     const from = clock();
     return () => {
@@ -153,6 +156,7 @@ export async function* runDemo({
     });
     yield {
       type: 'prepared',
+      settings,
       run,
       trainedParameters: trainedParameters(run.model),
       prediction: predicted,
@@ -207,7 +211,7 @@ export async function* runDemo({
         run: run.model,
         evaluations: record.evaluations,
         empty,
-        jointDirectory,
+        joint: await readPartition(jointDirectory),
       }));
     const report: RunReport = {
       name: file.name ?? 'demo',
@@ -245,10 +249,10 @@ export async function* runDemo({
   }
 }
 
-/** Between two looks at whether the joint baseline is done. */
+/** Between two checks whether the joint baseline is done. */
 const waitingMilliseconds = 200;
 
-/** Passes a generator's values on as events, and returns what it returns. */
+/** Passes a generator's values on as events, and returns its result. */
 async function* mapped<Value, Result>(
   values: AsyncGenerator<Value, Result>,
   eventOf: (value: Value) => DemoEvent,
@@ -260,7 +264,7 @@ async function* mapped<Value, Result>(
       yield eventOf(next.value);
     }
   } finally {
-    // Ended early, the inner generator must end too: it may have a state to save.
+    // When this generator is ended early, so must the inner one: it may have a state to save.
     await values.return(undefined as never);
   }
 }

@@ -1,23 +1,17 @@
 /**
- * The two baselines of the demo's decision table, at equal budget: the same base, data, prompts, ranks in all, and passes in all.
+ * The two baselines of the demo's decision table, at equal budget: the same base, data, prompts, total ranks and total passes.
  *
- * `empty`: every task alone with its own segment (no shared parameters). `joint`: one LoRA of all the ranks on the mixture of all
- * tasks, which sees every task's data at once.
+ * `empty`: every task alone with a segment of its own, so no parameters are shared. `joint`: one LoRA with all the ranks, on a mixture
+ * of all tasks' data.
  */
 import { type TaskData, totalSteps, trainingExamples, type TrainSettings } from '@contextlora/finetune';
 import { initialiseSegments, partitionRanks, type Partition, type Segments } from '@contextlora/lora';
-import {
-  createLocalModel,
-  type ImageFeatures,
-  linearsOf,
-  type LoadedModel,
-  type Example,
-} from '@contextlora/model';
+import { createLocalModel, type ImageFeatures, linearsOf, type LoadedModel } from '@contextlora/model';
 import { tasksOf } from '@contextlora/task-graph';
 import {
   emptyGraph,
   planPhases,
-  sampleBatch,
+  stratifiedBatch,
   train,
   type TrainEvent,
   warmupCosine,
@@ -29,8 +23,8 @@ export interface TrainedSegments {
 }
 
 /**
- * Trains the tasks that depend on others without their ancestors' segments; tasks without dependencies would come out as in the
- * method itself, to the byte, and are not trained again.
+ * Trains the tasks that depend on others, without their ancestors' segments. Tasks without dependencies are not trained again: they
+ * would come out as in the method, to the byte.
  */
 export async function* trainEmptyGraph(
   base: LoadedModel,
@@ -58,7 +52,10 @@ export async function* trainEmptyGraph(
 /** The one task of the joint baseline's partition. */
 export const jointTask = 'joint';
 
-/** Trains one LoRA of all ranks on equal shares of all tasks, for as many steps as all phases together. */
+/**
+ * Trains one LoRA of all ranks for as many steps as all phases together. Each task has an equal share of every batch: a task with few rows
+ * is repeated.
+ */
 export async function* trainJoint(
   base: LoadedModel,
   data: TaskData,
@@ -71,32 +68,20 @@ export async function* trainJoint(
     partition,
     segments: initialiseSegments(partition, { seed: settings.seed }),
   });
-  const tasks = data.file.tasks.map(({ id }) => id);
-  const steps = totalSteps(settings, tasks);
-  // An equal share of every batch for each task, whatever its number of rows: the scarce task is repeated, not drowned.
-  const examples = new Map(
-    tasks.map((task) => [
-      task,
-      trainingExamples(data.graph.getNodeAttributes(task), data.rows[task]?.train ?? []),
-    ]),
-  );
-  const share = Math.ceil(settings.batchSize / tasks.length);
-  const mixture = Array.from({ length: steps }, (_, step) =>
-    tasks.flatMap((task): Example[] => {
-      const own = examples.get(task) ?? [];
-      return sampleBatch(own.length, share, { seed: settings.seed, task: `joint/${task}`, step }).flatMap(
-        (i) => own[i] ?? [],
-      );
-    }),
-  );
-  const rate = warmupCosine(settings.learningRate);
-  const roles = { [jointTask]: 'train' } as const;
-  await model.setPhase({ tasks: [jointTask], roles: { [jointTask]: roles } });
-  yield { type: 'phaseStart', phase: 0, tasks: [jointTask], steps };
-  for (const [step, batch] of mixture.entries()) {
-    const learningRate = rate(step, steps);
-    const result = await model.step(jointTask, [batch], { learningRate });
-    yield { type: 'step', phase: 0, task: jointTask, step, steps, learningRate, ...result };
-  }
+  const groups = data.file.tasks.map((task) => ({
+    name: task.id,
+    examples: trainingExamples(task, data.rows[task.id]?.train ?? []),
+  }));
+  yield* train(model, [{ tasks: [jointTask], roles: { [jointTask]: { [jointTask]: 'train' } } }], {
+    examplesFor: () => groups.flatMap(({ examples }) => examples),
+    sample: stratifiedBatch(groups.map(({ name, examples }) => ({ name, count: examples.length }))),
+    steps: totalSteps(
+      settings,
+      groups.map(({ name }) => name),
+    ),
+    seed: settings.seed,
+    batchSize: settings.batchSize,
+    learningRate: warmupCosine(settings.learningRate),
+  });
   return { partition, segments: model.segments() };
 }

@@ -1,4 +1,4 @@
-/** Draws a road situation whose answer to one task is given, so that classes are balanced. */
+/** Draws road situations with a given answer to one task, so that classes are balanced. */
 import type { KeyedRandom } from '@contextlora/lora';
 
 import { emergencyVehicles, ordinaryVehicles, roadsideThings, walkers } from '../scenes/icons.js';
@@ -21,7 +21,7 @@ export interface DrawnSituation {
   readonly answers: Readonly<Record<IovTask, string>>;
 }
 
-/** Draws until the answer of `task` is `label`; `appearance` keys what the picture adds. */
+/** Draws until the answer to `task` is `label`; `appearance` keys the details that only the picture adds. */
 export function drawSituation(
   task: IovTask,
   label: string,
@@ -42,7 +42,7 @@ export function drawSituation(
   }
 }
 
-/** What stands or moves on the road ahead. */
+/** The traffic on the road ahead. */
 function trafficOf(vehicle: VehicleLabel, random: KeyedRandom): SceneObject[] {
   switch (vehicle) {
     case 'free':
@@ -88,7 +88,7 @@ function trafficOf(vehicle: VehicleLabel, random: KeyedRandom): SceneObject[] {
   }
 }
 
-/** Distraction at the roadside: things, and parked vehicles that are no traffic ahead. */
+/** Distractions at the roadside: things, and parked vehicles that are not traffic ahead. */
 function roadside(random: KeyedRandom): SceneObject[] {
   return Array.from({ length: random.integer(3) }, () => {
     const left = random.next() < 0.5;

@@ -1,11 +1,11 @@
-/** The four tasks of the Internet-of-Vehicles scene: their answer words, and what the right answers are. */
+/** The four Internet-of-Vehicles tasks: their labels and the rules for the right answers. */
 import type { Ground, Weather } from '../scenes/scene.js';
 
 export const vehicleLabels = ['free', 'following', 'close', 'emergency', 'crossing'] as const;
 export const weatherLabels = ['sunny', 'night', 'rain', 'snow', 'fog'] as const;
 export const roadLabels = ['dry', 'wet', 'icy', 'works', 'blocked'] as const;
 export const strategyLabels = ['accelerate', 'keep', 'slow', 'stop', 'yield', 'detour'] as const;
-/** km/h; stands in the text of the strategy task and nowhere in the picture. */
+/** km/h; given in the text of the strategy task, never in the picture. */
 export const speedLimits = [30, 50, 80, 120] as const;
 
 export type VehicleLabel = (typeof vehicleLabels)[number];
@@ -26,7 +26,7 @@ export const labelsOf: Readonly<Record<IovTask, readonly string[]>> = {
 
 export const weatherLabelOf = (weather: Weather): WeatherLabel => (weather === 'clear' ? 'sunny' : weather);
 
-/** Shiny ground is ice when it snows or in the night's frost, and water otherwise: the road depends on the weather. */
+/** The road depends on the weather: shiny ground is ice in snow or at night, and water otherwise. */
 export function roadLabelOf(ground: Ground, weather: WeatherLabel): RoadLabel {
   switch (ground) {
     case 'plain':
@@ -54,7 +54,7 @@ const roadRisk = { dry: 0, wet: 1, works: 1, icy: 2 } as const;
 const vehicleRisk = { free: 0, following: 1, close: 2 } as const;
 const limitRisk = { 30: 0, 50: 1, 80: 2, 120: 3 } as const;
 
-/** The driving strategy: a function of all three parents and of the limit in the text, which no one of them decides. */
+/** The driving strategy: a function of all three parents and of the limit in the text, decided by none of them alone. */
 export function decideStrategy({ vehicle, weather, road, limit }: Situation): StrategyLabel {
   if (road === 'blocked') {
     if (vehicle === 'close' || vehicle === 'crossing') return 'stop';

@@ -1,7 +1,7 @@
 /**
- * Writes the Internet-of-Vehicles data set: for each task and split a JSONL file, and the pictures beside it.
+ * Writes the Internet-of-Vehicles data set: a JSONL file for each task and split, and the pictures beside it.
  *
- * Every scene is a function of (seed, task, split, index): splits never share a scene, and another task moves none of them.
+ * Every scene is a function of (seed, task, split, index): splits never share a scene, and another task would change none of them.
  */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -27,7 +27,7 @@ const each = (count: number): Readonly<Record<IovTask, number>> => ({
   strategy: count,
 });
 
-/** The decision has few labelled scenes, as in practice. */
+/** The decision has few labelled scenes, as is common in practice. */
 export const defaultIovCounts: IovCounts = {
   train: { ...each(1000), strategy: 240 },
   validation: each(100),
@@ -35,7 +35,7 @@ export const defaultIovCounts: IovCounts = {
   'unseen-style': each(160),
 };
 
-/** Tasks whose answers a task's instruction asks for. */
+/** The tasks whose answers a task's instruction contains. */
 const parentsOf: Readonly<Record<IovTask, readonly IovTask[]>> = {
   vehicle: [],
   weather: [],
@@ -48,7 +48,7 @@ export interface DatasetProgress {
   readonly total: number;
 }
 
-/** Writes everything under `directory`, yielding progress; the last file written is the last to be complete. */
+/** Writes everything under `directory` and yields progress. */
 export async function* writeIovDataset(
   directory: string,
   { seed, counts = defaultIovCounts }: { seed: number; counts?: IovCounts },
@@ -77,7 +77,7 @@ export async function* writeIovDataset(
   }
 }
 
-/** Rendered at once: enough to keep the thread pool busy. */
+/** Scenes rendered at once: enough to keep the thread pool busy. */
 const groupSize = 40;
 
 interface ExampleKey {

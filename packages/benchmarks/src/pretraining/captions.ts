@@ -1,9 +1,8 @@
 /**
- * What the base model is told about a scene while it is pre-trained: plain captions and short questions about things, places, light
- * and ground.
+ * Texts about a scene for pre-training the base model: plain captions and short questions about things, places, light and ground.
  *
- * None of it is a task of the benchmark: no text asks a task's question, and no task's answer word is ever said of a picture
- * (tested). Every statement ends with ` .`, every question with ` ?`.
+ * None of them is a task of the benchmark: no text contains a task's question, and no task's label ever describes a picture (tested).
+ * Every statement ends with ` .`, every question with ` ?`.
  */
 import type { KeyedRandom } from '@contextlora/lora';
 
@@ -49,13 +48,13 @@ export interface Question {
   readonly answer: string;
 }
 
-/** The largest thing of a scene. */
+/** The largest thing in a scene. */
 export const biggestOf = (scene: Scene): string =>
-  nounOf([...scene.objects].sort((p, q) => q.sizePixels - p.sizePixels)[0]!);
+  nounOf(scene.objects.reduce((biggest, thing) => (thing.sizePixels > biggest.sizePixels ? thing : biggest)));
 
-/** All questions one can ask about a scene; the absent thing is drawn. */
+/** All questions about a scene; a random thing is asked about, and a random absent one. */
 export function questionsOf(scene: Scene, random: KeyedRandom): Question[] {
-  const one = scene.objects[random.integer(scene.objects.length)]!;
+  const thing = random.pick(scene.objects);
   const absent = random
     .shuffle(Object.values(nouns))
     .find((noun) => scene.objects.every((o) => nounOf(o) !== noun));
@@ -64,10 +63,10 @@ export function questionsOf(scene: Scene, random: KeyedRandom): Question[] {
     { question: 'what is in the air ?', answer: airWords[scene.weather] },
     { question: 'look of the ground ?', answer: groundWords[scene.ground] },
     { question: 'how many things ?', answer: numbers[scene.objects.length] ?? 'zero' },
-    { question: `side of the ${nounOf(one)} ?`, answer: sideWord(one) },
-    { question: `depth of the ${nounOf(one)} ?`, answer: depthWord(one) },
-    { question: `size of the ${nounOf(one)} ?`, answer: sizeWord(one) },
-    { question: `is there a ${nounOf(one)} ?`, answer: 'yes' },
+    { question: `side of the ${nounOf(thing)} ?`, answer: sideWord(thing) },
+    { question: `depth of the ${nounOf(thing)} ?`, answer: depthWord(thing) },
+    { question: `size of the ${nounOf(thing)} ?`, answer: sizeWord(thing) },
+    { question: `is there a ${nounOf(thing)} ?`, answer: 'yes' },
     { question: `is there a ${absent ?? 'unicorn'} ?`, answer: 'no' },
   ];
 }
@@ -80,7 +79,7 @@ export function captionsOf(scene: Scene): string[] {
   return [things.join(' . '), viewSentence[scene.weather], groundSentence[scene.ground]];
 }
 
-/** Every word that can stand in a caption, question or answer about a picture. */
+/** Every word of captions, questions and answers about pictures. */
 export function pictureWords(): Set<string> {
   const texts = [
     ...Object.values(viewSentence),

@@ -1,4 +1,4 @@
-/** Draws scenes for pre-training the base: random things anywhere, random weather and ground, and no traffic situation. */
+/** Draws scenes for pre-training the base: random things anywhere, random weather and ground, no traffic situations. */
 import type { KeyedRandom } from '@contextlora/lora';
 
 import { nouns } from '../scenes/icons.js';
@@ -6,7 +6,7 @@ import { grounds, type Scene, type SceneObject, weathers } from '../scenes/scene
 
 const allIcons = Object.keys(nouns);
 
-/** One to three things of different kinds, large or small, overlapping sometimes. */
+/** One to three things of different kinds, large or small, sometimes overlapping. */
 export function drawPretrainingScene(random: KeyedRandom, appearance: string): Scene {
   const icons = random.shuffle(allIcons).slice(0, 1 + random.integer(3));
   const objects: SceneObject[] = [];

@@ -1,9 +1,10 @@
-/** One pre-training text about one scene: captions and questions in random order. */
+/** Pre-training texts: captions of a scene and questions about it in random order. */
 import type { KeyedRandom } from '@contextlora/lora';
 
 import type { Scene } from '../scenes/scene.js';
 import { captionsOf, questionsOf } from './captions.js';
 
+/** One text about one scene. */
 export function pretrainingText(scene: Scene, random: KeyedRandom): string {
   const [things, ...rest] = captionsOf(scene);
   const sentences = [

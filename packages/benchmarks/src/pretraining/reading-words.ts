@@ -1,8 +1,8 @@
 /**
  * The words of the look-ups that teach the base to read its prompt.
  *
- * Keys and values are drawn from this list uniformly and afresh every time, so a word means nothing here. The tasks' answer words
- * are among them, like any other, because a model can only answer with words its vocabulary has.
+ * Keys and values are drawn from this list uniformly, again for every text, so words carry no meaning here. The tasks' labels are among
+ * them because a model can only answer with words of its vocabulary.
  */
 import { labelsOf } from '../iov/iov-labels.js';
 

@@ -1,4 +1,4 @@
-/** The icons of the scenes and what a child would call them. */
+/** The icons in the scenes, and everyday words for them. */
 
 /** Icon name → everyday noun, one word each. */
 export const nouns: Readonly<Record<string, string>> = {

@@ -1,7 +1,7 @@
-/** A road scene as a plain value: everything a picture is drawn from, and nothing drawn yet. */
+/** A road scene as a plain value, from which a picture is drawn. */
 
 export type Weather = 'clear' | 'night' | 'rain' | 'snow' | 'fog';
-/** How the ground looks; what a driver calls it is the tasks' business. */
+/** How the ground looks; the tasks decide what a driver calls it. */
 export type Ground = 'plain' | 'shiny' | 'striped' | 'logs';
 export type IconStyle = 'noto' | 'fluent';
 
@@ -22,7 +22,7 @@ export interface Scene {
   readonly ground: Ground;
   readonly objects: readonly SceneObject[];
   readonly style: IconStyle;
-  /** Key of the stream that draws what is not told above: light, colours, drops, noise. */
+  /** Key of the random stream for everything else: light, colours, drops, noise. */
   readonly appearance: string;
 }
 

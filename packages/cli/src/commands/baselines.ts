@@ -1,4 +1,4 @@
-/** The hidden command that the demo starts in a second process: its joint baseline. */
+/** The hidden command that the demo starts in a second process for its joint baseline. */
 import { baselineCommand, type BaselineJob, runBaselines } from '@contextlora/benchmarks';
 
 import type { CommandSetup } from '../command-setup.js';

@@ -1,4 +1,4 @@
-/** `contextlora doctor`: what runs fast on this machine. */
+/** `contextlora doctor`: the kernel backends that work on this machine. */
 import { describeBackends } from '@contextlora/kernels';
 
 import type { CommandSetup } from '../command-setup.js';

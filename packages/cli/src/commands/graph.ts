@@ -1,4 +1,4 @@
-/** `contextlora graph`: the dependency graph of a task file, in one of several formats. */
+/** `contextlora graph`: the dependency graph of a task file in several formats. */
 import { readTaskFile } from '@contextlora/finetune';
 import { toDot, toMermaid, toText, type TaskGraph } from '@contextlora/task-graph';
 import { Option } from 'commander';

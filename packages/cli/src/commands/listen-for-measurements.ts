@@ -7,7 +7,7 @@ import { defaultLinkPort, listenForLinks, parseEndpoint } from '@contextlora/jet
 import { CliError } from '../cli-error.js';
 import type { CommandContext } from '../command-context.js';
 
-/** Serves on `[HOST:]PORT`, or on the usual port of all addresses, until it is stopped. */
+/** Serves on `[HOST:]PORT`, or on the default port of all addresses, until stopped. */
 export async function listenForMeasurements(
   where: string | true,
   { id }: { readonly id: string },
@@ -24,7 +24,7 @@ export async function listenForMeasurements(
   });
   output.write(
     `Listening as ${id} on port ${listener.port} until Ctrl-C. On the other machine: contextlora profile --link ADDRESS:${listener.port}\n` +
-      'Anyone who reaches this port may measure: it exchanges random bytes and opens no file.\n',
+      'Anyone who can reach this port can measure: it exchanges random bytes and opens no file.\n',
   );
   if (!signal.aborted) await once(signal, 'abort');
 }

@@ -1,79 +1,35 @@
-/** `contextlora profile --measure MODEL --link HOST --out FILE`: what this machine and its links really do, as a cluster file. */
-import { setTimeout } from 'node:timers/promises';
-
+/** `contextlora profile --measure MODEL`: the speed, memory and power of this machine. */
 import {
   type Conditions,
   conditionsOf,
   type DeviceSample,
-  type LinkEndpoint,
-  linkProfiles,
-  type LinkSharing,
-  lossOf,
   measuredDevice,
-  type MeasuredLink,
-  measureLink,
-  measureSharing,
   measureSustained,
   openFileTree,
-  parseEndpoint,
   readMemory,
   sampleDevice,
   type SustainedRates,
   watchDevice,
 } from '@contextlora/jetson';
 import { openKernels } from '@contextlora/kernels';
-import { writeWhole } from '@contextlora/lora/files';
 import { type LoadedModel, loadModel, locateModel } from '@contextlora/model';
-import { type DeviceProfile, type MeasuredRecord, withMeasured } from '@contextlora/scheduler';
+import type { DeviceProfile, MeasuredRecord } from '@contextlora/scheduler';
 import { measuredLayer, profileModel } from '@contextlora/workloads';
 
 import { CliError } from '../cli-error.js';
 import type { CommandContext } from '../command-context.js';
-import { readClusterIfAny } from '../read-cluster.js';
-import { describeMachine } from '../terminal/describe-machine.js';
+import { pause } from '../pause.js';
 import type { ProfileOptions } from './profile-options.js';
 import { programRunner } from './run-program.js';
 
-/** A device as measured, and what the figures rest on. */
+/** A measured device and a record of the measurement. */
 export interface MachineMeasurement {
   readonly device: DeviceProfile;
   readonly record: MeasuredRecord;
 }
 
-export interface LinksMeasurement {
-  readonly links: readonly MeasuredLink[];
-  readonly sharings: readonly LinkSharing[];
-}
-
-/** Measures what is asked for and prints it, or with `--out` puts it into a cluster file. */
-export async function measureAndWrite(options: ProfileOptions, context: CommandContext): Promise<void> {
-  const { id, medium, measure, link, out } = options;
-  // A file that is not a cluster is refused before anything is measured.
-  const before = out === undefined ? undefined : await readClusterIfAny(out);
-  const machine = measure === undefined ? undefined : await measureMachine(measure, options, context);
-  const found =
-    link === undefined ? undefined : await measureLinks(link.map(parseEndpoint), options, context);
-  if (out === undefined) {
-    context.output.write(`${JSON.stringify({ ...machine?.record, ...found }, null, 2)}\n`);
-    return;
-  }
-  const cluster = withMeasured(before ?? { devices: [], links: [] }, {
-    id,
-    ...(machine && { device: machine.device }),
-    ...(found && { links: linkProfiles(found.links, { id, sharings: found.sharings, medium }) }),
-    records: [
-      ...(machine ? [machine.record] : []),
-      ...(found ? [{ of: 'links', id, at: context.now().toISOString(), ...found } as const] : []),
-    ],
-  });
-  await writeWhole(out, `${JSON.stringify(cluster, null, 2)}\n`);
-  for (const line of describeMachine(machine, found)) context.output.write(`${line}\n`);
-  context.output.write(
-    `${out} has ${cluster.devices.length} devices and ${cluster.links.length} directions of links; "contextlora plan --cluster ${out}" takes it\n`,
-  );
-}
-
-async function measureMachine(
+/** Measures a model's layers on this machine and, if asked, how much of their rate lasts. */
+export async function measureMachine(
   model: string,
   options: ProfileOptions,
   { clock, cpuSeconds, signal, environment, hubDirectory, now }: CommandContext,
@@ -81,7 +37,7 @@ async function measureMachine(
   const { id, rank, tokens, batch, budget, sustained: sustainedSeconds, threads, root } = options;
   const tree = openFileTree(root);
   const sampling = { clock, sleep: pause(signal), run: programRunner(environment) };
-  // Before the model is loaded: training will hold it too.
+  // Measured before the model is loaded, since training holds the model too.
   const memory = await readMemory(tree);
   const idle = conditionsOf(await sampleDevice(tree, sampling));
   const kernels = await openKernels({ threads });
@@ -145,7 +101,7 @@ async function sustain(
   { clock, signal, environment }: Pick<CommandContext, 'clock' | 'signal' | 'environment'>,
 ): Promise<SustainedRates> {
   const layer = measuredLayer(base, { rank, batch });
-  // Loads and counted powers are means since the sample before, so nothing waits and the machine stays busy.
+  // Loads and counted energy are means since the previous sample, so no pause is needed and the machine stays busy.
   const samples = watchDevice(openFileTree(root), {
     clock,
     sleep: () => Promise.resolve(),
@@ -174,7 +130,7 @@ async function sustain(
 
 const seriesPoints = 60;
 
-/** The rates as medians of at most sixty parts of the run. */
+/** Rates as medians over at most sixty parts of the run. */
 function thinned({ series, sustainedShare, throttling, conditions }: SustainedRates): {
   readonly sustainedShare: number;
   readonly throttling: SustainedRates['throttling'];
@@ -197,40 +153,3 @@ function thinned({ series, sustainedShare, throttling, conditions }: SustainedRa
     conditions,
   };
 }
-
-async function measureLinks(
-  endpoints: readonly LinkEndpoint[],
-  { id, budget }: ProfileOptions,
-  { clock, signal }: CommandContext,
-): Promise<LinksMeasurement> {
-  const options = { clock, budgetSeconds: budget, signal };
-  const links: MeasuredLink[] = [];
-  for (const endpoint of endpoints) {
-    const link = await measureLink(endpoint, options);
-    const sameName =
-      link.peer === id ? 'this machine' : links.some(({ peer }) => peer === link.peer) && 'another';
-    if (sameName)
-      throw new CliError(
-        'CLI_OPTIONS_INVALID',
-        'profile',
-        `the machine at ${endpoint.host} calls itself "${link.peer}", as ${sameName} does; give each a name of its own with --id`,
-      );
-    links.push(link);
-  }
-  const sharings: LinkSharing[] = [];
-  for (const [first, firstEnd] of endpoints.entries())
-    for (const [second, secondEnd] of endpoints.entries())
-      if (first < second)
-        sharings.push({
-          ...(await measureSharing([firstEnd, secondEnd], {
-            ...options,
-            loss: Math.max(lossOf(links[first]!), lossOf(links[second]!)),
-          })),
-          links: [first, second],
-        });
-  return { links, sharings };
-}
-
-/** An abort ends it early. */
-export const pause = (signal: AbortSignal) => (seconds: number) =>
-  setTimeout(seconds * 1000, undefined, { signal }).catch(() => undefined);

@@ -1,4 +1,4 @@
-/** `contextlora plan`: what runs on which device, how long it takes, and why. Everything it prints is simulated. */
+/** `contextlora plan`: which device runs what, how long it takes, and why. Everything it prints is simulated. */
 import { stat } from 'node:fs/promises';
 
 import { readTaskFile } from '@contextlora/finetune';
@@ -7,14 +7,13 @@ import { type ModelSpec, publishedSpec, publishedSpecNames, readModelSpec } from
 import {
   applyWhatIf,
   type Cluster,
-  drawGanttSvg,
   frontOfCluster,
   type FrontOfCluster,
   type Objective,
   planAndSimulate,
   type SimulatedPlan,
-  traceEvents,
 } from '@contextlora/scheduler';
+import { drawGanttSvg, traceEvents } from '@contextlora/scheduler/views';
 import { graphWorkloads, type GraphWorkloadSettings } from '@contextlora/workloads';
 import { Option } from 'commander';
 
@@ -22,6 +21,7 @@ import { CliError } from '../cli-error.js';
 import type { CommandContext } from '../command-context.js';
 import type { CommandSetup } from '../command-setup.js';
 import { plotFront } from '../drawings/plot-front.js';
+import { helpExamples } from '../help-examples.js';
 import { collect, naturalNumber, positiveNumber } from '../option-values.js';
 import { readClusters } from '../read-cluster.js';
 import { describeSimulatedPlan } from '../terminal/plan-tables.js';
@@ -31,7 +31,7 @@ import { formatTable } from '../terminal/table.js';
 interface PlanOptions extends GraphWorkloadSettings {
   readonly taskFile: string;
   readonly model: string;
-  /** Files. */
+  /** Paths. */
   readonly cluster: readonly string[];
   readonly objective: Objective;
   readonly joules?: number;
@@ -39,7 +39,7 @@ interface PlanOptions extends GraphWorkloadSettings {
   readonly json?: string;
   readonly svg?: string;
   readonly trace?: string;
-  /** Plans for time, for energy and between, and draws them. */
+  /** File for the chart of time against energy. */
   readonly front?: string;
 }
 
@@ -47,15 +47,15 @@ export function addPlanCommand({ program, context, run }: CommandSetup): void {
   program
     .command('plan <tasks.yaml>')
     .description(
-      'plan the training of a task file on unequal devices: what runs where, how long, and why (simulated)',
+      'plan the training of a task file on unequal devices: what runs where, how long it takes, and why (simulated)',
     )
     .requiredOption(
       '--model <directory|name>',
-      'a model directory, or smollm2-135m, qwen2.5-0.5b, llama-3.2-1b',
+      `model directory, or the published dimensions of ${publishedSpecNames.join(', ')}`,
     )
     .requiredOption(
       '--cluster <file>',
-      'devices and links as JSON; repeatable, for a file from each machine',
+      'devices and links as JSON; repeatable, to combine files from several machines',
       collect,
     )
     .option('--rank <n>', 'ranks per linear layer, divided among all tasks', naturalNumber, 32)
@@ -69,19 +69,40 @@ export function addPlanCommand({ program, context, run }: CommandSetup): void {
         .choices(['f32', 'f16', 'int8', 'q8_0', 'q4_0', 'q4_1'])
         .default('f32'),
     )
-    .option('--frozen-prefix', 'tasks on deeper levels train upper layers only; the others are frozen', false)
+    .option(
+      '--frozen-prefix',
+      'train only upper layers in tasks on deeper levels, so that the lower layers are frozen',
+      false,
+    )
     .addOption(
       new Option('--objective <what>', 'what to minimise').choices(['time', 'energy']).default('time'),
     )
-    .option('--joules <n>', 'energy limit of all devices together', positiveNumber)
-    .option('--what-if <changes>', 'plan again after changes, for example "drop orin-2, wifi=50Mbit"')
-    .option('--json <file>', 'write workloads, cluster and plan')
-    .option('--svg <file>', 'write the Gantt chart of the longest wave as SVG')
+    .option('--joules <n>', 'energy limit in joules for all devices together', positiveNumber)
+    .option('--what-if <changes>', 'plan again with changes, for example "drop orin-2, wifi=50Mbit"')
+    .option('--json <file>', 'write workloads, cluster and plan as JSON')
+    .option('--svg <file>', 'write a Gantt chart of the longest wave as SVG')
     .option(
       '--front <file>',
-      'also plan for energy and for points between, and draw time against energy as SVG',
+      'also plan for energy and for compromises, and write a chart of time against energy as SVG',
     )
     .option('--trace <file>', 'write the schedule as Trace Event JSON, for Perfetto')
+    .addHelpText(
+      'after',
+      helpExamples([
+        [
+          'contextlora plan tasks.yaml --model smollm2-135m --cluster devices.json --svg plan.svg',
+          'plan, and draw the schedule',
+        ],
+        [
+          'contextlora plan tasks.yaml --model ./model --cluster orin.json --cluster nano.json',
+          'combine the measurements of two machines',
+        ],
+        [
+          'contextlora plan tasks.yaml --model smollm2-135m --cluster devices.json --what-if "drop orin-2, wifi=50Mbit, nano.memory=2GiB"',
+          'compare with other devices and links',
+        ],
+      ]),
+    )
     .action((taskFile: string, options: Omit<PlanOptions, 'taskFile'>) =>
       run(() => runPlan({ taskFile, ...options }, context)),
     );
@@ -94,7 +115,7 @@ async function runPlan(options: PlanOptions, { progress }: CommandContext): Prom
   const { cluster, unknownPeers } = await readClusters(options.cluster);
   if (unknownPeers.length > 0)
     progress.print(
-      `Links to ${unknownPeers.join(', ')} are left out: no file describes these devices (run profile --measure there, and pass its --out file here too)`,
+      `Links to ${unknownPeers.join(', ')} are left out: no file describes these devices (run "contextlora profile --measure" there, and pass its file with --cluster too)`,
     );
   const workloads = graphWorkloads(spec, graph, options);
   const ask = { objective, joulesLimit: joules };
@@ -104,22 +125,23 @@ async function runPlan(options: PlanOptions, { progress }: CommandContext): Prom
       `about ${clockTime(planned.plan.totalSeconds)} of training`,
   );
   for (const line of describeSimulatedPlan(planned, cluster)) progress.print(line);
-  let other: { cluster: Cluster; planned: SimulatedPlan } | undefined;
+  let changedPlan: { cluster: Cluster; planned: SimulatedPlan } | undefined;
   if (whatIf !== undefined) {
     const changed = applyWhatIf(cluster, whatIf);
-    other = { cluster: changed, planned: planAndSimulate(workloads, changed, ask) };
-    const ratio = other.planned.plan.totalSeconds / planned.plan.totalSeconds;
+    const again = planAndSimulate(workloads, changed, ask);
+    changedPlan = { cluster: changed, planned: again };
+    const ratio = again.plan.totalSeconds / planned.plan.totalSeconds;
     progress.print();
     progress.print(
-      `What if ${whatIf}? About ${clockTime(other.planned.plan.totalSeconds)}, ${ratio.toFixed(2)} times as long:`,
+      `What if ${whatIf}? About ${clockTime(again.plan.totalSeconds)}, ${ratio.toFixed(2)} times as long:`,
     );
-    for (const line of describeSimulatedPlan(other.planned, changed)) progress.print(line);
+    for (const line of describeSimulatedPlan(again, changed)) progress.print(line);
   }
   const front = options.front === undefined ? undefined : frontOfCluster(workloads, cluster);
   if (front) {
     progress.print();
     progress.print(
-      'Time against energy (simulated); no plan was found that is both faster and more frugal than one of these:',
+      'Time against energy (simulated); no plan was found that is both faster and uses less energy than any of these:',
     );
     for (const line of frontTable(front)) progress.print(line);
   }
@@ -133,8 +155,8 @@ async function runPlan(options: PlanOptions, { progress }: CommandContext): Prom
             workloads,
             cluster,
             plan: planned.plan,
-            ...(other
-              ? { whatIf: { changes: whatIf, cluster: other.cluster, plan: other.planned.plan } }
+            ...(changedPlan
+              ? { whatIf: { changes: whatIf, cluster: changedPlan.cluster, plan: changedPlan.planned.plan } }
               : {}),
             ...(front ? { timeEnergy: front } : {}),
           },
@@ -162,7 +184,7 @@ const frontTable = ({ front }: FrontOfCluster): string[] =>
     ]),
   );
 
-/** A directory's config, or published dimensions. */
+/** The dimensions in a model directory, or published ones. */
 async function specOf(model: string): Promise<ModelSpec> {
   if (await stat(model).catch(() => undefined)) return readModelSpec(model);
   const spec = publishedSpec(model);
@@ -170,7 +192,7 @@ async function specOf(model: string): Promise<ModelSpec> {
     throw new CliError(
       'CLI_MODEL_UNKNOWN',
       'plan',
-      `there is no model directory ${model}, and no published dimensions of that name are known; known are ${publishedSpecNames.join(', ')}`,
+      `there is no model directory ${model}, and no model of that name is known; known are ${publishedSpecNames.join(', ')}`,
     );
   return spec;
 }

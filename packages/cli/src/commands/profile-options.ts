@@ -2,43 +2,43 @@
 import { CliError } from '../cli-error.js';
 
 export interface ProfileOptions {
-  /** 0 goes on until stopped. */
+  /** Number of samples; 0 means until stopped. */
   readonly count: number;
   readonly interval: number;
   readonly json: boolean;
-  /** Where samples come from. */
+  /** Source of the samples. */
   readonly source: 'files' | 'tegrastats';
-  /** Prints this board's published figures instead. */
+  /** Print this board's published figures instead. */
   readonly board?: string;
-  /** Prints a cluster of these published boards instead, separated by commas. */
+  /** Print a cluster of these published boards instead, separated by commas. */
   readonly cluster?: string;
   readonly mbit: number;
   readonly switched: boolean;
-  /** Measures the rates of a layer of this model on this machine instead. */
+  /** Measure this machine with layers of this model instead. */
   readonly measure?: string;
   readonly tokens: number;
-  /** Samples of a pass. */
+  /** Samples per pass. */
   readonly batch: number;
   readonly rank: number;
   readonly budget: number;
   readonly threads: number;
-  /** Seconds of a run without a pause. */
+  /** Seconds to run without a pause. */
   readonly sustained?: number;
-  /** Serves link measurements instead, on `[HOST:]PORT`; true for the usual port. */
+  /** Answer link measurements instead, on `[HOST:]PORT`; true for the default port. */
   readonly listen?: string | true;
-  /** Measures the links to these listening ends, `HOST[:PORT]`. */
+  /** Measure the links to these machines, which listen at `HOST[:PORT]`. */
   readonly link?: readonly string[];
-  /** What a medium that links share is called. */
+  /** Name of the medium that links share. */
   readonly medium: string;
-  /** What this machine is called in clusters. */
+  /** Name of this machine in clusters. */
   readonly id: string;
-  /** Cluster file that what was measured goes into. */
+  /** Cluster file to put the measurements into. */
   readonly out?: string;
-  /** Where the machine's files are. */
+  /** Root of the machine's file system. */
   readonly root: string;
 }
 
-/** @throws if options are given that ask for different things, or that go with one that is not given. */
+/** @throws CliError for options that contradict each other, or lack one that they need. */
 export function checkProfileOptions({
   board,
   cluster,
@@ -57,9 +57,9 @@ export function checkProfileOptions({
   ].filter((name) => typeof name === 'string');
   if (asked.length > 1) throw invalid(`${asked.join(' and ')} ask for different things; give one of them`);
   if (sustained !== undefined && measure === undefined)
-    throw invalid('--sustained runs a layer of a model; name it with --measure MODEL');
+    throw invalid('--sustained runs layers of a model; name it with --measure MODEL');
   if (out !== undefined && measured === undefined)
-    throw invalid('--out writes what was measured; ask for something with --measure MODEL or --link HOST');
+    throw invalid('--out writes measurements; ask for something with --measure MODEL or --link HOST');
 }
 
 const invalid = (what: string) => new CliError('CLI_OPTIONS_INVALID', 'profile', what);

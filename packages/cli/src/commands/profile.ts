@@ -1,53 +1,46 @@
-/** `contextlora profile`: what this machine does now, or what is published of a Jetson board. */
-import {
-  type DeviceSample,
-  hottestOf,
-  openFileTree,
-  publishedCluster,
-  publishedProfile,
-  readBoard,
-  readTegrastats,
-  sampleOfTegrastats,
-  watchDevice,
-} from '@contextlora/jetson';
-
+/** `contextlora profile`: samples and measurements of this machine, or the published figures of a Jetson board. */
+import { publishedCluster, publishedProfile } from '@contextlora/jetson';
 import { Option } from 'commander';
 
-import { CliError } from '../cli-error.js';
 import type { CommandContext } from '../command-context.js';
 import type { CommandSetup } from '../command-setup.js';
+import { helpExamples } from '../help-examples.js';
 import { collect, naturalNumber, positiveNumber, positiveWhole } from '../option-values.js';
 import { listenForMeasurements } from './listen-for-measurements.js';
-import { measureAndWrite, pause } from './measure-machine.js';
+import { measureAndWrite } from './measure-and-write.js';
+import { printSamples } from './print-samples.js';
 import { checkProfileOptions, type ProfileOptions } from './profile-options.js';
-import { programRunner, streamProgram } from './run-program.js';
 
 export function addProfileCommand({ program, context, world, run }: CommandSetup): void {
   program
     .command('profile')
     .description(
-      'print load, memory, power, temperatures and clocks of this machine, or the published figures of a Jetson board',
+      'print load, memory, power, temperatures and clocks of this machine; measure its speed and its links; print published figures of Jetson boards',
     )
-    .option('--count <n>', 'number of samples; 0 goes on until Ctrl-C', naturalNumber, 1)
+    .option('--count <n>', 'number of samples; 0 continues until Ctrl-C', naturalNumber, 1)
     .option('--interval <seconds>', 'seconds between samples', positiveNumber, 1)
     .option('--json', 'print one JSON object per line', false)
-    .option('--board <name>', 'print the published figures of a board with their sources')
+    .option('--board <name>', 'print the published figures of a board, with their sources')
     .option(
       '--cluster <names>',
-      'print a cluster of published boards for "plan", for example nano,orin-nx-16',
+      'print published boards as a cluster for "plan", for example nano,orin-nx-16',
     )
     .option('--mbit <n>', 'with --cluster: network bandwidth in Mbit/s', positiveNumber, 100)
-    .option('--switched', 'with --cluster: a switched network instead of one shared Wi-Fi channel', false)
+    .option(
+      '--switched',
+      'with --cluster: assume a switched network instead of a shared Wi-Fi channel',
+      false,
+    )
     .addOption(
       new Option('--source <what>', 'source of the samples')
         .choices(['files', 'tegrastats'])
         .default('files'),
     )
-    .option('--measure <model>', 'measure the FLOP/s of a layer of this model')
+    .option('--measure <model>', 'measure the FLOP/s of this machine with layers of a model')
     .option('--tokens <n>', 'with --measure: tokens per sample', positiveWhole, 128)
     .option(
       '--batch <n>',
-      'with --measure: samples per pass, as in the micro-batches you train',
+      'with --measure: samples per pass, as many as in the micro-batches you will train',
       positiveWhole,
       1,
     )
@@ -55,26 +48,45 @@ export function addProfileCommand({ program, context, world, run }: CommandSetup
     .option('--budget <seconds>', 'time limit of each measurement', positiveNumber, 10)
     .option(
       '--sustained <seconds>',
-      'with --measure: run the layer this long and report how much of its rate it keeps',
+      'with --measure: also run without a pause for this long, and report how much of the speed remains',
       positiveNumber,
     )
     .option('--threads <n>', 'with --measure: threads per native operation', naturalNumber, 1)
     .option('--listen [port]', 'answer link measurements on [HOST:]PORT until Ctrl-C')
-    .option('--link <host>', 'measure the link to a listening machine at HOST[:PORT]; repeatable', collect)
-    .option('--medium <name>', 'with --link: name of the medium that the links share', 'wifi')
+    .option('--link <host>', 'measure the link to a machine that listens at HOST[:PORT]; repeatable', collect)
+    .option('--medium <name>', 'with --link: name of the medium, if links share one', 'wifi')
     .option(
       '--id <name>',
       'name of this machine in clusters',
       world.hostname.replace(/[^\w.-]/g, '-').slice(0, 64),
     )
-    .option('--out <file>', 'with --measure or --link: update this cluster file, for "plan"')
+    .option('--out <file>', 'with --measure or --link: create or update this cluster file for "plan"')
     .option('--root <directory>', 'root of the file system to read', '/')
+    .addHelpText(
+      'after',
+      helpExamples([
+        ['contextlora profile --count 0 --interval 2', 'print a sample every two seconds until Ctrl-C'],
+        [
+          'contextlora profile --measure ./model --batch 4 --sustained 300 --out orin.json',
+          'measure this machine for "plan"',
+        ],
+        ['contextlora profile --listen', 'let other machines measure their link to this one'],
+        [
+          'contextlora profile --link 10.0.0.2 --link nano.local --out orin.json',
+          'measure the links to two listening machines',
+        ],
+        [
+          'contextlora profile --cluster nano,orin-nx-16 --mbit 50 > devices.json',
+          'describe boards you do not have',
+        ],
+      ]),
+    )
     .action((options: ProfileOptions) =>
       run(async () => ((await runProfile(options, context)) ? 'interrupted' : undefined)),
     );
 }
 
-/** Returns whether it was stopped. */
+/** Returns whether Ctrl-C stopped it. */
 async function runProfile(options: ProfileOptions, context: CommandContext): Promise<boolean> {
   checkProfileOptions(options);
   const { board, cluster, measure, link, listen, mbit, switched } = options;
@@ -93,80 +105,9 @@ async function runProfile(options: ProfileOptions, context: CommandContext): Pro
     try {
       await measureAndWrite(options, context);
     } catch (error) {
-      // A measurement that is stopped fails.
+      // A stopped measurement fails; that is not worth a message.
       if (!signal.aborted) throw error;
     }
   else await printSamples(options, context);
   return signal.aborted;
-}
-
-async function printSamples(options: ProfileOptions, context: CommandContext) {
-  const { signal, output } = context;
-  const { json, root, source } = options;
-  let last: DeviceSample | undefined;
-  for await (const sample of source === 'files'
-    ? samplesOfFiles(options, context)
-    : samplesOfTegrastats(options, context)) {
-    if (signal.aborted) break;
-    if (!sample.memory && sample.load.cores.length === 0)
-      throw new CliError(
-        'CLI_MACHINE_UNSUPPORTED',
-        'profile',
-        `there is nothing to read below ${root}: neither proc/meminfo nor proc/stat. This works on Linux; ` +
-          '"contextlora profile --board orin-nano-8" prints what is published of a board',
-      );
-    output.write(`${json ? JSON.stringify(sample) : describeSample(sample)}\n`);
-    last = sample;
-  }
-  if (!json && last && last.missing.length > 0) {
-    const kinds = [...new Set(last.missing.map(({ what }) => what))];
-    output.write(`Run as root to measure also: ${kinds.join(', ')}.\n`);
-  }
-}
-
-type Running = Pick<CommandContext, 'clock' | 'signal' | 'environment'>;
-
-const samplesOfFiles = ({ root, interval, count }: ProfileOptions, { clock, signal, environment }: Running) =>
-  watchDevice(openFileTree(root), {
-    clock,
-    // An abort ends the pause early; the loop ends the rest.
-    sleep: pause(signal),
-    run: programRunner(environment),
-    intervalSeconds: interval,
-    count: count === 0 ? Infinity : count,
-  });
-
-/** Samples of a running tegrastats; the board is read from files because the lines do not name it. */
-async function* samplesOfTegrastats(
-  { root, interval, count }: ProfileOptions,
-  { clock, signal, environment }: Running,
-): AsyncGenerator<DeviceSample> {
-  const board = await readBoard(openFileTree(root), programRunner(environment));
-  const text = streamProgram('tegrastats', ['--interval', String(Math.round(1000 * interval))], {
-    signal,
-    environment,
-  });
-  let seen = 0;
-  for await (const line of readTegrastats(text)) {
-    yield sampleOfTegrastats(line, { atSeconds: clock(), board });
-    seen += 1;
-    if (seen === count) return;
-  }
-}
-
-/** One line; `–` means unknown. */
-function describeSample({ board, load, memory, power, temperatures, clocks }: DeviceSample): string {
-  const whole = (value: number | undefined) => (value === undefined ? '–' : value.toFixed(0));
-  const megabytes = (bytes: number) => (bytes / 2 ** 20).toFixed(0);
-  const hottest = hottestOf(temperatures);
-  return [
-    [board.profile ?? board.model ?? 'unknown machine', board.powerMode?.name].filter(Boolean).join(' '),
-    `CPU ${whole(load.cpuPercent)} %`,
-    `GPU ${whole(load.gpuPercent)} %${clocks.gpuHertz === undefined ? '' : ` at ${whole(clocks.gpuHertz / 1e6)} MHz`}`,
-    memory
-      ? `RAM ${megabytes(memory.totalBytes - memory.availableBytes)}/${megabytes(memory.totalBytes)} MB`
-      : 'RAM –',
-    power.total ? `${power.total.watts.toFixed(1)} W (${power.total.from})` : '– W',
-    hottest ? `${hottest.celsius.toFixed(1)} °C (${hottest.sensor})` : '– °C',
-  ].join('  ');
 }

@@ -1,4 +1,4 @@
-/** Other programs that samples need. */
+/** Other programs that provide samples. */
 import { execFile, spawn } from 'node:child_process';
 
 import type { CommandRunner } from '@contextlora/jetson';
@@ -8,7 +8,7 @@ import type { CommandContext } from '../command-context.js';
 
 type Environment = CommandContext['environment'];
 
-/** The output of a program; undefined where it is missing, fails or takes more than 5 s. */
+/** The output of a program; undefined if it is missing, fails or takes more than 5 s. */
 export const programRunner =
   (environment: Environment): CommandRunner =>
   (command, args) =>
@@ -24,9 +24,9 @@ export const programRunner =
     });
 
 /**
- * What a program prints until it ends, the signal is raised or the caller stops, which ends it.
+ * The output of a program until it ends. The signal ends it, and so does the caller by ending its loop.
  *
- * @throws if it cannot be started.
+ * @throws CliError if it cannot be started.
  */
 export async function* streamProgram(
   command: string,
@@ -53,7 +53,7 @@ export async function* streamProgram(
       throw new CliError(
         'CLI_MACHINE_UNSUPPORTED',
         'profile',
-        `${command} cannot be started (${started.message}); it comes with Jetson boards; elsewhere leave out "--source tegrastats"`,
+        `${command} cannot be started (${started.message}); it comes with Jetson boards; on other machines leave out "--source tegrastats"`,
         { cause: started },
       );
     child.stdout.setEncoding('utf8');

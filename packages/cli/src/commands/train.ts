@@ -1,4 +1,4 @@
-/** `contextlora train`: the method on a user's own task file, data and model. */
+/** `contextlora train`: the method on the user's task file, data and model. */
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 
@@ -25,6 +25,7 @@ import { fileCheckpoints } from '@contextlora/trainer/files';
 import { type CommandContext, untilStopped } from '../command-context.js';
 import type { CommandSetup } from '../command-setup.js';
 import { writeDrawings } from '../drawings/write-drawings.js';
+import { helpExamples } from '../help-examples.js';
 import { naturalNumber, positiveNumber } from '../option-values.js';
 import { bar, clockTime } from '../terminal/progress.js';
 import { taskTable } from '../terminal/report-tables.js';
@@ -42,23 +43,37 @@ interface TrainOptions extends TrainSettings {
 export function addTrainCommand({ program, context, run }: CommandSetup): void {
   program
     .command('train <tasks.yaml>')
-    .description('train one segment per task of a task file, in the order of their dependencies')
-    .requiredOption('--model <path>', 'a model directory, a GGUF file, or a name in the Hugging Face cache')
-    .option('--data <directory>', 'directory of the data files; by default that of the task file')
+    .description('train one segment per task of a task file, in dependency order, and write the adapters')
+    .requiredOption('--model <path>', 'model directory, GGUF file, or name in the Hugging Face cache')
+    .option('--data <directory>', 'directory of the data files (default: the directory of the task file)')
     .option('--out <directory>', 'output directory', 'contextlora-output')
     .option('--rank <n>', 'ranks per linear layer, divided among all tasks', naturalNumber, 32)
     .option('--steps <n>', 'optimizer steps per task', naturalNumber, 250)
-    .option('--batch-size <n>', 'examples per step', naturalNumber, 16)
+    .option('--batch-size <n>', 'examples per optimizer step', naturalNumber, 16)
     .option('--learning-rate <rate>', 'peak learning rate', positiveNumber, 3e-3)
     .option('--seed <n>', 'random seed for adapters and batches', naturalNumber, 0)
     .option('--threads <n>', 'threads per native operation', naturalNumber, 1)
     .option('--resume', 'continue an earlier run in the same directory', false)
+    .addHelpText(
+      'after',
+      helpExamples([
+        [
+          'contextlora train tasks.yaml --model ./SmolVLM-256M-Instruct --out run',
+          'train on the data that the task file names',
+        ],
+        [
+          'contextlora train tasks.yaml --model ./SmolVLM-256M-Instruct --out run --resume',
+          'continue after Ctrl-C',
+        ],
+        ['contextlora chat --model ./SmolVLM-256M-Instruct --adapter run --task road', 'talk to the result'],
+      ]),
+    )
     .action((taskFile: string, options: Omit<TrainOptions, 'taskFile'>) =>
       run(() => runTrain({ taskFile, ...options }, context)),
     );
 }
 
-/** Checks everything that can be checked, then trains, evaluates and writes. */
+/** Checks its inputs, then trains, evaluates and writes. */
 async function runTrain(
   options: TrainOptions,
   { progress, clock, signal, hubDirectory }: CommandContext,
@@ -67,7 +82,7 @@ async function runTrain(
   const { taskFile, out, resume, threads } = options;
   const { seed, rank, steps, batchSize, learningRate } = options;
   const settings: TrainSettings = { seed, rank, steps, batchSize, learningRate };
-  // All reading comes first: a mistake leaves nothing behind.
+  // Everything is read first, so that a mistake leaves nothing behind.
   const data = await readTaskData(
     taskFile,
     options.data === undefined ? {} : { dataDirectory: options.data },
@@ -84,7 +99,7 @@ async function runTrain(
       `  ${base.spec.architecture}, ${(base.parameterCount / 1e6).toFixed(2)} M parameters, ${kernels.backend} kernels`,
     );
     for await (const { done, total } of untilStopped(run.model.features.warm(imagesOf(data)), signal))
-      progress.update(`  looking at the images ${bar(done, total)} ${done}/${total}`);
+      progress.update(`  computing image features ${bar(done, total)} ${done}/${total}`);
     const onBase = await evaluateBase(run);
     const { record, add } = recordRun({ clock });
     const metrics = openMetricsFile(join(out, 'metrics.jsonl'));

@@ -1,7 +1,8 @@
 /** A measured machine and its links in words. */
 import type { Change, MeasuredLink } from '@contextlora/jetson';
 
-import type { LinksMeasurement, MachineMeasurement } from '../commands/measure-machine.js';
+import type { LinksMeasurement } from '../commands/measure-links.js';
+import type { MachineMeasurement } from '../commands/measure-machine.js';
 
 const giga = (value: number, unit: string) => `${(value / 1e9).toPrecision(3)} G${unit}`;
 const megabits = (bytesPerSecond: number) => `${((8 * bytesPerSecond) / 1e6).toPrecision(3)} Mbit/s`;
@@ -23,11 +24,11 @@ function describeDevice({ device, record }: MachineMeasurement): string[] {
   ];
   if ((record['weight'] as { assumed?: true }).assumed)
     lines.push(
-      '  Weight gradients took too little time to measure; the rate of input gradients stands in for theirs.',
+      '  Weight gradients took too little time to measure; the rate of input gradients is used instead.',
     );
   if (record['settled'] !== true)
     lines.push(
-      '  The rates did not settle: something else is running on this machine, or --budget is too short.',
+      '  The rates did not settle: this machine is busy with something else, or --budget is too short.',
     );
   if (device.sustainedShare !== undefined) {
     const { throttling } = record['sustained'] as { throttling: Readonly<Record<string, Change>> };
@@ -42,7 +43,7 @@ function describeDevice({ device, record }: MachineMeasurement): string[] {
 }
 
 const units: Readonly<Record<string, readonly [string, number, string]>> = {
-  celsius: ['heat', 1, '°C'],
+  celsius: ['temperature', 1, '°C'],
   gpuHertz: ['GPU', 1e6, 'MHz'],
   coreHertz: ['cores', 1e6, 'MHz'],
   watts: ['power', 1, 'W'],
@@ -56,7 +57,7 @@ function describeChange(what: string, first: number, last: number): string {
 const verdicts = {
   shared: 'share one medium',
   separate: 'do not affect each other',
-  unclear: 'may share a medium: not clear',
+  unclear: 'may share a medium (unclear)',
 } as const;
 
 function describeLinks({ links, sharings }: LinksMeasurement): string[] {
@@ -64,7 +65,7 @@ function describeLinks({ links, sharings }: LinksMeasurement): string[] {
     ...links.map(describeLink),
     ...sharings.map(
       ({ links: [first, second], verdict, airtime, offeredAirtime }) =>
-        `links to ${links[first]!.peer} and ${links[second]!.peer} ${verdicts[verdict]}: together they take ${airtime.toFixed(2)} of one medium's time, of ${offeredAirtime.toFixed(2)} offered`,
+        `links to ${links[first]!.peer} and ${links[second]!.peer} ${verdicts[verdict]}: together they took ${airtime.toFixed(2)} of one medium's time, with ${offeredAirtime.toFixed(2)} offered`,
     ),
   ];
 }
@@ -73,6 +74,6 @@ const describeLink = ({ peer, download, upload, latency, loss, directions }: Mea
   `link to ${peer}: ${megabits(upload.bytesPerSecond)} there, ${megabits(download.bytesPerSecond)} back, ` +
   `latency ${milliseconds(latency.seconds)} (quartiles ${milliseconds(latency.lowerQuartile)}, ${milliseconds(latency.upperQuartile)}), ` +
   (loss
-    ? `loss ${share(loss.upload)} there, ${share(loss.download)} back (of ${loss.datagrams}); `
+    ? `loss ${share(loss.upload)} there, ${share(loss.download)} back (of ${loss.datagrams} datagrams); `
     : 'no datagram came back, so loss is unknown; ') +
   `its directions ${verdicts[directions.verdict]}`;

@@ -1,15 +1,16 @@
-/** A simulated plan for a terminal. */
-import { type Cluster, drawGanttText, type Plan, type SimulatedPlan, tellPlan } from '@contextlora/scheduler';
+/** A simulated plan on a terminal. */
+import type { Cluster, Plan, SimulatedPlan } from '@contextlora/scheduler';
+import { describePlan, drawGanttText } from '@contextlora/scheduler/views';
 
 import { formatTable } from './table.js';
 
-/** A plan on a terminal: in words, memory and energy by device, and the chart of its first steps. */
+/** A plan in words, a table of its devices, and a chart of its first steps. */
 export function describeSimulatedPlan(
   { plan: found, schedule, timeline }: SimulatedPlan,
   cluster: Cluster,
 ): string[] {
   return [
-    ...tellPlan(found).split('\n'),
+    ...describePlan(found).split('\n'),
     '',
     ...deviceTable(found, cluster),
     '',
@@ -19,18 +20,18 @@ export function describeSimulatedPlan(
 }
 
 function deviceTable(found: Plan, { devices }: Cluster): string[] {
-  const segments = found.waves.flatMap(({ lanes }) => lanes.flatMap((lane) => lane.segments));
+  const intervals = found.waves.flatMap(({ lanes }) => lanes.flatMap((lane) => lane.intervals));
   const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(2)} GB`;
   return formatTable(
     ['device', 'layers at most', 'memory at most', 'of', 'energy'],
     devices.map(({ id, memoryBytes }) => {
-      const layers = segments.flatMap(({ placement }) =>
+      const layers = intervals.flatMap(({ placement }) =>
         placement.stages
           .filter(({ members }) => members.some(({ device }) => device === id))
           .map(({ start, end }) => end - start),
       );
-      const peak = Math.max(0, ...segments.map(({ peakMemoryBytes }) => peakMemoryBytes[id] ?? 0));
-      const joules = segments.reduce((sum, { joulesByDevice }) => sum + (joulesByDevice[id] ?? 0), 0);
+      const peak = Math.max(0, ...intervals.map(({ peakMemoryBytes }) => peakMemoryBytes[id] ?? 0));
+      const joules = intervals.reduce((sum, { joulesByDevice }) => sum + (joulesByDevice[id] ?? 0), 0);
       return [
         id,
         layers.length === 0 ? 'not used' : String(Math.max(...layers)),

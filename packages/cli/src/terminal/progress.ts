@@ -1,4 +1,4 @@
-/** Progress on a terminal: one line that is rewritten, or a line now and then where output is not a terminal. */
+/** Progress on a terminal: one line that is rewritten, or an occasional line if the output is not a terminal. */
 
 export interface ProgressSink {
   write(text: string): unknown;
@@ -7,22 +7,22 @@ export interface ProgressSink {
 }
 
 export interface Progress {
-  /** Shows how far a stage is; may be called as often as one likes. */
+  /** Shows the progress of a stage; may be called any number of times. */
   readonly update: (line: string) => void;
-  /** Prints a line that stays. */
+  /** Prints a permanent line. */
   readonly print: (line?: string) => void;
 }
 
 export interface ProgressOptions {
   /** Monotonic seconds. */
   readonly clock: () => number;
-  /** Seconds between two lines where output is not a terminal. */
+  /** Seconds between two lines if the output is not a terminal. */
   readonly plainEverySeconds?: number;
 }
 
 const redrawEverySeconds = 0.1;
 
-/** Makes a progress display over a stream. */
+/** Creates a progress display on a stream. */
 export function createProgress(
   sink: ProgressSink,
   { clock, plainEverySeconds = 10 }: ProgressOptions,
@@ -52,7 +52,7 @@ export function createProgress(
   };
 }
 
-/** `[######----]`, 20 characters wide unless told. */
+/** `[######----]`, 20 characters wide by default. */
 export function bar(done: number, total: number, width = 20): string {
   const filled = total > 0 ? Math.round((width * Math.min(done, total)) / total) : 0;
   return `[${'#'.repeat(filled)}${'-'.repeat(width - filled)}]`;

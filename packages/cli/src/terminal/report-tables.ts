@@ -1,9 +1,9 @@
-/** A run's report as tables for a terminal. */
+/** A run's report as tables on a terminal. */
 import type { RunReport } from '@contextlora/finetune';
 
 import { formatTable, percent } from './table.js';
 
-/** The accuracy table: base, each task after its own phase, each task at the end. */
+/** Accuracies of each task: with the base, after the task's phase, and at the end. */
 export function taskTable({ tasks, macroAverage: macro }: RunReport): string[] {
   const others = [...new Set(tasks.flatMap(({ otherTests }) => Object.keys(otherTests)))];
   const probe = tasks.some(({ pixelProbe }) => pixelProbe !== undefined);

@@ -9,7 +9,7 @@ export interface ShowTrainingOptions {
   /** Monotonic seconds. */
   readonly clock: () => number;
   readonly phaseCount: number;
-  /** Text for the end of the progress line. */
+  /** Text at the end of the progress line. */
   readonly suffix?: () => string;
 }
 

@@ -1,4 +1,4 @@
-/** A table in plain text: first column left, the others right. */
+/** A table in plain text: the first column is aligned left, the others right. */
 export function formatTable(header: readonly string[], rows: readonly (readonly string[])[]): string[] {
   const widths = header.map((title, i) =>
     Math.max(title.length, ...rows.map((row) => (row[i] ?? '').length)),

@@ -1,9 +1,9 @@
-/** From rows of data to what the model is asked. */
+/** From rows of data to examples for the model. */
 import type { Example } from '@contextlora/model';
 import { renderInstruction, type TaskGraph, type TaskSpec } from '@contextlora/task-graph';
 import type { ComposedInput, TaskRow } from '@contextlora/trainer';
 
-/** Training examples: the instruction with the gold answers of the parents in its slots. */
+/** Training examples: the instruction, with the parents' right answers in its slots. */
 export function trainingExamples(task: TaskSpec, rows: readonly TaskRow[]): Example[] {
   return rows.map((row) => ({
     ...exampleOf(task, renderInstruction(task, { text: row.text, answers: row.parents }), row),
@@ -12,7 +12,7 @@ export function trainingExamples(task: TaskSpec, rows: readonly TaskRow[]): Exam
 }
 
 /** An example to predict, from a rendered prompt. */
-export function exampleOf(task: TaskSpec, prompt: string, { image }: ComposedInput): Example {
+function exampleOf(task: TaskSpec, prompt: string, { image }: ComposedInput): Example {
   return {
     prompt,
     answer: '',
@@ -21,6 +21,6 @@ export function exampleOf(task: TaskSpec, prompt: string, { image }: ComposedInp
   };
 }
 
-/** {@link exampleOf} for any task of a graph. */
+/** {@link exampleOf} for every task of a graph. */
 export const exampleOfGraph = (graph: TaskGraph) => (task: string, prompt: string, input: ComposedInput) =>
   exampleOf(graph.getNodeAttributes(task), prompt, input);

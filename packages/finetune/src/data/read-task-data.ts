@@ -1,4 +1,4 @@
-/** Everything a run reads before it starts: the task file, its graph, and the data files it names. */
+/** Everything a run reads before it starts: the task file and the data files that it names. */
 import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 
@@ -8,7 +8,7 @@ import { readTaskRows } from '@contextlora/trainer/files';
 
 import { FinetuneError } from '../finetune-error.js';
 
-/** The rows of one task by what they are for. */
+/** The rows of one task, by purpose. */
 export interface TaskSplits {
   readonly train: readonly TaskRow[];
   readonly validation: readonly TaskRow[];
@@ -71,11 +71,11 @@ export async function readTaskData(
       problems.push(`task "${task.id}" of ${path} names no training data (data.train)`);
   }
   if (problems.length > 0)
-    throw new FinetuneError('FINETUNE_DATA_INVALID', 'readTaskData', problems.join('\n'));
+    throw new FinetuneError('FINETUNE_DATA_INVALID', 'readTaskData', problems.join('\n'), { problems });
   return { file, graph, rows };
 }
 
-/** The first test set of a task is its main one; the others are reported separately. */
+/** Name of a task's main test set, which is its first; empty if it has none. */
 export const mainTestOf = ({ rows }: TaskData, task: string): string =>
   Object.keys(rows[task]?.tests ?? {})[0] ?? '';
 
@@ -83,7 +83,7 @@ export const mainTestOf = ({ rows }: TaskData, task: string): string =>
 export const mainTestRows = (data: TaskData, task: string): readonly TaskRow[] =>
   data.rows[task]?.tests[mainTestOf(data, task)] ?? [];
 
-/** Every image that a run will look at, once. */
+/** Paths of all images of a run, each once. */
 export function imagesOf({ rows }: TaskData): string[] {
   const all = Object.values(rows).flatMap(({ train, validation, tests }): TaskRow[] => [
     ...train,

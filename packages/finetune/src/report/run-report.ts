@@ -1,4 +1,4 @@
-/** What a run found out, as one plain value: report.json. */
+/** The results of a run as one plain value: report.json. */
 import type { PhaseCertificate } from '../run/run-record.js';
 
 export interface TaskResult {
@@ -8,11 +8,11 @@ export interface TaskResult {
   readonly base: number;
   readonly afterOwnPhase: number;
   readonly final: number;
-  /** Whether the last two agree in every bit of every prediction. */
+  /** Whether the predictions after the task's phase and at the end agree in every bit. */
   readonly bitIdentical: boolean;
   /** Other test sets: name → accuracy at the end. */
   readonly otherTests: Readonly<Record<string, number>>;
-  /** A linear classifier on raw pixels and the input's words. */
+  /** Accuracy of a linear classifier on raw pixels and the words of the text. */
   readonly pixelProbe?: number;
 }
 
@@ -41,12 +41,12 @@ export interface RunReport {
   };
   readonly decision?: { readonly task: string; readonly methods: readonly DecisionResult[] };
   readonly certificates: readonly PhaseCertificate[];
-  /** Of all optimizer steps: what the cost model said before, what it took, and by what share it was off. */
+  /** Time of all optimizer steps: predicted by the cost model, measured, and the relative error. */
   readonly prediction?: {
     readonly predictedSeconds: number;
     readonly measuredSeconds: number;
     readonly error: number;
-    /** Whether what was measured for it agreed. */
+    /** Whether the measurements behind the prediction agree. */
     readonly settled: boolean;
   };
   /** Wall-clock seconds of each stage. */

@@ -6,7 +6,7 @@ import { samePredictions, type TaskEvaluation } from '../run/evaluate-task.js';
 import type { RunReport, TaskResult } from './run-report.js';
 
 export interface Evaluations {
-  /** Task → on the main test set, by the base alone. */
+  /** Task → evaluation of the base alone on the main test set. */
   readonly base: ReadonlyMap<string, TaskEvaluation>;
   /** `${task}/${when}/${test}` → evaluation. */
   readonly trained: ReadonlyMap<string, TaskEvaluation>;
@@ -14,7 +14,7 @@ export interface Evaluations {
   readonly probes: ReadonlyMap<string, Readonly<Record<string, number>>>;
 }
 
-/** One row per task, in the order given. */
+/** One row per task, in the given order. */
 export function taskResults(
   data: TaskData,
   order: readonly string[],
@@ -23,7 +23,7 @@ export function taskResults(
   const tasks = order.map((id): TaskResult => {
     const { answer } = data.graph.getNodeAttributes(id);
     const test = mainTestOf(data, id);
-    const own = trained.get(`${id}/afterOwnPhase/${test}`);
+    const afterPhase = trained.get(`${id}/afterOwnPhase/${test}`);
     const final = trained.get(`${id}/final/${test}`);
     const others = Object.keys(data.rows[id]?.tests ?? {}).filter((name) => name !== test);
     const probe = probes.get(id)?.[test];
@@ -31,9 +31,9 @@ export function taskResults(
       id,
       chance: answer.type === 'label' ? chanceOf(answer.labels) : 0,
       base: base.get(id)?.accuracy ?? 0,
-      afterOwnPhase: own?.accuracy ?? 0,
+      afterOwnPhase: afterPhase?.accuracy ?? 0,
       final: final?.accuracy ?? 0,
-      bitIdentical: own !== undefined && final !== undefined && samePredictions(own, final),
+      bitIdentical: afterPhase !== undefined && final !== undefined && samePredictions(afterPhase, final),
       otherTests: Object.fromEntries(
         others.map((name) => [name, trained.get(`${id}/final/${name}`)?.accuracy ?? 0]),
       ),

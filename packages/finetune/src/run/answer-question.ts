@@ -1,24 +1,25 @@
-/** One composed question about one image, with every answer it stands on. */
-import type { LocalModel } from '@contextlora/model';
+/** One composed question about one image, with every answer that its own answer builds on. */
+import type { Example } from '@contextlora/model';
 import { renderInstruction, type TaskGraph } from '@contextlora/task-graph';
-import { answerSlots, composeAnswers, type ComposedInput } from '@contextlora/trainer';
+import { answerSlots, composeAnswers, type ComposedInput, type TrainableModel } from '@contextlora/trainer';
 
 import { exampleOfGraph } from '../data/examples.js';
 
-/** Plain JSON: another program can ask the same and compare. */
+/** Plain JSON, so that another program can ask the same question and compare. */
 export interface AnswerLine {
   readonly task: string;
-  /** What the model was asked, the parents' answers filled in. */
+  /** The prompt, with the parents' answers filled in. */
   readonly prompt: string;
   readonly answer: string;
-  /** For a label task, in the order of the labels. */
+  /** Of a label task. */
   readonly labels?: readonly string[];
+  /** In the order of `labels`. */
   readonly labelLogProbabilities?: readonly number[];
 }
 
-/** The answers in topological order, the question's own last. */
+/** The answers in topological order; the answer to the question comes last. */
 export async function answerQuestion(
-  model: LocalModel,
+  model: Pick<TrainableModel<Example>, 'predict'>,
   graph: TaskGraph,
   { task, input }: { task: string; input: ComposedInput },
 ): Promise<AnswerLine[]> {

@@ -1,4 +1,4 @@
-/** How well a task is answered on held-out rows, its parents' answers predicted as they would be in use. */
+/** How well a task is answered on held-out rows, with predicted answers of its parents, as in use. */
 import type { Example } from '@contextlora/model';
 import type { TaskGraph } from '@contextlora/task-graph';
 import {
@@ -17,7 +17,7 @@ export interface TaskEvaluation {
   readonly predictions: readonly Prediction[];
 }
 
-/** Answers every row of `task` with the roles given and compares with the right answers. */
+/** Answers every row of `task` with the given roles and compares with the right answers. */
 export async function evaluateTask(
   model: Pick<TrainableModel<Example>, 'predict'>,
   {
@@ -42,6 +42,6 @@ export async function evaluateTask(
 }
 
 /** Whether two evaluations agree in every bit of every answer and log-probability. */
-export function samePredictions(one: TaskEvaluation, other: TaskEvaluation): boolean {
-  return JSON.stringify(one.predictions) === JSON.stringify(other.predictions);
+export function samePredictions(first: TaskEvaluation, second: TaskEvaluation): boolean {
+  return JSON.stringify(first.predictions) === JSON.stringify(second.predictions);
 }

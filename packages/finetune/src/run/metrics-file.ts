@@ -1,4 +1,4 @@
-/** Training steps and evaluations as they happen, one JSON object a line. */
+/** Training steps and evaluations as they happen, one JSON object per line. */
 import { appendFile, mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
@@ -10,7 +10,7 @@ export interface MetricsFile {
   flush(): Promise<void>;
 }
 
-/** Appends to `path`, many lines at a time. */
+/** Appends to `path`, `flushEvery` lines at a time. */
 export function openMetricsFile(
   path: string,
   { flushEvery = 50 }: { flushEvery?: number } = {},

@@ -1,4 +1,4 @@
-/** A directory that a run may write to: new, empty, or an earlier run's. */
+/** A directory that a run may write to: new, empty, or left by an earlier run. */
 import { mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
@@ -10,7 +10,7 @@ import { FinetuneError } from '../finetune-error.js';
 const marker = '.contextlora-run';
 
 /**
- * Makes the directory ready. The files of an earlier run are removed unless `keep`.
+ * Makes the directory ready. Removes the files of an earlier run unless `keep` is set.
  *
  * @throws FinetuneError when the directory holds files that no run has written.
  */
@@ -21,10 +21,10 @@ export async function prepareRunDirectory(
   const taken = (what: string) =>
     new FinetuneError('FINETUNE_DIRECTORY_TAKEN', 'prepareRunDirectory', `${directory} ${what}`);
   const info = await stat(directory).catch(() => undefined);
-  if (info && !info.isDirectory()) throw taken('is a file; choose another --out');
+  if (info && !info.isDirectory()) throw taken('is a file; choose another directory');
   const entries = info ? await readdir(directory) : [];
   if (entries.length > 0 && !entries.includes(marker))
-    throw taken('holds files of something else; choose another --out or empty it');
+    throw taken('holds files of something else; choose another directory or empty it');
   if (!keep) for (const entry of entries) await rm(join(directory, entry), { recursive: true });
   await mkdir(directory, { recursive: true });
   await writeWhole(

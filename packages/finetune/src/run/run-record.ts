@@ -1,4 +1,4 @@
-/** What a run's events leave for its report: losses, certificates and evaluations. */
+/** The parts of a run's events that its report needs: losses, certificates and evaluations. */
 import type { CertificateCheck } from '@contextlora/trainer';
 
 import type { TaskEvaluation } from './evaluate-task.js';
@@ -23,7 +23,7 @@ export interface RunRecord {
   readonly certificates: readonly PhaseCertificate[];
   /** `${task}/${when}/${test}` → evaluation. */
   readonly evaluations: ReadonlyMap<string, TaskEvaluation>;
-  /** Time from the start of each phase to its last step, over the phases that were run here. */
+  /** Seconds from the start of each phase to its last step, over the phases that ran in this process. */
   readonly stepSeconds: number;
 }
 

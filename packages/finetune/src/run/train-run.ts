@@ -1,4 +1,4 @@
-/** A run from end to end: partition, phases, training with certificates, evaluation after each phase and at the end. */
+/** A run from its partition to its last evaluation. */
 import { initialiseSegments, type Partition, partitionRanks } from '@contextlora/lora';
 import { createLocalModel, linearsOf, type LoadedModel, type LocalModel } from '@contextlora/model';
 import { tasksOf } from '@contextlora/task-graph';
@@ -6,7 +6,7 @@ import {
   type CheckpointStore,
   type Phase,
   planPhases,
-  rolesOf,
+  rolesOf as contextRoles,
   type RolesOf,
   train,
   type TrainEvent,
@@ -14,34 +14,31 @@ import {
 } from '@contextlora/trainer';
 
 import { trainingExamples } from '../data/examples.js';
-import { mainTestRows, type TaskData } from '../data/read-task-data.js';
+import type { TaskData } from '../data/read-task-data.js';
 import { evaluateTask, type TaskEvaluation } from './evaluate-task.js';
-
-export interface TrainSettings {
-  readonly seed: number;
-  /** Ranks per linear, divided among all tasks. */
-  readonly rank: number;
-  /** Optimizer steps per task; one number for all, or by task. */
-  readonly steps: number | Readonly<Record<string, number>>;
-  /** Examples per optimizer step. */
-  readonly batchSize: number;
-  /** Peak of the schedule. */
-  readonly learningRate: number;
-}
-
-/** Optimizer steps of one task. */
-export const stepsOfTask = ({ steps }: Pick<TrainSettings, 'steps'>, task: string): number =>
-  typeof steps === 'number' ? steps : (steps[task] ?? 0);
-
-/** Optimizer steps of several tasks together. */
-export const totalSteps = (settings: TrainSettings, tasks: readonly string[]): number =>
-  tasks.reduce((sum, task) => sum + stepsOfTask(settings, task), 0);
+import type { TrainSettings } from './train-settings.js';
 
 export interface PreparedRun {
   readonly data: TaskData;
   readonly partition: Partition;
   readonly phases: readonly Phase[];
   readonly model: LocalModel;
+}
+
+/** Decides ranks and phases and makes the model; trains nothing and writes nothing. */
+export function prepareRun(
+  base: LoadedModel,
+  data: TaskData,
+  { settings, rolesOf = contextRoles }: { settings: TrainSettings; rolesOf?: RolesOf },
+): PreparedRun {
+  const partition = partitionRanks(linearsOf(base.spec), tasksOf(data.graph), { rank: settings.rank });
+  const segments = initialiseSegments(partition, { seed: settings.seed });
+  return {
+    data,
+    partition,
+    phases: planPhases(data.graph, { rolesOf }),
+    model: createLocalModel(base, { partition, segments }),
+  };
 }
 
 export type RunEvent =
@@ -54,30 +51,18 @@ export type RunEvent =
       readonly test: string;
     } & TaskEvaluation);
 
-/** Decides ranks and phases and makes the model; trains nothing and writes nothing. */
-export function prepareRun(
-  base: LoadedModel,
-  data: TaskData,
-  { settings, rolesOf: roles = rolesOf }: { settings: TrainSettings; rolesOf?: RolesOf },
-): PreparedRun {
-  const partition = partitionRanks(linearsOf(base.spec), tasksOf(data.graph), { rank: settings.rank });
-  const segments = initialiseSegments(partition, { seed: settings.seed });
-  return {
-    data,
-    partition,
-    phases: planPhases(data.graph, { rolesOf: roles }),
-    model: createLocalModel(base, { partition, segments }),
-  };
+export interface TrainRunOptions {
+  readonly settings: TrainSettings;
+  /** Where a stopped run is kept and resumed from. */
+  readonly checkpoints?: CheckpointStore;
+  /** Identifies the run's inputs: a checkpoint with another fingerprint is refused. */
+  readonly fingerprint?: string;
 }
 
-/** Trains a prepared run; evaluates each task on its test sets when its phase ends, and all of them at the end. */
+/** Trains phase by phase; evaluates each task on its test sets when its phase ends, and all tasks at the end. */
 export async function* trainRun(
-  { data, phases, model }: PreparedRun,
-  {
-    settings,
-    checkpoints,
-    fingerprint = '',
-  }: { settings: TrainSettings; checkpoints?: CheckpointStore; fingerprint?: string },
+  { data, phases, model }: Pick<PreparedRun, 'data' | 'phases' | 'model'>,
+  { settings, checkpoints, fingerprint = '' }: TrainRunOptions,
 ): AsyncGenerator<RunEvent, void> {
   const { graph } = data;
   const evaluate = async function* (task: string, when: 'afterOwnPhase' | 'final'): AsyncGenerator<RunEvent> {
@@ -96,25 +81,11 @@ export async function* trainRun(
   });
   for await (const event of events) {
     yield event;
-    // Finished tasks have been frozen since, to the byte: they answer now as they did then.
+    // Finished tasks have not changed by a byte since, so they answer now as they did then.
     if (event.type === 'resume')
       for (const { tasks } of phases.slice(0, event.position.phase))
         for (const task of tasks) yield* evaluate(task, 'afterOwnPhase');
     if (event.type === 'phaseEnd') for (const task of event.tasks) yield* evaluate(task, 'afterOwnPhase');
   }
   for (const task of phases.flatMap(({ tasks }) => tasks)) yield* evaluate(task, 'final');
-}
-
-/** Evaluates every task on its main test set with the base alone; each parent's answer is the base's own. */
-export async function evaluateBase({ data, model }: PreparedRun): Promise<Map<string, TaskEvaluation>> {
-  const evaluations = new Map<string, TaskEvaluation>();
-  for (const { id } of data.file.tasks) {
-    const rows = mainTestRows(data, id);
-    if (rows.length > 0)
-      evaluations.set(
-        id,
-        await evaluateTask(model, { graph: data.graph, task: id, rows, rolesOf: () => ({}) }),
-      );
-  }
-  return evaluations;
 }

@@ -1,4 +1,4 @@
-/** What a run leaves behind: its partition, a PEFT adapter per task, and its report. */
+/** The files of a finished run: its partition, a PEFT adapter per task, and its report. */
 import { join } from 'node:path';
 
 import { composeTask, type Partition, type Segments } from '@contextlora/lora';
@@ -6,7 +6,7 @@ import { writePartition, writePeftFolder, writeWhole } from '@contextlora/lora/f
 
 import type { RunReport } from '../report/run-report.js';
 
-/** A file or folder of a run, relative to its directory, and what is in it. */
+/** A file or folder of a run, relative to the run's directory, and its content in words. */
 export interface WrittenFile {
   readonly path: string;
   readonly content: string;
@@ -18,7 +18,7 @@ export interface FinishedRun {
   readonly report: RunReport;
 }
 
-/** Writes everything below `directory`. */
+/** Writes everything below `directory`, and returns what a reader finds there. */
 export async function writeRun(
   directory: string,
   { partition, segments, report }: FinishedRun,

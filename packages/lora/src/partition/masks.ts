@@ -1,8 +1,13 @@
-/** From roles to masks: which segments a step uses in each linear, and which of them it trains. */
+/** Roles, and the masks they become: which segments a step uses in each linear, and which of them it trains. */
 import { lookUp } from '../look-up.js';
 import { LoraError } from '../lora-error.js';
 import { type Partition, scaleOf, type Span } from './partition.js';
-import type { Roles } from './roles.js';
+
+/** What a segment does in a training step. */
+export type Role = 'train' | 'freeze' | 'mask';
+
+/** Task → the role of its segment, in the step of one task. */
+export type Roles = Readonly<Record<string, Role>>;
 
 export interface ActiveSpan {
   readonly task: string;

@@ -4,7 +4,7 @@ import { keyedRandom } from '@contextlora/lora';
 import type { LoadedModel } from '../checkpoint/load-model.js';
 import { ModelError } from '../model-error.js';
 import type { SegmentsByLinear } from '../pass/segments.js';
-import { promptIds } from '../text/example-ids.js';
+import { promptIds } from '../text/example.js';
 import { openTextStream } from '../text/stream.js';
 import type { ConstraintState, TokenConstraint } from './constraint.js';
 import {

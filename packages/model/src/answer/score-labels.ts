@@ -3,7 +3,7 @@ import type { LoadedModel } from '../checkpoint/load-model.js';
 import { ModelError } from '../model-error.js';
 import { cachedLogits, openCache } from '../pass/cached-pass.js';
 import type { SegmentsByLinear } from '../pass/segments.js';
-import { answerIds, promptIds } from '../text/example-ids.js';
+import { answerIds, promptIds } from '../text/example.js';
 import type { Prompt } from './answer-row.js';
 import { logProbability } from './sampling.js';
 

@@ -1,3 +1,7 @@
+/** An example: what a model is asked and should answer, and the token ids of both. */
+import type { LoadedModel } from '../checkpoint/load-model.js';
+import { framesImages, imageText } from '../images/image-text.js';
+
 /** A rendered prompt, perhaps with an image, and its answer. */
 export interface Example {
   readonly prompt: string;
@@ -7,4 +11,40 @@ export interface Example {
   readonly answer: string;
   /** The answers to choose from; without labels the answer is free text. */
   readonly labels?: readonly string[];
+}
+
+/**
+ * The ids that a model reads before it answers. As in transformers, they start with the begin token if the tokenizer puts it before a
+ * text; an empty prompt is always the begin token, because a model cannot continue from nothing.
+ */
+export function promptIds(
+  model: LoadedModel,
+  { prompt, image }: Pick<Example, 'prompt' | 'image'>,
+): number[] {
+  const { spec, tokenizer } = model;
+  const { addsBegin, beginId } = tokenizer;
+  const isFramed = image !== undefined && spec.vision !== undefined && framesImages(model);
+  const text = tokenizer.encode(isFramed ? `${imageText(model)}${prompt}` : prompt);
+  const isEmpty = text.length === 0 && image === undefined;
+  const begin = beginId !== undefined && (addsBegin || isEmpty) ? [beginId] : [];
+  if (isFramed) return [...begin, ...text];
+  const imageIds =
+    image !== undefined && spec.vision
+      ? new Array<number>(spec.vision.tokenCount).fill(spec.vision.imageTokenId)
+      : [];
+  return [...begin, ...imageIds, ...text];
+}
+
+/** The ids of an answer after a prompt, with the space that separates words. */
+export function answerIds({ tokenizer }: LoadedModel, answer: string): number[] {
+  // A tokenizer that adds the space itself gives the same ids with and without one.
+  const [plain, spaced] = [tokenizer.encode(answer), tokenizer.encode(` ${answer}`)];
+  return spaced.length <= plain.length ? spaced : plain;
+}
+
+/** The single token of each label, if every label is one token and no two labels share it. */
+export function labelTokens(model: LoadedModel, labels: readonly string[]): number[] | undefined {
+  const ids = labels.map((label) => answerIds(model, label));
+  const single = ids.flatMap((sequence) => (sequence.length === 1 ? sequence : []));
+  return single.length === labels.length && new Set(single).size === labels.length ? single : undefined;
 }

@@ -3,8 +3,7 @@ import type { LoadedModel } from '../checkpoint/load-model.js';
 import { ModelError } from '../model-error.js';
 import type { LossRequest } from '../pass/language-pass.js';
 import { batchOf, type TokenBatch } from '../pass/token-batch.js';
-import { answerIds, labelTokens, promptIds } from '../text/example-ids.js';
-import type { Example } from '../text/example.js';
+import { answerIds, type Example, labelTokens, promptIds } from '../text/example.js';
 
 /** An example as tokens. */
 interface PreparedExample {

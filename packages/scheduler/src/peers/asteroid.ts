@@ -2,9 +2,10 @@
  * An Asteroid-like hybrid planner (MobiCom 2024): devices sorted by memory, grouped into stages, data parallel by capability inside a
  * group, 2 (P − p) − 1 micro-batches in flight, a dynamic programme over layers, devices and stages for the slowest stage.
  */
-import { oneForwardOneBackwardDeep } from '../policies/one-forward-one-backward.js';
+import { oneForwardOneBackwardDeep } from '../schedule/policies/one-forward-one-backward.js';
 import { bottleneckPlacements } from '../search/bottleneck-search.js';
 import { deviceWork } from '../search/device-work.js';
+import { effortFor } from '../search/effort.js';
 import type { Strategy } from './strategy.js';
 
 export const asteroid: Strategy = {
@@ -16,12 +17,12 @@ export const asteroid: Strategy = {
     const order = costs.devices
       .map((_, index) => index)
       .sort((a, b) => costs.devices[b]!.memoryBytes - costs.devices[a]!.memoryBytes || a - b);
-    // A large cluster's planner would take minutes over all of them.
-    for (const microbatches of order.length > 10 ? divisions.slice(-2) : divisions)
+    const { asteroidDivisions, asteroidGroup, asteroidStages } = effortFor(order.length);
+    for (const microbatches of divisions.slice(-asteroidDivisions))
       for (const placement of bottleneckPlacements(problem, deviceWork(problem), order, {
         microbatches,
-        groupLimit: order.length > 32 ? Math.min(8, groupLimit) : groupLimit,
-        stageLimit: order.length > 64 ? 8 : order.length > 32 ? 16 : order.length,
+        groupLimit: Math.min(asteroidGroup, groupLimit),
+        stageLimit: Math.min(asteroidStages, order.length),
         inFlight: (distance) => Math.min(microbatches, 2 * distance + 1),
         firstCut: 1,
       }))

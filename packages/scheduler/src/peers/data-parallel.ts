@@ -3,21 +3,22 @@
  *
  *   stage 1, 2   every device holds the whole base; a step exchanges the adapters' gradients (2 Ψ_lora)
  *   stage 3      the base is sharded too and gathered for every forward and backward pass: 2 Ψ_base per micro-batch, once where no
- *                backward pass follows; its gathers are taken to overlap computing perfectly, which favours it
+ *                backward pass follows; gathers are assumed to overlap computing perfectly, which favours it
  */
-import type { Pass } from '../build-schedule.js';
-import { hasBackward } from '../cost-model.js';
-import type { CollectiveInstruction, Instruction } from '../instruction.js';
-import type { Placement } from '../placement.js';
-import { oneForwardOneBackward } from '../policies/one-forward-one-backward.js';
-import type { SegmentProblem } from '../search/segment-problem.js';
+import type { Pass } from '../schedule/pass.js';
+import { layerStates, stateBytes } from '../cost/memory.js';
+import { hasBackward } from '../cost/task-costs.js';
+import type { CollectiveInstruction, Instruction } from '../schedule/instruction.js';
+import type { Placement } from '../schedule/placement.js';
+import { oneForwardOneBackward } from '../schedule/policies/one-forward-one-backward.js';
+import type { IntervalProblem } from '../search/interval-problem.js';
 import { countsUpTo, deviceOrders, pipelineOf } from './splits.js';
 import type { Strategy } from './strategy.js';
 
 const zero = (
   stage: 1 | 2 | 3,
   source: string,
-  shard: (placement: Placement, problem: SegmentProblem) => Placement,
+  shard: (placement: Placement, problem: IntervalProblem) => Placement,
   passes: readonly Pass[],
 ): Strategy => ({
   name: `DeepSpeed ZeRO-${stage}`,
@@ -67,11 +68,11 @@ export const zero3 = zero(
   'DeepSpeed docs/_posts/2021-03-08-zero3-offload.md: parameters sharded, all-gather forward and backward',
   (placement, problem) => {
     // Two gathered layers are resident at a time: the one that computes and the one that is fetched.
-    const { sums } = problem.costs.tasks[0]!;
-    const total = sums.parameterBytes[problem.costs.layerCount]!;
-    let largest = 0;
-    for (let layer = 0; layer < problem.costs.layerCount; layer++)
-      largest = Math.max(largest, sums.parameterBytes[layer + 1]! - sums.parameterBytes[layer]!);
+    const { tasks, layerCount } = problem.costs;
+    const only = tasks.slice(0, 1);
+    const total = stateBytes(only, { start: 0, end: layerCount }).parameterBytes;
+    const layers = layerStates(only, layerCount).map(({ parameterBytes }) => parameterBytes);
+    const largest = Math.max(0, ...layers);
     return withMembers(placement, (count) => ({
       optimizer: 1 / count,
       parameters: total > 0 ? Math.min(1, 1 / count + (2 * largest) / total) : 1,
@@ -91,10 +92,10 @@ function gatherParameters(
       return program.flatMap((instruction): Instruction[] => {
         const { type, task, step } = instruction;
         if (type !== 'forward' && type !== 'backwardInput') return [instruction];
-        const { sums, lowestTrained } = costs.tasks[costs.taskIndex(task)]!;
+        const costsOfTask = costs.taskNamed(task);
+        const { lowestTrained } = costsOfTask;
         const from = type === 'forward' ? 0 : lowestTrained;
-        if (type === 'backwardInput' && !hasBackward(costs.tasks[costs.taskIndex(task)]!, costs.layerCount))
-          return [instruction];
+        if (type === 'backwardInput' && !hasBackward(costsOfTask, costs.layerCount)) return [instruction];
         const count = passes.get(`${type} ${task}`) ?? 0;
         passes.set(`${type} ${task}`, count + 1);
         const gather: CollectiveInstruction = {
@@ -104,7 +105,7 @@ function gatherParameters(
           members,
           task,
           step,
-          bytes: sums.parameterBytes[costs.layerCount]! - sums.parameterBytes[from]!,
+          bytes: stateBytes([costsOfTask], { start: from, end: costs.layerCount }).parameterBytes,
           messages: costs.layerCount - from,
           awaitedBy: 'end',
         };

@@ -3,9 +3,9 @@
  * every layer all-reduces its output twice forward and twice backward; LoRA adds no communication. Where no input gradient is owed the
  * two backward all-reduces go. Devices work in lockstep, so the slowest sets the pace.
  */
-import type { Pass } from '../build-schedule.js';
-import type { CollectiveInstruction, Instruction } from '../instruction.js';
-import { oneForwardOneBackward } from '../policies/one-forward-one-backward.js';
+import type { Pass } from '../schedule/pass.js';
+import type { CollectiveInstruction, Instruction } from '../schedule/instruction.js';
+import { oneForwardOneBackward } from '../schedule/policies/one-forward-one-backward.js';
 import { countsUpTo, deviceOrders } from './splits.js';
 import type { Strategy } from './strategy.js';
 
@@ -45,7 +45,7 @@ function reduceOutputs(
       program.flatMap((instruction): Instruction[] => {
         if (instruction.type !== 'forward' && instruction.type !== 'backwardInput') return [instruction];
         const { type, task, step, microbatch, samples } = instruction;
-        const { sums } = costs.tasks[costs.taskIndex(task)]!;
+        const { sums } = costs.taskNamed(task);
         const flops = type === 'forward' ? sums.forwardFlops : sums.inputFlops;
         let bytes = 0;
         let messages = 0;

@@ -1,9 +1,9 @@
 /** Pipelines of equal ranks: DeepSpeed's engine, GPipe, and mLoRA's LoRAPP. */
-import { gpipe } from '../policies/gpipe.js';
-import { lorapp } from '../policies/lorapp.js';
-import { oneForwardOneBackward } from '../policies/one-forward-one-backward.js';
-import type { Policy } from '../policies/policy.js';
-import type { SegmentProblem } from '../search/segment-problem.js';
+import { gpipe } from '../schedule/policies/gpipe.js';
+import { lorapp } from '../schedule/policies/lorapp.js';
+import { oneForwardOneBackward } from '../schedule/policies/one-forward-one-backward.js';
+import type { Policy } from '../schedule/policies/policy.js';
+import type { IntervalProblem } from '../search/interval-problem.js';
 import {
   balancedCuts,
   countsUpTo,
@@ -15,9 +15,9 @@ import {
 } from './splits.js';
 import type { Strategy, StrategyCandidate } from './strategy.js';
 
-/** Every grid of p stages × d replicas, on the first p · d devices of every order a user would try. */
+/** Every grid of p stages × d replicas on the first p · d devices of each order that a user would try. */
 function* grids(
-  problem: SegmentProblem,
+  problem: IntervalProblem,
   policies: readonly Policy[],
   cutsOf: (stages: number) => (number[] | undefined)[],
   replicasMost: number,
@@ -29,7 +29,7 @@ function* grids(
       ))
         for (const cuts of cutsOf(stages)) {
           if (!cuts) continue;
-          // Replicas of a stage follow each other in the order, so that like stands beside like.
+          // Replicas of a stage follow each other in the order, so that similar devices share a stage.
           const groups = cuts.map((_, stage) => order.slice(stage * replicas, (stage + 1) * replicas));
           for (const microbatches of problem.microbatches)
             yield { placement: pipelineOf(problem, cuts, groups, microbatches), policies };

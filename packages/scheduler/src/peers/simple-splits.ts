@@ -1,7 +1,7 @@
-/** Single device, equal split, memory-weighted (exo) and compute-weighted pipelines: what one does before there is a planner. */
-import { oneForwardOneBackward } from '../policies/one-forward-one-backward.js';
+/** Single device, equal split, memory-weighted (exo) and compute-weighted pipelines: what one does without a planner. */
+import { oneForwardOneBackward } from '../schedule/policies/one-forward-one-backward.js';
 import { deviceWork } from '../search/device-work.js';
-import type { SegmentProblem } from '../search/segment-problem.js';
+import type { IntervalProblem } from '../search/interval-problem.js';
 import { countsUpTo, deviceOrders, pipelineOf, uniformCuts, weightedCuts } from './splits.js';
 import type { Strategy, StrategyCandidate } from './strategy.js';
 
@@ -22,7 +22,7 @@ export const singleDevice: Strategy = {
 const weighted = (
   name: string,
   source: string,
-  cutsOf: (problem: SegmentProblem, order: readonly number[]) => number[] | undefined,
+  cutsOf: (problem: IntervalProblem, order: readonly number[]) => number[] | undefined,
 ): Strategy => ({
   name,
   source,

@@ -1,9 +1,10 @@
 /** How peers divide layers among stages, and which devices they would use. */
-import type { CostModel } from '../cost-model.js';
-import type { Placement, Stage } from '../placement.js';
+import { gradientBytes } from '../cost/task-costs.js';
+import type { Placement, Stage } from '../schedule/placement.js';
 import { deviceWork } from '../search/device-work.js';
-import type { SegmentProblem } from '../search/segment-problem.js';
-import { apportion } from '../placement.js';
+import { effortFor } from '../search/effort.js';
+import type { IntervalProblem } from '../search/interval-problem.js';
+import { apportion } from '../schedule/sample-shares.js';
 
 /** Cuts after which the heaviest of `parts` contiguous parts is lightest (DeepSpeed's `partition_balanced`). */
 export function balancedCuts(weights: readonly number[], parts: number): number[] | undefined {
@@ -25,7 +26,7 @@ export function balancedCuts(weights: readonly number[], parts: number): number[
   };
   let low = Math.max(...weights);
   let high = total;
-  for (let round = 0; round < 50 && high - low > 1e-9 * total; round++) {
+  for (let halvings = 0; halvings < 50 && high - low > 1e-9 * total; halvings++) {
     const middle = (low + high) / 2;
     if (cutsWithin(middle)) high = middle;
     else low = middle;
@@ -49,7 +50,7 @@ export function weightedCuts(layers: number, weights: readonly number[]): number
 
 /** A pipeline with one group of equal shares per stage: `groups[stage]` are device indices. */
 export function pipelineOf(
-  { costs, tasks }: SegmentProblem,
+  { costs, tasks }: IntervalProblem,
   cuts: readonly number[],
   groups: readonly (readonly number[])[],
   microbatches: number,
@@ -63,7 +64,7 @@ export function pipelineOf(
 }
 
 /** The devices a careful user would try: as listed, by speed, by memory. */
-export function deviceOrders(problem: SegmentProblem): number[][] {
+export function deviceOrders(problem: IntervalProblem): number[][] {
   const { costs } = problem;
   const { average } = deviceWork(problem);
   const listed = costs.devices.map((_, index) => index);
@@ -71,29 +72,25 @@ export function deviceOrders(problem: SegmentProblem): number[][] {
   const orders = [
     by((device) => average[device]!),
     by((device) => costs.devices[device]!.memoryBytes),
-    // Nobody lists many devices in an order that means something.
-    ...(listed.length > 16 ? [] : [listed]),
+    ...(effortFor(listed.length).peerListedOrder ? [listed] : []),
   ];
   const seen = new Set<string>();
   return orders.filter((order) => !seen.has(order.join()) && seen.add(order.join()));
 }
 
-/** FLOPs of a round per layer. */
-export function layerFlops(problem: SegmentProblem): number[] {
+/** FLOPs of a step per layer. */
+export function layerFlops(problem: IntervalProblem): number[] {
   const { flops } = deviceWork(problem);
   return Array.from({ length: problem.costs.layerCount }, (_, layer) => flops[layer + 1]! - flops[layer]!);
 }
 
-/** Bytes of what trains per layer, which is what a count of parameters with gradients sees. */
-export const trainedBytes = ({ costs, tasks }: SegmentProblem): number[] =>
+/** Bytes of what trains in each layer: what a count of parameters with gradients sees. */
+export const trainedBytes = ({ costs, tasks }: IntervalProblem): number[] =>
   Array.from({ length: costs.layerCount }, (_, layer) =>
-    tasks.reduce((sum, name) => {
-      const { gradientBytes } = taskOf(costs, name).sums;
-      return sum + gradientBytes[layer + 1]! - gradientBytes[layer]!;
-    }, 0),
+    tasks
+      .map(costs.taskNamed)
+      .reduce((sum, task) => sum + gradientBytes(task, { start: layer, end: layer + 1 }), 0),
   );
-
-export const taskOf = (costs: CostModel, name: string) => costs.tasks[costs.taskIndex(name)]!;
 
 /** Group sizes to try: all up to 8, then about a quarter apart, and the largest. */
 export function countsUpTo(most: number): number[] {

@@ -1,10 +1,10 @@
-/** What a strategy is: a way to place a segment's work, with every setting it would tune. The simulator judges. */
-import type { Pass } from '../build-schedule.js';
-import type { Placement } from '../placement.js';
-import type { Policy } from '../policies/policy.js';
+/** What a strategy is: a way to place an interval's work, with every setting it would tune; the simulator chooses among them. */
+import type { Pass } from '../schedule/pass.js';
+import type { Placement } from '../schedule/placement.js';
+import type { Policy } from '../schedule/policies/policy.js';
 import { assessPlacement } from '../search/assess-placement.js';
 import { boundValue } from '../search/bound-value.js';
-import type { Assessment, SegmentProblem } from '../search/segment-problem.js';
+import type { Assessment, IntervalProblem } from '../search/interval-problem.js';
 
 export interface StrategyCandidate {
   readonly placement: Placement;
@@ -13,26 +13,26 @@ export interface StrategyCandidate {
 
 export interface Strategy {
   readonly name: string;
-  /** Where its rules were read. */
+  /** Where its rules come from. */
   readonly source: string;
   /** Whether it trains sibling tasks in one pipeline; otherwise one task after the other. */
   readonly interleavesTasks: boolean;
   /** What it sends beyond activations and gradients. */
   readonly passes?: readonly Pass[];
-  candidates(problem: SegmentProblem): Iterable<StrategyCandidate>;
+  candidates(problem: IntervalProblem): Iterable<StrategyCandidate>;
 }
 
 export interface TuneStrategyOptions {
-  /** Only a better one is wanted. */
+  /** Only a candidate with a lower value is of interest. */
   readonly incumbent?: number;
   /** Candidates to simulate at most, most promising first. */
   readonly most?: number;
 }
 
-/** The best of a strategy's candidates that is better than `incumbent`; without one the best of all. Undefined when none is. */
+/** The best of a strategy's candidates if it is better than `incumbent`; undefined when none is. */
 export function tuneStrategy(
   strategy: Strategy,
-  problem: SegmentProblem,
+  problem: IntervalProblem,
   { incumbent = Infinity, most = Infinity }: TuneStrategyOptions = {},
 ): Assessment | undefined {
   const promising = [...strategy.candidates(problem)]

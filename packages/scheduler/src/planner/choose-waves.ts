@@ -1,21 +1,24 @@
 /**
- * Chooses a way for every wave such that all segments and all moves between them cost least: starting from the best of each by itself,
- * from the same way for all, and changing one wave at a time while that helps.
+ * Chooses a way for every wave such that all intervals and all moves between them cost least: it starts from the best way of each wave by
+ * itself and from the same way for all, then changes one wave at a time while that helps.
  */
-import type { Objective } from '../search/segment-problem.js';
-import { type Chain, chainSegments, type KnownAssessments } from './chain-segments.js';
-import type { WaveWay } from './search-wave.js';
-
-/** With more waves, changing them one at a time would take long; the starts alone are compared. */
-const fewWaves = 10;
+import { limits } from '../search/effort.js';
+import type { Objective } from '../search/interval-problem.js';
+import { type Chain, chainIntervals, type KnownAssessments } from './chain-intervals.js';
+import type { WaveWay, WaySettings } from './search-wave.js';
 
 export interface ChosenWaves {
   readonly chain: Chain;
-  /** For every wave, the ways that lost and what the whole plan would cost with them, against the chosen one's 1. */
-  readonly rejected: readonly (readonly { readonly kind: string; readonly ratio: number }[])[];
+  /** For every wave the ways that lost. */
+  readonly rejected: readonly (readonly RejectedWay[])[];
 }
 
-/** With `recut` the cut may change from segment to segment, though the plan that keeps it is weighed too. */
+/** A way that lost, and what the whole plan would cost with it against the chosen plan's 1. */
+export interface RejectedWay extends WaySettings {
+  readonly ratio: number;
+}
+
+/** With `recut` the cut may change from interval to interval, but the plan that keeps it is considered too. */
 export function chooseWaves(
   ways: readonly (readonly WaveWay[])[],
   objective: Objective,
@@ -40,7 +43,7 @@ function chooseChain(
     if (!chain)
       known.set(
         key,
-        (chain = chainSegments(
+        (chain = chainIntervals(
           choice.flatMap((way, wave) => ways[wave]![way]!.waves),
           objective,
           chaining,
@@ -50,17 +53,17 @@ function chooseChain(
   };
   const starts = [
     ways.map(() => 0),
-    ...['one after the other', 'apart, on devices of their own', 'together in one pipeline'].map((kind) =>
+    ...(['inTurn', 'apart', 'together'] as const).map((sharing) =>
       ways.map((wave) =>
         Math.max(
           0,
-          wave.findIndex((way) => way.kind === kind),
+          wave.findIndex((way) => way.sharing === sharing && !way.withoutCache),
         ),
       ),
     ),
   ];
   let best = starts.reduce((a, b) => (chainOf(b).value < chainOf(a).value ? b : a));
-  for (let improved = ways.length <= fewWaves; improved;) {
+  for (let improved = ways.length <= limits.changedWaves; improved;) {
     improved = false;
     for (const wave of ways.keys())
       for (const way of ways[wave]!.keys()) {
@@ -73,13 +76,15 @@ function chooseChain(
   }
   const chain = chainOf(best);
   const ratioOf = (wave: number, way: number) =>
-    ways.length <= fewWaves
+    ways.length <= limits.changedWaves
       ? chainOf(best.map((one, at) => (at === wave ? way : one))).value / chain.value
       : ways[wave]![way]!.value / ways[wave]![best[wave]!]!.value;
   return {
     chain,
     rejected: ways.map((wave, index) =>
-      wave.flatMap(({ kind }, way) => (way === best[index] ? [] : [{ kind, ratio: ratioOf(index, way) }])),
+      wave.flatMap(({ sharing, withoutCache }, way) =>
+        way === best[index] ? [] : [{ sharing, withoutCache, ratio: ratioOf(index, way) }],
+      ),
     ),
   };
 }

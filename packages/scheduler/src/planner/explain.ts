@@ -1,12 +1,14 @@
-/** Why a plan is as it is: what binds it, what every device does with its time, why a device is not used, what else was considered. */
-import type { Cluster } from '../cluster.js';
-import type { Placement } from '../placement.js';
+/** Why a plan is as it is: what binds it, how every device spends its time, why a device is not used, what else was considered. */
+import { layerStates } from '../cost/memory.js';
+import type { Cluster } from '../problem/cluster.js';
+import type { Placement } from '../schedule/placement.js';
 import { assessPlacement } from '../search/assess-placement.js';
+import { effortFor, limits } from '../search/effort.js';
 import { type PeriodBound, periodBound } from '../search/period-bound.js';
 import { shareSamples } from '../search/share-samples.js';
-import type { IdleCause } from '../timeline.js';
-import type { Chain, ChosenSegment } from './chain-segments.js';
-import type { ChosenWaves } from './choose-waves.js';
+import type { IdleCause } from '../simulate/timeline.js';
+import type { Chain, ChosenInterval } from './chain-intervals.js';
+import type { RejectedWay } from './choose-waves.js';
 
 export interface DeviceExplanation {
   readonly device: string;
@@ -18,62 +20,51 @@ export interface DeviceExplanation {
 export interface UnusedDevice {
   readonly device: string;
   readonly reason:
-    | 'memory' // it holds not even the lightest layer
+    | 'memory' // it cannot hold even the lightest layer
     | 'unreachable' // no link leads to the devices that are used
     | 'slower'; // the best placement found with it takes longer
   /** Of the best placement with it, against the chosen one's 1; below 1 where moving to it costs more than it saves. */
   readonly ratio?: number;
 }
 
-export interface SegmentExplanation {
+export interface IntervalExplanation {
   readonly tasks: readonly string[];
-  /** What no schedule of this placement can go below, and how close the schedule comes to it (1 is reached). */
+  /** What bounds every schedule of this placement, and how close this schedule comes to it (1 when it is reached). */
   readonly binding: PeriodBound['binding'] & { readonly reached: number };
   readonly devices: readonly DeviceExplanation[];
   readonly unused: readonly UnusedDevice[];
-  /** Best rejected alternatives, and what they would cost against the chosen one's 1; below 1 where moving to them costs more than they save. */
-  readonly rejected: readonly { readonly description: string; readonly ratio: number }[];
+  /** Best rejected placements, and what they would cost against the chosen one's 1; below 1 where moving to them costs more than they save. */
+  readonly rejected: readonly { readonly placement: Placement; readonly ratio: number }[];
 }
 
 export interface Explanation {
-  /** For every step of the task graph, the other ways its tasks could share the devices, and what the whole plan would cost then. */
-  readonly waves: readonly (readonly { readonly description: string; readonly ratio: number }[])[];
-  readonly segments: readonly SegmentExplanation[];
+  /** For every level of the task graph, the other ways its tasks could share the devices, and what the whole plan would cost then. */
+  readonly waves: readonly (readonly RejectedWay[])[];
+  readonly intervals: readonly IntervalExplanation[];
 }
 
-/** Unused devices that are asked about one by one, each in the busiest stages; the others are judged from the placements found. */
-const askedMost = 4;
-const stagesAsked = 2;
-const clusterMost = 32;
-
-export function explainPlan(
-  cluster: Cluster,
-  chain: Chain,
-  rejectedWays: ChosenWaves['rejected'],
-): Explanation {
+export function explainPlan(cluster: Cluster, chain: Chain, rejectedWays: Explanation['waves']): Explanation {
   return {
-    waves: rejectedWays.map((ways) => ways.map(({ kind, ratio }) => ({ description: kind, ratio }))),
-    segments: chain.waves.flatMap(({ lanes }) =>
+    waves: rejectedWays,
+    intervals: chain.waves.flatMap(({ lanes }) =>
       lanes.flatMap((lane) =>
-        lane.map((segment): SegmentExplanation => {
-          const { problem } = segment.node;
-          const { placement, stepSeconds, value } = segment.assessment;
+        lane.map((interval): IntervalExplanation => {
+          const { problem } = interval.node;
+          const { placement, stepSeconds, value } = interval.assessment;
           const bound = periodBound(problem, placement);
           return {
             tasks: problem.tasks,
             binding: { ...bound.binding, reached: bound.seconds / stepSeconds },
-            devices: segment.assessment.devices.map(({ device, idleFraction, idleSeconds }) => {
+            devices: interval.assessment.devices.map(({ device, idleFraction, idleSeconds }) => {
               const [cause, seconds] = Object.entries(idleSeconds).reduce((a, b) => (b[1] > a[1] ? b : a));
               return { device, idleFraction, ...(seconds > 0 ? { mainCause: cause as IdleCause } : {}) };
             }),
-            // Lanes divide the devices among themselves; none is missing in one of them alone.
-            unused: lanes.length > 1 ? [] : unusedOf(cluster, segment),
-            rejected: [
-              ...segment.rejected.slice(0, 3).map((one) => ({
-                description: describePlacement(one.placement),
-                ratio: one.value / value,
-              })),
-            ],
+            // Lanes divide the devices among themselves, so a device may be missing in each of them.
+            unused: lanes.length > 1 ? [] : unusedOf(cluster, interval),
+            rejected: interval.rejected.slice(0, limits.rejected).map((one) => ({
+              placement: one.placement,
+              ratio: one.value / value,
+            })),
           };
         }),
       ),
@@ -81,16 +72,7 @@ export function explainPlan(
   };
 }
 
-/** As in `layers 0–7 on nano + tx2 | layers 8–23 on orin; 8 micro-batches`. */
-export function describePlacement({ stages, microbatches }: Placement): string {
-  const parts = stages.map(
-    ({ start, end, members }) =>
-      `layers ${start}–${end - 1} on ${members.map(({ device }) => device).join(' + ')}`,
-  );
-  return `${parts.join(' | ')}; ${microbatches} micro-batch${microbatches === 1 ? '' : 'es'}`;
-}
-
-function unusedOf(cluster: Cluster, { node, assessment, rejected }: ChosenSegment): UnusedDevice[] {
+function unusedOf(cluster: Cluster, { node, assessment, rejected }: ChosenInterval): UnusedDevice[] {
   const { costs } = node.problem;
   const { stages } = assessment.placement;
   const used = stages.flatMap(({ members }) => members.map(({ device }) => device));
@@ -100,24 +82,21 @@ function unusedOf(cluster: Cluster, { node, assessment, rejected }: ChosenSegmen
         .filter(({ device }) => stages[index]!.members.some((member) => member.device === device))
         .map(({ idleFraction }) => idleFraction),
     );
-  const busiest = [...stages.keys()].sort((a, b) => idleOf(a) - idleOf(b)).slice(0, stagesAsked);
+  const busiest = [...stages.keys()].sort((a, b) => idleOf(a) - idleOf(b)).slice(0, limits.askedStages);
   const unused = cluster.devices.filter(({ id }) => !used.includes(id));
+  const lightest = Math.min(
+    ...layerStates(costs.tasks, costs.layerCount).map(({ parameterBytes }) => parameterBytes),
+  );
+  const { asksUnused } = effortFor(cluster.devices.length);
   return unused.map(({ id, memoryBytes }, position): UnusedDevice => {
     const device = costs.deviceIndex(id);
-    const lightest = Math.min(
-      ...Array.from({ length: costs.layerCount }, (_, layer) =>
-        Math.max(
-          ...costs.tasks.map(({ sums }) => sums.parameterBytes[layer + 1]! - sums.parameterBytes[layer]!),
-        ),
-      ),
-    );
     if (lightest > memoryBytes) return { device: id, reason: 'memory' };
     if (!used.some((other) => costs.routes.route(device, costs.deviceIndex(other))))
       return { device: id, reason: 'unreachable' };
     const uses = (placement: Placement) =>
       placement.stages.some(({ members }) => members.some((member) => member.device === id));
     let best = Math.min(...rejected.filter((one) => uses(one.placement)).map(({ value }) => value), Infinity);
-    if (position < askedMost && cluster.devices.length <= clusterMost)
+    if (position < limits.askedDevices && asksUnused)
       for (const index of busiest) {
         const { start, end, members } = stages[index]!;
         const group = [...members.map((member) => costs.deviceIndex(member.device)), device];

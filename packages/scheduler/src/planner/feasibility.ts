@@ -1,26 +1,31 @@
-/** Says, before anything is searched, whether the model can fit at all, and if not by how many bytes and what would help. */
-import { type Cluster, usableCluster } from '../cluster.js';
-import { openCluster } from '../cost-model.js';
+/** Whether the model can fit at all; if not, by how many bytes and what would help. */
+import { type Cluster, usableCluster } from '../problem/cluster.js';
+import { openCluster } from '../cost/cluster-costs.js';
+import type { CostModel } from '../cost/cost-model.js';
+import { activationBytes, layerStates } from '../cost/memory.js';
 import { formatBytes } from '../format.js';
-import { type InputProblem, SchedulerInputError } from '../scheduler-input-error.js';
+import { type InputProblem, problemsError } from '../scheduler-error.js';
+import { limits } from '../search/effort.js';
 import { searchWave, type WaveSearch, type WaveWay } from './search-wave.js';
-import { lowestTrainedLayer, type Workload } from '../workload.js';
+import type { Workload } from '../problem/workload.js';
 
-/** @throws SchedulerInputError when a layer fits on no device, or the layers do not fit on all devices together. */
-export function requireFeasible(workloads: readonly Workload[], { devices }: Cluster): void {
+/** @throws SchedulerError when a layer fits on no device, or the layers do not fit on all devices together. */
+export function requireFeasible(
+  workloads: readonly Workload[],
+  { tasks, layerCount, devices }: CostModel,
+): void {
   const problems: InputProblem[] = [];
   const largest = devices.reduce((a, b) => (b.memoryBytes > a.memoryBytes ? b : a));
   const together = devices.reduce((sum, { memoryBytes }) => sum + memoryBytes, 0);
   for (const [index, workload] of workloads.entries()) {
-    const lowest = lowestTrainedLayer(workload);
+    const task = tasks[index]!;
     let total = 0;
     let worst = { bytes: 0, layer: 0 };
-    for (const [layer, one] of workload.layers.entries()) {
-      const resident = one.parameterBytes + one.optimizerBytes;
-      total += resident;
-      // One sample in flight, and the messages of one sample on each side.
-      const needed = resident + (layer < lowest ? 0 : one.activationBytes);
-      if (needed > worst.bytes) worst = { bytes: needed, layer };
+    for (const [layer, { parameterBytes, optimizerBytes }] of layerStates([task], layerCount).entries()) {
+      total += parameterBytes + optimizerBytes;
+      const kept = activationBytes(task, { start: layer, end: layer + 1 }, 1);
+      const bytes = parameterBytes + optimizerBytes + kept;
+      if (bytes > worst.bytes) worst = { bytes, layer };
     }
     if (worst.bytes > largest.memoryBytes)
       problems.push({
@@ -39,15 +44,15 @@ export function requireFeasible(workloads: readonly Workload[], { devices }: Clu
           `add a device with that much memory, or keep the base weights in a smaller format`,
       });
   }
-  if (problems.length > 0) throw new SchedulerInputError('plan', problems);
+  if (problems.length > 0) throw problemsError('SCHEDULER_NOTHING_FITS', 'plan', problems);
 }
 
-/** Memory factors that are tried to say what would help. */
+/** Multiples of the memory to try, so as to say what would help. */
 const factors = [1.1, 1.25, 1.5, 2, 3, 4, 8, 16];
 
 /**
- * @throws SchedulerInputError for every task for which the search found no placement, with the memory that would do where more memory
- * helps at all.
+ * @throws SchedulerError that names every task for which the search found no placement, and the memory that would be enough where more
+ * memory helps at all.
  */
 export function requireFound(
   ways: readonly (readonly WaveWay[])[],
@@ -60,7 +65,7 @@ export function requireFound(
     const larger: WaveSearch = {
       ...search,
       opened: openCluster(usableCluster(cluster, 1 - factor)),
-      options: { ...search.options, budget: 20_000, exactDevices: 4 },
+      options: { ...search.options, ...limits.fitting },
       peers: [],
       memory: new Map(),
     };
@@ -83,7 +88,8 @@ export function requireFound(
       },
     ];
   });
-  throw new SchedulerInputError(
+  throw problemsError(
+    'SCHEDULER_NOTHING_FITS',
     'plan',
     problems.length > 0
       ? problems

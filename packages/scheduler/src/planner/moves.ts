@@ -1,7 +1,8 @@
-/** What it costs to change from one segment's placement to the next: layers, optimizer states and cached activations that must move. */
-import { ownValue } from '../own-value.js';
-import type { Placement } from '../placement.js';
-import type { SegmentProblem } from '../search/segment-problem.js';
+/** What it costs to change from one interval's placement to the next: layers, optimizer states and cached activations that must move. */
+import { stateBytes } from '../cost/memory.js';
+import { ownValue } from '../problem/own-value.js';
+import type { Placement } from '../schedule/placement.js';
+import type { IntervalProblem } from '../search/interval-problem.js';
 
 export interface Move {
   readonly bytes: number;
@@ -16,13 +17,13 @@ interface Holding {
 }
 
 /**
- * Between two segments' placements. A device gets what it did not hold in the segment before from a device that did, over the shared
- * medium one after the other, over links of their own at once.
+ * The move between two intervals' placements. A device gets what it did not hold before from a device that did: one after the other over a
+ * shared medium, at once over separate links.
  */
 export function moveBetween(
-  before: SegmentProblem,
+  before: IntervalProblem,
   placed: readonly Placement[],
-  after: SegmentProblem,
+  after: IntervalProblem,
   next: readonly Placement[],
 ): Move {
   const held = holdingsOf(before, placed);
@@ -45,20 +46,21 @@ export function moveBetween(
     else if (best.medium >= 0) airSeconds[best.medium]! += best.seconds;
     else ownSeconds.set(to, (ownSeconds.get(to) ?? 0) + best.seconds);
   };
-  const lasting = after.tasks.filter((name) => before.tasks.includes(name));
+  const needing = after.tasks.map(costs.taskNamed);
+  const lasting = needing.filter(({ name }) => before.tasks.includes(name));
   for (const { device, start, end } of wanted) {
-    const own = held.find((one) => one.device === device);
+    const kept = held.find((holding) => holding.device === device);
     for (let layer = start; layer < end; layer++) {
-      if (own && layer >= own.start && layer < own.end) continue;
+      if (kept && layer >= kept.start && layer < kept.end) continue;
       const sources = held.filter((one) => layer >= one.start && layer < one.end).map((one) => one.device);
-      let amount = Math.max(...after.tasks.map((name) => layerBytes(after, name, layer).parameters));
-      for (const name of lasting) amount += layerBytes(after, name, layer).optimizer;
-      move(device, amount, sources);
+      const range = { start: layer, end: layer + 1 };
+      const { parameterBytes } = stateBytes(needing, range);
+      move(device, parameterBytes + stateBytes(lasting, range).optimizerBytes, sources);
     }
   }
   for (const [name, mode] of Object.entries(after.cache)) {
     if (mode !== 'read' || !ownValue(before.cache, name)) continue;
-    const { lowestTrained } = costs.tasks[costs.taskIndex(name)]!;
+    const { lowestTrained } = costs.taskNamed(name);
     const holds = ({ start, end }: Holding) => lowestTrained >= start && lowestTrained < end;
     const owners = held.filter(holds);
     for (const reader of wanted.filter(holds)) {
@@ -74,18 +76,10 @@ export function moveBetween(
   return { bytes, seconds: Math.max(0, ...airSeconds, ...ownSeconds.values()) };
 }
 
-function holdingsOf({ costs }: SegmentProblem, placements: readonly Placement[]): Holding[] {
+function holdingsOf({ costs }: IntervalProblem, placements: readonly Placement[]): Holding[] {
   return placements.flatMap(({ stages }) =>
     stages.flatMap(({ start, end, members }) =>
       members.map(({ device, share }) => ({ device: costs.deviceIndex(device), start, end, share })),
     ),
   );
-}
-
-function layerBytes({ costs }: SegmentProblem, name: string, layer: number) {
-  const { parameterBytes, optimizerBytes } = costs.tasks[costs.taskIndex(name)]!.sums;
-  return {
-    parameters: parameterBytes[layer + 1]! - parameterBytes[layer]!,
-    optimizer: optimizerBytes[layer + 1]! - optimizerBytes[layer]!,
-  };
 }

@@ -1,7 +1,7 @@
 /** The lower bound of a whole plan: all work on all devices, and the longest chain of tasks that wait for each other. */
 import { lowerBound } from '../search/lower-bound.js';
-import { type Workload, withCachedPrefix } from '../workload.js';
-import { hasPrefix } from './segments.js';
+import { type Workload, withCachedPrefix } from '../problem/workload.js';
+import { hasPrefix } from './intervals.js';
 import { aloneProblem, type WaveSearch } from './search-wave.js';
 import { criticalPath } from './waves.js';
 
@@ -12,12 +12,12 @@ export function planBound(workloads: readonly Workload[], search: WaveSearch, wh
     0,
   );
   const flops = workloads.reduce((sum, workload) => {
-    const [first, later] = roundsOf(workload, search.cache);
+    const [first, later] = stepsOf(workload, search.cache);
     return sum + first * flopsOf(workload) + later * flopsOf(withCachedPrefix(workload));
   }, 0);
   if (!wholeLayers) return flops / speed;
   const chain = criticalPath(workloads, (workload) => {
-    const [first, later] = roundsOf(workload, search.cache);
+    const [first, later] = stepsOf(workload, search.cache);
     const secondsOf = (one: Workload) => lowerBound(aloneProblem(search, one)).stepSeconds;
     return first * secondsOf(workload) + (later > 0 ? later * secondsOf(withCachedPrefix(workload)) : 0);
   });
@@ -25,7 +25,7 @@ export function planBound(workloads: readonly Workload[], search: WaveSearch, wh
 }
 
 /** Steps that run the frozen prefix, and steps that could read it from a cache. */
-function roundsOf(workload: Workload, cache: boolean): [number, number] {
+function stepsOf(workload: Workload, cache: boolean): [number, number] {
   const { steps = 1, epochs = 1 } = workload;
   if (!cache || epochs === 1 || !hasPrefix(workload)) return [steps, 0];
   const first = Math.ceil(steps / epochs);

@@ -1,36 +1,24 @@
 /**
  * Plans where devices have power modes to choose from, or watts and joules to keep to.
  *
- * A mode beyond a device's watts is not considered. The others are searched one device at a time: from all devices at their fastest and
- * from all at their most frugal, change one device's mode, what the placement is chosen for (time, energy, or a weighted sum), or leave
- * out a device whose battery does not last, as long as the plan gets better: fewer joules above the limits first, then the objective.
- * It is a bounded search; a plan for less energy may exist where it finds none.
+ * A mode beyond a device's watts is not considered. The others are searched one change at a time, from all devices at their fastest and from
+ * all at their most frugal: another mode for a device, another goal for the placement (time, energy, or a weighted sum), or a device left
+ * out whose battery does not last. A change stays when the plan gets better: fewer joules above the limits first, then the objective.
+ * The search is bounded; where it finds no plan within the limits, one may exist.
  */
-import type { Cluster } from '../cluster.js';
+import type { Cluster } from '../problem/cluster.js';
+import { type ChosenModes, clusterInModes } from '../problem/cluster-in-modes.js';
 import { formatJoules } from '../format.js';
-import { type InputProblem, SchedulerInputError } from '../scheduler-input-error.js';
-import { type Objective, valueOf } from '../search/segment-problem.js';
-import type { Workload } from '../workload.js';
-import type { Plan, PlanOptions } from './plan.js';
+import { type InputProblem, problemsError, SchedulerError } from '../scheduler-error.js';
+import { effortFor, limits as effort } from '../search/effort.js';
+import { type Objective, valueOf } from '../search/interval-problem.js';
+import type { Workload } from '../problem/workload.js';
+import type { Plan } from './planned.js';
+import type { PlanOptions } from './plan-options.js';
 import { planCluster } from './plan-cluster.js';
-import {
-  type ChosenModes,
-  clusterInModes,
-  meanRate,
-  type Setting,
-  settingsWithin,
-} from './power-settings.js';
+import { meanRate, type Setting, settingsWithin } from './power-settings.js';
 
-export interface PlannedPower {
-  /** The mode of each device; one that is not named runs as its profile says. */
-  readonly modes: ChosenModes;
-  /** Devices not planned with, because no mode is within their watts or their battery does not last. */
-  readonly leftOut: readonly { readonly device: string; readonly reason: 'watts' | 'joules' }[];
-  readonly joulesByDevice: Readonly<Record<string, number>>;
-  readonly plansCompared: number;
-}
-
-/** A point of the search: per device the index of its setting, or -1 when left out, and what placements are chosen for. */
+/** A point of the search: the index of each device's setting, or -1 when it is left out, and the goal of the placements. */
 interface Choice {
   readonly settings: readonly number[];
   readonly goal: number;
@@ -39,22 +27,17 @@ interface Choice {
 interface Candidate {
   readonly plan: Plan;
   readonly joulesByDevice: ReadonlyMap<string, number>;
-  /** Joules above a limit, at the limit where they are most. */
+  /** Joules above the limit that is exceeded most. */
   readonly excess: number;
   readonly value: number;
 }
 
-/** Plans to compare at most; every one is a whole planning. */
-const comparedMost = 64;
-/** With more devices than this their modes are not changed one by one. */
-const fewDevices = 12;
-
-/** @throws SchedulerInputError when the model does not fit, or no plan found keeps to the limits */
+/** @throws SchedulerError when the model does not fit, or no plan found keeps to the limits */
 export function planWithPower(workloads: readonly Workload[], cluster: Cluster, options: PlanOptions): Plan {
   const { objective = 'time', joulesLimit = Infinity } = options;
   const { devices } = cluster;
   const settings = settingsWithin(cluster);
-  if (settings.every((own) => own.length === 0)) throw noneWithinWatts(cluster);
+  if (settings.every((offered) => offered.length === 0)) throw noneWithinWatts(cluster);
   const limits = devices.map((device) => device.joulesLimit ?? Infinity);
   const goals: Objective[] = [objective, 'energy'];
 
@@ -71,15 +54,17 @@ export function planWithPower(workloads: readonly Workload[], cluster: Cluster, 
       value: valueOf(objective, found.totalSeconds, joules),
     };
   };
-  // While settings are compared the peers are not asked, and a smaller search will do.
-  const quick = { peers: [], budget: (options.budget ?? 200_000) / 4, exactDevices: 4, exactLayers: 6 };
+  // While settings are compared, the peers are not asked and a smaller search will do.
+  const { budgetShare, ...exactSizes } = effort.comparing;
+  const quick = { peers: [], budget: (options.budget ?? effort.budget) * budgetShare, ...exactSizes };
+  const { changesModes } = effortFor(devices.length);
   const known = new Map<string, Candidate | undefined>();
   const evaluate = (choice: Choice): Candidate | undefined => {
     const key = `${choice.goal}|${choice.settings.join()}`;
     if (!known.has(key))
       known.set(
         key,
-        choice.settings.some((one) => one >= 0) ? attempt(() => planFor(choice, quick)) : undefined,
+        choice.settings.some((setting) => setting >= 0) ? attempt(() => planFor(choice, quick)) : undefined,
       );
     return known.get(key);
   };
@@ -91,24 +76,21 @@ export function planWithPower(workloads: readonly Workload[], cluster: Cluster, 
   let best: Choice = { settings: fastest, goal: 0 };
   const first = evaluate(best);
   const { totalSeconds = 0, totalJoules = 0 } = first?.plan ?? {};
-  // Weights at which the first plan's seconds and joules weigh alike, and a factor to each side of that.
+  // Weights at which the first plan's seconds and joules count the same, and a factor to each side of that.
   if (totalJoules > 0)
     for (const factor of [0.25, 1, 4])
       goals.push({ secondsWeight: 1, joulesWeight: (factor * totalSeconds) / totalJoules });
   const improve = (choice: Choice): boolean => {
-    if (known.size >= comparedMost || !isBetter(evaluate(choice), evaluate(best))) return false;
+    if (known.size >= effort.comparedPlans || !isBetter(evaluate(choice), evaluate(best))) return false;
     best = choice;
     return true;
   };
   for (const start of [fastest, frugal]) for (const goal of goals.keys()) improve({ settings: start, goal });
   for (let improved = true; improved;) {
     improved = false;
-    for (const [index, own] of settings.entries()) {
-      const mayLeaveOut = own.length > 0 && Math.min(limits[index]!, joulesLimit) < Infinity;
-      for (const setting of [
-        ...(devices.length > fewDevices ? [] : own.keys()),
-        ...(mayLeaveOut ? [-1] : []),
-      ])
+    for (const [index, offered] of settings.entries()) {
+      const mayLeaveOut = offered.length > 0 && Math.min(limits[index]!, joulesLimit) < Infinity;
+      for (const setting of [...(changesModes ? offered.keys() : []), ...(mayLeaveOut ? [-1] : [])])
         if (improve({ ...best, settings: best.settings.map((one, at) => (at === index ? setting : one)) }))
           improved = true;
     }
@@ -183,8 +165,8 @@ function frugalestOf(cluster: Cluster, settings: readonly (readonly Setting[])[]
 function sumJoules({ waves }: Plan): Map<string, number> {
   const sums = new Map<string, number>();
   for (const { lanes } of waves)
-    for (const { segments } of lanes)
-      for (const { joulesByDevice } of segments)
+    for (const { intervals } of lanes)
+      for (const { joulesByDevice } of intervals)
         for (const [device, joules] of Object.entries(joulesByDevice))
           sums.set(device, (sums.get(device) ?? 0) + joules);
   return sums;
@@ -196,18 +178,19 @@ function isBetter(a: Candidate | undefined, b: Candidate | undefined): boolean {
   return a.excess === b.excess ? a.value < b.value * (1 - 1e-9) : a.excess < b.excess;
 }
 
-/** Without a device, or with less memory in a mode, the model may not fit; that is no mistake of the user's. */
+/** Without a device, or with less memory in a mode, the model may not fit; that is not the user's mistake. */
 function attempt(make: () => Candidate): Candidate | undefined {
   try {
     return make();
   } catch (error) {
-    if (error instanceof SchedulerInputError) return undefined;
+    if (error instanceof SchedulerError && error.code === 'SCHEDULER_NOTHING_FITS') return undefined;
     throw error;
   }
 }
 
-const noneWithinWatts = ({ devices }: Cluster): SchedulerInputError =>
-  new SchedulerInputError(
+const noneWithinWatts = ({ devices }: Cluster): SchedulerError =>
+  problemsError(
+    'SCHEDULER_LIMIT_EXCEEDED',
     'plan',
     devices.map(({ modes = [], watts, wattsLimit }, index) => ({
       path: `devices[${index}].wattsLimit`,
@@ -226,13 +209,13 @@ function tooManyJoules(
       path: 'options.joulesLimit',
       message: `is ${formatJoules(joulesLimit)}, but the most frugal plan found takes ${formatJoules(plan.totalJoules!)}; raise it, train fewer steps, or add a more frugal device`,
     });
-  for (const [index, { id, joulesLimit: own }] of devices.entries()) {
+  for (const [index, { id, joulesLimit: limit }] of devices.entries()) {
     const joules = joulesByDevice.get(id) ?? 0;
-    if (own !== undefined && joules > own)
+    if (limit !== undefined && joules > limit)
       problems.push({
         path: `devices[${index}].joulesLimit`,
-        message: `is ${formatJoules(own)}, but the most frugal plan found takes ${formatJoules(joules)} of "${id}"; raise it, train fewer steps, or add a device`,
+        message: `is ${formatJoules(limit)}, but the most frugal plan found takes ${formatJoules(joules)} of "${id}"; raise it, train fewer steps, or add a device`,
       });
   }
-  return new SchedulerInputError('plan', problems);
+  return problemsError('SCHEDULER_LIMIT_EXCEEDED', 'plan', problems);
 }

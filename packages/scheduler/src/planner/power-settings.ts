@@ -1,35 +1,11 @@
-/** The settings each device may run at, and a cluster with its devices in chosen ones. */
-import type { Cluster, DeviceProfile, PowerMode } from '../cluster.js';
-import { ownValue } from '../own-value.js';
-
-/** Which mode each device runs at, by id; a device that is not named runs as its profile says. */
-export type ChosenModes = Readonly<Record<string, string>>;
-
-/** The cluster with its devices in these modes; it has no modes left to choose from. Give it to `simulate` for a plan with modes. */
-export const clusterInModes = ({ devices, links }: Cluster, modes: ChosenModes): Cluster => ({
-  links,
-  devices: devices.map(({ modes: own = [], ...device }) => {
-    const chosen = own.find(({ name }) => name === ownValue(modes, device.id));
-    return chosen ? inMode(device, chosen) : device;
-  }),
-});
-
-function inMode(device: DeviceProfile, mode: PowerMode): DeviceProfile {
-  const { flopsPerSecond, watts, idleWatts, memoryBytes, overheadSeconds } = mode;
-  return {
-    ...device,
-    flopsPerSecond,
-    ...(watts === undefined ? {} : { watts }),
-    ...(idleWatts === undefined ? {} : { idleWatts }),
-    ...(memoryBytes === undefined ? {} : { memoryBytes: Math.min(memoryBytes, device.memoryBytes) }),
-    ...(overheadSeconds === undefined ? {} : { overheadSeconds }),
-  };
-}
+/** The settings at which each device may run: its modes, and what its profile says. */
+import type { Cluster, DeviceProfile } from '../problem/cluster.js';
+import { inMode } from '../problem/cluster-in-modes.js';
 
 /** A mode's name, or undefined for the profile itself. */
 export type Setting = string | undefined;
 
-/** Of each device the settings within its power limit, fastest first. */
+/** The settings of each device that keep to its power limit, fastest first. */
 export const settingsWithin = ({ devices }: Cluster): Setting[][] =>
   devices.map(({ modes = [], ...device }) =>
     [
@@ -51,10 +27,10 @@ export function meanRate({ flopsPerSecond }: DeviceProfile): number {
   return 3 / (1 / forward + 1 / input + 1 / weight);
 }
 
-/** Whether anything about power is to be decided or kept. */
+/** Whether the plan must choose power modes or respect a limit. */
 export const hasPowerChoices = ({ devices }: Cluster, joulesLimit: number | undefined): boolean =>
   joulesLimit !== undefined ||
   devices.some(
-    ({ modes = [], wattsLimit, joulesLimit: own }) =>
-      modes.length > 0 || wattsLimit !== undefined || own !== undefined,
+    (device) =>
+      (device.modes ?? []).length > 0 || device.wattsLimit !== undefined || device.joulesLimit !== undefined,
   );

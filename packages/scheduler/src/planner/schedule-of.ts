@@ -1,64 +1,67 @@
-/** The schedule of a planned segment, to simulate, draw or execute. */
-import { buildSchedule, type Schedule } from '../build-schedule.js';
-import { type Cluster, usableCluster } from '../cluster.js';
-import { openCostModel } from '../cost-model.js';
-import { ownValue } from '../own-value.js';
+/** The schedule of a planned interval, to simulate, draw or execute. */
+import { openCostModel } from '../cost/cost-model.js';
 import { peers as allPeers } from '../peers/peers.js';
 import type { Strategy } from '../peers/strategy.js';
-import { contextGear, contextGearDeep } from '../policies/context-gear.js';
-import { gpipe } from '../policies/gpipe.js';
-import { lorapp } from '../policies/lorapp.js';
-import { oneForwardOneBackward, oneForwardOneBackwardDeep } from '../policies/one-forward-one-backward.js';
-import { withCachedPrefix, type Workload } from '../workload.js';
-import type { Plan } from './plan.js';
-import { clusterInModes } from './power-settings.js';
-
-const policies = [
-  contextGear,
-  contextGearDeep,
-  gpipe,
-  lorapp,
+import { type Cluster, usableCluster } from '../problem/cluster.js';
+import { clusterInModes } from '../problem/cluster-in-modes.js';
+import { ownValue } from '../problem/own-value.js';
+import { withCachedPrefix, type Workload } from '../problem/workload.js';
+import { buildSchedule } from '../schedule/build-schedule.js';
+import type { Pass } from '../schedule/pass.js';
+import type { Schedule } from '../schedule/schedule.js';
+import { contextGear, contextGearDeep } from '../schedule/policies/context-gear.js';
+import { gpipe } from '../schedule/policies/gpipe.js';
+import { lorapp } from '../schedule/policies/lorapp.js';
+import {
   oneForwardOneBackward,
   oneForwardOneBackwardDeep,
-];
+} from '../schedule/policies/one-forward-one-backward.js';
+import type { Policy } from '../schedule/policies/policy.js';
+import { SchedulerError } from '../scheduler-error.js';
+import { contextGearName } from './context-gear-name.js';
+import type { Plan, PlannedInterval } from './planned.js';
 
 export interface ScheduleOfOptions {
-  /** Which of the plan's segments, counted over waves and lanes; the first when absent. */
-  readonly segment?: number;
-  /** Instead of one segment: the first segments of all lanes of this wave, side by side. */
+  /** Which of the plan's intervals, counted over waves and lanes; the first when absent. */
+  readonly interval?: number;
+  /** Instead of one interval: the first intervals of all lanes of this wave, side by side. */
   readonly wave?: number;
-  /** Optimizer steps to lay out; at most the segments'. */
+  /** Optimizer steps to lay out; at most the intervals'. */
   readonly steps?: number;
   /** The strategies the plan was made with. */
   readonly peers?: readonly Strategy[];
+  /** Policies of these strategies that are not the package's own. */
+  readonly policies?: readonly Policy[];
 }
 
 /**
- * The workloads as the segment runs them (a cached prefix costs nothing), and its schedule: `simulate(schedule, workloads, cluster)`, with
+ * The workloads as the interval runs them (a cached prefix costs nothing), and its schedule: `simulate(schedule, workloads, cluster)`, with
  * the cluster `clusterInModes` where the plan chose modes.
  *
- * @throws RangeError when the plan has no such segment or wave.
+ * @throws SchedulerError when the plan has no such interval or wave, or names a strategy or policy that is not known here.
  */
 export function scheduleOf(
   { waves, window, memoryReserve, power }: Plan,
   workloads: readonly Workload[],
   cluster: Cluster,
-  { segment: index = 0, wave, steps = 1, peers = allPeers }: ScheduleOfOptions = {},
+  { interval: index = 0, wave, steps = 1, peers = allPeers, policies = [] }: ScheduleOfOptions = {},
 ): { schedule: Schedule; workloads: Workload[] } {
-  const segments = waves.flatMap(({ lanes }) => lanes.flatMap((lane) => lane.segments));
+  const intervals = waves.flatMap(({ lanes }) => lanes.flatMap((lane) => lane.intervals));
   const chosen =
     wave === undefined
-      ? segments.slice(index, index + 1)
-      : (waves[wave]?.lanes ?? []).flatMap((lane) => lane.segments.slice(0, 1));
+      ? intervals.slice(index, index + 1)
+      : (waves[wave]?.lanes ?? []).flatMap((lane) => lane.intervals.slice(0, 1));
   const [first] = chosen;
   if (!first)
-    throw new RangeError(
-      `scheduler/scheduleOf: the plan has ${segments.length} segments in ${waves.length} waves, got ` +
-        (wave === undefined ? `segment ${index}` : `wave ${wave}`),
+    throw new SchedulerError(
+      'SCHEDULER_NAME_UNKNOWN',
+      'scheduleOf',
+      `the plan has ${intervals.length} intervals in ${waves.length} waves, got ` +
+        (wave === undefined ? `interval ${index}` : `wave ${wave}`),
     );
-  const tasks = chosen.flatMap((segment) => segment.tasks);
+  const tasks = chosen.flatMap((interval) => interval.tasks);
   // Entries, not a spread: a task may be called `__proto__`.
-  const cache = Object.fromEntries(chosen.flatMap((segment) => Object.entries(segment.cache)));
+  const cache = Object.fromEntries(chosen.flatMap((interval) => Object.entries(interval.cache)));
   const active = workloads
     .filter(({ name }) => tasks.includes(name))
     .map((workload) => (ownValue(cache, workload.name) === 'read' ? withCachedPrefix(workload) : workload));
@@ -67,12 +70,42 @@ export function scheduleOf(
     chosen.map(({ placement }) => placement),
     {
       // Lanes keep to one device each, where all policies give the same order.
-      policy: policies.find(({ name }) => name === first.policy) ?? contextGear,
-      steps: Math.min(steps, ...chosen.map(({ rounds }) => rounds)),
+      policy: policyOf(first, policies),
+      steps: Math.min(steps, ...chosen.map((interval) => interval.steps)),
       window,
       cache,
-      passes: peers.find(({ name }) => name === first.strategy)?.passes ?? [],
+      passes: passesOf(first, peers),
     },
   );
   return { schedule, workloads: active };
+}
+
+const packagePolicies: readonly Policy[] = [
+  contextGear,
+  contextGearDeep,
+  gpipe,
+  lorapp,
+  oneForwardOneBackward,
+  oneForwardOneBackwardDeep,
+];
+
+function policyOf({ policy: name }: PlannedInterval, others: readonly Policy[]): Policy {
+  const policy = [...others, ...packagePolicies].find((one) => one.name === name);
+  if (policy) return policy;
+  throw new SchedulerError(
+    'SCHEDULER_NAME_UNKNOWN',
+    'scheduleOf',
+    `the plan follows the policy "${name}", which is not one of this package; give it in "policies"`,
+  );
+}
+
+function passesOf({ strategy: name }: PlannedInterval, peers: readonly Strategy[]): readonly Pass[] {
+  if (name === contextGearName) return [];
+  const strategy = peers.find((one) => one.name === name);
+  if (strategy) return strategy.passes ?? [];
+  throw new SchedulerError(
+    'SCHEDULER_NAME_UNKNOWN',
+    'scheduleOf',
+    `the plan has a placement of the strategy "${name}"; give the strategies it was made with in "peers"`,
+  );
 }

@@ -1,35 +1,35 @@
-/**
- * How the tasks of a wave share the devices: all in one pipeline, one after the other, or apart, each task on devices of its own. The
- * best of the three by the simulator is taken.
- */
-import { type ClusterCosts, openCostModel } from '../cost-model.js';
-import { ownValue } from '../own-value.js';
+/** How the tasks of a wave may share the devices: all in one pipeline, one after the other, or each task on a device of its own. */
+import type { ClusterCosts } from '../cost/cluster-costs.js';
+import { openCostModel } from '../cost/cost-model.js';
+import { ownValue } from '../problem/own-value.js';
 import { tuneStrategy, type Strategy } from '../peers/strategy.js';
+import { contextGearName } from './context-gear-name.js';
 import { assessPlacement } from '../search/assess-placement.js';
+import { effortFor, limits } from '../search/effort.js';
 import { type LowerBound, lowerBound } from '../search/lower-bound.js';
-import { searchSegment, type SearchSegmentOptions } from '../search/search-segment.js';
-import { type Assessment, type SegmentProblem, valueOf } from '../search/segment-problem.js';
-import type { Workload } from '../workload.js';
-import { segmentsOf, type SegmentSettings } from './segments.js';
+import { searchInterval, type SearchIntervalOptions } from '../search/search-interval.js';
+import { type Assessment, type IntervalProblem, valueOf } from '../search/interval-problem.js';
+import type { Workload } from '../problem/workload.js';
+import { intervalsOf, type IntervalSettings } from './intervals.js';
 
 export interface WaveSearch {
   readonly opened: ClusterCosts;
-  readonly settings: SegmentSettings;
-  readonly options: SearchSegmentOptions;
+  readonly settings: IntervalSettings;
+  readonly options: SearchIntervalOptions;
   readonly peers: readonly Strategy[];
   readonly cache: boolean;
-  /** Answers already found, by what was asked: tasks of equal cost are asked about once. */
-  readonly memory: Map<string, Omit<SegmentNode, 'problem'>>;
+  /** Answers found so far, by question: tasks of equal cost are asked about once. */
+  readonly memory: Map<string, Omit<IntervalNode, 'problem'>>;
 }
 
-/** An assessment and whose idea it was. */
+/** An assessment and the strategy that proposed it. */
 export interface NamedAssessment extends Assessment {
   readonly strategy: string;
 }
 
-/** One segment with the placements found for it, best first. */
-export interface SegmentNode {
-  readonly problem: SegmentProblem;
+/** One interval with the placements found for it, best first. */
+export interface IntervalNode {
+  readonly problem: IntervalProblem;
   readonly found: readonly NamedAssessment[];
   readonly search: 'exact' | 'bounded';
   readonly bound: LowerBound;
@@ -37,45 +37,45 @@ export interface SegmentNode {
 
 export interface WaveOption {
   readonly tasks: readonly string[];
-  /** Each lane a sequence of segments. */
-  readonly lanes: readonly (readonly SegmentNode[])[];
+  /** Each lane a sequence of intervals. */
+  readonly lanes: readonly (readonly IntervalNode[])[];
   readonly value: number;
 }
 
-const kept = 6;
-/** With more, only the most promising settings of every peer are simulated. */
-const fewDevices = 10;
-const manyDevices = 64;
+/** How a wave's tasks share the devices. */
+export interface WaySettings {
+  readonly sharing: 'inTurn' | 'apart' | 'together';
+  /** Whether a cache that would have been possible is left out. */
+  readonly withoutCache: boolean;
+}
 
-/** A way to train a wave's tasks: one wave, or one for each task. */
-export interface WaveWay {
-  readonly kind: string;
+/** A way to train a wave's tasks: as one wave, or as one for each task. */
+export interface WaveWay extends WaySettings {
   readonly value: number;
   readonly waves: readonly WaveOption[];
 }
 
-/** All ways, best first by themselves; moving between waves is not counted yet. */
+/** All ways, the best by itself first; moves between waves are not counted yet. */
 export function searchWave(search: WaveSearch, workloads: readonly Workload[]): WaveWay[] {
-  // Whether a cache pays is only known when the moves before and after it are; so each way exists with and without.
+  // Whether a cache pays depends on the moves before and after it, so each way exists with and without.
   const seesTwice = workloads.some(({ epochs = 1 }) => epochs > 1);
   const caching = search.cache && seesTwice ? [true, false] : [false];
   const ways = caching.flatMap((useCache): WaveWay[] => {
-    const suffix = seesTwice && search.cache && !useCache ? ', without the cache' : '';
+    const withoutCache = seesTwice && search.cache && !useCache;
     const alone = workloads.map((workload) => laneOption(search, [workload], useCache));
     const apart = apartOption(search, workloads, useCache);
     const together = workloads.length > 1 ? laneOption(search, workloads, useCache) : undefined;
     return [
       {
-        kind: `one after the other${suffix}`,
+        sharing: 'inTurn',
+        withoutCache,
         value: alone.reduce((sum, { value }) => sum + value, 0),
         waves: alone,
       },
-      // One task may be best off on one device too, when another wave leaves the model there.
-      ...(apart
-        ? [{ kind: `apart, on devices of their own${suffix}`, value: apart.value, waves: [apart] }]
-        : []),
+      // Even a single task may be best off on one device, when another wave leaves the model there.
+      ...(apart ? [{ sharing: 'apart' as const, withoutCache, value: apart.value, waves: [apart] }] : []),
       ...(together
-        ? [{ kind: `together in one pipeline${suffix}`, value: together.value, waves: [together] }]
+        ? [{ sharing: 'together' as const, withoutCache, value: together.value, waves: [together] }]
         : []),
     ];
   });
@@ -84,7 +84,7 @@ export function searchWave(search: WaveSearch, workloads: readonly Workload[]): 
 
 /** One lane with all devices. */
 function laneOption(search: WaveSearch, workloads: readonly Workload[], useCache: boolean): WaveOption {
-  const nodes = segmentsOf(workloads, search.opened, search.settings, useCache).map((problem) =>
+  const nodes = intervalsOf(workloads, search.opened, search.settings, useCache).map((problem) =>
     searchNode(search, problem),
   );
   return {
@@ -94,19 +94,20 @@ function laneOption(search: WaveSearch, workloads: readonly Workload[], useCache
   };
 }
 
-/** Searches a segment, or remembers the answer to an equal one. */
-export function searchNode(search: WaveSearch, problem: SegmentProblem): SegmentNode {
+/** Searches an interval, or remembers the answer to an equal one. */
+function searchNode(search: WaveSearch, problem: IntervalProblem): IntervalNode {
   return remember(search, signatureOf(problem), problem, () => {
-    const { found, search: kind } = searchSegment(problem, search.options);
-    const named = found.slice(0, kept).map((one): NamedAssessment => ({ ...one, strategy: 'ContextGear' }));
-    const large = problem.costs.devices.length > fewDevices;
-    const many = problem.costs.devices.length > manyDevices;
-    const asked = large ? { ...problem, microbatches: problem.microbatches.slice(many ? -1 : -2) } : problem;
+    const { found, search: kind } = searchInterval(problem, search.options);
+    const named = found
+      .slice(0, limits.keptPlacements)
+      .map((one): NamedAssessment => ({ ...one, strategy: contextGearName }));
+    const { peerCandidates, peerDivisions } = effortFor(problem.costs.devices.length);
+    const asked = { ...problem, microbatches: problem.microbatches.slice(-peerDivisions) };
     for (const strategy of search.peers) {
       if (problem.tasks.length > 1 && !strategy.interleavesTasks) continue;
       const better = tuneStrategy(strategy, asked, {
         incumbent: named[0]?.value ?? Infinity,
-        most: many ? 1 : large ? 2 : Infinity,
+        most: peerCandidates,
       });
       if (better) named.unshift({ ...better, strategy: strategy.name });
     }
@@ -114,12 +115,12 @@ export function searchNode(search: WaveSearch, problem: SegmentProblem): Segment
   });
 }
 
-function signatureOf({ costs, tasks, rounds, cache }: SegmentProblem): string {
+function signatureOf({ costs, tasks, steps, cache }: IntervalProblem): string {
   return JSON.stringify([
-    rounds,
+    steps,
     costs.cluster.devices.map(({ id }) => id),
     tasks.map((name) => {
-      const { samples, sums } = costs.tasks[costs.taskIndex(name)]!;
+      const { samples, sums } = costs.taskNamed(name);
       return [
         samples,
         ownValue(cache, name) ?? '',
@@ -131,8 +132,8 @@ function signatureOf({ costs, tasks, rounds, cache }: SegmentProblem): string {
 }
 
 /**
- * Every task on a device of its own, tasks that share a device one after the other: nothing is exchanged. Longest task first, each to
- * where it ends soonest.
+ * Every task on a device of its own, tasks that share a device one after the other: nothing is exchanged. The longest task chooses first,
+ * and each goes where it ends soonest.
  */
 function apartOption(
   search: WaveSearch,
@@ -141,12 +142,12 @@ function apartOption(
 ): WaveOption | undefined {
   const { opened, settings } = search;
   interface Single {
-    readonly nodes: readonly SegmentNode[];
+    readonly nodes: readonly IntervalNode[];
     readonly seconds: number;
     readonly joules: number;
   }
-  const single = workloads.map((workload) => {
-    const problems = segmentsOf([workload], opened, settings, useCache).map((problem) => ({
+  const singles = workloads.map((workload) => {
+    const problems = intervalsOf([workload], opened, settings, useCache).map((problem) => ({
       problem,
       signature: signatureOf(problem),
     }));
@@ -162,14 +163,14 @@ function apartOption(
       };
     });
   });
-  const quickest = (task: number) => Math.min(...single[task]!.map((one) => one?.seconds ?? Infinity));
+  const quickest = (task: number) => Math.min(...singles[task]!.map((one) => one?.seconds ?? Infinity));
   const order = workloads.map((_, task) => task).sort((a, b) => quickest(b) - quickest(a) || a - b);
-  const lanes: SegmentNode[][] = opened.devices.map(() => []);
+  const lanes: IntervalNode[][] = opened.devices.map(() => []);
   const ends = opened.devices.map(() => 0);
   let joules = 0;
   for (const task of order) {
     let best: { device: number; one: Single; value: number; end: number } | undefined;
-    for (const [device, one] of single[task]!.entries()) {
+    for (const [device, one] of singles[task]!.entries()) {
       if (!one) continue;
       const end = ends[device]! + one.seconds;
       const value = valueOf(settings.objective, Math.max(end, ...ends), joules + one.joules);
@@ -189,19 +190,23 @@ function apartOption(
   };
 }
 
-/** A segment on one device alone, in as few micro-batches as fit: every one more is a launch more. */
+/** An interval on one device, in as few micro-batches as fit, because each one costs another launch. */
 function onDevice(
   search: WaveSearch,
-  problem: SegmentProblem,
+  problem: IntervalProblem,
   signature: string,
   device: string,
-): SegmentNode {
+): IntervalNode {
   return remember(search, `${signature} on ${device}`, problem, () => {
     const stages = [{ start: 0, end: problem.costs.layerCount, members: [{ device, share: 1 }] }];
     for (const microbatches of [...problem.microbatches].sort((a, b) => a - b)) {
       const one = assessPlacement(problem, { tasks: problem.tasks, microbatches, stages });
       if (one)
-        return { found: [{ ...one, strategy: 'ContextGear' }], search: 'exact', bound: lowerBound(problem) };
+        return {
+          found: [{ ...one, strategy: contextGearName }],
+          search: 'exact',
+          bound: lowerBound(problem),
+        };
     }
     return { found: [], search: 'exact', bound: lowerBound(problem) };
   });
@@ -210,9 +215,9 @@ function onDevice(
 function remember(
   { memory }: WaveSearch,
   key: string,
-  problem: SegmentProblem,
-  find: () => Omit<SegmentNode, 'problem'>,
-): SegmentNode {
+  problem: IntervalProblem,
+  find: () => Omit<IntervalNode, 'problem'>,
+): IntervalNode {
   let known = memory.get(key);
   if (!known) memory.set(key, (known = find()));
   return {
@@ -223,11 +228,11 @@ function remember(
 }
 
 /** The problem of one workload alone, for bounds. */
-export const aloneProblem = (search: WaveSearch, workload: Workload): SegmentProblem => ({
+export const aloneProblem = (search: WaveSearch, workload: Workload): IntervalProblem => ({
   ...search.settings,
   costs: openCostModel([workload], search.opened.cluster, search.opened),
   tasks: [workload.name],
-  rounds: workload.steps ?? 1,
+  steps: workload.steps ?? 1,
   cache: {},
   cacheBytes: {},
   microbatches: search.settings.microbatches ?? [1],

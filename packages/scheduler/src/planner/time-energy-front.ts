@@ -1,8 +1,11 @@
-/** What less energy costs in time: the plans of which none is both faster and more frugal than another. */
-import type { Cluster } from '../cluster.js';
-import type { Objective } from '../search/segment-problem.js';
-import type { Workload } from '../workload.js';
-import { plan, type Plan, type PlanOptions } from './plan.js';
+/** What less energy costs in time: plans of which none is both faster and more frugal than another. */
+import type { Cluster } from '../problem/cluster.js';
+import { SchedulerError } from '../scheduler-error.js';
+import type { Objective } from '../search/interval-problem.js';
+import type { Workload } from '../problem/workload.js';
+import { plan } from './plan.js';
+import type { Plan } from './planned.js';
+import type { PlanOptions } from './plan-options.js';
 
 export interface FrontPoint {
   readonly objective: Objective;
@@ -11,13 +14,13 @@ export interface FrontPoint {
   readonly plan: Plan;
 }
 
-/** What a joule weighs against a second, where the fastest plan's joules and seconds weigh alike at 1. */
+/** What a joule weighs against a second; at 1 the fastest plan's joules and seconds count the same. */
 const factors = [1 / 16, 1 / 4, 1, 4, 16];
 
 /**
  * Plans for time, for energy, and for weighted sums between them; fastest first. Points that no weighted sum prefers are not found.
  *
- * @throws SchedulerInputError as `plan` does; Error when no device says what power it draws.
+ * @throws SchedulerError as `plan` does, and when no device says what power it draws.
  */
 export function timeEnergyFront(
   workloads: readonly Workload[],
@@ -27,7 +30,11 @@ export function timeEnergyFront(
   const pointOf = (objective: Objective): FrontPoint => {
     const found = plan(workloads, cluster, { ...options, objective });
     if (found.totalJoules === undefined)
-      throw new Error('scheduler/timeEnergyFront: no device says what power it draws ("watts")');
+      throw new SchedulerError(
+        'SCHEDULER_INPUT_INVALID',
+        'timeEnergyFront',
+        'no device says what power it draws ("watts")',
+      );
     return { objective, totalSeconds: found.totalSeconds, totalJoules: found.totalJoules, plan: found };
   };
   const fastest = pointOf('time');

@@ -1,24 +1,24 @@
 /** Which tasks may train at the same time: a wave holds siblings, and waves follow each other in the order of the dependencies. */
-import type { Workload } from '../workload.js';
+import type { Workload } from '../problem/workload.js';
 
-/** Waves by depth: a task stands one wave after the latest of those it waits for. Names in the order of the input. */
+/** Waves by level: a task stands one wave after the latest of its parents. Names in the order of the input. */
 export function wavesOf(workloads: readonly Workload[]): string[][] {
-  const depths = new Map<string, number>();
+  const levels = new Map<string, number>();
   const byName = new Map(workloads.map((workload) => [workload.name, workload]));
-  const depthOf = (name: string): number => {
-    const known = depths.get(name);
+  const levelOf = (name: string): number => {
+    const known = levels.get(name);
     if (known !== undefined) return known;
     const parents = byName.get(name)!.dependsOn ?? [];
-    const depth = 1 + Math.max(-1, ...parents.map(depthOf));
-    depths.set(name, depth);
-    return depth;
+    const level = 1 + Math.max(-1, ...parents.map(levelOf));
+    levels.set(name, level);
+    return level;
   };
   const waves: string[][] = [];
-  for (const { name } of workloads) (waves[depthOf(name)] ??= []).push(name);
+  for (const { name } of workloads) (waves[levelOf(name)] ??= []).push(name);
   return waves;
 }
 
-/** The longest chain of `seconds` through the dependencies. */
+/** Seconds of the longest chain of tasks that wait for each other. */
 export function criticalPath(
   workloads: readonly Workload[],
   seconds: (workload: Workload) => number,

@@ -1,17 +1,20 @@
 /**
- * Placements with a short slowest stage, for any number of devices: for a given order of the devices and a number of stages, the least
- * time T such that consecutive groups can take all layers, each within T.
+ * Placements whose slowest stage is short, for any number of devices: given an order of the devices and a number of stages, the least time T
+ * such that consecutive groups can take all layers, each within T.
  *
  * For a given T the furthest layer that the first i devices can reach with k stages follows from k − 1 by dynamic programming
  *   reach[k][i] = max(reach[k][i − 1], max_j furthest(reach[k − 1][j], devices j … i − 1, T))
  * and T is found by bisection. Group members share samples by speed; memory counts with the micro-batches a stage has in flight.
  */
-import type { Placement, Stage } from '../placement.js';
+import { activationBytes, layerStates } from '../cost/memory.js';
+import type { TaskCosts } from '../cost/task-costs.js';
+import type { Placement, Stage } from '../schedule/placement.js';
 import type { DeviceWork } from './device-work.js';
-import type { SegmentProblem } from './segment-problem.js';
+import { effortFor } from './effort.js';
+import type { IntervalProblem } from './interval-problem.js';
 import { shareSamples } from './share-samples.js';
 
-export interface BottleneckOptions {
+interface BottleneckOptions {
   readonly microbatches: number;
   readonly groupLimit: number;
   readonly stageLimit: number;
@@ -23,7 +26,7 @@ export interface BottleneckOptions {
 
 /** At most one placement per number of stages, where there is one. */
 export function bottleneckPlacements(
-  problem: SegmentProblem,
+  problem: IntervalProblem,
   { flops, average }: DeviceWork,
   order: readonly number[],
   { microbatches, groupLimit, stageLimit, inFlight, firstCut }: BottleneckOptions,
@@ -32,8 +35,8 @@ export function bottleneckPlacements(
   const { layerCount } = costs;
   const count = order.length;
   const stageMost = Math.min(stageLimit, count, layerCount);
-  const all = tasks.map((name) => costs.tasks[costs.taskIndex(name)]!);
-  const memory = sumMemory(all, layerCount);
+  const precision = effortFor(count).bottleneckPrecision;
+  const memory = sumMemory(tasks.map(costs.taskNamed), layerCount);
 
   /** Last layer (exclusive) that every member still holds. */
   const fits = (start: number, from: number, to: number, distance: number, rate: number): number => {
@@ -94,11 +97,7 @@ export function bottleneckPlacements(
       if (previous === longest || !attempt(stages, high)) continue;
     }
     let low = least;
-    for (
-      let round = 0;
-      round < 24 && high - low > (count > 64 ? 5e-2 : count > 32 ? 2e-2 : 5e-3) * low;
-      round++
-    ) {
+    for (let halvings = 0; halvings < 24 && high - low > precision * low; halvings++) {
       const middle = (low + high) / 2;
       if (attempt(stages, middle)) high = middle;
       else low = middle;
@@ -123,32 +122,26 @@ export function bottleneckPlacements(
   return placements;
 }
 
-/** All up to 8, then fewer: what a stage more brings shrinks. */
+/** All up to 8, then fewer and fewer: each further stage gains less. */
 function stageCounts(most: number): number[] {
   const counts: number[] = [];
   for (let count = 1; count <= most; count += Math.max(1, count >> (most > 32 ? 2 : 3))) counts.push(count);
   return counts;
 }
 
-/** Running sums over the layers of what a device keeps, and of what it keeps of each micro-batch in flight. */
+/** Running sums over the layers of what a device keeps, and of what it keeps for each micro-batch in flight. */
 interface MemorySums {
   readonly resident: Float64Array;
   readonly activations: Float64Array;
 }
 
-function sumMemory(all: readonly SegmentProblem['costs']['tasks'][number][], layerCount: number): MemorySums {
+function sumMemory(tasks: readonly TaskCosts[], layerCount: number): MemorySums {
   const resident = new Float64Array(layerCount + 1);
   const activations = new Float64Array(layerCount + 1);
-  for (let layer = 0; layer < layerCount; layer++) {
-    let parameters = 0;
-    let optimizer = 0;
-    let kept = 0;
-    for (const { sums, samples } of all) {
-      parameters = Math.max(parameters, sums.parameterBytes[layer + 1]! - sums.parameterBytes[layer]!);
-      optimizer += sums.optimizerBytes[layer + 1]! - sums.optimizerBytes[layer]!;
-      kept = Math.max(kept, samples * (sums.activationBytes[layer + 1]! - sums.activationBytes[layer]!));
-    }
-    resident[layer + 1] = resident[layer]! + parameters + optimizer;
+  for (const [layer, { parameterBytes, optimizerBytes }] of layerStates(tasks, layerCount).entries()) {
+    const range = { start: layer, end: layer + 1 };
+    const kept = Math.max(0, ...tasks.map((task) => activationBytes(task, range, task.samples)));
+    resident[layer + 1] = resident[layer]! + parameterBytes + optimizerBytes;
     activations[layer + 1] = activations[layer]! + kept;
   }
   return { resident, activations };

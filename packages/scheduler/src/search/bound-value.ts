@@ -1,40 +1,48 @@
 /** The least objective value a placement can have, so that the search need not simulate what cannot win. */
-import { computeSeconds, hasBackward } from '../cost-model.js';
-import type { Placement } from '../placement.js';
-import { trains } from '../policies/policy.js';
+import { computeSeconds } from '../cost/duration.js';
+import { joulesOf } from '../cost/energy.js';
+import { hasBackward, trains } from '../cost/task-costs.js';
+import type { Placement } from '../schedule/placement.js';
+import { type IntervalProblem, valueOf } from './interval-problem.js';
 import { periodBound } from './period-bound.js';
-import { type SegmentProblem, valueOf } from './segment-problem.js';
 
-export function boundValue(problem: SegmentProblem, placement: Placement): number {
-  const { rounds, objective } = problem;
-  const seconds = rounds * periodBound(problem, placement).seconds;
+export function boundValue(problem: IntervalProblem, placement: Placement): number {
+  const { steps, objective } = problem;
+  const seconds = steps * periodBound(problem, placement).seconds;
   if (seconds === Infinity) return Infinity;
-  return valueOf(objective, seconds, objective === 'time' ? 0 : joulesOf(problem, placement, seconds));
+  return valueOf(objective, seconds, objective === 'time' ? 0 : placementJoules(problem, placement, seconds));
 }
 
-/** Of all rounds if they take so many seconds; devices of unknown power count as 0. */
-export function joulesOf({ costs, rounds }: SegmentProblem, placement: Placement, seconds: number): number {
-  const deal = costs.dealOf(placement);
+/** Joules of all steps if they take so many seconds; devices of unknown power count as 0. */
+export function placementJoules(
+  { costs, steps }: IntervalProblem,
+  placement: Placement,
+  seconds: number,
+): number {
+  const shares = costs.sharesOf(placement);
   let joules = 0;
-  for (const [s, { start, end, members }] of placement.stages.entries())
-    for (const [m, { device, work = 1 }] of members.entries()) {
+  for (const [stageIndex, stage] of placement.stages.entries())
+    for (const [memberIndex, { device, work = 1 }] of stage.members.entries()) {
       const index = costs.deviceIndex(device);
-      const { watts, idleWatts = 0 } = costs.cluster.devices[index]!;
-      if (watts === undefined) continue;
       const at = costs.devices[index]!;
       let busy = 0;
-      for (const [t, name] of placement.tasks.entries()) {
-        const task = costs.tasks[costs.taskIndex(name)]!;
-        const { samples, microbatches } = costs.loadsOf(deal[t]![s]!)[m]!;
+      for (const [taskIndex, name] of placement.tasks.entries()) {
+        const task = costs.taskNamed(name);
+        const { samples, microbatches } = costs.loadsOf(shares[taskIndex]![stageIndex]!)[memberIndex]!;
         if (microbatches === 0) continue;
-        const all = (kind: 'forward' | 'backwardInput' | 'backwardWeight') =>
-          computeSeconds(at, task, kind, { start, end, work }, samples) +
-          (kind === 'backwardWeight' ? 0 : (microbatches - 1) * at.overheadSeconds);
-        busy += all('forward');
-        if (hasBackward(task, end)) busy += all('backwardInput') + all('backwardWeight');
-        if (trains(task, { start, end })) busy += at.overheadSeconds;
+        const range = { start: stage.start, end: stage.end, work };
+        const launches = (microbatches - 1) * at.overheadSeconds;
+        busy += computeSeconds(at, task, 'forward', range, samples) + launches;
+        if (hasBackward(task, stage.end))
+          busy +=
+            computeSeconds(at, task, 'backwardInput', range, samples) +
+            launches +
+            computeSeconds(at, task, 'backwardWeight', range, samples);
+        if (trains(task, stage)) busy += at.overheadSeconds;
       }
-      joules += watts * busy * rounds + idleWatts * Math.max(0, seconds - busy * rounds);
+      // The seconds are a bound, which may be less than a device computes.
+      const busySeconds = busy * steps;
+      joules += joulesOf(costs.cluster.devices[index]!, busySeconds, Math.max(seconds, busySeconds)) ?? 0;
     }
   return joules;
 }

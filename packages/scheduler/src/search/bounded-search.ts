@@ -1,34 +1,35 @@
 /**
- * Search for many devices, which says that it is one: placements of least bottleneck for a few orders of the devices, the most
- * promising of them simulated, and the best improved by small changes until none helps or the budget is spent.
+ * Search for many devices: placements of least bottleneck for a few orders of the devices, the most promising of them simulated, and the
+ * best improved by small changes until none helps or the budget is spent.
  */
-import type { Placement, Stage } from '../placement.js';
+import type { Placement, Stage } from '../schedule/placement.js';
 import { assessPlacement } from './assess-placement.js';
 import { bottleneckPlacements } from './bottleneck-search.js';
 import { boundValue } from './bound-value.js';
 import { deviceWork } from './device-work.js';
+import { effortFor, limits } from './effort.js';
 import { estimatePlacement } from './estimate-placement.js';
 import { neighboursOf } from './neighbours.js';
-import type { Assessment, SegmentProblem } from './segment-problem.js';
+import type { Assessment, IntervalProblem } from './interval-problem.js';
 import { shareSamples } from './share-samples.js';
 
-export interface BoundedSearchResult {
+interface BoundedSearchResult {
   /** Best first, all different. */
   readonly found: readonly Assessment[];
   readonly simulated: number;
 }
 
-export interface BoundedSearchOptions {
+interface BoundedSearchOptions {
   readonly firstCut?: number;
-  /** Instructions to simulate in all, about: what the search may cost. */
+  /** Instructions to simulate in all, roughly: what the search may cost. */
   readonly budget?: number;
-  /** Placements to look at besides. */
+  /** Further placements to consider. */
   readonly seeds?: readonly Placement[];
 }
 
 export function boundedSearch(
-  problem: SegmentProblem,
-  { firstCut = 1, budget = 200_000, seeds = [] }: BoundedSearchOptions = {},
+  problem: IntervalProblem,
+  { firstCut = 1, budget = limits.budget, seeds = [] }: BoundedSearchOptions = {},
 ): BoundedSearchResult {
   const ranked = rank(problem, [...seeds, ...candidates(problem, firstCut)]);
   const estimates: { placement: Placement; value: number }[] = [];
@@ -45,7 +46,7 @@ export function boundedSearch(
     const value = estimate(placement);
     if (value < (best?.value ?? Infinity)) best = { placement, value };
   }
-  // Where memory is that tight, less in flight may still fit.
+  // Where memory is tight, fewer micro-batches in flight may still fit.
   if (!best)
     for (const { placement } of rank(
       problem,
@@ -62,7 +63,7 @@ export function boundedSearch(
       const key = keyOf(neighbour);
       if (tried.has(key)) continue;
       tried.add(key);
-      // Looking at a bound is not free either.
+      // Bounds are not free either.
       left -= instructionsOf(problem, neighbour) / 40;
       if (boundValue(problem, neighbour) >= best.value) continue;
       const value = estimate(neighbour);
@@ -73,18 +74,19 @@ export function boundedSearch(
     }
     break;
   }
-  // What the simulator says of the best few is what counts, and of those that were offered: an estimate may do them wrong.
+  // The simulator has the last word on the best few, and on the seeds, which an estimate may misjudge.
   estimates.sort((a, b) => a.value - b.value);
   const found: Assessment[] = [];
   for (const placement of seeds) {
     const assessment = assessPlacement(problem, placement);
     if (assessment) found.push(assessment);
   }
-  const offered = new Set(seeds.map(keyOf));
+  const seedKeys = new Set(seeds.map(keyOf));
+  const { assessedLeast } = effortFor(problem.costs.devices.length);
   let assessing = budget / 4;
   for (const { placement } of estimates) {
-    if (found.length >= (problem.costs.devices.length > 64 ? 1 : 2) && assessing < 0) break;
-    if (offered.has(keyOf(placement))) continue;
+    if (found.length >= assessedLeast && assessing < 0) break;
+    if (seedKeys.has(keyOf(placement))) continue;
     assessing -= 2 * problem.policies.length * instructionsOf(problem, placement);
     const assessment = assessPlacement(problem, placement);
     if (assessment) found.push(assessment);
@@ -95,7 +97,7 @@ export function boundedSearch(
 
 /** Candidates with a bound below infinity, most promising first. */
 function rank(
-  problem: SegmentProblem,
+  problem: IntervalProblem,
   placements: readonly Placement[],
 ): { placement: Placement; value: number }[] {
   const seen = new Set<string>();
@@ -112,7 +114,7 @@ function rank(
 }
 
 function candidates(
-  problem: SegmentProblem,
+  problem: IntervalProblem,
   firstCut: number,
   inFlight: (distance: number) => number = (distance) => distance + 1,
 ): Placement[] {
@@ -123,18 +125,21 @@ function candidates(
   const by = (of: (device: number) => number) => [...indices].sort((a, b) => of(b) - of(a) || a - b);
   const memory = (device: number) => costs.devices[device]!.memoryBytes;
   const speed = (device: number) => work.average[device]!;
-  const orders = [by(speed), by((device) => -speed(device)), by(memory)];
-  if (count <= 32) orders.push(nearestFirst(problem));
-  if (count <= 12)
-    orders.push(
-      by((device) => memory(device) / speed(device)),
-      by((device) => speed(device) / memory(device)),
-    );
+  const { startOrders, startGroups, groupedStages } = effortFor(count);
+  const orders = [
+    () => by(speed),
+    () => by((device) => -speed(device)),
+    () => by(memory),
+    () => nearestFirst(problem),
+    () => by((device) => memory(device) / speed(device)),
+    () => by((device) => speed(device) / memory(device)),
+  ];
   const most = Math.min(problem.groupLimit, count);
-  const few = count > 32;
-  const groupLimits = few
-    ? [Math.min(8, most)]
-    : [...new Set(count <= 12 ? [1, Math.min(3, most), most] : [1, most])];
+  const groupLimits = {
+    'few and many': [1, Math.min(3, most), most],
+    many: [1, most],
+    'up to 8': [Math.min(8, most)],
+  }[startGroups];
   const finest = Math.max(...problem.microbatches);
   const placements: Placement[] = [];
   for (const device of indices)
@@ -145,27 +150,27 @@ function candidates(
         { start: 0, end: costs.layerCount, members: [{ device: costs.devices[device]!.id, share: 1 }] },
       ],
     });
-  for (const order of few ? orders.slice(0, 1) : orders)
-    for (const groupLimit of groupLimits)
+  for (const order of orders.slice(0, startOrders).map((make) => make()))
+    for (const groupLimit of new Set(groupLimits))
       placements.push(
         ...bottleneckPlacements(problem, work, order, {
           microbatches: finest,
           groupLimit,
           // A stage for each device pays where sibling tasks leave no bubble.
-          stageLimit: groupLimit === 1 ? count : few ? 16 : 24,
+          stageLimit: groupLimit === 1 ? count : groupedStages,
           inFlight: (distance) => Math.min(finest, inFlight(distance)),
           firstCut,
         }),
       );
-  // The cut hardly depends on the number of micro-batches, which the bound then chooses; what fits into each one's memory does.
+  // The cut hardly depends on the number of micro-batches, which the bound then chooses; what fits into memory does.
   return placements.flatMap((placement) =>
-    problem.microbatches.flatMap((microbatches) => sharedAnew(problem, placement, microbatches) ?? []),
+    problem.microbatches.flatMap((microbatches) => withMicrobatches(problem, placement, microbatches) ?? []),
   );
 }
 
 /** The same groups and cuts, with the samples shared for another number of micro-batches. */
-function sharedAnew(
-  problem: SegmentProblem,
+function withMicrobatches(
+  problem: IntervalProblem,
   placement: Placement,
   microbatches: number,
 ): Placement | undefined {
@@ -180,7 +185,7 @@ function sharedAnew(
 }
 
 /** Each device followed by the one it reaches fastest, from the fastest device on. */
-function nearestFirst({ costs }: SegmentProblem): number[] {
+function nearestFirst({ costs }: IntervalProblem): number[] {
   const left = new Set(costs.devices.keys());
   let at = [...left].reduce((a, b) =>
     costs.devices[b]!.forwardRate > costs.devices[a]!.forwardRate ? b : a,
@@ -196,8 +201,8 @@ function nearestFirst({ costs }: SegmentProblem): number[] {
   return order;
 }
 
-/** What simulating it costs, about. */
-const instructionsOf = (problem: SegmentProblem, { stages, microbatches, tasks }: Placement): number => {
+/** Instructions to simulate for a placement, roughly. */
+const instructionsOf = (problem: IntervalProblem, { stages, microbatches, tasks }: Placement): number => {
   const steps = tasks.length === 1 ? 1 : 4;
   const members = stages.reduce((sum, stage) => sum + stage.members.length, 0);
   return 8 * members * microbatches * tasks.length * steps;

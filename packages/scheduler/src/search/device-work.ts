@@ -1,20 +1,20 @@
-/** How fast each device is on the work of a segment, as one number, so that layers can be compared with devices. */
-import type { SegmentProblem } from './segment-problem.js';
+/** How fast each device is on the work of an interval, as one number, so that layers can be compared with devices. */
+import type { IntervalProblem } from './interval-problem.js';
 
 export interface DeviceWork {
-  /** Running sums over the layers of one round's FLOPs of all tasks: `sum[end] − sum[start]`. */
+  /** Running sums over the layers of one step's FLOPs of all tasks: `sum[end] − sum[start]`. */
   readonly flops: Float64Array;
-  /** FLOP/s of each device on any one layer of the segment, never less than it really reaches. */
+  /** FLOP/s of each device on any one layer of the interval, never less than it really reaches. */
   readonly fastest: readonly number[];
-  /** FLOP/s of each device on the whole segment. */
+  /** FLOP/s of each device on the whole interval. */
   readonly average: readonly number[];
 }
 
-export function deviceWork({ costs, tasks }: SegmentProblem): DeviceWork {
+export function deviceWork({ costs, tasks }: IntervalProblem): DeviceWork {
   const flops = new Float64Array(costs.layerCount + 1);
   const kinds = { forward: 0, input: 0, weight: 0 };
   for (const name of tasks) {
-    const { sums, samples } = costs.tasks[costs.taskIndex(name)]!;
+    const { sums, samples } = costs.taskNamed(name);
     for (let layer = 0; layer <= costs.layerCount; layer++)
       flops[layer]! +=
         samples * (sums.forwardFlops[layer]! + sums.inputFlops[layer]! + sums.weightFlops[layer]!);

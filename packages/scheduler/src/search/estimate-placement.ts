@@ -1,25 +1,32 @@
-/** A quicker, slightly rougher `assessPlacement` for local search: the list scheduler's own clock instead of the simulator's. */
-import type { Placement } from '../placement.js';
-import { playPipeline } from '../policies/list-scheduling.js';
-import { extrapolate, fitsMemory, stepsToSimulate } from './assess-placement.js';
-import { joulesOf } from './bound-value.js';
+/** A quicker, slightly rougher `assessPlacement` for local search, by the list scheduler's clock instead of the simulator's. */
+import { fitsMemory } from '../cost/memory.js';
+import type { Placement } from '../schedule/placement.js';
+import { playPipeline } from '../schedule/policies/list-scheduling.js';
+import { extrapolate, stepsToSimulate } from './assess-placement.js';
+import { placementJoules } from './bound-value.js';
 import { periodBound } from './period-bound.js';
-import { type SegmentProblem, valueOf } from './segment-problem.js';
+import { type IntervalProblem, valueOf } from './interval-problem.js';
 
 /** The objective's value with the deep order; undefined when the placement does not fit into memory. */
-export function estimatePlacement(problem: SegmentProblem, placement: Placement): number | undefined {
-  if (!fitsMemory(problem, placement)) return undefined;
+export function estimatePlacement(problem: IntervalProblem, placement: Placement): number | undefined {
+  const { costs, window, objective } = problem;
+  if (!fitsMemory(costs, placement, window)) return undefined;
   const bound = periodBound(problem, placement);
   if (bound.seconds === Infinity) return undefined;
-  const { costs, window, objective } = problem;
   const played = playPipeline(
-    { costs, placement, deal: costs.dealOf(placement), steps: stepsToSimulate(problem, placement), window },
+    {
+      costs,
+      placement,
+      sampleShares: costs.sharesOf(placement),
+      steps: stepsToSimulate(problem, placement),
+      window,
+    },
     { inFlight: (distance) => 2 * distance + 1, fusedBackward: false },
   );
   const { totalSeconds } = extrapolate(problem, played.makespanSeconds, played.stepEndSeconds, bound.seconds);
   return valueOf(
     objective,
     totalSeconds,
-    objective === 'time' ? 0 : joulesOf(problem, placement, totalSeconds),
+    objective === 'time' ? 0 : placementJoules(problem, placement, totalSeconds),
   );
 }

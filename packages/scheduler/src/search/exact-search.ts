@@ -1,31 +1,31 @@
 /**
  * Exact search for few devices: every ordered set of disjoint groups, every cut and every number of micro-batches, by branch and bound.
  *
- * A branch is left when the stages placed so far, or the remaining layers spread over the remaining devices, already take longer than
- * the best placement found. Devices that differ in nothing but their name are tried in one order only.
+ * A branch is abandoned when the stages placed so far, or the remaining layers spread over the remaining devices, already take longer than
+ * the best placement found. Devices that differ only in name are tried in one order.
  */
-import type { Stage } from '../placement.js';
+import type { Stage } from '../schedule/placement.js';
 import { assessPlacement } from './assess-placement.js';
 import { boundValue } from './bound-value.js';
 import { deviceWork } from './device-work.js';
-import { type Assessment, type SegmentProblem, valueOf } from './segment-problem.js';
+import { type Assessment, type IntervalProblem, valueOf } from './interval-problem.js';
 import { shareSamples } from './share-samples.js';
 
 export interface ExactSearchResult {
   readonly best: Assessment | undefined;
-  /** Placements whose bound left them a chance, and which were simulated. */
+  /** Placements whose bound did not rule them out. */
   readonly simulated: number;
 }
 
-/** @param incumbent a placement found otherwise; good ones make the search short */
+/** @param incumbent a placement found in another way; a good one shortens the search */
 export function exactSearch(
-  problem: SegmentProblem,
+  problem: IntervalProblem,
   { incumbent, firstCut = 1 }: { incumbent?: Assessment | undefined; firstCut?: number } = {},
 ): ExactSearchResult {
-  const { costs, groupLimit, objective, rounds } = problem;
+  const { costs, groupLimit, objective, steps } = problem;
   const { layerCount } = costs;
   const { flops, fastest } = deviceWork(problem);
-  const twins = twinsOf(problem);
+  const successors = nextInterchangeable(problem);
   const deviceCount = costs.devices.length;
   const rateOf = (mask: number) => {
     let rate = 0;
@@ -36,12 +36,12 @@ export function exactSearch(
   let best = incumbent;
   let simulated = 0;
   const hopeless = (seconds: number) =>
-    best !== undefined && valueOf('time', seconds * rounds, 0) * timeAlone >= best.value;
+    best !== undefined && valueOf('time', seconds * steps, 0) * timeAlone >= best.value;
 
   for (const microbatches of problem.microbatches) {
     const visit = (stages: readonly Stage[], start: number, unused: number): void => {
       for (let group = unused; group > 0; group = (group - 1) & unused) {
-        if (countBits(group) > groupLimit || skipsTwin(group, unused, twins)) continue;
+        if (countBits(group) > groupLimit || skipsInterchangeable(group, unused, successors)) continue;
         const devices = bitsOf(group);
         const rate = rateOf(group);
         const left = rateOf(unused & ~group);
@@ -72,16 +72,16 @@ export function exactSearch(
   return { best, simulated };
 }
 
-/** For each device the next one that differs in nothing but its name, or -1. */
-const twinsOf = ({ costs }: SegmentProblem): number[] =>
-  costs.devices.map(({ alike }, index) =>
-    costs.devices.findIndex((other, later) => later > index && other.alike === alike),
+/** For each device the next one that is interchangeable with it, or -1. */
+const nextInterchangeable = ({ costs: { devices } }: IntervalProblem): number[] =>
+  devices.map(({ interchangeableWith: first }, index) =>
+    devices.findIndex((other, later) => later > index && other.interchangeableWith === first),
   );
 
-/** Of twins the first ones unused are taken first. */
-function skipsTwin(group: number, unused: number, twins: readonly number[]): boolean {
-  for (const [device, twin] of twins.entries())
-    if (twin >= 0 && unused & (1 << device) && !(group & (1 << device)) && group & (1 << twin)) return true;
+/** Of interchangeable devices the first unused ones are taken first; a group that leaves one out is another's double. */
+function skipsInterchangeable(group: number, unused: number, successors: readonly number[]): boolean {
+  for (const [device, next] of successors.entries())
+    if (next >= 0 && unused & (1 << device) && !(group & (1 << device)) && group & (1 << next)) return true;
   return false;
 }
 

@@ -2,31 +2,33 @@
  * What no placement of whole layers can beat: the lower bound that comes with every plan. Strategies that split layers or shard
  * parameters (JORA, ZeRO-3) are bound by the work alone.
  *
- *   work     all FLOPs of a round / all devices' speeds; when few devices must do it (see network), the fastest few
+ *   work     all FLOPs of a step / all devices' speeds; where few devices must do it (see network), the fastest few
  *   network  k devices on one shared medium exchange at least k − 1 boundaries or gradients, so
  *            min over k of max(FLOPs / speed of the k fastest, (k − 1) · least exchange / best rate)
  *   memory   no fewer devices than hold the model
- *   drain    when one task trains alone, a round empties the pipeline. A device whose stage starts at layer a idles at least
+ *   drain    when one task trains alone, a step empties the pipeline. A device whose stage starts at layer a idles at least
  *            h(a) = forward and backward of one sample through the trained layers below a, on the fastest device. It holds layer l only if
  *            its stage starts at or after first(l), the lowest start from which the largest memory reaches l. With speeds c and FLOPs w
- *            of a round, weight gradients left out:   Σ_d c_d (T − h_d) ≥ Σ_l w_l   implies   Σ_l w_l / (T − h(first(l))) ≤ Σ_d c_d
+ *            of a step, weight gradients left out:   Σ_d c_d (T − h_d) ≥ Σ_l w_l   implies   Σ_l w_l / (T − h(first(l))) ≤ Σ_d c_d
  *
- * It does not count that layers and samples are whole: the gap to it is an upper bound of the true one.
+ * It ignores that layers and samples are whole, so the gap to it is an upper bound of the true gap.
  */
-import { boundaryBytes, gradientCrosses } from '../cost-model.js';
+import { joulesOf } from '../cost/energy.js';
+import { layerStates, type StateBytes, stateBytes } from '../cost/memory.js';
+import { boundaryBytes, gradientBytes, gradientCrosses } from '../cost/task-costs.js';
 import { deviceWork } from './device-work.js';
-import { type SegmentProblem, valueOf } from './segment-problem.js';
+import { type IntervalProblem, valueOf } from './interval-problem.js';
 
 export interface LowerBound {
-  /** Of one round. */
+  /** Of one step. */
   readonly stepSeconds: number;
   readonly binding: 'work' | 'network' | 'memory' | 'drain';
-  /** In the objective's unit, of all rounds. */
+  /** In the objective's unit, of all steps. */
   readonly value: number;
 }
 
-export function lowerBound(problem: SegmentProblem): LowerBound {
-  const { costs, rounds, objective } = problem;
+export function lowerBound(problem: IntervalProblem): LowerBound {
+  const { costs, steps, objective } = problem;
   const { flops, fastest } = deviceWork(problem);
   const total = flops[costs.layerCount]!;
   const speeds = [...fastest].sort((a, b) => b - a);
@@ -48,7 +50,7 @@ export function lowerBound(problem: SegmentProblem): LowerBound {
   }
   const byDrain = drainSeconds(problem, flops, speeds);
   const stepSeconds = Math.max(bySpeed, byDrain);
-  const seconds = rounds * stepSeconds;
+  const seconds = steps * stepSeconds;
   return {
     stepSeconds,
     binding: byDrain > bySpeed ? 'drain' : best,
@@ -57,19 +59,16 @@ export function lowerBound(problem: SegmentProblem): LowerBound {
 }
 
 function drainSeconds(
-  { costs, tasks }: SegmentProblem,
+  { costs, tasks }: IntervalProblem,
   flops: Float64Array,
   speeds: readonly number[],
 ): number {
   if (tasks.length !== 1 || flops[costs.layerCount] === 0) return 0;
-  const { sums, lowestTrained, samples } = costs.tasks[costs.taskIndex(tasks[0]!)]!;
+  const task = costs.taskNamed(tasks[0]!);
+  const { sums, lowestTrained, samples } = task;
   const memory = Math.max(...costs.devices.map(({ memoryBytes }) => memoryBytes));
   const latency = Math.min(...costs.cluster.links.map(({ latencySeconds }) => latencySeconds));
-  const held = (start: number, end: number) =>
-    sums.parameterBytes[end]! -
-    sums.parameterBytes[start]! +
-    sums.optimizerBytes[end]! -
-    sums.optimizerBytes[start]!;
+  const held = (start: number, end: number) => totalBytes(stateBytes([task], { start, end }));
   // One sample through layers [lowestTrained, a): the lowest trained layer itself may share its stage with frozen ones.
   const idle = new Float64Array(costs.layerCount);
   let first = 0;
@@ -94,7 +93,7 @@ function drainSeconds(
   };
   let low = Math.max(...idle);
   let high = low + flops[costs.layerCount]! / speed;
-  for (let round = 0; round < 60; round++) {
+  for (let halvings = 0; halvings < 60; halvings++) {
     const middle = (low + high) / 2;
     if (needed(middle) <= speed) high = middle;
     else low = middle;
@@ -102,22 +101,22 @@ function drainSeconds(
   return low;
 }
 
-/** All FLOPs on the device that needs least energy for them; idle power is left out, since its device may not be used. */
-function leastJoules({ costs, rounds }: SegmentProblem, flops: number): number {
-  const perFlop = costs.devices.map(({ forwardRate, inputRate, weightRate }, index) => {
-    const { watts = 0 } = costs.cluster.devices[index]!;
-    return watts / Math.max(forwardRate, inputRate, weightRate);
+/** All FLOPs on the device that needs least energy for them; no idle power, because the other devices may be off. */
+function leastJoules({ costs, steps }: IntervalProblem, flops: number): number {
+  const joules = costs.devices.map(({ forwardRate, inputRate, weightRate }, index) => {
+    const seconds = (steps * flops) / Math.max(forwardRate, inputRate, weightRate);
+    return joulesOf(costs.cluster.devices[index]!, seconds, seconds) ?? 0;
   });
-  return rounds * flops * Math.min(...perFlop);
+  return Math.min(...joules);
 }
 
 /** Seconds that every device beyond the first adds to the air of a medium that all links share; 0 where they do not. */
-function leastExchangeSeconds({ costs, tasks }: SegmentProblem): number {
+function leastExchangeSeconds({ costs, tasks }: IntervalProblem): number {
   const { links } = costs.cluster;
   const medium = links[0]?.medium;
   if (medium === undefined || links.some((link) => link.medium !== medium)) return 0;
   const rate = Math.max(...links.map(({ bytesPerSecond, loss = 0 }) => bytesPerSecond * (1 - loss)));
-  const all = tasks.map((name) => costs.tasks[costs.taskIndex(name)]!);
+  const all = tasks.map(costs.taskNamed);
   let least = Infinity;
   for (let cut = 1; cut < costs.layerCount; cut++)
     least = Math.min(
@@ -132,23 +131,15 @@ function leastExchangeSeconds({ costs, tasks }: SegmentProblem): number {
   for (let layer = 0; layer < costs.layerCount; layer++)
     least = Math.min(
       least,
-      2 * Math.min(...all.map(({ sums }) => sums.gradientBytes[layer + 1]! - sums.gradientBytes[layer]!)),
+      2 * Math.min(...all.map((task) => gradientBytes(task, { start: layer, end: layer + 1 }))),
     );
   return least / rate;
 }
 
 /** No fewer devices can hold the parameters and the optimizer state. */
-function fewestDevices({ costs, tasks }: SegmentProblem): number {
-  let needed = 0;
-  for (let layer = 0; layer < costs.layerCount; layer++) {
-    let parameters = 0;
-    for (const name of tasks) {
-      const { sums } = costs.tasks[costs.taskIndex(name)]!;
-      parameters = Math.max(parameters, sums.parameterBytes[layer + 1]! - sums.parameterBytes[layer]!);
-      needed += sums.optimizerBytes[layer + 1]! - sums.optimizerBytes[layer]!;
-    }
-    needed += parameters;
-  }
+function fewestDevices({ costs, tasks }: IntervalProblem): number {
+  const states = layerStates(tasks.map(costs.taskNamed), costs.layerCount);
+  const needed = states.reduce((sum, state) => sum + totalBytes(state), 0);
   const memories = costs.devices.map(({ memoryBytes }) => memoryBytes).sort((a, b) => b - a);
   let held = 0;
   for (const [index, memory] of memories.entries()) {
@@ -157,3 +148,6 @@ function fewestDevices({ costs, tasks }: SegmentProblem): number {
   }
   return memories.length;
 }
+
+const totalBytes = ({ parameterBytes, optimizerBytes }: StateBytes): number =>
+  parameterBytes + optimizerBytes;

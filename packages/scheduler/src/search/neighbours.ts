@@ -1,6 +1,6 @@
 /** Small changes to a placement: what local search tries next. */
-import type { Placement, Stage } from '../placement.js';
-import type { SegmentProblem } from './segment-problem.js';
+import type { Placement, Stage } from '../schedule/placement.js';
+import type { IntervalProblem } from './interval-problem.js';
 import { shareSamples } from './share-samples.js';
 
 interface Draft {
@@ -11,7 +11,7 @@ interface Draft {
 
 /** In a fixed order: cuts, devices between stages, devices in and out, stages merged and split, micro-batches. */
 export function* neighboursOf(
-  problem: SegmentProblem,
+  problem: IntervalProblem,
   placement: Placement,
   firstCut: number,
 ): Generator<Placement> {
@@ -41,7 +41,7 @@ export function* neighboursOf(
         const cut = drafts[i]!.end + by;
         yield changed({ [i]: { end: cut }, [i + 1]: { start: cut } });
       }
-    // A layer handed from one end of a run of stages to the other.
+    // A layer passed from one end of a run of stages to the other.
     for (let i = 0; i < count; i++)
       for (let j = i + 2; j < Math.min(count, i + 9); j++)
         for (const by of [-1, 1]) {
@@ -88,7 +88,7 @@ export function* neighboursOf(
         { start: a.start, end: b.end, devices: [...a.devices, ...b.devices] },
         ...drafts.slice(i + 2),
       ]);
-      // The whole stage goes: its layers to a neighbour, its devices nowhere.
+      // The whole stage goes: a neighbour takes its layers, and its devices stay unused.
       for (const devices of [a.devices, b.devices])
         yield build([...drafts.slice(0, i), { start: a.start, end: b.end, devices }, ...drafts.slice(i + 2)]);
     }

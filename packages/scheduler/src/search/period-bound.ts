@@ -1,22 +1,17 @@
 /**
- * What no schedule of a placement can beat: the least time of one round, from what must be done whatever the order.
+ * What no schedule of a placement can beat: the least time of one step, from what must be done in whatever order.
  *
  *   device   all its computing
- *   medium   all bytes of pipeline and gradient exchange that cross its air; likewise each link of its own
+ *   medium   all bytes of pipeline and gradient exchange that cross its air; likewise for each separate link
  *   flush    for a task, from its lowest trained stage q:   Σ_{q ≤ i < s} (f_i + b_i + 2 transfer_i) + all computing of stage s but its
- *            last weight gradient, because a step's first forward on stage s follows those below, and the next step follows the
- *            gradients back down
+ *            last weight gradient, because a step's first forward on stage s follows those below, and the next step follows
+ *            the gradients back down
  */
-import {
-  airSeconds,
-  boundaryBytes,
-  collectiveCost,
-  computeSeconds,
-  gradientCrosses,
-  hasBackward,
-} from '../cost-model.js';
-import type { Placement } from '../placement.js';
-import type { SegmentProblem } from './segment-problem.js';
+import { collectiveCost } from '../cost/collective-cost.js';
+import { airSeconds, computeSeconds } from '../cost/duration.js';
+import { boundaryBytes, gradientBytes, gradientCrosses, hasBackward, trains } from '../cost/task-costs.js';
+import { type Placement, splitsWork } from '../schedule/placement.js';
+import type { IntervalProblem } from './interval-problem.js';
 
 export interface PeriodBound {
   readonly seconds: number;
@@ -25,14 +20,14 @@ export interface PeriodBound {
 }
 
 /** Infinity when two neighbouring stages cannot reach each other. */
-export function periodBound({ costs }: SegmentProblem, placement: Placement): PeriodBound {
+export function periodBound({ costs }: IntervalProblem, placement: Placement): PeriodBound {
   const { stages, microbatches } = placement;
-  const deal = costs.dealOf(placement);
+  const shares = costs.sharesOf(placement);
   let bound: PeriodBound = { seconds: 0, binding: { kind: 'device', name: '' } };
   const raise = (seconds: number, kind: PeriodBound['binding']['kind'], name: string) => {
     if (seconds > bound.seconds) bound = { seconds, binding: { kind, name } };
   };
-  const tasks = placement.tasks.map((name) => costs.tasks[costs.taskIndex(name)]!);
+  const tasks = placement.tasks.map(costs.taskNamed);
   const airOf = new Float64Array(costs.routes.media.length);
   // Per task and stage: the least time of one micro-batch forward and backward, and all computing of the slowest member.
   const forward = tasks.map(() => new Float64Array(stages.length));
@@ -45,21 +40,21 @@ export function periodBound({ costs }: SegmentProblem, placement: Placement): Pe
     const load = new Float64Array(members.length);
     for (const [t, task] of tasks.entries()) {
       const owes = hasBackward(task, end);
-      const loads = costs.loadsOf(deal[t]![s]!);
+      const loads = costs.loadsOf(shares[t]![s]!);
       let leastForward = Infinity;
       let leastBackward = Infinity;
-      const own = new Float64Array(members.length);
+      const busy = new Float64Array(members.length);
       const largestWeight = new Float64Array(members.length);
       for (const [m, { device, work: fraction = 1 }] of members.entries()) {
-        const at = costs.devices[costs.deviceIndex(device)]!;
+        const at = costs.deviceNamed(device);
         const range = { start, end, work: fraction };
         const { samples: total, microbatches: count, least, most } = loads[m]!;
         if (count === 0) continue;
-        // One launch is in what one micro-batch takes; the others' come on top.
+        // computeSeconds includes one launch; the other micro-batches add theirs.
         const all = (kind: 'forward' | 'backwardInput' | 'backwardWeight') =>
           computeSeconds(at, task, kind, range, total) +
           (kind === 'backwardWeight' ? 0 : (count - 1) * at.overheadSeconds);
-        own[m] = all('forward') + (owes ? all('backwardInput') + all('backwardWeight') : 0);
+        busy[m] = all('forward') + (owes ? all('backwardInput') + all('backwardWeight') : 0);
         largestWeight[m] = owes ? computeSeconds(at, task, 'backwardWeight', range, most) : 0;
         // A partner of the group's fastest member need not wait for the others.
         leastForward = Math.min(leastForward, computeSeconds(at, task, 'forward', range, least));
@@ -70,15 +65,14 @@ export function periodBound({ costs }: SegmentProblem, placement: Placement): Pe
       }
       forward[t]![s] = leastForward;
       backward[t]![s] = leastBackward;
-      for (const [m, seconds] of own.entries()) {
+      for (const [m, seconds] of busy.entries()) {
         load[m]! += seconds;
         work[t]![s] = Math.max(work[t]![s]!, seconds);
         beforeGradient[t]![s] = Math.max(beforeGradient[t]![s]!, seconds - largestWeight[m]!);
       }
-      const bytes = task.sums.gradientBytes[end]! - task.sums.gradientBytes[start]!;
-      const trains = task.sums.weightFlops[end]! > task.sums.weightFlops[start]!;
+      const bytes = gradientBytes(task, { start, end });
       const contributing = members.filter((_, m) => loads[m]!.microbatches > 0);
-      if (contributing.length > 1 && trains && bytes > 0 && !members.some((one) => (one.work ?? 1) < 1)) {
+      if (contributing.length > 1 && trains(task, { start, end }) && bytes > 0 && !splitsWork(members)) {
         const ids = contributing.map(({ device }) => costs.deviceIndex(device));
         const cost = collectiveCost(costs, { operation: 'allReduce', bytes, messages: 1 }, ids);
         if (cost.medium >= 0) airOf[cost.medium]! += cost.seconds;

@@ -1,22 +1,25 @@
-/** Divides a step's samples among the members of a group: whole samples, by speed, as far as each one's memory reaches. */
-import { computeSeconds, hasBackward } from '../cost-model.js';
-import type { Member, Stage } from '../placement.js';
-import type { SegmentProblem } from './segment-problem.js';
+/** Divides a step's samples among the members of a group: whole samples, by speed, as far as each member's memory allows. */
+import { computeSeconds } from '../cost/duration.js';
+import { activationBytes, stateBytes } from '../cost/memory.js';
+import { hasBackward, type LayerRange } from '../cost/task-costs.js';
+import type { Member } from '../schedule/placement.js';
+import type { IntervalProblem } from './interval-problem.js';
 
 /**
- * Members with their shares, such that the slowest takes least; undefined when the samples do not fit or someone would get none.
+ * Members with their shares, such that the slowest takes as little time as possible; undefined when the samples do not fit or a member
+ * would get none.
  *
- * Samples are dealt one by one to whoever would be done first, which is optimal for equal samples. All that would be done by the time
- * that the samples take if they could be divided are dealt at once.
+ * Each sample goes to the member that would finish it first, which is optimal for equal samples. Those that every member finishes within
+ * the ideal time, that of divisible samples, are given at once.
  */
 export function shareSamples(
-  { costs, tasks }: SegmentProblem,
-  { start, end }: Pick<Stage, 'start' | 'end'>,
+  { costs, tasks }: IntervalProblem,
+  { start, end }: LayerRange,
   group: readonly number[],
   microbatches: number,
 ): Member[] | undefined {
   if (group.length === 1) return [{ device: costs.devices[group[0]!]!.id, share: 1 }];
-  const all = tasks.map((name) => costs.tasks[costs.taskIndex(name)]!);
+  const all = tasks.map(costs.taskNamed);
   const samples = Math.max(...all.map((task) => task.samples));
   if (samples < group.length) return undefined;
   const range = { start, end };
@@ -34,25 +37,20 @@ export function shareSamples(
       0,
     );
   };
-  // A group is a set: in whatever order it is named, its members stand by speed and memory, devices that are alike side by side, and
-  // one of these stands where another would.
+  // A group is a set: in whatever order it is named, its members stand by speed and memory, interchangeable devices side by side, so
+  // that one of them stands where another would.
   const devices = [...group].sort(
     (a, b) =>
       secondsOf(a) - secondsOf(b) ||
       costs.devices[b]!.memoryBytes - costs.devices[a]!.memoryBytes ||
-      costs.devices[a]!.alike - costs.devices[b]!.alike ||
+      costs.devices[a]!.interchangeableWith - costs.devices[b]!.interchangeableWith ||
       a - b,
   );
   const perSample = devices.map(secondsOf);
+  const { parameterBytes, optimizerBytes } = stateBytes(all, range);
+  const activations = Math.max(...all.map((task) => activationBytes(task, range, 1)));
   const most = devices.map((index) => {
-    let resident = 0;
-    let activations = 0;
-    for (const { sums } of all) {
-      resident = Math.max(resident, sums.parameterBytes[end]! - sums.parameterBytes[start]!);
-      activations = Math.max(activations, sums.activationBytes[end]! - sums.activationBytes[start]!);
-    }
-    for (const { sums } of all) resident += sums.optimizerBytes[end]! - sums.optimizerBytes[start]!;
-    const left = costs.devices[index]!.memoryBytes - resident;
+    const left = costs.devices[index]!.memoryBytes - parameterBytes - optimizerBytes;
     if (left < 0) return 0;
     return activations === 0 ? samples : Math.floor(left / activations) * microbatches;
   });

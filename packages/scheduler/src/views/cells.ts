@@ -1,6 +1,6 @@
-/** Text in the cells of a terminal, where some characters take two and some none. */
+/** Text in a terminal's cells: some characters take two, some none. */
 
-/** Names are the user's: control and direction characters would reach the terminal. */
+/** Names come from users: control and direction characters must not reach the terminal. */
 export const printable = (text: string): string => text.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, '?');
 
 const wide =
@@ -13,7 +13,7 @@ const cellsOfCharacter = (character: string): number =>
 export const cellsOf = (text: string): number =>
   Array.from(text).reduce((sum, character) => sum + cellsOfCharacter(character), 0);
 
-/** The text in exactly so many cells, cut with an ellipsis. */
+/** The text padded, or cut with an ellipsis, to exactly so many cells. */
 export function fit(text: string, cells: number): string {
   const whole = cellsOf(text) <= cells;
   let result = '';
@@ -27,7 +27,7 @@ export function fit(text: string, cells: number): string {
   return cut + ' '.repeat(Math.max(0, cells - used - (whole ? 0 : 1)));
 }
 
-/** The parts on lines, two blanks apart, or one where punctuation tells them apart. */
+/** The parts on lines, separated by two blanks, or by one after punctuation. */
 export function wrap(parts: readonly string[], columns: number): string[] {
   const lines: string[] = [];
   let line = '';

@@ -1,11 +1,11 @@
-/** Spans as boxes of a drawing, with those merged that are too narrow to see. */
+/** Spans as boxes of a drawing; those too narrow to see are merged. */
 import type { DrawnSpan, SpanKind } from './chart-rows.js';
 import { spanKinds } from './span-style.js';
 
 export interface Box {
   readonly x: number;
   readonly width: number;
-  /** The part of the lane's height it takes, from the top; all of it unless merged spans are stacked. */
+  /** The part of the lane's height it takes, counted from the top; all of it unless merged spans are stacked. */
   readonly from: number;
   readonly to: number;
   /** What the box shows. */
@@ -14,8 +14,8 @@ export interface Box {
   readonly count: number;
 }
 
-/** A lane's boxes; neighbours narrower than `least` pixels become a stack, in which each kind is as high as its share of their time. */
-export function boxesOf(spans: readonly DrawnSpan[], pixelsPerSecond: number, least: number): Box[] {
+/** A lane's boxes; neighbours narrower than `least` pixels become a stack, in which each kind's height is its share of their time. */
+function boxesOf(spans: readonly DrawnSpan[], pixelsPerSecond: number, least: number): Box[] {
   const boxes: Box[] = [];
   let narrow: DrawnSpan[] = [];
   const flush = () => {
@@ -46,7 +46,7 @@ function stack(spans: readonly DrawnSpan[], pixelsPerSecond: number): Box[] {
     total.count += 1;
     totals.set(span.kind, total);
   }
-  // From the bottom: work lies below, waiting above.
+  // From the bottom up: work below, waiting above.
   let to = 1;
   return [...totals.values()]
     .sort((a, b) => spanKinds.indexOf(a.span.kind) - spanKinds.indexOf(b.span.kind))
@@ -58,7 +58,7 @@ function stack(spans: readonly DrawnSpan[], pixelsPerSecond: number): Box[] {
     });
 }
 
-/** Boxes of many lanes, merged about as little as keeps their number within `limit`. */
+/** Boxes of many lanes, merged only about as far as keeps their number within `limit`. */
 export function boxesWithin(
   lanes: readonly (readonly DrawnSpan[])[],
   pixelsPerSecond: number,

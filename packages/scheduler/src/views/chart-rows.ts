@@ -1,8 +1,9 @@
-/** What all charts have in common: the devices in pipeline order, each with its spans sorted by what they are to the reader. */
-import type { Schedule } from '../build-schedule.js';
-import type { DeviceUse, IdleCause, Span, Timeline } from '../timeline.js';
+/** What all charts have in common: the devices in pipeline order, each with its spans sorted by kind. */
+import { SchedulerError } from '../scheduler-error.js';
+import type { Schedule } from '../schedule/schedule.js';
+import type { DeviceUse, IdleCause, Span, Timeline } from '../simulate/timeline.js';
 
-/** What a box in a chart stands for: a span's type, told apart further where the reader wants to know. */
+/** What a box in a chart stands for: a span's type, distinguished further where that helps the reader. */
 export type SpanKind =
   | Exclude<Span['type'], 'waiting'>
   /** a forward pass below everything its task trains, so that no backward pass follows */
@@ -23,9 +24,9 @@ export interface ChartRow {
   /** Whether no task has a backward pass here. */
   readonly frozen: boolean;
   readonly use: DeviceUse;
-  /** Work and waiting, which take turns, by their start. */
+  /** Work and waiting, which alternate, by their start. */
   readonly work: readonly DrawnSpan[];
-  /** In lanes of transfers that follow each other. */
+  /** Lanes of transfers that do not overlap. */
   readonly transfers: readonly (readonly DrawnSpan[])[];
 }
 
@@ -37,11 +38,15 @@ export interface Chart {
   readonly idleFraction: number;
 }
 
-/** @throws Error when the timeline is of another schedule or has no spans. */
+/** @throws SchedulerError when the timeline belongs to another schedule or has no spans. */
 export function chartOf(timeline: Timeline, schedule: Schedule, caller: string): Chart {
   const { devices, makespanSeconds, spans } = timeline;
   if (spans.length === 0 && makespanSeconds > 0)
-    throw new Error(`scheduler/${caller}: the timeline has no spans; simulate with { spans: true }`);
+    throw new SchedulerError(
+      'SCHEDULER_VIEW_INVALID',
+      caller,
+      'the timeline has no spans; simulate with { spans: true }',
+    );
   const uses = new Map(devices.map((use) => [use.device, use]));
   const spansOf = new Map<string, Span[]>(devices.map(({ device }) => [device, []]));
   for (const span of spans) spansOf.get(span.device)?.push(span);
@@ -52,8 +57,10 @@ export function chartOf(timeline: Timeline, schedule: Schedule, caller: string):
     .map(({ device, placement, stage }): ChartRow => {
       const use = uses.get(device);
       if (!use)
-        throw new Error(
-          `scheduler/${caller}: the timeline knows no device "${device}"; pass the schedule it was simulated from`,
+        throw new SchedulerError(
+          'SCHEDULER_NAME_UNKNOWN',
+          caller,
+          `the timeline knows no device "${device}"; pass the schedule it was simulated from`,
         );
       const { tasks, stages } = placements[placement]!;
       const { start, end } = stages[stage]!;
@@ -98,7 +105,6 @@ function kindOf({ type, task, cause }: Span, hasBackward: (task: string) => bool
   return type === 'forward' && task !== undefined && !hasBackward(task) ? 'frozenForward' : type;
 }
 
-/** The simulator counts the time after a device's last instruction, but keeps no span of it. */
 /** The time after a device's last instruction has no span of its own. */
 function ending({ device, idleSeconds }: DeviceUse, makespanSeconds: number): Span[] {
   const lostSeconds = makespanSeconds - idleSeconds.lost;

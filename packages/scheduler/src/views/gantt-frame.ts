@@ -1,11 +1,11 @@
-/** What surrounds the spans of a drawing: where everything is, the names, the axis and the ends of the steps. */
-import type { Schedule } from '../build-schedule.js';
-import type { Timeline } from '../timeline.js';
+/** What surrounds the spans of a drawing: its layout, the names, the axis and the ends of the steps. */
+import type { Schedule } from '../schedule/schedule.js';
+import type { Timeline } from '../simulate/timeline.js';
 import type { Chart, ChartRow } from './chart-rows.js';
 import { formatLayers, formatPercent, timeTicks } from '../format.js';
 import { cutText, escapeXml, rect, round2, text, textWidth } from './svg-elements.js';
 
-/** Sizes in pixels, in two sets: with few rows there is room for a second line under a device's name. */
+/** Sizes in pixels, in two sets: with few rows, a device's name has room for a second line. */
 interface Sizes {
   readonly work: number;
   readonly transfer: number;
@@ -18,10 +18,10 @@ const compact: Sizes = { work: 14, transfer: 5, gap: 4, text: 9 };
 export const margin = 16;
 const busyWidth = 48;
 
-export interface Layout {
+interface Layout {
   readonly sizes: Sizes;
   readonly width: number;
-  /** Where time 0 is, and how wide the makespan. */
+  /** Where time 0 is, and how wide the makespan is. */
   readonly left: number;
   readonly span: number;
   readonly pixelsPerSecond: number;
@@ -79,7 +79,7 @@ export function layOut(
 const stageLabel = ({ stage, start, end, frozen }: ChartRow): string =>
   `stage ${stage} · ${formatLayers(start, end)}${frozen ? ' · frozen' : ''}`;
 
-/** The names to the left, a band behind every other stage, a bar along its devices, and the busy share to the right. */
+/** The names on the left, a band behind every other stage, a bar along its devices, and the busy share on the right. */
 export function drawGroups({ chart: { rows }, layout, schedule, timeline }: Drawing): string {
   const { sizes, tops, left, width } = layout;
   const height = sizes.work + sizes.transfer;
@@ -125,7 +125,7 @@ export function drawGroups({ chart: { rows }, layout, schedule, timeline }: Draw
   return parts.join('\n');
 }
 
-/** Ticks with grid lines; the labels again at the top where there are many rows. */
+/** Ticks with grid lines; where there are many rows, the labels are repeated at the top. */
 export function drawAxis(
   { timeline: { makespanSeconds }, chart, layout }: Drawing,
   top: number,
@@ -152,7 +152,7 @@ export function drawAxis(
   ].join('\n');
 }
 
-/** The steps whose ends a drawing shows, per placement: not a single one, and not so many that nothing else is seen. */
+/** The steps whose ends a drawing shows, per placement: none of a single step, and none where they would hide everything else. */
 export const stepEndsOf = ({ stepEndSeconds }: Timeline): readonly (readonly number[])[] =>
   stepEndSeconds.map((ends) =>
     ends.length > 1 && ends.length <= 24 ? ends.filter((seconds) => seconds > 0) : [],

@@ -9,7 +9,7 @@ import { cutText, rect, round2, text, textWidth } from './svg-elements.js';
 const tintOf = ({ task }: DrawnSpan, { tasks }: Chart): number =>
   task === undefined ? 0 : Math.max(0, tasks.indexOf(task)) % tintCount;
 
-/** Equal ids always mean equal patterns, so that several drawings can share a page. */
+/** Equal ids mean equal patterns, so that several drawings can share a page. */
 const patternId = (kind: SpanKind, tint: number): string => `gear-${kind}-${tint}`;
 
 /** The paint of a span's box. */

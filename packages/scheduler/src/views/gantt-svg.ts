@@ -1,6 +1,7 @@
-/** A timeline as a drawing: a row per device in the order of the pipeline, its transfers in a thin lane below its work. */
-import type { Schedule } from '../build-schedule.js';
-import type { Timeline } from '../timeline.js';
+/** A timeline as a drawing: a row for each device in pipeline order, with its transfers in a thin lane below its work. */
+import { SchedulerError } from '../scheduler-error.js';
+import type { Schedule } from '../schedule/schedule.js';
+import type { Timeline } from '../simulate/timeline.js';
 import { boxesWithin, type Box } from './chart-boxes.js';
 import { chartOf, type Chart, type DrawnSpan } from './chart-rows.js';
 import { formatBytes, formatPercent, formatSeconds, letterOf, plural } from '../format.js';
@@ -14,19 +15,21 @@ export interface DrawGanttSvgOptions {
   readonly widthPixels?: number;
 }
 
-/** More boxes than `boxLimit` are merged further, more than `tooltipLimit` have no tooltips: files stay below a few megabytes. */
+/** Beyond `boxLimit` boxes are merged further, and beyond `tooltipLimit` they have no tooltips, so that files stay below a few megabytes. */
 const boxLimit = 80_000;
 const tooltipLimit = 3_000;
 
-/** The timeline as a self-contained SVG, readable in print and without colour; equal input gives equal bytes. */
+/** The timeline as a self-contained SVG, readable in print and without colour. Equal input gives equal bytes. */
 export function drawGanttSvg(
   timeline: Timeline,
   schedule: Schedule,
   { title = `${schedule.policy}: who computes what, and when`, widthPixels = 1200 }: DrawGanttSvgOptions = {},
 ): string {
   if (!(widthPixels >= 400))
-    throw new Error(
-      `scheduler/drawGanttSvg: a width of ${widthPixels} pixels is too small, give at least 400`,
+    throw new SchedulerError(
+      'SCHEDULER_VIEW_INVALID',
+      'drawGanttSvg',
+      `a width of ${widthPixels} pixels is too small, give at least 400`,
     );
   const chart = chartOf(timeline, schedule, 'drawGanttSvg');
   const layout = layOut(timeline, schedule, chart, Math.round(widthPixels));
@@ -90,7 +93,7 @@ function drawLane(
   const texts: string[] = [];
   const outlines = new Map<string, string>();
   for (const { x, width, from, to, span, count } of boxes) {
-    // A sliver of background parts neighbours.
+    // A sliver of background separates neighbours.
     const visible = round2(width - Math.min(0.6, width * 0.1));
     const high = round2((to - from) * height);
     if (visible <= 0 || high <= 0) continue;

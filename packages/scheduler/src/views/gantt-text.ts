@@ -1,6 +1,7 @@
 /** A timeline for the terminal: a line per device, a character per slot of time. */
-import type { Schedule } from '../build-schedule.js';
-import type { IdleCause, Timeline } from '../timeline.js';
+import { SchedulerError } from '../scheduler-error.js';
+import type { Schedule } from '../schedule/schedule.js';
+import type { IdleCause, Timeline } from '../simulate/timeline.js';
 import { cellsOf, fit, printable, wrap } from './cells.js';
 import { chartOf, type Chart, type ChartRow, type DrawnSpan, type SpanKind } from './chart-rows.js';
 import { formatBytes, formatPercent, formatSeconds, plural, timeTicks } from '../format.js';
@@ -29,7 +30,11 @@ export function drawGanttText(
   { columns = 100, colour = false }: DrawGanttTextOptions = {},
 ): string {
   if (columns < leastColumns)
-    throw new Error(`scheduler/drawGanttText: ${columns} columns are too few, give at least ${leastColumns}`);
+    throw new SchedulerError(
+      'SCHEDULER_VIEW_INVALID',
+      'drawGanttText',
+      `${columns} columns are too few, give at least ${leastColumns}`,
+    );
   const chart = chartOf(timeline, schedule, 'drawGanttText');
   const { rows } = chart;
   const several = schedule.placements.length > 1;
@@ -60,7 +65,7 @@ export function drawGanttText(
     .join('');
 }
 
-/** Micro-batches are numbered through all tasks of a pipeline, so that siblings' differ. */
+/** Micro-batches are numbered across all tasks of a pipeline, so that those of siblings differ. */
 const numberingOf =
   ({ placements }: Schedule) =>
   (placement: number, task: string): number => {
@@ -96,8 +101,8 @@ function slotsOf(row: ChartRow, makespanSeconds: number, width: number, offset: 
     share(span, (index, seconds) => {
       sending[index] = Math.max(sending[index]!, seconds);
     });
-  // Work too short for a slot of its own is carried on, so that as many slots show work as the device's busy time fills; the tolerance
-  // keeps rounding from deciding ties.
+  // Work too short for a slot is carried over, so that the slots that show work add up to the device's busy time; the tolerance keeps
+  // rounding from deciding ties.
   const half = slot * (0.5 - 1e-9);
   let carried = 0;
   return work.map((entries, index) => {

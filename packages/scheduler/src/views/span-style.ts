@@ -1,9 +1,9 @@
 /**
- * How each kind of span looks. Colours are Okabe and Ito's, which colour-blind people tell apart; hatches do the same in black and white.
+ * How each kind of span looks. The colours are Okabe and Ito's, which colour-blind people can distinguish; hatches serve black and white.
  */
 import type { SpanKind } from './chart-rows.js';
 
-export interface SpanStyle {
+interface SpanStyle {
   readonly label: string;
   readonly colour: string;
   /** Strokes on an 8 by 8 tile; empty for a plain box. */
@@ -104,7 +104,7 @@ export const spanStyles: Readonly<Record<SpanKind, SpanStyle>> = {
 /** In the order in which a legend lists them. */
 export const spanKinds = Object.keys(spanStyles) as readonly SpanKind[];
 
-/** Sibling tasks have tints of one colour; from the fourth on only their letters differ. */
+/** Sibling tasks have tints of one colour; from the fourth task on, only their letters differ. */
 export const tintCount = 3;
 
 /** The colour of a kind for the task at `tint`. */

@@ -1,4 +1,4 @@
-/** Elements of SVG: text is escaped, and cut to a width that is only estimated, because nothing here can measure a font. */
+/** Elements of SVG. Text is escaped and cut to an estimated width, because nothing here can measure a font. */
 
 /** Text that is safe in elements and attributes; characters that XML does not allow become U+FFFD. */
 export const escapeXml = (text: string): string =>
@@ -10,7 +10,7 @@ export const escapeXml = (text: string): string =>
     .replaceAll('"', '&quot;')
     .replaceAll("'", '&apos;');
 
-/** A little more than common sans-serif fonts need; characters of East Asia are as wide as high. */
+/** A little more than common sans-serif fonts need; East Asian characters are as wide as they are high. */
 export function textWidth(text: string, size: number): number {
   let ems = 0;
   for (const character of text) ems += emsOf(character);

@@ -1,9 +1,9 @@
 /**
- * A timeline in the Trace Event Format, which Perfetto and chrome://tracing open: a process per device, with rows for its compute, its
- * waiting and its transfers, and arrows from every message to the work it allows.
+ * A timeline in the Trace Event Format, which Perfetto and chrome://tracing open: a process for each device, with rows for computing,
+ * waiting and transfers, and arrows from every message to the work it enables.
  */
-import type { Schedule } from '../build-schedule.js';
-import type { Timeline } from '../timeline.js';
+import type { Schedule } from '../schedule/schedule.js';
+import type { Timeline } from '../simulate/timeline.js';
 import { chartOf, type ChartRow, type DrawnSpan } from './chart-rows.js';
 import { formatLayers } from '../format.js';
 
@@ -51,7 +51,7 @@ export function traceEvents(timeline: Timeline, schedule: Schedule): TraceFile {
   const { rows } = chartOf(timeline, schedule, 'traceEvents');
   const metadata: MetadataEvent[] = [];
   const spans: { readonly span: DrawnSpan; readonly event: CompleteEvent }[] = [];
-  // Perfetto takes a thread whose id is a process's for that process's main thread, so thread ids follow the processes'.
+  // Perfetto takes a thread with a process's id for that process's main thread, so thread ids start after the process ids.
   let tid = rows.length;
   for (const [index, row] of rows.entries()) {
     const pid = index + 1;

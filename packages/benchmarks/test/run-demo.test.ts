@@ -1,0 +1,108 @@
+import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { type DemoEvent, type DemoOptions, runDemo, writeIovDataset } from '@contextlora/benchmarks';
+import type { PreparedRun } from '@contextlora/finetune';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+
+let directory: string;
+let scenes: string;
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'benchmarks-demo-'));
+  scenes = join(directory, 'scenes');
+  const each = { vehicle: 6, weather: 6, road: 6, strategy: 6 };
+  const counts = { train: each, validation: each, test: each, 'unseen-style': each };
+  for await (const { done, total } of writeIovDataset(scenes, { seed: 0, counts }))
+    expect(done).toBeLessThanOrEqual(total);
+  await writeFile(join(scenes, 'complete.json'), '{}');
+});
+afterAll(() => rm(directory, { recursive: true, force: true }));
+
+const optionsOf = (out: string): DemoOptions => ({
+  out: join(directory, out),
+  seed: 0,
+  effort: 0.02,
+  compare: false,
+  resume: false,
+  // Ten times as fast as time, so that measurements, which have a budget of seconds, end soon.
+  clock: () => performance.now() / 100,
+  program: 'not started without baselines',
+});
+
+/** The type of an event, or of the training event in it. */
+const kindOf = (event: DemoEvent) => (event.type === 'run' ? event.event.type : event.type);
+
+/** Runs until an event that `stop` accepts. */
+async function runUntil(options: DemoOptions, stop: (event: DemoEvent) => boolean) {
+  const kinds: string[] = [];
+  let run: PreparedRun | undefined;
+  for await (const event of runDemo(options)) {
+    kinds.push(kindOf(event));
+    if (event.type === 'prepared') run = event.run;
+    if (stop(event)) break;
+  }
+  return { kinds, segments: run?.model.segments() ?? {} };
+}
+
+/** A directory with few scenes, as an earlier run would have left it: rendering the demo's own takes most of its time. */
+async function withScenes(out: string): Promise<DemoOptions> {
+  const options = { ...optionsOf(out), resume: true };
+  await cp(scenes, join(options.out, 'scenes'), { recursive: true });
+  await writeFile(join(options.out, '.contextlora-run'), '');
+  return options;
+}
+
+test('a new demo begins with its tasks and its base, and renders the scenes', async () => {
+  const options = optionsOf('new');
+  const { kinds } = await runUntil(options, ({ type }) => type === 'rendering');
+  expect(kinds).toEqual(['tasks', 'base', 'rendering']);
+  expect((await readdir(options.out)).sort()).toEqual(['.contextlora-run', 'scenes']);
+});
+
+test('the demo trains, reports, answers and plans, and stopped and resumed it gives the same segments', async () => {
+  const whole = await withScenes('whole');
+  const events = runDemo(whole);
+  const kinds: string[] = [];
+  let next = await events.next();
+  for (; !next.done; next = await events.next()) {
+    const kind = kindOf(next.value);
+    if (kinds.at(-1) !== kind) kinds.push(kind);
+  }
+  const phase = ['phaseStart', 'step', 'phaseEnd', 'evaluated'];
+  expect(kinds).toEqual([
+    ...['tasks', 'base', 'rendered', 'looking', 'looked', 'prepared'],
+    ...[phase, phase, phase, phase].flat(),
+    ...['report', 'question', 'boards'],
+  ]);
+
+  const { report, segments, graph, losses } = next.value;
+  expect(graph.order).toBe(4);
+  // 2 % of 250, 100, 250 and 250 steps.
+  expect(losses).toHaveLength(5 + 2 + 5 + 5);
+  expect(report.tasks.map(({ id, bitIdentical }) => [id, bitIdentical])).toEqual(
+    ['vehicle', 'weather', 'road', 'strategy'].map((id) => [id, true]),
+  );
+  expect(report.decision).toBeUndefined();
+  expect((await readdir(whole.out)).sort()).toEqual([
+    '.contextlora-run',
+    'checkpoints',
+    'metrics.jsonl',
+    'scenes',
+  ]);
+  const lines = (await readFile(join(whole.out, 'metrics.jsonl'), 'utf8')).trim().split('\n');
+  // Steps, and both test sets of four tasks after their phases and at the end.
+  expect(lines).toHaveLength(losses.length + 4 * 2 * 2);
+
+  const stopped = await withScenes('stopped');
+  const first = await runUntil(
+    stopped,
+    (event) => event.type === 'run' && event.event.type === 'step' && event.event.task === 'road',
+  );
+  expect(first.kinds).not.toContain('resume');
+  expect(first.segments).not.toEqual(segments);
+  const second = await runUntil(stopped, ({ type }) => type === 'report');
+  expect(second.kinds).toContain('resume');
+  expect(second.kinds.filter((kind) => kind === 'step')).toHaveLength(4 + 5);
+  expect(second.segments).toEqual(segments);
+}, 120_000);

@@ -1,0 +1,137 @@
+/** Talking to a model: one prompt, or a conversation. */
+import { createInterface } from 'node:readline';
+
+import {
+  type ChatMessage,
+  type Conversation,
+  generate,
+  type GenerateOptions,
+  type GenerationResult,
+  type LoadedModel,
+  ModelError,
+  type ModelErrorCode,
+  openConversation,
+  renderChat,
+} from '@contextlora/model';
+
+import { CliError } from '../cli-error.js';
+import type { CommandContext } from '../command-context.js';
+
+export interface TalkOptions {
+  readonly system?: string;
+  /** Whether the model gets the prompt as it is, without a chat template. */
+  readonly plain: boolean;
+  readonly seed: number;
+}
+
+/** A model with an adapter, settings and the terminal. */
+export interface Talk {
+  readonly model: LoadedModel;
+  readonly options: TalkOptions;
+  readonly settings: GenerateOptions;
+  readonly context: CommandContext;
+}
+
+/** Streams an answer to the output. */
+async function answer(
+  { model, options, settings, context }: Talk,
+  messages: readonly ChatMessage[],
+  { signal, seed, conversation }: { signal: AbortSignal; seed: number; conversation?: Conversation },
+): Promise<GenerationResult> {
+  const prompt = options.plain
+    ? (messages.at(-1)?.content ?? '')
+    : model.tokenizer.encode(renderChat(model.tokenizer, messages, { now: context.now() }));
+  const events = generate(model, prompt, { ...settings, seed, signal, conversation });
+  for (;;) {
+    const { done, value } = await events.next();
+    if (done) {
+      context.output.write('\n');
+      return value;
+    }
+    context.output.write(value.text);
+  }
+}
+
+const opening = ({ system }: TalkOptions): ChatMessage[] =>
+  system === undefined ? [] : [{ role: 'system', content: system }];
+
+/** Answers one prompt. Returns whether Ctrl-C ended it. */
+export async function answerOnce(talk: Talk, text: string): Promise<boolean> {
+  if (text.trim() === '')
+    throw new CliError(
+      'CLI_OPTIONS_INVALID',
+      'chat',
+      'the prompt is empty; give one with --prompt, or pipe one in',
+    );
+  const { options, context } = talk;
+  const messages = [...opening(options), { role: 'user', content: text }];
+  const { finish } = await answer(talk, messages, { signal: context.signal, seed: options.seed });
+  return finish === 'aborted';
+}
+
+/** Answers line by line until the input ends or Ctrl-C is pressed twice in a row. Returns whether Ctrl-C ended it. */
+export async function converse(talk: Talk): Promise<boolean> {
+  const { options, context } = talk;
+  const lines = createInterface({ input: context.input, output: context.output, prompt: '> ' });
+  const conversation = openConversation(talk.model);
+  let messages = opening(options);
+  let answering: AbortController | undefined;
+  let isSecond = false;
+  let isLeft = false;
+  const interrupt = () => {
+    if (isSecond) {
+      isLeft = true;
+      answering?.abort();
+      lines.close();
+      return;
+    }
+    isSecond = true;
+    if (answering) answering.abort();
+    else {
+      context.output.write('\nCtrl-C again to leave.\n');
+      lines.prompt();
+    }
+  };
+  const restore = context.onInterrupt(interrupt);
+  // While readline reads a terminal, Ctrl-C arrives as a key.
+  lines.on('SIGINT', interrupt);
+  try {
+    let turn = 0;
+    lines.prompt();
+    for await (const line of lines) {
+      isSecond = false;
+      if (line.trim() === '') {
+        lines.prompt();
+        continue;
+      }
+      const asked = [...messages, { role: 'user', content: line }];
+      answering = new AbortController();
+      try {
+        const { text } = await answer(talk, asked, {
+          signal: answering.signal,
+          seed: options.seed + turn++,
+          conversation,
+        });
+        messages = [...asked, { role: 'assistant', content: text }];
+      } catch (error) {
+        // A turn that is too long or cannot be answered must not end the conversation.
+        if (!(error instanceof ModelError) || !turnErrors.has(error.code)) throw error;
+        context.output.write(`${error.message}\n`);
+      }
+      answering = undefined;
+      lines.prompt();
+    }
+  } finally {
+    restore();
+    lines.close();
+    conversation.dispose();
+  }
+  return isLeft;
+}
+
+/** Errors that concern one turn only. */
+const turnErrors: ReadonlySet<ModelErrorCode> = new Set([
+  'MODEL_CONTEXT_FULL',
+  'MODEL_NO_TOKEN',
+  'MODEL_TEMPLATE_FAILED',
+]);

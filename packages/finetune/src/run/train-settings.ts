@@ -1,0 +1,21 @@
+/** The numbers that a training run is set by. */
+
+export interface TrainSettings {
+  readonly seed: number;
+  /** Ranks per linear layer, divided among all tasks. */
+  readonly rank: number;
+  /** Optimizer steps per task: one number for all, or a number for each. */
+  readonly steps: number | Readonly<Record<string, number>>;
+  /** Examples per optimizer step. */
+  readonly batchSize: number;
+  /** Peak of the schedule. */
+  readonly learningRate: number;
+}
+
+/** Optimizer steps of one task. */
+export const stepsOfTask = ({ steps }: Pick<TrainSettings, 'steps'>, task: string): number =>
+  typeof steps === 'number' ? steps : (steps[task] ?? 0);
+
+/** Optimizer steps of several tasks together. */
+export const totalSteps = (settings: TrainSettings, tasks: readonly string[]): number =>
+  tasks.reduce((sum, task) => sum + stepsOfTask(settings, task), 0);

@@ -1,0 +1,100 @@
+import { answerQuestion, evaluateBase, evaluateTask } from '@contextlora/finetune';
+import type { Example } from '@contextlora/model';
+import type { Roles } from '@contextlora/lora';
+import { buildTaskGraph, parseTasks } from '@contextlora/task-graph';
+import type { Prediction } from '@contextlora/trainer';
+import { beforeEach, describe, expect, test } from '@jest/globals';
+
+import { taskFile } from './light-scenario.js';
+
+const file = parseTasks(taskFile);
+const graph = buildTaskGraph(file.tasks);
+const rows = [
+  { text: 'low .', parents: { light: 'night' }, answer: 'yes' },
+  { text: 'bright .', parents: { light: 'sunny' }, answer: 'no' },
+];
+
+/** Says that it is always night, so its answers about the light are wrong half of the time. */
+let asked: { task: string; examples: readonly Example[]; roles: Roles | undefined }[];
+const model = {
+  predict: (task: string, examples: readonly Example[], roles?: Roles): Promise<readonly Prediction[]> => {
+    asked.push({ task, examples, roles });
+    return Promise.resolve(
+      examples.map(() =>
+        task === 'light'
+          ? { answer: 'night', labelLogProbabilities: [-0.1, -2.4] }
+          : { answer: 'yes', labelLogProbabilities: [-0.2, -1.7] },
+      ),
+    );
+  },
+};
+beforeEach(() => {
+  asked = [];
+});
+
+describe('evaluateTask', () => {
+  test('puts the predicted answers of the parents into the prompt, not the right ones', async () => {
+    const { accuracy, predictions } = await evaluateTask(model, { graph, task: 'lamp', rows });
+    expect(asked.map(({ task, examples }) => [task, examples.map(({ prompt }) => prompt)])).toEqual([
+      ['light', ['low . light ?', 'bright . light ?']],
+      ['lamp', ['low . light night . lamp ?', 'bright . light night . lamp ?']],
+    ]);
+    expect(predictions.map(({ answer }) => answer)).toEqual(['yes', 'yes']);
+    expect(accuracy).toBe(0.5);
+  });
+
+  test('gives the model the labels to choose from and never the right answer', async () => {
+    await evaluateTask(model, { graph, task: 'lamp', rows });
+    for (const { examples } of asked) for (const { answer } of examples) expect(answer).toBe('');
+    expect(asked.map(({ examples }) => examples[0]?.labels)).toEqual([
+      ['night', 'sunny'],
+      ['yes', 'no'],
+    ]);
+  });
+
+  test('uses the segments of each task and its ancestors, or those that other roles name', async () => {
+    await evaluateTask(model, { graph, task: 'lamp', rows });
+    expect(asked.map(({ task, roles }) => [task, roles])).toEqual([
+      ['light', { light: 'freeze', lamp: 'mask' }],
+      ['lamp', { light: 'freeze', lamp: 'freeze' }],
+    ]);
+    asked = [];
+    await evaluateTask(model, { graph, task: 'lamp', rows, rolesOf: (_, task) => ({ [task]: 'train' }) });
+    expect(asked.map(({ roles }) => roles)).toEqual([{ light: 'freeze' }, { lamp: 'freeze' }]);
+  });
+});
+
+describe('evaluateBase', () => {
+  test('evaluates each task that has a test set, without any segment', async () => {
+    const splits = { train: [], validation: [] };
+    const data = {
+      file,
+      graph,
+      rows: { light: { ...splits, tests: {} }, lamp: { ...splits, tests: { test: rows } } },
+    };
+    const evaluations = await evaluateBase({ data, model });
+    expect([...evaluations].map(([task, { accuracy }]) => [task, accuracy])).toEqual([['lamp', 0.5]]);
+    expect(asked.map(({ roles }) => roles)).toEqual([{}, {}]);
+  });
+});
+
+describe('answerQuestion', () => {
+  test('gives every answer that the last one builds on, with its prompt and its probabilities', async () => {
+    expect(await answerQuestion(model, graph, { task: 'lamp', input: { text: 'bright .' } })).toEqual([
+      {
+        task: 'light',
+        prompt: 'bright . light ?',
+        answer: 'night',
+        labels: ['night', 'sunny'],
+        labelLogProbabilities: [-0.1, -2.4],
+      },
+      {
+        task: 'lamp',
+        prompt: 'bright . light night . lamp ?',
+        answer: 'yes',
+        labels: ['yes', 'no'],
+        labelLogProbabilities: [-0.2, -1.7],
+      },
+    ]);
+  });
+});

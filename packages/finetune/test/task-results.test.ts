@@ -1,0 +1,75 @@
+import { type TaskData, type TaskEvaluation, samePredictions, taskResults } from '@contextlora/finetune';
+import { buildTaskGraph, parseTasks } from '@contextlora/task-graph';
+import { describe, expect, test } from '@jest/globals';
+
+import { taskFile } from './light-scenario.js';
+
+const file = parseTasks(taskFile);
+const row = { text: '', parents: {}, answer: 'night' };
+const data: TaskData = {
+  file,
+  graph: buildTaskGraph(file.tasks),
+  rows: {
+    light: { train: [row], validation: [], tests: { test: [row], other: [row] } },
+    lamp: { train: [row], validation: [], tests: {} },
+  },
+};
+const evaluation = (accuracy: number, logProbability = -0.5): TaskEvaluation => ({
+  accuracy,
+  predictions: [{ answer: 'night', labelLogProbabilities: [logProbability, -1] }],
+});
+
+describe('samePredictions', () => {
+  test('compares answers and every bit of the log-probabilities, and not the accuracy alone', () => {
+    expect(samePredictions(evaluation(1, 0.1 + 0.2), evaluation(1, 0.1 + 0.2))).toBe(true);
+    expect(samePredictions(evaluation(1, 0.1 + 0.2), evaluation(1, 0.3))).toBe(false);
+    expect(samePredictions(evaluation(1), { accuracy: 1, predictions: [{ answer: 'sunny' }] })).toBe(false);
+  });
+});
+
+describe('taskResults', () => {
+  const results = (trained: readonly (readonly [string, TaskEvaluation])[]) =>
+    taskResults(data, ['light', 'lamp'], {
+      base: new Map([['light', evaluation(0.25)]]),
+      trained: new Map(trained),
+      probes: new Map([['light', { test: 0.6, other: 0.1 }]]),
+    });
+  const trained = [
+    ['light/afterOwnPhase/test', evaluation(0.75)],
+    ['light/afterOwnPhase/other', evaluation(0.1)],
+    ['light/final/test', evaluation(0.75)],
+    ['light/final/other', evaluation(0.5)],
+  ] as const;
+
+  test('has a row per task: the main test set before, after its phase and at the end, and the other test sets', () => {
+    const { tasks, macroAverage } = results(trained);
+    expect(tasks).toEqual([
+      {
+        id: 'light',
+        chance: 0.5,
+        base: 0.25,
+        afterOwnPhase: 0.75,
+        final: 0.75,
+        bitIdentical: true,
+        otherTests: { other: 0.5 },
+        pixelProbe: 0.6,
+      },
+      // A task without a test set was never evaluated.
+      {
+        id: 'lamp',
+        chance: 0.5,
+        base: 0,
+        afterOwnPhase: 0,
+        final: 0,
+        bitIdentical: false,
+        otherTests: {},
+      },
+    ]);
+    expect(macroAverage).toEqual({ chance: 0.5, base: 0.125, afterOwnPhase: 0.375, final: 0.375 });
+  });
+
+  test('reports a finished task whose answers are different at the end', () => {
+    const forgot = results([...trained.slice(0, 2), ['light/final/test', evaluation(0.75, -0.25)]]);
+    expect(forgot.tasks[0]).toMatchObject({ afterOwnPhase: 0.75, final: 0.75, bitIdentical: false });
+  });
+});

@@ -1,0 +1,153 @@
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+
+import {
+  prepareRun,
+  type PreparedRun,
+  readTaskData,
+  type RunEvent,
+  type RunReport,
+  type TaskData,
+  trainRun,
+  writeRun,
+} from '@contextlora/finetune';
+import { openKernels } from '@contextlora/kernels';
+import { readPartition, readPeftFolder } from '@contextlora/lora/files';
+import { type LoadedModel, loadModel } from '@contextlora/model';
+import type { Checkpoint, CheckpointStore } from '@contextlora/trainer';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+
+import { writeScenario } from './light-scenario.js';
+
+const baseModel = join(
+  dirname(createRequire(import.meta.url).resolve('@contextlora/benchmarks/package.json')),
+  'models/iov-base',
+);
+const settings = { seed: 3, rank: 8, steps: { light: 12, lamp: 16 }, batchSize: 2, learningRate: 1e-2 };
+
+let directory: string;
+let base: LoadedModel;
+let data: TaskData;
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'finetune-run-'));
+  data = await readTaskData(await writeScenario(join(directory, 'light')));
+  base = await loadModel(baseModel, { kernels: await openKernels({ threads: 1 }) });
+});
+afterAll(async () => {
+  base.dispose();
+  await rm(directory, { recursive: true, force: true });
+});
+
+const inMemory = (): CheckpointStore => {
+  let kept: Checkpoint | undefined;
+  return {
+    load: () => Promise.resolve(kept),
+    save(checkpoint) {
+      kept = checkpoint;
+      return Promise.resolve();
+    },
+  };
+};
+
+/** All events up to the first that `stop` accepts. */
+async function eventsOf(
+  run: PreparedRun,
+  {
+    checkpoints = inMemory(),
+    stop,
+  }: { checkpoints?: CheckpointStore; stop?: (event: RunEvent) => boolean } = {},
+): Promise<RunEvent[]> {
+  const events: RunEvent[] = [];
+  for await (const event of trainRun(run, { settings, checkpoints })) {
+    events.push(event);
+    if (stop?.(event)) break;
+  }
+  return events;
+}
+
+describe('a run', () => {
+  test('trains each task in its phase, learns, keeps finished tasks to the bit, and can be read back', async () => {
+    const run = prepareRun(base, data, { settings });
+    const events = await eventsOf(run);
+
+    const outline = events
+      .filter(({ type }) => type !== 'step')
+      .map((event) =>
+        event.type === 'evaluated' ? `${event.task} on ${event.test}, ${event.when}` : event.type,
+      );
+    expect(outline).toEqual([
+      ...['phaseStart', 'phaseEnd', 'light on test, afterOwnPhase', 'light on other, afterOwnPhase'],
+      ...['phaseStart', 'phaseEnd', 'lamp on test, afterOwnPhase'],
+      ...['light on test, final', 'light on other, final', 'lamp on test, final'],
+    ]);
+    const steps = events.flatMap((event) => (event.type === 'step' ? [event.task] : []));
+    expect(steps).toEqual([...new Array<string>(12).fill('light'), ...new Array<string>(16).fill('lamp')]);
+
+    const evaluations = events.flatMap((event) => (event.type === 'evaluated' ? [event] : []));
+    const of = (task: string, when: string, test = 'test') =>
+      evaluations.find((one) => one.task === task && one.when === when && one.test === test);
+    expect(of('light', 'final')?.accuracy).toBe(1);
+    expect(of('lamp', 'final')?.accuracy).toBe(1);
+    expect(of('light', 'final', 'other')?.accuracy).toBe(0);
+    for (const test of ['test', 'other'])
+      expect(of('light', 'final', test)?.predictions).toEqual(
+        of('light', 'afterOwnPhase', test)?.predictions,
+      );
+
+    const out = join(directory, 'out');
+    const segments = run.model.segments();
+    const report = { name: 'Light' } as RunReport;
+    const written = await writeRun(out, { partition: run.partition, segments, report });
+    expect(await readPartition(join(out, 'partition'))).toMatchObject({ partition: run.partition, segments });
+    expect(JSON.parse(await readFile(join(out, 'report.json'), 'utf8'))).toEqual(report);
+    expect((await readdir(join(out, 'adapters'))).sort()).toEqual(['lamp', 'light']);
+    // The lamp needs the light's ranks too.
+    const [ranks = 0] = Object.values((await readPeftFolder(join(out, 'adapters/light'))).modules).map(
+      ({ a }) => a.length,
+    );
+    const [composed = 0] = Object.values((await readPeftFolder(join(out, 'adapters/lamp'))).modules).map(
+      ({ a }) => a.length,
+    );
+    expect(composed).toBe(2 * ranks);
+    expect(written.map(({ path }) => path)).toEqual(
+      expect.arrayContaining(['partition/', 'adapters/light/', 'adapters/lamp/', 'report.json']),
+    );
+  });
+
+  test('stopped in the middle of a phase and resumed gives the same segments and evaluations', async () => {
+    const whole = prepareRun(base, data, { settings });
+    const wholeEvents = await eventsOf(whole);
+    const checkpoints = inMemory();
+    const stopped = prepareRun(base, data, { settings });
+    await eventsOf(stopped, {
+      checkpoints,
+      stop: (event) => event.type === 'step' && event.task === 'lamp' && event.step === 6,
+    });
+    expect(stopped.model.segments()['lamp']).not.toEqual(whole.model.segments()['lamp']);
+
+    const resumed = prepareRun(base, data, { settings });
+    const events = await eventsOf(resumed, { checkpoints });
+    expect(events[0]).toMatchObject({ type: 'resume', position: { phase: 1, step: 7 } });
+    expect(events.filter(({ type }) => type === 'step')).toHaveLength(9);
+    for (const task of ['light', 'lamp'])
+      expect(await resumed.model.hashSegment(task)).toBe(await whole.model.hashSegment(task));
+    const evaluated = (all: readonly RunEvent[]) => all.filter(({ type }) => type === 'evaluated');
+    expect(evaluated(events)).toEqual(evaluated(wholeEvents));
+  });
+
+  test('with other inputs is not resumed from its checkpoint', async () => {
+    const checkpoints = inMemory();
+    await eventsOf(prepareRun(base, data, { settings }), {
+      checkpoints,
+      stop: ({ type }) => type === 'phaseEnd',
+    });
+    const events = trainRun(prepareRun(base, data, { settings }), {
+      settings,
+      checkpoints,
+      fingerprint: 'other',
+    });
+    await expect(events.next()).rejects.toThrow(/belongs to another run/);
+  });
+});

@@ -1,0 +1,99 @@
+/**
+ * The one definition of time: `durationOf` prices an instruction; planner, simulator and report all use it.
+ *
+ *   forward         samples · Σ forwardFlops · work / rate.forward + overhead
+ *   backwardInput   samples · Σ inputFlops · work / rate.input + overhead      (only layers above the lowest trained one owe it)
+ *   backwardWeight  samples · Σ weightFlops · work / rate.weight               (follows backwardInput in one launch)
+ *   send            bytes / (bytesPerSecond · (1 − loss)) + latency
+ *   cache           bytes / storageBytesPerSecond
+ *   collective      see collective-cost.ts
+ */
+import type { Instruction } from '../schedule/instruction.js';
+import type { Member } from '../schedule/placement.js';
+import { collectiveCost } from './collective-cost.js';
+import type { DeviceCosts } from './cluster-costs.js';
+import type { CostModel } from './cost-model.js';
+import type { Route } from './routes.js';
+import { boundaryBytes, type LayerRange, type TaskCosts } from './task-costs.js';
+
+/** A device's stage as far as prices depend on it. */
+export type StageRange = LayerRange & Pick<Member, 'work'>;
+
+/** Seconds of computing `samples` samples of one kind of work on a device. */
+export function computeSeconds(
+  device: DeviceCosts,
+  { sums }: TaskCosts,
+  kind: 'forward' | 'backwardInput' | 'backwardWeight',
+  { start, end, work = 1 }: StageRange,
+  samples: number,
+): number {
+  if (samples === 0) return 0;
+  switch (kind) {
+    case 'forward':
+      return (
+        ((sums.forwardFlops[end]! - sums.forwardFlops[start]!) * samples * work) / device.forwardRate +
+        device.overheadSeconds
+      );
+    case 'backwardInput':
+      return (
+        ((sums.inputFlops[end]! - sums.inputFlops[start]!) * samples * work) / device.inputRate +
+        device.overheadSeconds
+      );
+    case 'backwardWeight':
+      return ((sums.weightFlops[end]! - sums.weightFlops[start]!) * samples * work) / device.weightRate;
+  }
+}
+
+/** Seconds a message keeps its link, or its share of a medium's air, busy; latency comes on top. */
+export const airSeconds = ({ bytesPerSecond }: Route, bytes: number): number => bytes / bytesPerSecond;
+
+/**
+ * Seconds an instruction takes when nothing else competes with it; receiving is waiting and costs nothing of its own.
+ *
+ * @param device where it runs
+ */
+export function durationOf(
+  costs: CostModel,
+  instruction: Instruction,
+  device: number,
+  stage: StageRange,
+): number {
+  const task = costs.taskNamed(instruction.task);
+  const at = costs.devices[device]!;
+  switch (instruction.type) {
+    case 'load':
+      return 0;
+    case 'forward':
+    case 'backwardInput':
+    case 'backwardWeight':
+      return computeSeconds(at, task, instruction.type, stage, instruction.samples);
+    case 'update':
+      return at.overheadSeconds;
+    case 'cacheWrite':
+    case 'cacheRead':
+      return (instruction.samples * boundaryBytes(task, task.lowestTrained)) / at.storageBytesPerSecond;
+    case 'sendActivation':
+    case 'sendGradient': {
+      const route = costs.routes.route(device, costs.deviceIndex(instruction.peer));
+      if (!route) return Infinity;
+      const bytes = messageBytes(task, instruction, stage);
+      return airSeconds(route, bytes) + route.latencySeconds;
+    }
+    case 'receiveActivation':
+    case 'receiveGradient':
+      return 0;
+    case 'collective': {
+      const cost = collectiveCost(costs, instruction, instruction.members.map(costs.deviceIndex));
+      return cost.seconds + cost.latencySeconds;
+    }
+    default:
+      return instruction satisfies never;
+  }
+}
+
+/** Bytes a send carries. */
+export const messageBytes = (
+  task: TaskCosts,
+  { type, samples }: { readonly type: string; readonly samples: number },
+  { start, end }: StageRange,
+): number => samples * boundaryBytes(task, type === 'sendActivation' ? end : start);

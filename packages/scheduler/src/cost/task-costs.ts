@@ -1,0 +1,74 @@
+/** A task's costs as running sums over the layers, and the facts about its backward pass that follow from what trains. */
+import { lowestTrainedLayer, type Workload } from '../problem/workload.js';
+
+/** Running sums over the layers, so that a stage's cost is one subtraction: `sum[end] − sum[start]`. */
+export interface LayerSums {
+  readonly forwardFlops: Float64Array;
+  readonly inputFlops: Float64Array;
+  readonly weightFlops: Float64Array;
+  readonly parameterBytes: Float64Array;
+  readonly gradientBytes: Float64Array;
+  readonly optimizerBytes: Float64Array;
+  readonly activationBytes: Float64Array;
+  readonly outputBytes: readonly number[];
+}
+
+export interface TaskCosts {
+  readonly name: string;
+  readonly samples: number;
+  readonly sums: LayerSums;
+  /** Number of layers when nothing trains. */
+  readonly lowestTrained: number;
+}
+
+/** A contiguous range of layers, `end` excluded. */
+export interface LayerRange {
+  readonly start: number;
+  readonly end: number;
+}
+
+export const taskCosts = (workload: Workload): TaskCosts => ({
+  name: workload.name,
+  samples: workload.samples,
+  sums: sumLayers(workload),
+  lowestTrained: lowestTrainedLayer(workload),
+});
+
+function sumLayers(workload: Workload): LayerSums {
+  const { layers } = workload;
+  const lowest = lowestTrainedLayer(workload);
+  const running = (of: (index: number) => number) => {
+    const sums = new Float64Array(layers.length + 1);
+    for (let index = 0; index < layers.length; index++) sums[index + 1] = sums[index]! + of(index);
+    return sums;
+  };
+  return {
+    forwardFlops: running((i) => layers[i]!.forwardFlops),
+    inputFlops: running((i) => layers[i]!.inputFlops),
+    weightFlops: running((i) => layers[i]!.weightFlops),
+    parameterBytes: running((i) => layers[i]!.parameterBytes),
+    gradientBytes: running((i) => layers[i]!.gradientBytes),
+    optimizerBytes: running((i) => layers[i]!.optimizerBytes),
+    // A frozen prefix has no backward pass, so it keeps nothing, whatever the layer would keep elsewhere.
+    activationBytes: running((i) => (i < lowest ? 0 : layers[i]!.activationBytes)),
+    outputBytes: layers.map(({ outputBytes }) => outputBytes),
+  };
+}
+
+/** Whether a stage that ends before layer `end` has a backward pass for the task. */
+export const hasBackward = ({ lowestTrained }: TaskCosts, end: number): boolean => end > lowestTrained;
+
+/** Whether the task's gradient crosses the boundary below layer `start`: something at or below it trains. */
+export const gradientCrosses = ({ lowestTrained }: TaskCosts, start: number): boolean =>
+  start > lowestTrained;
+
+/** Whether a stage trains anything of the task, rather than only passing gradients on. */
+export const trains = ({ sums: { weightFlops } }: TaskCosts, { start, end }: LayerRange): boolean =>
+  weightFlops[end]! > weightFlops[start]!;
+
+/** Bytes of one sample across the boundary below layer `start`, the same for an activation and its gradient. */
+export const boundaryBytes = ({ sums }: TaskCosts, start: number): number => sums.outputBytes[start - 1]!;
+
+/** Bytes of the gradients that a stage's group exchanges in a step. */
+export const gradientBytes = ({ sums }: TaskCosts, { start, end }: LayerRange): number =>
+  sums.gradientBytes[end]! - sums.gradientBytes[start]!;

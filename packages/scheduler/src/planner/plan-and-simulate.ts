@@ -1,0 +1,40 @@
+/** A plan with the schedule and the timeline of its first steps, for charts and traces. */
+import type { Schedule } from '../schedule/schedule.js';
+import type { Cluster } from '../problem/cluster.js';
+import { plan } from './plan.js';
+import type { Plan } from './planned.js';
+import { clusterInModes } from '../problem/cluster-in-modes.js';
+import { scheduleOf } from './schedule-of.js';
+import type { Objective } from '../search/interval-problem.js';
+import { simulate } from '../simulate/simulate.js';
+import type { Timeline } from '../simulate/timeline.js';
+import type { Workload } from '../problem/workload.js';
+
+export interface SimulatedPlan {
+  readonly plan: Plan;
+  readonly schedule: Schedule;
+  readonly timeline: Timeline;
+}
+
+export interface PlanAndSimulateOptions {
+  readonly objective?: Objective;
+  readonly joulesLimit?: number | undefined;
+  /** Steps of the longest wave to simulate. */
+  readonly steps?: number;
+}
+
+/** Plans, and simulates the first steps of the longest wave. */
+export function planAndSimulate(
+  workloads: readonly Workload[],
+  cluster: Cluster,
+  { objective = 'time', joulesLimit, steps = 2 }: PlanAndSimulateOptions = {},
+): SimulatedPlan {
+  const found = plan(workloads, cluster, {
+    objective,
+    ...(joulesLimit === undefined ? {} : { joulesLimit }),
+  });
+  const wave = found.waves.reduce((a, { seconds }, b) => (seconds > found.waves[a]!.seconds ? b : a), 0);
+  const { schedule, workloads: active } = scheduleOf(found, workloads, cluster, { wave, steps });
+  const timeline = simulate(schedule, active, clusterInModes(cluster, found.power?.modes ?? {}));
+  return { plan: found, schedule, timeline };
+}

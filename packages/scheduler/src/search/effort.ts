@@ -1,0 +1,121 @@
+/**
+ * How much is tried, by the size of the question: every threshold of the search, of the planner and of the peers' tuning.
+ *
+ * A simulation costs about devices × micro-batches, and the number of placements grows faster than that, so larger clusters get a
+ * shallower look.
+ */
+interface Effort {
+  /** Micro-batches of a step at most, where the caller does not say. */
+  readonly microbatches: number;
+  /** Orders to try for every candidate; of the two that ContextGear has, the deep one is seldom the worse. */
+  readonly orders: 1 | 2;
+  /** Part of the budget for each interval: a plan has many of them. */
+  readonly budgetShare: number;
+  /** Orders of the devices from which the bounded search starts. */
+  readonly startOrders: number;
+  /** Largest groups it starts with, besides groups of one. */
+  readonly startGroups: 'few and many' | 'many' | 'up to 8';
+  /** Stages of a pipeline of groups at most. */
+  readonly groupedStages: number;
+  /** Relative precision to which a bottleneck is found. */
+  readonly bottleneckPrecision: number;
+  /** Placements to simulate after the estimates, even when the budget is spent. */
+  readonly assessedLeast: number;
+  /** Whether an interval looks at other intervals' placements. */
+  readonly sharesPlacements: boolean;
+  /** Whether unused devices are asked about one by one. */
+  readonly asksUnused: boolean;
+  /** Whether power modes are changed one device at a time. */
+  readonly changesModes: boolean;
+  /** Settings of a peer to simulate, most promising first, and the finest divisions into micro-batches among them. */
+  readonly peerCandidates: number;
+  readonly peerDivisions: number;
+  /** Whether peers try the devices in the order in which they are listed; nobody lists many in an order that means something. */
+  readonly peerListedOrder: boolean;
+  /** The Asteroid-like planner's divisions, and its largest group and number of stages. */
+  readonly asteroidDivisions: number;
+  readonly asteroidGroup: number;
+  readonly asteroidStages: number;
+}
+
+const upTo10: Effort = {
+  microbatches: 64,
+  orders: 2,
+  budgetShare: 1,
+  startOrders: 6,
+  startGroups: 'few and many',
+  groupedStages: 24,
+  bottleneckPrecision: 5e-3,
+  assessedLeast: 2,
+  sharesPlacements: true,
+  asksUnused: true,
+  changesModes: true,
+  peerCandidates: Infinity,
+  peerDivisions: Infinity,
+  peerListedOrder: true,
+  asteroidDivisions: Infinity,
+  asteroidGroup: Infinity,
+  asteroidStages: Infinity,
+};
+const upTo12: Effort = { ...upTo10, peerCandidates: 2, peerDivisions: 2, asteroidDivisions: 2 };
+const upTo16: Effort = { ...upTo12, startOrders: 4, startGroups: 'many', changesModes: false };
+const upTo32: Effort = { ...upTo16, peerListedOrder: false };
+const upTo64: Effort = {
+  ...upTo32,
+  startOrders: 1,
+  startGroups: 'up to 8',
+  groupedStages: 16,
+  bottleneckPrecision: 2e-2,
+  asksUnused: false,
+  asteroidGroup: 8,
+  asteroidStages: 16,
+};
+const above64: Effort = {
+  ...upTo64,
+  microbatches: 16,
+  orders: 1,
+  budgetShare: 1 / 8,
+  bottleneckPrecision: 5e-2,
+  assessedLeast: 1,
+  sharesPlacements: false,
+  peerCandidates: 1,
+  peerDivisions: 1,
+  asteroidStages: 8,
+};
+
+export function effortFor(devices: number): Effort {
+  if (devices <= 10) return upTo10;
+  if (devices <= 12) return upTo12;
+  if (devices <= 16) return upTo16;
+  if (devices <= 32) return upTo32;
+  return devices <= 64 ? upTo64 : above64;
+}
+
+/** What does not depend on the number of devices. */
+export const limits = {
+  /** Instructions to simulate for an interval, about. */
+  budget: 200_000,
+  /** Part of the budget for the bounded search that comes before an exact one. */
+  budgetBeforeExact: 1 / 6,
+  exactDevices: 6,
+  /** Layers of the exact search: alone, and in a plan, which asks it many times. */
+  exactLayers: 12,
+  exactLayersInPlan: 10,
+  /** Devices of one stage. */
+  group: 64,
+  /** Placements kept for each interval. */
+  keptPlacements: 6,
+  /** In a longer chain of intervals only neighbours look at each other's placements. */
+  chain: 12,
+  /** With more waves, changing them one at a time would take long; only the starting choices are compared. */
+  changedWaves: 10,
+  /** Unused devices asked about, each in so many of the busiest stages, and rejected placements told. */
+  askedDevices: 4,
+  askedStages: 2,
+  rejected: 3,
+  /** Plans compared when power modes are chosen; each is a whole planning, with this much less thoroughness. */
+  comparedPlans: 64,
+  comparing: { budgetShare: 1 / 4, exactDevices: 4, exactLayers: 6 },
+  /** How thoroughly to find out with how much more memory a model would fit. */
+  fitting: { budget: 20_000, exactDevices: 4 },
+} as const;
