@@ -19,8 +19,8 @@ const budgets = [
   ['@contextlora/task-graph', '*', 304.2, 84.8],
   ['@contextlora/trainer', 'planPhases', 112.8, 28.8],
   ['@contextlora/trainer', '*', 128.0, 35.6],
-  ['@contextlora/scheduler', 'plan, simulate', 95.4, 35.9],
-  ['@contextlora/scheduler', '*', 127.8, 48.7],
+  ['@contextlora/scheduler', 'plan, simulate', 94.3, 35.7],
+  ['@contextlora/scheduler', '*', 101.8, 38.5],
 ];
 
 let failed = 0;

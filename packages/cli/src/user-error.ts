@@ -27,4 +27,5 @@ const classes = [
   WorkloadsError,
 ] as const;
 
-export const isUserError = (error: unknown): error is Error => classes.some((one) => error instanceof one);
+export const isUserError = (error: unknown): error is Error =>
+  classes.some((errorClass) => error instanceof errorClass);

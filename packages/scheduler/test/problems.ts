@@ -6,7 +6,6 @@ import {
   type CostModel,
   type DeviceProfile,
   gpipe,
-  type Instruction,
   type LayerCost,
   type LinkProfile,
   lorapp,
@@ -109,10 +108,6 @@ export const interval = (costs: CostModel, more: Partial<IntervalProblem> = {}):
   policies: [contextGear, contextGearDeep],
   ...more,
 });
-
-type Compute = Extract<Instruction, { type: 'forward' | 'backwardInput' | 'backwardWeight' }>;
-const isCompute = (one: Instruction): one is Compute =>
-  one.type === 'forward' || one.type === 'backwardInput' || one.type === 'backwardWeight';
 
 /** A program's forwards and backwards as `F0 B0 …`, the two halves of a backward pass as one. */
 export const orderOf = (schedule: Schedule, program: number): string[] =>

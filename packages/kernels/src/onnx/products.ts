@@ -65,7 +65,7 @@ export function createOnnxProducts(
     session.run(feeds, fetches);
     return Object.fromEntries(made);
   };
-  const one = (result: Record<string, tf.Tensor>, name: string) => result[name] as tf.Tensor2D;
+  const outputOf = (result: Record<string, tf.Tensor>, name: string) => result[name] as tf.Tensor2D;
 
   const scaleOf = ({ scale }: LoraSegment) => plain(Float32Array.of(scale), [1]);
 
@@ -154,7 +154,7 @@ export function createOnnxProducts(
           },
         },
       );
-      return { y: one(result, 'y'), hidden: segments.map((_, i) => one(result, `h${i}`)) };
+      return { y: outputOf(result, 'y'), hidden: segments.map((_, i) => outputOf(result, `h${i}`)) };
     },
 
     linearBackward(dy, { x, hidden }, weight, segments, { input }) {
@@ -195,9 +195,9 @@ export function createOnnxProducts(
         },
       );
       const gradients = segments.map(({ train }, i): SegmentGradient | null =>
-        train ? { a: one(result, `da${i}`), b: one(result, `db${i}`) } : null,
+        train ? { a: outputOf(result, `da${i}`), b: outputOf(result, `db${i}`) } : null,
       );
-      return { dx: input ? one(result, 'dx') : null, segments: gradients };
+      return { dx: input ? outputOf(result, 'dx') : null, segments: gradients };
     },
 
     batched({ a, b, batch, m, n, k, transposeA = false, transposeB = false, alpha = 1 }, allocate) {

@@ -47,7 +47,7 @@ export function chainIntervals(
 ): Chain {
   const links = options.flatMap(({ lanes, value }): Link[] =>
     lanes.length === 1
-      ? lanes[0]!.map((node) => ({ nodes: [node], choices: node.found.map((one) => [one]) }))
+      ? lanes[0]!.map((node) => ({ nodes: [node], choices: node.found.map((choice) => [choice]) }))
       : [{ value, nodes: lanes.map((lane) => lane[0]!), choices: [lanes.map((lane) => lane[0]!.found[0]!)] }],
   );
   const widened = links.map((link, index) => widen(link, links, index, { recut, known }));
@@ -140,8 +140,8 @@ const valueOfMove = ({ seconds }: Move, objective: Objective): number =>
   seconds === Infinity ? Infinity : valueOf(objective, seconds, 0);
 
 const costOf = ({ value, choices }: Link, choice: number, objective: Objective): number => {
-  const one = choices[choice]![0]!;
-  return value ?? valueOf(objective, one.totalSeconds, one.totalJoules ?? 0);
+  const first = choices[choice]![0]!;
+  return value ?? valueOf(objective, first.totalSeconds, first.totalJoules ?? 0);
 };
 
 function cheapestPath(links: readonly Link[], objective: Objective): number[] {
@@ -205,6 +205,6 @@ function chosen(
     node: nodes[lane]!,
     assessment,
     move: index === 0 || lane > 0 ? still : moveOf(links, index, path[index - 1]!, path[index]!),
-    rejected: nodes.length > 1 ? [] : choices.flatMap(([one]) => (one === assessment ? [] : [one!])),
+    rejected: nodes.length > 1 ? [] : choices.flatMap(([other]) => (other === assessment ? [] : [other!])),
   };
 }

@@ -67,7 +67,7 @@ function chooseChain(
     improved = false;
     for (const wave of ways.keys())
       for (const way of ways[wave]!.keys()) {
-        const changed = best.map((one, index) => (index === wave ? way : one));
+        const changed = best.map((current, index) => (index === wave ? way : current));
         if (chainOf(changed).value < chainOf(best).value * (1 - 1e-12)) {
           best = changed;
           improved = true;
@@ -77,7 +77,7 @@ function chooseChain(
   const chain = chainOf(best);
   const ratioOf = (wave: number, way: number) =>
     ways.length <= limits.changedWaves
-      ? chainOf(best.map((one, at) => (at === wave ? way : one))).value / chain.value
+      ? chainOf(best.map((current, at) => (at === wave ? way : current))).value / chain.value
       : ways[wave]![way]!.value / ways[wave]![best[wave]!]!.value;
   return {
     chain,

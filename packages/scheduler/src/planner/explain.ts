@@ -61,9 +61,9 @@ export function explainPlan(cluster: Cluster, chain: Chain, rejectedWays: Explan
             }),
             // Lanes divide the devices among themselves, so a device may be missing in each of them.
             unused: lanes.length > 1 ? [] : unusedOf(cluster, interval),
-            rejected: interval.rejected.slice(0, limits.rejected).map((one) => ({
-              placement: one.placement,
-              ratio: one.value / value,
+            rejected: interval.rejected.slice(0, limits.rejected).map((rejection) => ({
+              placement: rejection.placement,
+              ratio: rejection.value / value,
             })),
           };
         }),
@@ -95,7 +95,10 @@ function unusedOf(cluster: Cluster, { node, assessment, rejected }: ChosenInterv
       return { device: id, reason: 'unreachable' };
     const uses = (placement: Placement) =>
       placement.stages.some(({ members }) => members.some((member) => member.device === id));
-    let best = Math.min(...rejected.filter((one) => uses(one.placement)).map(({ value }) => value), Infinity);
+    let best = Math.min(
+      ...rejected.filter((rejection) => uses(rejection.placement)).map(({ value }) => value),
+      Infinity,
+    );
     if (position < limits.askedDevices && asksUnused)
       for (const index of busiest) {
         const { start, end, members } = stages[index]!;

@@ -60,7 +60,7 @@ export function requireFound(
   cluster: Cluster,
   search: WaveSearch,
 ): void {
-  if (ways.every((one) => one.length > 0)) return;
+  if (ways.every((way) => way.length > 0)) return;
   const fits = (workload: Workload, factor: number) => {
     const larger: WaveSearch = {
       ...search,
@@ -73,7 +73,7 @@ export function requireFound(
   };
   const problems = workloads.flatMap((workload, index): InputProblem[] => {
     if (fits(workload, 1)) return [];
-    const factor = factors.find((one) => fits(workload, one));
+    const factor = factors.find((candidate) => fits(workload, candidate));
     const largest = Math.max(...cluster.devices.map(({ memoryBytes }) => memoryBytes));
     return [
       {

@@ -52,7 +52,9 @@ export function moveBetween(
     const kept = held.find((holding) => holding.device === device);
     for (let layer = start; layer < end; layer++) {
       if (kept && layer >= kept.start && layer < kept.end) continue;
-      const sources = held.filter((one) => layer >= one.start && layer < one.end).map((one) => one.device);
+      const sources = held
+        .filter((holding) => layer >= holding.start && layer < holding.end)
+        .map((holding) => holding.device);
       const range = { start: layer, end: layer + 1 };
       const { parameterBytes } = stateBytes(needing, range);
       move(device, parameterBytes + stateBytes(lasting, range).optimizerBytes, sources);

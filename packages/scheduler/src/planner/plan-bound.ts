@@ -18,7 +18,7 @@ export function planBound(workloads: readonly Workload[], search: WaveSearch, wh
   if (!wholeLayers) return flops / speed;
   const chain = criticalPath(workloads, (workload) => {
     const [first, later] = stepsOf(workload, search.cache);
-    const secondsOf = (one: Workload) => lowerBound(aloneProblem(search, one)).stepSeconds;
+    const secondsOf = (workload: Workload) => lowerBound(aloneProblem(search, workload)).stepSeconds;
     return first * secondsOf(workload) + (later > 0 ? later * secondsOf(withCachedPrefix(workload)) : 0);
   });
   return Math.max(flops / speed, chain);

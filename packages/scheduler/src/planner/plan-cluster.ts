@@ -107,7 +107,7 @@ function planOf(
       lanes: planned,
       seconds: Math.max(
         ...planned.map(({ intervals }) =>
-          intervals.reduce((sum, one) => sum + one.totalSeconds + one.moveSeconds, 0),
+          intervals.reduce((sum, interval) => sum + interval.totalSeconds + interval.moveSeconds, 0),
         ),
       ),
     };
@@ -124,7 +124,10 @@ function planOf(
     waves,
     totalSeconds,
     ...(joules.length === 0 ? {} : { totalJoules: joules.reduce((a, b) => a + b, 0) }),
-    totalBytes: intervals.reduce((sum, one) => sum + one.bytesPerStep * one.steps + one.moveBytes, 0),
+    totalBytes: intervals.reduce(
+      (sum, interval) => sum + interval.bytesPerStep * interval.steps + interval.moveBytes,
+      0,
+    ),
     lowerBoundSeconds,
     gap: lowerBoundSeconds > 0 ? totalSeconds / lowerBoundSeconds - 1 : 0,
     search: intervals.every((interval) => interval.search === 'exact') ? 'exact' : 'bounded',

@@ -91,7 +91,12 @@ export function planWithPower(workloads: readonly Workload[], cluster: Cluster, 
     for (const [index, offered] of settings.entries()) {
       const mayLeaveOut = offered.length > 0 && Math.min(limits[index]!, joulesLimit) < Infinity;
       for (const setting of [...(changesModes ? offered.keys() : []), ...(mayLeaveOut ? [-1] : [])])
-        if (improve({ ...best, settings: best.settings.map((one, at) => (at === index ? setting : one)) }))
+        if (
+          improve({
+            ...best,
+            settings: best.settings.map((current, at) => (at === index ? setting : current)),
+          })
+        )
           improved = true;
     }
     for (const goal of goals.keys()) if (improve({ ...best, goal })) improved = true;

@@ -90,7 +90,7 @@ const packagePolicies: readonly Policy[] = [
 ];
 
 function policyOf({ policy: name }: PlannedInterval, others: readonly Policy[]): Policy {
-  const policy = [...others, ...packagePolicies].find((one) => one.name === name);
+  const policy = [...others, ...packagePolicies].find((candidate) => candidate.name === name);
   if (policy) return policy;
   throw new SchedulerError(
     'SCHEDULER_NAME_UNKNOWN',
@@ -101,7 +101,7 @@ function policyOf({ policy: name }: PlannedInterval, others: readonly Policy[]):
 
 function passesOf({ strategy: name }: PlannedInterval, peers: readonly Strategy[]): readonly Pass[] {
   if (name === contextGearName) return [];
-  const strategy = peers.find((one) => one.name === name);
+  const strategy = peers.find((candidate) => candidate.name === name);
   if (strategy) return strategy.passes ?? [];
   throw new SchedulerError(
     'SCHEDULER_NAME_UNKNOWN',

@@ -100,7 +100,7 @@ function searchNode(search: WaveSearch, problem: IntervalProblem): IntervalNode 
     const { found, search: kind } = searchInterval(problem, search.options);
     const named = found
       .slice(0, limits.keptPlacements)
-      .map((one): NamedAssessment => ({ ...one, strategy: contextGearName }));
+      .map((assessment): NamedAssessment => ({ ...assessment, strategy: contextGearName }));
     const { peerCandidates, peerDivisions } = effortFor(problem.costs.devices.length);
     const asked = { ...problem, microbatches: problem.microbatches.slice(-peerDivisions) };
     for (const strategy of search.peers) {
@@ -163,24 +163,24 @@ function apartOption(
       };
     });
   });
-  const quickest = (task: number) => Math.min(...singles[task]!.map((one) => one?.seconds ?? Infinity));
+  const quickest = (task: number) => Math.min(...singles[task]!.map((single) => single?.seconds ?? Infinity));
   const order = workloads.map((_, task) => task).sort((a, b) => quickest(b) - quickest(a) || a - b);
   const lanes: IntervalNode[][] = opened.devices.map(() => []);
   const ends = opened.devices.map(() => 0);
   let joules = 0;
   for (const task of order) {
-    let best: { device: number; one: Single; value: number; end: number } | undefined;
-    for (const [device, one] of singles[task]!.entries()) {
-      if (!one) continue;
-      const end = ends[device]! + one.seconds;
-      const value = valueOf(settings.objective, Math.max(end, ...ends), joules + one.joules);
+    let best: { device: number; single: Single; value: number; end: number } | undefined;
+    for (const [device, single] of singles[task]!.entries()) {
+      if (!single) continue;
+      const end = ends[device]! + single.seconds;
+      const value = valueOf(settings.objective, Math.max(end, ...ends), joules + single.joules);
       if (!best || value < best.value || (value === best.value && end < best.end))
-        best = { device, one, value, end };
+        best = { device, single, value, end };
     }
     if (!best) return undefined;
-    lanes[best.device]!.push(...best.one.nodes);
+    lanes[best.device]!.push(...best.single.nodes);
     ends[best.device] = best.end;
-    joules += best.one.joules;
+    joules += best.single.joules;
   }
   return {
     tasks: workloads.map(({ name }) => name),
@@ -200,10 +200,10 @@ function onDevice(
   return remember(search, `${signature} on ${device}`, problem, () => {
     const stages = [{ start: 0, end: problem.costs.layerCount, members: [{ device, share: 1 }] }];
     for (const microbatches of [...problem.microbatches].sort((a, b) => a - b)) {
-      const one = assessPlacement(problem, { tasks: problem.tasks, microbatches, stages });
-      if (one)
+      const assessment = assessPlacement(problem, { tasks: problem.tasks, microbatches, stages });
+      if (assessment)
         return {
-          found: [{ ...one, strategy: contextGearName }],
+          found: [{ ...assessment, strategy: contextGearName }],
           search: 'exact',
           bound: lowerBound(problem),
         };
@@ -223,7 +223,10 @@ function remember(
   return {
     ...known,
     problem,
-    found: known.found.map((one) => ({ ...one, placement: { ...one.placement, tasks: problem.tasks } })),
+    found: known.found.map((assessment) => ({
+      ...assessment,
+      placement: { ...assessment.placement, tasks: problem.tasks },
+    })),
   };
 }
 

@@ -9,9 +9,9 @@ export function checkCluster(value: unknown, problems: InputProblem[]): void {
   const devices = list(fields['devices'], 'devices', inputLimits.devices, problems);
   const names = new Map<string, number>();
   if (devices?.length === 0) problems.push({ path: 'devices', message: 'is empty; at least one is needed' });
-  for (const [index, one] of (devices ?? []).entries()) {
+  for (const [index, value] of (devices ?? []).entries()) {
     const path = `devices[${index}]`;
-    const device = record(one, path, problems);
+    const device = record(value, path, problems);
     if (!device) continue;
     checkName(device['id'], `${path}.id`, names, index, problems);
     if (device['id'] === '*')
@@ -27,8 +27,8 @@ export function checkCluster(value: unknown, problems: InputProblem[]): void {
       aboveZero(device['storageBytesPerSecond'], `${path}.storageBytesPerSecond`, problems);
     checkPower(device, path, problems);
   }
-  for (const [index, one] of (list(fields['links'], 'links', inputLimits.links, problems) ?? []).entries())
-    checkLink(one, `links[${index}]`, names, problems);
+  for (const [index, value] of (list(fields['links'], 'links', inputLimits.links, problems) ?? []).entries())
+    checkLink(value, `links[${index}]`, names, problems);
 }
 
 function checkRates(rates: unknown, path: string, problems: InputProblem[]): void {
@@ -50,9 +50,9 @@ function checkPower(device: Record<string, unknown>, path: string, problems: Inp
     device['modes'] === undefined ? [] : list(device['modes'], `${path}.modes`, inputLimits.modes, problems);
   const names = new Map<string, number>();
   const settings = [{ watts: device['watts'], where: path }];
-  for (const [index, one] of (modes ?? []).entries()) {
+  for (const [index, value] of (modes ?? []).entries()) {
     const where = `${path}.modes[${index}]`;
-    const mode = record(one, where, problems);
+    const mode = record(value, where, problems);
     if (!mode) continue;
     checkName(mode['name'], `${where}.name`, names, index, problems);
     checkRates(mode['flopsPerSecond'], where, problems);

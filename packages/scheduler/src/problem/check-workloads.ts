@@ -22,9 +22,9 @@ export function checkWorkloads(value: unknown, problems: InputProblem[]): void {
     problems.push({ path: 'workloads', message: 'is empty; there is nothing to plan' });
   const before = problems.length;
   const names = new Map<string, number>();
-  for (const [index, one] of workloads.entries()) {
+  for (const [index, value] of workloads.entries()) {
     const path = `workloads[${index}]`;
-    const fields = record(one, path, problems);
+    const fields = record(value, path, problems);
     if (!fields) continue;
     checkName(fields['name'], `${path}.name`, names, index, problems);
     wholeNumber(fields['samples'], `${path}.samples`, { least: 1, most: inputLimits.samples }, problems);
@@ -65,8 +65,8 @@ function checkLayers(value: unknown, path: string, problems: InputProblem[]): vo
   const layers = list(value, path, inputLimits.layers, problems);
   if (!layers) return;
   if (layers.length === 0) problems.push({ path, message: 'is empty; a model has at least one layer' });
-  for (const [index, one] of layers.entries()) {
-    const fields = record(one, `${path}[${index}]`, problems);
+  for (const [index, value] of layers.entries()) {
+    const fields = record(value, `${path}[${index}]`, problems);
     if (!fields) continue;
     for (const key of layerFields) atLeastZero(fields[key], `${path}[${index}].${key}`, problems);
   }

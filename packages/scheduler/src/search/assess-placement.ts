@@ -44,7 +44,8 @@ export function assessPlacement(
     const [ends = []] = stepEndSeconds;
     const { totalSeconds, stepSeconds } = extrapolate(problem, makespanSeconds, ends, bound.seconds);
     const joules = joulesByDevice(problem, devices, simulatedSteps, totalSeconds);
-    const totalJoules = joules.length === 0 ? undefined : joules.reduce((sum, [, one]) => sum + one, 0);
+    const totalJoules =
+      joules.length === 0 ? undefined : joules.reduce((sum, [, deviceJoules]) => sum + deviceJoules, 0);
     const value = valueOf(objective, totalSeconds, totalJoules ?? 0);
     if (best && best.value <= value) continue;
     best = {

@@ -53,7 +53,8 @@ export function* neighboursOf(
             changes[k] = { start: drafts[k]!.start + by, end: drafts[k]!.end + by };
           yield changed(changes);
         }
-    const without = (devices: readonly number[], device: number) => devices.filter((one) => one !== device);
+    const without = (devices: readonly number[], device: number) =>
+      devices.filter((other) => other !== device);
     for (let i = 0; i < count; i++)
       for (let j = 0; j < count; j++) {
         if (i === j) continue;
