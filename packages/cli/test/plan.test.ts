@@ -6,6 +6,8 @@ import { dirname, join } from 'node:path';
 import { type Cluster, plan, type Plan, type Workload } from '@contextlora/scheduler';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 
+import stringWidth from 'string-width';
+
 import { runCommand } from './run-command.js';
 
 const scenario = join(
@@ -79,6 +81,22 @@ describe('contextlora plan', () => {
       expect(drawn).toContain(text);
     expect(written.timeEnergy.front[0]!.totalSeconds).toBe(written.plan.totalSeconds);
     expect(JSON.parse(await readFile(trace!, 'utf8'))).toHaveProperty('traceEvents');
+  }, 60_000);
+
+  test('keeps the columns of a table straight where names are wider on a terminal than their length', async () => {
+    const wide = join(directory, 'wide.json');
+    await writeFile(
+      wide,
+      JSON.stringify({ ...cluster, devices: [{ ...cluster.devices[0], id: '車載機器' }], links: [] }),
+    );
+    const { out } = await run(
+      ...['plan', scenario, '--model', 'smollm2-135m', '--frozen-prefix', '--cluster', wide],
+    );
+    const lines = out.split('\n');
+    const header = lines.findIndex((line) => line.startsWith('device '));
+    const table = lines.slice(header, header + 3);
+    expect(table[2]).toContain('車載機器');
+    expect(new Set(table.map((line) => stringWidth(line))).size).toBe(1);
   }, 60_000);
 
   test.each([

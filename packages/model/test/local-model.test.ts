@@ -112,6 +112,27 @@ describe('a local model', () => {
     expect(Object.keys(await local.saveState())).not.toContain('optimizer-second.safetensors');
   });
 
+  test('clips by the norm of the trained segment alone: a frozen one, however large, weakens no step', async () => {
+    const trained = async (factor: number) => {
+      const partition = partitionRanks(linearsOf(model.spec), tasks, { rank: 12 });
+      const segments = initialiseSegments(partition, { seed: 1 });
+      // B is zero in an untrained segment, so what A holds changes no output and no gradient of another segment.
+      for (const matrices of Object.values(segments['first'] ?? {}))
+        matrices.a.forEach((value, i) => (matrices.a[i] = factor * value));
+      const local = createLocalModel(model, { partition, segments, optimizer: { clipNorm: 0.01 } });
+      await trainFor(local, 'second', rolesOfSecond, 3);
+      return local.hashSegment('second');
+    };
+    expect(await trained(1e4)).toBe(await trained(1));
+  });
+
+  test('starts every phase with step 1, so that the optimizer corrects its fresh moments as in the first', async () => {
+    const [alone, later] = [make(), make()];
+    await trainFor(later, 'other', { first: 'mask', second: 'mask', other: 'train' }, 5);
+    for (const local of [alone, later]) await trainFor(local, 'first', rolesOfFirst, 3);
+    expect(await later.hashSegment('first')).toBe(await alone.hashSegment('first'));
+  });
+
   test('answers an unrelated task with the same bits after another was trained', async () => {
     const local = make();
     const ask = async () =>
