@@ -1,6 +1,6 @@
 /** What test-arm64.mjs runs on the emulated processor: each operation's results on the wasm and the onnx backend against the reference's. */
 import { openKernels } from '@contextlora/kernels';
-import * as tf from '@tensorflow/tfjs-core';
+import * as tf from '@contextlora/kernels/tfjs';
 
 const tolerance = 1e-4;
 const matrix = (rows, columns, slope) =>

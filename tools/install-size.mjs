@@ -1,7 +1,8 @@
 /**
  * What users get: installs each package, as it would be published, into an empty project and measures `node_modules` three times:
  * whole, without the native runtime of the kernels, and without any optional dependency. The last is smaller than what works:
- * sharp and resvg bring their binaries as optional dependencies. Needs `npm run build` first, and a registry.
+ * sharp and resvg bring their binaries as optional dependencies. Exits 1 if a package is over its budget. Needs `npm run build` first,
+ * and a registry.
  * Usage: npm run sizes -- [--only NAME]... [--json FILE]
  */
 import { execFileSync } from 'node:child_process';
@@ -10,6 +11,9 @@ import { lstat, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+
+/** Most megabytes without the native runtime: today's size and a tenth. */
+const budgetMegabytes = { contextlora: 57 };
 
 const { values } = parseArgs({
   options: { json: { type: 'string' }, only: { type: 'string', multiple: true } },
@@ -38,6 +42,10 @@ try {
       `${name.padEnd(24)} ${describe(whole)}, without native runtime ${describe(withoutRuntime)}, ` +
         `without optional ${describe(withoutOptional)}; largest without runtime: ${largest(withoutRuntime)}`,
     );
+    if (withoutRuntime.bytes > budgetMegabytes[name] * 1e6) {
+      console.log(`OVER  ${name}: ${budgetMegabytes[name]} MB are allowed without the native runtime`);
+      process.exitCode = 1;
+    }
   }
   if (values.json !== undefined) await writeFile(values.json, `${JSON.stringify(sizes, null, 2)}\n`);
 } finally {

@@ -35,15 +35,7 @@ try {
   must('npm', ['run', 'build', '-w', '@contextlora/kernels'], { cwd: root });
   const koffi = JSON.parse(await readFile(join(installed('koffi'), 'package.json'), 'utf8')).version;
   const modules = join(place, 'node_modules');
-  for (const name of [
-    'koffi',
-    'onnxruntime-node',
-    'onnxruntime-common',
-    '@tensorflow/tfjs-core',
-    '@tensorflow/tfjs-backend-wasm',
-    'long',
-    'seedrandom',
-  ])
+  for (const name of ['koffi', 'onnxruntime-node', 'onnxruntime-common'])
     await cp(installed(name), join(modules, name), { recursive: true, dereference: true });
   for (const part of ['dist', 'package.json'])
     await cp(join(root, 'packages/kernels', part), join(modules, '@contextlora/kernels', part), {

@@ -10,6 +10,10 @@ export const library = (over: Options = {}) =>
     // tsup sets `baseUrl`, which TypeScript 6 calls deprecated.
     dts: { compilerOptions: { ignoreDeprecations: '6.0' } },
     sourcemap: true,
+    // The sources are published next to the maps.
+    esbuildOptions(options) {
+      options.sourcesContent = false;
+    },
     clean: true,
     treeshake: false,
     splitting: true,

@@ -1,3 +1,4 @@
 import { library } from '../../tools/tsup.js';
 
-export default library();
+// The subpath `tfjs` is a build of its own: tsup.tfjs.config.ts.
+export default library({ external: ['@contextlora/kernels/tfjs'] });

@@ -15,7 +15,7 @@ import {
   type LoraSegment,
   type OnnxTensor,
 } from '@contextlora/kernels';
-import * as tf from '@tensorflow/tfjs-core';
+import * as tf from '@contextlora/kernels/tfjs';
 
 import { mlpBackwardGraph, mlpForwardGraph } from './mlp-graphs.js';
 

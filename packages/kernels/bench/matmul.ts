@@ -6,7 +6,7 @@ import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 
 import { accelerateTfjs, loadOnnxRuntime } from '@contextlora/kernels';
-import * as tf from '@tensorflow/tfjs-core';
+import * as tf from '@contextlora/kernels/tfjs';
 
 const { values } = parseArgs({
   options: {
@@ -25,6 +25,7 @@ const kinds = ['own', 'wasm', ...(typeof loadOnnxRuntime() === 'string' ? [] : (
 
 const results: Record<string, unknown>[] = [];
 for (const { batch, m, k, n } of shapes) {
+  await tf.registerWasmBackend();
   await tf.setBackend('wasm');
   const [a, b, dy] = [
     tf.randomNormal([...batch, m, k]),

@@ -3,7 +3,7 @@
  *
  * That backend multiplies quickly only without transposes and batches, and the gradient of every product has transposes.
  */
-import * as tf from '@tensorflow/tfjs-core';
+import * as tf from '@contextlora/kernels/tfjs';
 
 import type { BatchedProduct } from './fused/products.js';
 import { openBackend, type OpenBackendOptions } from './open-backend.js';

@@ -5,7 +5,7 @@
  * Activations are `[rows, features]` with `rows = batch × time`, batch-major. Every returned tensor belongs to the caller; inputs are
  * never disposed. Several implementations ("backends") share this interface and agree within 1e-5 relative.
  */
-import type { Tensor2D } from '@tensorflow/tfjs-core';
+import type { Tensor2D } from '@contextlora/kernels/tfjs';
 
 import type { CompactWeight } from './compact/compact-formats.js';
 

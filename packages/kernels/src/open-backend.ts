@@ -1,6 +1,5 @@
 /** Starts the tfjs wasm backend and opens the parts of the fastest backend that is available here. */
-import * as tf from '@tensorflow/tfjs-core';
-import '@tensorflow/tfjs-backend-wasm';
+import * as tf from '@contextlora/kernels/tfjs';
 
 import type { FusedContext } from './fused/context.js';
 import { KernelsError } from './kernels-error.js';
@@ -49,11 +48,12 @@ export async function openBackend({ prefer = 'fastest', threads = 1 }: OpenBacke
 
 /** Selects and starts the wasm backend of tfjs. */
 export async function startWasm(): Promise<void> {
+  await tf.registerWasmBackend();
   if (tf.getBackend() !== 'wasm' && !(await tf.setBackend('wasm')))
     throw new KernelsError(
       'KERNELS_BACKEND_UNAVAILABLE',
       'openKernels',
-      'the tfjs wasm backend did not start; is @tensorflow/tfjs-backend-wasm installed completely?',
+      'the tfjs wasm backend did not start; are its .wasm files next to the code of @contextlora/kernels?',
     );
   await tf.ready();
 }

@@ -1,5 +1,5 @@
 /** Chooses a backend, and reports which ones are available and why. */
-import * as tf from '@tensorflow/tfjs-core';
+import * as tf from '@contextlora/kernels/tfjs';
 
 import { createFusedKernels } from './fused/kernels.js';
 import type { Kernels } from './kernels.js';

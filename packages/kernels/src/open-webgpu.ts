@@ -3,7 +3,7 @@
  *
  * Nothing is read back during an optimizer step: losses are promises, and `data()` gives a tensor's values; `dataSync()` throws.
  */
-import * as tf from '@tensorflow/tfjs-core';
+import * as tf from '@contextlora/kernels/tfjs';
 
 import type { Kernels } from './kernels.js';
 import { createReferenceKernels } from './reference/kernels.js';

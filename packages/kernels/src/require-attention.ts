@@ -1,5 +1,5 @@
 /** Checks of the operands of attention, shared by every backend. */
-import type { Tensor2D } from '@tensorflow/tfjs-core';
+import type { Tensor2D } from '@contextlora/kernels/tfjs';
 
 import { KernelsError } from './kernels-error.js';
 import type { AttentionShape, RotaryPositions, RotaryTable } from './kernels.js';

@@ -1,5 +1,5 @@
 /** Checks of operands, with messages a caller can act on. */
-import type { Tensor2D } from '@tensorflow/tfjs-core';
+import type { Tensor2D } from '@contextlora/kernels/tfjs';
 
 import { KernelsError } from './kernels-error.js';
 import type { LinearWeight, LoraSegment } from './kernels.js';

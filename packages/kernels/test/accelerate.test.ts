@@ -1,7 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { accelerateTfjs, loadOnnxRuntime } from '@contextlora/kernels';
-import * as tf from '@tensorflow/tfjs-core';
-import '@tensorflow/tfjs-backend-wasm';
+import * as tf from '@contextlora/kernels/tfjs';
 import fc from 'fast-check';
 
 import type { Matrix } from './naive.js';
@@ -41,6 +40,7 @@ const products = () =>
 test.each(prefers)(
   'tf.matMul by %s equals the original kernel, whatever is transposed or batched',
   async (prefer) => {
+    await tf.registerWasmBackend();
     await tf.setBackend('wasm');
     const own: { shape: number[]; values: Matrix }[] = [];
     await inScope(async () => {

@@ -1,7 +1,7 @@
 /** Opens a backend for a suite, and checks at the end that no tensor was leaked. */
 import { afterAll, beforeAll, expect } from '@jest/globals';
 import { type Kernels, openKernels, openWebGpu } from '@contextlora/kernels';
-import * as tf from '@tensorflow/tfjs-core';
+import * as tf from '@contextlora/kernels/tfjs';
 
 type TestedBackend = Kernels['backend'] | 'webgpu';
 

@@ -6,7 +6,7 @@ import {
   openKernels,
   type RotaryTable,
 } from '@contextlora/kernels';
-import * as tf from '@tensorflow/tfjs-core';
+import * as tf from '@contextlora/kernels/tfjs';
 
 let kernels: Kernels;
 let counting: Kernels;

@@ -6,7 +6,7 @@ import {
   type LoraSegment,
   type RotaryTable,
 } from '@contextlora/kernels';
-import * as tf from '@tensorflow/tfjs-core';
+import * as tf from '@contextlora/kernels/tfjs';
 import fc from 'fast-check';
 
 import { backends, useBackend } from './backends.js';

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { type Kernels } from '@contextlora/kernels';
-import * as tf from '@tensorflow/tfjs-core';
+import * as tf from '@contextlora/kernels/tfjs';
 
 import { backends, useBackend } from './backends.js';
 

@@ -1,6 +1,6 @@
 /** Every operation that takes tensors, with operands that fit it, for tests with hostile operands. */
 import type { Kernels, Saved } from '@contextlora/kernels';
-import type * as tf from '@tensorflow/tfjs-core';
+import type * as tf from '@contextlora/kernels/tfjs';
 
 import { randomMatrix, tensor } from './tensors.js';
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { compressWeight, KernelsError, openKernels, openWasmHeap, type WasmHeap } from '@contextlora/kernels';
-import * as tf from '@tensorflow/tfjs-core';
+import * as tf from '@contextlora/kernels/tfjs';
 
 import { fittingOperands, openOperations } from './operations.js';
 import { inScope } from './tensors.js';

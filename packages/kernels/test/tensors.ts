@@ -1,6 +1,6 @@
 /** Random matrices, tensors of them, and comparison, for the tests of operations. */
+import * as tf from '@contextlora/kernels/tfjs';
 import { expect } from '@jest/globals';
-import * as tf from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
 
 import { type Matrix, matrix } from './naive.js';

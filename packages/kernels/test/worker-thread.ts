@@ -2,7 +2,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 
 import { type Kernels, openKernels } from '@contextlora/kernels';
-import * as tf from '@tensorflow/tfjs-core';
+import * as tf from '@contextlora/kernels/tfjs';
 
 export interface ThreadTask {
   readonly backend: Kernels['backend'];

@@ -5,7 +5,7 @@ import { openKernels, type Kernels } from '@contextlora/kernels';
 import { initialiseSegments, partitionRanks } from '@contextlora/lora';
 import { type BaseFormat, createLocalModel, linearsOf, type Example } from '@contextlora/model';
 
-import { ones, type Rank } from '@tensorflow/tfjs-core';
+import { ones, type Rank } from '@contextlora/kernels/tfjs';
 
 import { randomModel } from './random-model.js';
 import { benchCases } from './shapes.js';

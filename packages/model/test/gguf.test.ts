@@ -8,7 +8,7 @@ import {
   ModelError,
   openCheckpoint,
 } from '@contextlora/model';
-import { dispose, tensor2d } from '@tensorflow/tfjs-core';
+import { dispose, tensor2d } from '@contextlora/kernels/tfjs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

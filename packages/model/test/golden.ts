@@ -2,10 +2,10 @@
 import { join } from 'node:path';
 
 import type { LoraSegment } from '@contextlora/kernels';
+import * as tf from '@contextlora/kernels/tfjs';
 import { readPeftFolder, readSafetensors } from '@contextlora/lora/files';
 import { toFloat32, toIntegers, type Safetensors } from '@contextlora/lora/safetensors';
 import { linearsOf, type LoadedModel, type SegmentsByLinear, type TokenBatch } from '@contextlora/model';
-import * as tf from '@tensorflow/tfjs-core';
 
 export const fixture = (...parts: string[]) => join(import.meta.dirname, 'fixtures', ...parts);
 

@@ -15,7 +15,7 @@ import {
   type LocalModel,
   type Example,
 } from '@contextlora/model';
-import * as tf from '@tensorflow/tfjs-core';
+import * as tf from '@contextlora/kernels/tfjs';
 
 import { fixture } from './golden.js';
 

@@ -2,6 +2,7 @@
  * Compares every number from PyTorch, transformers or PEFT in a fixture with ours; one list for the tests and `npm run parity`.
  */
 import type { Kernels } from '@contextlora/kernels';
+import { tensor2d } from '@contextlora/kernels/tfjs';
 import { readPeftFolder } from '@contextlora/lora/files';
 import {
   hiddenStates,
@@ -16,7 +17,6 @@ import {
   type SegmentsByLinear,
   type TokenBatch,
 } from '@contextlora/model';
-import { tensor2d } from '@tensorflow/tfjs-core';
 
 import {
   batchOfGolden,

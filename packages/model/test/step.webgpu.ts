@@ -3,7 +3,7 @@ import { type Kernels, openKernels, openWebGpu } from '@contextlora/kernels';
 import { initialiseSegments, partitionRanks, type Roles, type Segments } from '@contextlora/lora';
 import { decodeSafetensors, toFloat32 } from '@contextlora/lora/safetensors';
 import { createLocalModel, linearsOf, loadModel, type Example } from '@contextlora/model';
-import * as tf from '@tensorflow/tfjs-core';
+import * as tf from '@contextlora/kernels/tfjs';
 
 import { fixture } from './golden.js';
 

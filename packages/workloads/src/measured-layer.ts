@@ -1,8 +1,8 @@
 /** Decoder layers of a loaded model in the form that `@contextlora/jetson` measures. */
 import type { MeasurableLayer } from '@contextlora/jetson';
 import { countFlops, type WorkKind } from '@contextlora/kernels';
+import * as tf from '@contextlora/kernels/tfjs';
 import { decoderLayer, decoderLayerBackward, type LayerSegments, type LoadedModel } from '@contextlora/model';
-import * as tf from '@tensorflow/tfjs-core';
 
 import { WorkloadsError } from './workloads-error.js';
 

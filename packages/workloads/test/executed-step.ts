@@ -2,7 +2,7 @@
 import { type Partition, type Roles } from '@contextlora/lora';
 import { languageLoss, layerLinears, type LoadedModel } from '@contextlora/model';
 import type { Workload } from '@contextlora/scheduler';
-import * as tf from '@tensorflow/tfjs-core';
+import * as tf from '@contextlora/kernels/tfjs';
 import { workloadsOf } from '@contextlora/workloads';
 
 export const tasks = [

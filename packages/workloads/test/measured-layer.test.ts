@@ -2,10 +2,10 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 
 import { openKernels } from '@contextlora/kernels';
+import * as tf from '@contextlora/kernels/tfjs';
 import { loadModel } from '@contextlora/model';
 import { measuredLayer } from '@contextlora/workloads';
 import { expect, test } from '@jest/globals';
-import * as tf from '@tensorflow/tfjs-core';
 
 const baseModel = join(
   dirname(createRequire(import.meta.url).resolve('@contextlora/benchmarks/package.json')),

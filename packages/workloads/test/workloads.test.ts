@@ -21,7 +21,7 @@ import {
 } from '@contextlora/model';
 import { checkInput, lowestTrainedLayer, plan, type LayerCost } from '@contextlora/scheduler';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import * as tf from '@tensorflow/tfjs-core';
+import * as tf from '@contextlora/kernels/tfjs';
 import { workloadsOf } from '@contextlora/workloads';
 
 import { answered, batch, rolesOf, runStep, tasks, tokens, workloadOf } from './executed-step.js';

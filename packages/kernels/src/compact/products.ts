@@ -3,7 +3,7 @@
  * weight is ever expanded whole. It stays outside the heap until it is multiplied with a few rows, as in decoding, which moves it there
  * for good.
  */
-import { dispose, type Tensor2D } from '@tensorflow/tfjs-core';
+import { dispose, type Tensor2D } from '@contextlora/kernels/tfjs';
 
 import type { FusedContext } from '../fused/context.js';
 import { addBias, fewRows } from '../fused/few-rows.js';

@@ -1,5 +1,5 @@
 /** Compact weights that have moved to the heap, where decoding multiplies them. */
-import type { Tensor2D } from '@tensorflow/tfjs-core';
+import type { Tensor2D } from '@contextlora/kernels/tfjs';
 
 import type { FusedContext } from '../fused/context.js';
 import { KernelsError } from '../kernels-error.js';

@@ -1,5 +1,5 @@
 /** Elementwise operations of the fast backends, one pass over memory each; slopes are recomputed, never kept. */
-import type { Tensor2D } from '@tensorflow/tfjs-core';
+import type { Tensor2D } from '@contextlora/kernels/tfjs';
 
 import type { GeluVariant, Kernels, Saved } from '../kernels.js';
 import { requireShape } from '../require-shape.js';

@@ -1,5 +1,5 @@
 /** Rotary embedding and attention of the fast backends: heads are laid out and rotated in one pass, softmax masks in place without a mask in memory. */
-import { dispose, type Tensor, type Tensor2D } from '@tensorflow/tfjs-core';
+import { dispose, type Tensor, type Tensor2D } from '@contextlora/kernels/tfjs';
 
 import type { AttentionShape, Kernels, RotaryPositions, RotaryTable, Saved } from '../kernels.js';
 import { offsetOf, requireAttention, requireRotary } from '../require-attention.js';

@@ -1,5 +1,5 @@
 /** Attention over cached keys and values on the fast backends: the cache lies on the heap, and each new position passes over it once. */
-import type { Tensor2D } from '@tensorflow/tfjs-core';
+import type { Tensor2D } from '@contextlora/kernels/tfjs';
 
 import type { Kernels } from '../kernels.js';
 import { makeRoom, openStoredCache, type StoredCache } from '../key-value-cache.js';

@@ -1,5 +1,5 @@
 /** What the operations of a fast backend share. */
-import type { TensorInfo } from '@tensorflow/tfjs-core';
+import type { TensorInfo } from '@contextlora/kernels/tfjs';
 
 import type { WasmHeap } from '../wasm/heap.js';
 import type { WasmModule } from '../wasm/module.js';

@@ -1,5 +1,5 @@
 /** Cross-entropy of the fast backends: exponentials in place, and the logits of the head one block of rows at a time. */
-import { dispose, type Tensor2D } from '@tensorflow/tfjs-core';
+import { dispose, type Tensor2D } from '@contextlora/kernels/tfjs';
 
 import type { Kernels } from '../kernels.js';
 import { requireShape, requireTargets } from '../require-shape.js';

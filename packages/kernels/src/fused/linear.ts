@@ -1,5 +1,5 @@
 /** Linear layers and patch embedding of the fast backends, over their matrix products. */
-import { dispose, type Tensor2D } from '@tensorflow/tfjs-core';
+import { dispose, type Tensor2D } from '@contextlora/kernels/tfjs';
 
 import { formatOf } from '../compact/compact-formats.js';
 import type { CompactProducts } from '../compact/products.js';

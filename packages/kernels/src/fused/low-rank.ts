@@ -1,5 +1,5 @@
 /** The two thin products of every segment, in wasm: each reads its large operand once; a general product would pack it first. */
-import type { Tensor2D } from '@tensorflow/tfjs-core';
+import type { Tensor2D } from '@contextlora/kernels/tfjs';
 
 import type { LoraSegment, SegmentGradient } from '../kernels.js';
 import { requireAllRows } from '../require-shape.js';

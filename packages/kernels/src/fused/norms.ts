@@ -1,5 +1,5 @@
 /** RMS and layer norm of the fast backends: one pass over each row. */
-import { dispose, type Tensor2D } from '@tensorflow/tfjs-core';
+import { dispose, type Tensor2D } from '@contextlora/kernels/tfjs';
 
 import type { Kernels, Saved } from '../kernels.js';
 import { requireLength } from '../require-length.js';

@@ -1,5 +1,5 @@
 /** The matrix products of a fast backend; the fast backends share everything else. */
-import type { Tensor2D, TensorInfo } from '@tensorflow/tfjs-core';
+import type { Tensor2D, TensorInfo } from '@contextlora/kernels/tfjs';
 
 import type { LinearWeight, LoraSegment, SegmentGradient } from '../kernels.js';
 

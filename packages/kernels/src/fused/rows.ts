@@ -1,5 +1,5 @@
 /** Rows of a matrix picked, and added back by their gradient. */
-import type { Tensor2D } from '@tensorflow/tfjs-core';
+import type { Tensor2D } from '@contextlora/kernels/tfjs';
 
 import type { Kernels } from '../kernels.js';
 import { requireLength } from '../require-length.js';

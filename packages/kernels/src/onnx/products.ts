@@ -1,5 +1,5 @@
 /** Matrix products by onnxruntime, reading and writing the tfjs wasm heap in place. */
-import type * as tf from '@tensorflow/tfjs-core';
+import type * as tf from '@contextlora/kernels/tfjs';
 
 import type { FusedContext } from '../fused/context.js';
 import { addBias, fewRows } from '../fused/few-rows.js';

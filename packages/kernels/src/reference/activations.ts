@@ -1,5 +1,5 @@
 /** Activations of the reference backend, and their gradients. */
-import * as tf from '@tensorflow/tfjs-core';
+import * as tf from '@contextlora/kernels/tfjs';
 
 import type { GeluVariant, Saved } from '../kernels.js';
 import { requireShape } from '../require-shape.js';

@@ -1,5 +1,5 @@
 /** Rotary embedding and attention of the reference backend. */
-import * as tf from '@tensorflow/tfjs-core';
+import * as tf from '@contextlora/kernels/tfjs';
 
 import type {
   AttentionShape,

@@ -1,5 +1,5 @@
 /** Attention of the reference backend over cached keys and values, which it keeps as tensors. */
-import * as tf from '@tensorflow/tfjs-core';
+import * as tf from '@contextlora/kernels/tfjs';
 
 import type { NewPositions, CacheShape, Kernels, RotaryTable } from '../kernels.js';
 import { type CacheStore, makeRoom, openStoredCache, type StoredCache } from '../key-value-cache.js';

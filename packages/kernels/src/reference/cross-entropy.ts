@@ -1,5 +1,5 @@
 /** Cross-entropy of the reference backend. */
-import * as tf from '@tensorflow/tfjs-core';
+import * as tf from '@contextlora/kernels/tfjs';
 
 import type { LinearWeight, LossValue } from '../kernels.js';
 import { requireShape, requireTargets } from '../require-shape.js';

@@ -5,7 +5,7 @@
  * orientations and small operands are transposed first. Masks are added, never selected; grouped-query attention reshapes instead of
  * repeating keys.
  */
-import * as tf from '@tensorflow/tfjs-core';
+import * as tf from '@contextlora/kernels/tfjs';
 
 import type { Kernels } from '../kernels.js';
 import { patchesOf } from '../patches.js';

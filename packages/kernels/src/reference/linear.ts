@@ -1,5 +1,5 @@
 /** Linear layers of the reference backend. */
-import * as tf from '@tensorflow/tfjs-core';
+import * as tf from '@contextlora/kernels/tfjs';
 
 import type { CompactWeight } from '../compact/compact-formats.js';
 import { expandWeight } from '../compact/expand-weight.js';

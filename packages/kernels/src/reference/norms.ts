@@ -1,5 +1,5 @@
 /** RMS and layer norm of the reference backend. */
-import * as tf from '@tensorflow/tfjs-core';
+import * as tf from '@contextlora/kernels/tfjs';
 
 import type { Saved } from '../kernels.js';
 import { requireLength } from '../require-length.js';

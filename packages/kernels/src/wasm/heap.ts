@@ -1,5 +1,5 @@
 /** Access to tensors on the heap of the tfjs wasm backend, so that other code can read and write them without a copy. */
-import * as tf from '@tensorflow/tfjs-core';
+import * as tf from '@contextlora/kernels/tfjs';
 
 import { KernelsError } from '../kernels-error.js';
 import { Memory, type WasmMemory } from './web-assembly.js';

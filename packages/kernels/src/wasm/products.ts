@@ -1,5 +1,5 @@
 /** Matrix products in wasm with packed operands, so that transposes are as fast as plain operands. */
-import type { Tensor2D } from '@tensorflow/tfjs-core';
+import type { Tensor2D } from '@contextlora/kernels/tfjs';
 
 import { addBias, fewRows } from '../fused/few-rows.js';
 import type { LowRank } from '../fused/low-rank.js';

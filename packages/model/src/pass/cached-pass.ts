@@ -2,7 +2,7 @@
  * A pass over new tokens only: keys and values of earlier tokens come from the cache and are not computed again.
  */
 import type { KeyValueCache } from '@contextlora/kernels';
-import { dispose } from '@tensorflow/tfjs-core';
+import { dispose } from '@contextlora/kernels/tfjs';
 
 import type { LoadedModel } from '../checkpoint/load-model.js';
 import { ModelError } from '../model-error.js';

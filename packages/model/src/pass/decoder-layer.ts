@@ -13,7 +13,7 @@ import type {
   Saved,
   SegmentGradient,
 } from '@contextlora/kernels';
-import { dispose, type Rank, reshape, type Tensor2D } from '@tensorflow/tfjs-core';
+import { dispose, type Rank, reshape, type Tensor2D } from '@contextlora/kernels/tfjs';
 
 export const layerLinears = [
   'self_attn.q_proj',

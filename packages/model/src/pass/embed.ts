@@ -1,6 +1,6 @@
 /** The input of the first decoder layer: token embeddings, and image features where image tokens stand. */
 import type { Saved } from '@contextlora/kernels';
-import { concat2d, dispose, type Tensor2D, tensor2d } from '@tensorflow/tfjs-core';
+import { concat2d, dispose, type Tensor2D, tensor2d } from '@contextlora/kernels/tfjs';
 
 import type { LoadedModel } from '../checkpoint/load-model.js';
 import { ModelError } from '../model-error.js';

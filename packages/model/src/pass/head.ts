@@ -1,6 +1,6 @@
 /** The final norm and the output matrix for the requested rows and columns. */
 import type { LinearWeight } from '@contextlora/kernels';
-import { dispose, type Tensor2D } from '@tensorflow/tfjs-core';
+import { dispose, type Tensor2D } from '@contextlora/kernels/tfjs';
 
 import type { LoadedModel } from '../checkpoint/load-model.js';
 import { matrixRows } from './matrix-rows.js';

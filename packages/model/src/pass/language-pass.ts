@@ -1,6 +1,6 @@
 /** One pass of a batch through the model: embedding, layers, head and loss, and backward down to the lowest layer that trains. */
 import type { LossValue, SegmentGradient } from '@contextlora/kernels';
-import { dispose, type Tensor2D } from '@tensorflow/tfjs-core';
+import { dispose, type Tensor2D } from '@contextlora/kernels/tfjs';
 
 import type { LoadedModel } from '../checkpoint/load-model.js';
 import {

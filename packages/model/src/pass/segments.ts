@@ -1,8 +1,8 @@
 /** LoRA segments as the tensors that a pass computes with. */
 import type { LoraSegment } from '@contextlora/kernels';
+import { dispose, type Tensor2D, tensor2d } from '@contextlora/kernels/tfjs';
 import type { LayerMask, SegmentMatrices, Segments } from '@contextlora/lora';
 import type { PeftAdapter } from '@contextlora/lora/files';
-import { dispose, type Tensor2D, tensor2d } from '@tensorflow/tfjs-core';
 
 import { listProblems, ModelError } from '../model-error.js';
 import { linearsOf, type ModelSpec } from '../spec/model-spec.js';

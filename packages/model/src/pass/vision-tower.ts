@@ -2,7 +2,7 @@
  * The vision towers SigLIP (SmolVLM, Idefics3) and CLIP (LLaVA), forward only: they are frozen, so their output can be stored per image.
  */
 import type { Kernels, LinearWeight } from '@contextlora/kernels';
-import * as tf from '@tensorflow/tfjs-core';
+import * as tf from '@contextlora/kernels/tfjs';
 
 import type { VisionSpec } from '../spec/vision-spec.js';
 

@@ -1,6 +1,6 @@
 /** Frozen segments as tensors that stay for a whole phase. */
+import { dispose } from '@contextlora/kernels/tfjs';
 import type { SegmentMatrices } from '@contextlora/lora';
-import { dispose } from '@tensorflow/tfjs-core';
 
 import { type SegmentTensors, uploadMatrices } from '../pass/segments.js';
 

@@ -1,6 +1,6 @@
 /** Gradients from the tensors of a backward pass to the optimizer's buffer. */
+import { dispose } from '@contextlora/kernels/tfjs';
 import type { Segments } from '@contextlora/lora';
-import { dispose } from '@tensorflow/tfjs-core';
 
 import type { GradientsByLinear } from '../pass/language-pass.js';
 import type { TaskSegment } from '../pass/segments.js';
