@@ -9,7 +9,20 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
 /** Most unpacked kilobytes: today's size and a tenth, rounded up. Raise one together with the reason for it. */
-const budgetKilobytes = {};
+const budgetKilobytes = {
+  '@contextlora/benchmarks': 5260,
+  '@contextlora/cli': 860,
+  '@contextlora/finetune': 130,
+  '@contextlora/jetson': 500,
+  '@contextlora/kernels': 3640,
+  '@contextlora/lora': 260,
+  '@contextlora/model': 1030,
+  '@contextlora/scheduler': 1370,
+  '@contextlora/task-graph': 120,
+  '@contextlora/trainer': 170,
+  '@contextlora/workloads': 160,
+  contextlora: 40,
+};
 
 const root = join(import.meta.dirname, '..');
 const { values } = parseArgs({ options: { json: { type: 'string' } } });
