@@ -8,7 +8,7 @@
  *   cache           bytes / storageBytesPerSecond
  *   collective      see collective-cost.ts
  */
-import type { Instruction } from '../schedule/instruction.js';
+import type { Instruction } from '../schedule/schedule.js';
 import type { Member } from '../schedule/placement.js';
 import { collectiveCost } from './collective-cost.js';
 import type { DeviceCosts } from './cluster-costs.js';

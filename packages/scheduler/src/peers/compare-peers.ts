@@ -1,4 +1,5 @@
 /** The best result of each peer strategy, tuned, on the same workloads and devices and by the same simulator. */
+import { limits } from '../search/effort.js';
 import type { Cluster } from '../problem/cluster.js';
 import { openCostModel } from '../cost/cost-model.js';
 import { peers } from './peers.js';
@@ -9,8 +10,6 @@ export interface PeerResult {
   readonly strategy: string;
   readonly totalSeconds: number;
 }
-
-const divisions = [1, 2, 4, 8, 16, 32, 64];
 
 /**
  * Peers train one task after the other, each with its best settings. Fastest first; peers for which nothing fits are left out.
@@ -31,7 +30,7 @@ export function comparePeers(
           cache: {},
           cacheBytes: {},
           objective: 'time',
-          microbatches: divisions.filter((count) => count <= workload.samples),
+          microbatches: limits.peerDivisions.filter((count) => count <= workload.samples),
           window: 2,
           groupLimit: cluster.devices.length,
           policies: [],

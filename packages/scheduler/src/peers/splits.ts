@@ -2,7 +2,7 @@
 import { gradientBytes } from '../cost/task-costs.js';
 import type { Placement, Stage } from '../schedule/placement.js';
 import { deviceWork } from '../search/device-work.js';
-import { effortFor } from '../search/effort.js';
+import { effortFor, limits } from '../search/effort.js';
 import type { IntervalProblem } from '../search/interval-problem.js';
 import { apportion } from '../schedule/sample-shares.js';
 
@@ -78,6 +78,15 @@ export function deviceOrders(problem: IntervalProblem): number[][] {
   return orders.filter((order) => !seen.has(order.join()) && seen.add(order.join()));
 }
 
+/** Groups of several devices that would share every layer, the first of each order, with every number of micro-batches. */
+export function* deviceGroups(
+  problem: IntervalProblem,
+): Generator<{ readonly group: readonly number[]; readonly microbatches: number }> {
+  for (const order of deviceOrders(problem))
+    for (const count of countsUpTo(order.length).filter((size) => size > 1))
+      for (const microbatches of problem.microbatches) yield { group: order.slice(0, count), microbatches };
+}
+
 /** FLOPs of a step per layer. */
 export function layerFlops(problem: IntervalProblem): number[] {
   const { flops } = deviceWork(problem);
@@ -92,14 +101,13 @@ export const trainedBytes = ({ costs, tasks }: IntervalProblem): number[] =>
       .reduce((sum, task) => sum + gradientBytes(task, { start: layer, end: layer + 1 }), 0),
   );
 
-/** Group sizes to try: all up to 8, then about a quarter apart, and the largest. */
+/** Numbers of devices to try: all up to 8, then further and further apart, and the largest. */
 export function countsUpTo(most: number): number[] {
+  const { few, growth, growthOfMany } = limits.peerCounts;
   const counts: number[] = [];
-  for (
-    let count = 1;
-    count < most;
-    count = Math.max(count + 1, Math.floor(count * (count < 12 ? 1.25 : 1.7)))
-  )
+  for (let count = 1; count < most;) {
     counts.push(count);
+    count = Math.max(count + 1, Math.floor(count * (count < few ? growth : growthOfMany)));
+  }
   return [...counts, most];
 }

@@ -8,7 +8,7 @@ import { effortFor, limits } from '../search/effort.js';
 import { firstCutOf } from '../search/search-interval.js';
 import { type Objective, valueOf } from '../search/interval-problem.js';
 import { type Move, moveBetween } from './moves.js';
-import type { NamedAssessment, IntervalNode, WaveOption } from './search-wave.js';
+import type { IntervalNode, NamedAssessment, WaveOption } from './search-wave.js';
 
 export interface ChosenInterval {
   readonly node: IntervalNode;

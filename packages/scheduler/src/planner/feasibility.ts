@@ -47,9 +47,6 @@ export function requireFeasible(
   if (problems.length > 0) throw problemsError('SCHEDULER_NOTHING_FITS', 'plan', problems);
 }
 
-/** Multiples of the memory to try, so as to say what would help. */
-const factors = [1.1, 1.25, 1.5, 2, 3, 4, 8, 16];
-
 /**
  * @throws SchedulerError that names every task for which the search found no placement, and the memory that would be enough where more
  * memory helps at all.
@@ -73,7 +70,7 @@ export function requireFound(
   };
   const problems = workloads.flatMap((workload, index): InputProblem[] => {
     if (fits(workload, 1)) return [];
-    const factor = factors.find((candidate) => fits(workload, candidate));
+    const factor = limits.memoryFactors.find((candidate) => fits(workload, candidate));
     const largest = Math.max(...cluster.devices.map(({ memoryBytes }) => memoryBytes));
     return [
       {

@@ -1,6 +1,6 @@
 /** The lower bound of a whole plan: all work on all devices, and the longest chain of tasks that wait for each other. */
 import { lowerBound } from '../search/lower-bound.js';
-import { type Workload, withCachedPrefix } from '../problem/workload.js';
+import { withCachedPrefix, type Workload } from '../problem/workload.js';
 import { hasPrefix } from './intervals.js';
 import { aloneProblem, type WaveSearch } from './search-wave.js';
 import { criticalPath } from './waves.js';

@@ -11,7 +11,7 @@ import { joulesByDevice } from '../search/assess-placement.js';
 import { effortFor, limits } from '../search/effort.js';
 import type { Workload } from '../problem/workload.js';
 import type { ChosenInterval } from './chain-intervals.js';
-import { type ChosenWaves, chooseWaves } from './choose-waves.js';
+import { chooseWaves, type ChosenWaves } from './choose-waves.js';
 import { explainPlan } from './explain.js';
 import { requireFeasible, requireFound } from './feasibility.js';
 import type { Plan, PlannedInterval, PlannedWave } from './planned.js';

@@ -7,7 +7,13 @@
  * The search is bounded; where it finds no plan within the limits, one may exist.
  */
 import type { Cluster } from '../problem/cluster.js';
-import { type ChosenModes, clusterInModes } from '../problem/cluster-in-modes.js';
+import {
+  type ChosenModes,
+  clusterInModes,
+  meanRate,
+  type Setting,
+  settingsWithin,
+} from '../problem/power-modes.js';
 import { formatJoules } from '../format.js';
 import { type InputProblem, problemsError, SchedulerError } from '../scheduler-error.js';
 import { effortFor, limits as effort } from '../search/effort.js';
@@ -16,7 +22,6 @@ import type { Workload } from '../problem/workload.js';
 import type { Plan } from './planned.js';
 import type { PlanOptions } from './plan-options.js';
 import { planCluster } from './plan-cluster.js';
-import { meanRate, type Setting, settingsWithin } from './power-settings.js';
 
 /** A point of the search: the index of each device's setting, or -1 when it is left out, and the goal of the placements. */
 interface Choice {
@@ -78,7 +83,7 @@ export function planWithPower(workloads: readonly Workload[], cluster: Cluster, 
   const { totalSeconds = 0, totalJoules = 0 } = first?.plan ?? {};
   // Weights at which the first plan's seconds and joules count the same, and a factor to each side of that.
   if (totalJoules > 0)
-    for (const factor of [0.25, 1, 4])
+    for (const factor of effort.goalWeights)
       goals.push({ secondsWeight: 1, joulesWeight: (factor * totalSeconds) / totalJoules });
   const improve = (choice: Choice): boolean => {
     if (known.size >= effort.comparedPlans || !isBetter(evaluate(choice), evaluate(best))) return false;

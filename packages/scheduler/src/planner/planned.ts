@@ -1,5 +1,5 @@
 /** A plan: plain values, to be written to a file, inspected and read back. */
-import type { ChosenModes } from '../problem/cluster-in-modes.js';
+import type { ChosenModes } from '../problem/power-modes.js';
 import type { Placement } from '../schedule/placement.js';
 import type { Explanation } from './explain.js';
 
@@ -59,3 +59,6 @@ export interface PlannedPower {
   readonly joulesByDevice: Readonly<Record<string, number>>;
   readonly plansCompared: number;
 }
+
+/** The name of the strategy whose placements the search itself finds, among the peers' names. */
+export const contextGearName = 'ContextGear';

@@ -3,11 +3,11 @@ import { openCostModel } from '../cost/cost-model.js';
 import { peers as allPeers } from '../peers/peers.js';
 import type { Strategy } from '../peers/strategy.js';
 import { type Cluster, usableCluster } from '../problem/cluster.js';
-import { clusterInModes } from '../problem/cluster-in-modes.js';
-import { ownValue } from '../problem/own-value.js';
+import { clusterInModes } from '../problem/power-modes.js';
+import { ownValue } from '../problem/names.js';
 import { withCachedPrefix, type Workload } from '../problem/workload.js';
 import { buildSchedule } from '../schedule/build-schedule.js';
-import type { Pass } from '../schedule/pass.js';
+import type { Pass } from '../schedule/passes/pass.js';
 import type { Schedule } from '../schedule/schedule.js';
 import { contextGear, contextGearDeep } from '../schedule/policies/context-gear.js';
 import { gpipe } from '../schedule/policies/gpipe.js';
@@ -18,8 +18,7 @@ import {
 } from '../schedule/policies/one-forward-one-backward.js';
 import type { Policy } from '../schedule/policies/policy.js';
 import { SchedulerError } from '../scheduler-error.js';
-import { contextGearName } from './context-gear-name.js';
-import type { Plan, PlannedInterval } from './planned.js';
+import { contextGearName, type Plan, type PlannedInterval } from './planned.js';
 
 export interface ScheduleOfOptions {
   /** Which of the plan's intervals, counted over waves and lanes; the first when absent. */

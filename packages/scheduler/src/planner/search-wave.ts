@@ -1,16 +1,16 @@
 /** How the tasks of a wave may share the devices: all in one pipeline, one after the other, or each task on a device of its own. */
 import type { ClusterCosts } from '../cost/cluster-costs.js';
 import { openCostModel } from '../cost/cost-model.js';
-import { ownValue } from '../problem/own-value.js';
-import { tuneStrategy, type Strategy } from '../peers/strategy.js';
-import { contextGearName } from './context-gear-name.js';
+import { ownValue } from '../problem/names.js';
+import { type Strategy, tuneStrategy } from '../peers/strategy.js';
+import { contextGearName } from './planned.js';
 import { assessPlacement } from '../search/assess-placement.js';
 import { effortFor, limits } from '../search/effort.js';
 import { type LowerBound, lowerBound } from '../search/lower-bound.js';
 import { searchInterval, type SearchIntervalOptions } from '../search/search-interval.js';
 import { type Assessment, type IntervalProblem, valueOf } from '../search/interval-problem.js';
 import type { Workload } from '../problem/workload.js';
-import { intervalsOf, type IntervalSettings } from './intervals.js';
+import { type IntervalSettings, intervalsOf } from './intervals.js';
 
 export interface WaveSearch {
   readonly opened: ClusterCosts;

@@ -1,4 +1,4 @@
-/** Checks of single values; each notes what is wrong, and where. */
+/** Checks of single values and their limits; each notes what is wrong, and where. */
 import type { InputProblem } from '../scheduler-error.js';
 
 export function checkName(
@@ -85,3 +85,13 @@ export function show(value: unknown): string {
   }
   return text.length > 60 ? `${text.slice(0, 57)}…` : text;
 }
+
+/** More than this is a mistake or an attack: planning would not end. */
+export const inputLimits = {
+  devices: 10_000,
+  layers: 10_000,
+  workloads: 1_000,
+  links: 1_000_000,
+  samples: 1_000_000,
+  modes: 64,
+};

@@ -2,16 +2,15 @@
  * Turns placements and a policy into a schedule: the policy orders compute, passes add the rest, and the finished whole is validated.
  */
 import type { CostModel } from '../cost/cost-model.js';
-import type { Instruction } from './instruction.js';
+import type { DeviceProgram, Instruction, Schedule } from './schedule.js';
 import { addCache } from './passes/add-cache.js';
 import { addTransfers } from './passes/add-transfers.js';
 import { addUpdates } from './passes/add-updates.js';
-import type { Pass, PassContext } from './pass.js';
+import type { Pass, PassContext } from './passes/pass.js';
 import type { Placement } from './placement.js';
 import { contextGear } from './policies/context-gear.js';
 import type { ComputeStep, Policy } from './policies/policy.js';
 import type { SampleShares } from './sample-shares.js';
-import type { DeviceProgram, Schedule } from './schedule.js';
 
 export interface BuildScheduleOptions {
   readonly policy?: Policy;

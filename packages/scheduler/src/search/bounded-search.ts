@@ -3,12 +3,11 @@
  * best improved by small changes until none helps or the budget is spent.
  */
 import type { Placement, Stage } from '../schedule/placement.js';
-import { assessPlacement } from './assess-placement.js';
+import { assessPlacement, estimatePlacement } from './assess-placement.js';
 import { bottleneckPlacements } from './bottleneck-search.js';
-import { boundValue } from './bound-value.js';
+import { boundValue } from './period-bound.js';
 import { deviceWork } from './device-work.js';
 import { effortFor, limits } from './effort.js';
-import { estimatePlacement } from './estimate-placement.js';
 import { neighboursOf } from './neighbours.js';
 import type { Assessment, IntervalProblem } from './interval-problem.js';
 import { shareSamples } from './share-samples.js';

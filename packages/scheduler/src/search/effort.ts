@@ -118,4 +118,15 @@ export const limits = {
   comparing: { budgetShare: 1 / 4, exactDevices: 4, exactLayers: 6 },
   /** How thoroughly to find out with how much more memory a model would fit. */
   fitting: { budget: 20_000, exactDevices: 4 },
+  /** Multiples of the memory to try for that. */
+  memoryFactors: [1.1, 1.25, 1.5, 2, 3, 4, 8, 16],
+  /** What a joule weighs against a second in a front's plans, and in the goals tried where power modes are chosen; 1 is the first plan's ratio. */
+  frontWeights: [1 / 16, 1 / 4, 1, 4, 16],
+  goalWeights: [1 / 4, 1, 4],
+  /** Equal replicas of a peer's stage; more are data parallelism, which ZeRO covers. */
+  peerReplicas: 4,
+  /** Numbers of micro-batches with which peers are compared. */
+  peerDivisions: [1, 2, 4, 8, 16, 32, 64],
+  /** How far apart the numbers of devices are that a peer tries, below and from `few` on. */
+  peerCounts: { few: 12, growth: 1.25, growthOfMany: 1.7 },
 } as const;

@@ -6,7 +6,7 @@
  */
 import type { Stage } from '../schedule/placement.js';
 import { assessPlacement } from './assess-placement.js';
-import { boundValue } from './bound-value.js';
+import { boundValue } from './period-bound.js';
 import { deviceWork } from './device-work.js';
 import { type Assessment, type IntervalProblem, valueOf } from './interval-problem.js';
 import { shareSamples } from './share-samples.js';

@@ -7,13 +7,14 @@
 import { collectiveCost } from '../cost/collective-cost.js';
 import type { CostModel } from '../cost/cost-model.js';
 import { messageBytes, type StageRange } from '../cost/duration.js';
-import type { DeviceProgram, Schedule } from '../schedule/schedule.js';
 import type {
   CollectiveInstruction,
   ComputeInstruction,
+  DeviceProgram,
   Instruction,
+  Schedule,
   TransferInstruction,
-} from '../schedule/instruction.js';
+} from '../schedule/schedule.js';
 import { createPlayer, type KeyedMessage } from './player.js';
 import type { IdleCause } from './timeline.js';
 

@@ -3,7 +3,7 @@ import { SchedulerError } from '../scheduler-error.js';
 import type { Schedule } from '../schedule/schedule.js';
 import type { IdleCause, Timeline } from '../simulate/timeline.js';
 import { cellsOf, fit, printable, wrap } from './cells.js';
-import { chartOf, type Chart, type ChartRow, type DrawnSpan, type SpanKind } from './chart-rows.js';
+import { type Chart, chartOf, type ChartRow, type DrawnSpan, type SpanKind } from './chart-rows.js';
 import { formatBytes, formatPercent, formatSeconds, plural, timeTicks } from '../format.js';
 
 export interface DrawGanttTextOptions {

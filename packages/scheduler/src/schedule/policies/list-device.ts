@@ -1,9 +1,8 @@
-/** A device in list scheduling: what it may do next, what it has to send, and how much it holds. */
+/** A device in list scheduling: what it may do next, what it has to send, and how much it holds; and the work, numbered by age. */
 import { residentBytes } from '../../cost/memory.js';
 import { hasBackward } from '../../cost/task-costs.js';
 import type { KeyedMessage } from '../../simulate/player.js';
 import type { Member, Stage } from '../placement.js';
-import type { PipelineOps } from './pipeline-ops.js';
 import { type ComputeStep, type PolicyContext, tasksOf } from './policy.js';
 
 export interface OpMessage extends KeyedMessage {
@@ -112,4 +111,27 @@ export function takeOldest(ready: number[], may: (op: number) => boolean): numbe
   for (let index = 0; index < ready.length; index++)
     if ((best < 0 || ready[index]! < ready[best]!) && may(ready[index]!)) best = index;
   return best < 0 ? -1 : ready.splice(best, 1)[0]!;
+}
+
+/** The work of a pipeline as numbers in order of age: an op is one micro-batch of one task in one step. */
+export interface PipelineOps {
+  /** Ops of one step, and of all. */
+  readonly perStep: number;
+  readonly total: number;
+  readonly stepOf: (op: number) => number;
+  /** Index into the placement's tasks. */
+  readonly taskOf: (op: number) => number;
+  readonly microbatchOf: (op: number) => number;
+}
+
+/** Older is by step, then task, then micro-batch: sibling tasks follow each other closely. */
+export function numberOps(steps: number, tasks: number, microbatches: number): PipelineOps {
+  const perStep = tasks * microbatches;
+  return {
+    perStep,
+    total: steps * perStep,
+    stepOf: (op) => Math.floor(op / perStep),
+    taskOf: (op) => Math.floor((op % perStep) / microbatches),
+    microbatchOf: (op) => op % microbatches,
+  };
 }

@@ -14,9 +14,15 @@ import { computeSeconds } from '../../cost/duration.js';
 import { activationBytes } from '../../cost/memory.js';
 import { boundaryBytes, gradientCrosses, hasBackward, trains } from '../../cost/task-costs.js';
 import { createPlayer } from '../../simulate/player.js';
-import { type Partner, partnersOf } from '../partners.js';
-import { type ListDevice, nextOp, openListDevices, type OpMessage, takeOldest } from './list-device.js';
-import { numberOps } from './pipeline-ops.js';
+import { type Partner, partnersOf } from '../sample-shares.js';
+import {
+  type ListDevice,
+  nextOp,
+  numberOps,
+  openListDevices,
+  type OpMessage,
+  takeOldest,
+} from './list-device.js';
 import { type ComputeStep, type PolicyContext, tasksOf } from './policy.js';
 import { trackStepEnds } from './step-ends.js';
 

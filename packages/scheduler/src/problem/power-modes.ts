@@ -1,6 +1,30 @@
-/** The settings at which each device may run: its modes, and what its profile says. */
-import type { Cluster, DeviceProfile } from '../problem/cluster.js';
-import { inMode } from '../problem/cluster-in-modes.js';
+/** The power modes of devices: the settings that each may run at, and a cluster in the modes that were chosen. */
+import type { Cluster, DeviceProfile, PowerMode } from './cluster.js';
+import { ownValue } from './names.js';
+
+/** The mode of each device, by id; a device that is not named runs as its profile says. */
+export type ChosenModes = Readonly<Record<string, string>>;
+
+/** The cluster with its devices in these modes and no modes left to choose from. Give it to `simulate` for a plan with modes. */
+export const clusterInModes = ({ devices, links }: Cluster, modes: ChosenModes): Cluster => ({
+  links,
+  devices: devices.map(({ modes: offered = [], ...device }) => {
+    const chosen = offered.find(({ name }) => name === ownValue(modes, device.id));
+    return chosen ? inMode(device, chosen) : device;
+  }),
+});
+
+function inMode(device: DeviceProfile, mode: PowerMode): DeviceProfile {
+  const { flopsPerSecond, watts, idleWatts, memoryBytes, overheadSeconds } = mode;
+  return {
+    ...device,
+    flopsPerSecond,
+    ...(watts === undefined ? {} : { watts }),
+    ...(idleWatts === undefined ? {} : { idleWatts }),
+    ...(memoryBytes === undefined ? {} : { memoryBytes: Math.min(memoryBytes, device.memoryBytes) }),
+    ...(overheadSeconds === undefined ? {} : { overheadSeconds }),
+  };
+}
 
 /** A mode's name, or undefined for the profile itself. */
 export type Setting = string | undefined;

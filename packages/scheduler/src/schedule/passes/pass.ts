@@ -1,8 +1,8 @@
 /** What a pass is: it adds to the programs what is not compute. */
-import type { CostModel } from '../cost/cost-model.js';
-import type { Instruction } from './instruction.js';
-import type { Placement } from './placement.js';
-import type { SampleShares } from './sample-shares.js';
+import type { CostModel } from '../../cost/cost-model.js';
+import type { Instruction } from '../schedule.js';
+import type { Placement } from '../placement.js';
+import type { SampleShares } from '../sample-shares.js';
 
 /** What a pass knows. */
 export interface PassContext {
