@@ -7,8 +7,10 @@ import {
   few,
   inputLimits,
   list,
+  type Note,
   record,
   show,
+  whereGiven,
   wholeNumber,
 } from './check-values.js';
 import { lowestTrainedLayer, type Workload } from './workload.js';
@@ -16,104 +18,91 @@ import { lowestTrainedLayer, type Workload } from './workload.js';
 /** @throws SchedulerError that lists every problem of the workloads and the cluster. */
 export function checkInput(workloads: unknown, cluster: unknown, where = 'plan'): void {
   const problems: InputProblem[] = [];
-  checkWorkloads(workloads, problems);
-  checkCluster(cluster, problems);
+  const note: Note = (path, message) => problems.push({ path, message });
+  checkWorkloads(workloads, note);
+  checkCluster(cluster, note);
   if (problems.length > 0) throw problemsError('SCHEDULER_INPUT_INVALID', where, problems);
 }
 
-export function checkCluster(value: unknown, problems: InputProblem[]): void {
-  const fields = record(value, 'cluster', problems);
+/** Devices, their modes and limits, and links. */
+function checkCluster(value: unknown, note: Note): void {
+  const fields = record(value, 'cluster', note);
   if (!fields) return;
-  const devices = list(fields['devices'], 'devices', inputLimits.devices, problems);
+  const devices = list(fields['devices'], 'devices', inputLimits.devices, note);
   const names = new Map<string, number>();
-  if (devices?.length === 0) problems.push({ path: 'devices', message: 'is empty; at least one is needed' });
+  if (devices?.length === 0) note('devices', 'is empty; at least one is needed');
   for (const [index, value] of (devices ?? []).entries()) {
     const path = `devices[${index}]`;
-    const device = record(value, path, problems);
+    const device = record(value, path, note);
     if (!device) continue;
-    checkName(device['id'], `${path}.id`, names, index, problems);
-    if (device['id'] === '*')
-      problems.push({
-        path: `${path}.id`,
-        message: '"*" stands for any device in links; give it another id',
-      });
-    checkRates(device['flopsPerSecond'], path, problems);
-    aboveZero(device['memoryBytes'], `${path}.memoryBytes`, problems);
-    for (const key of ['overheadSeconds', 'watts', 'idleWatts', 'storageBytes'])
-      if (device[key] !== undefined) atLeastZero(device[key], `${path}.${key}`, problems);
-    if (device['storageBytesPerSecond'] !== undefined)
-      aboveZero(device['storageBytesPerSecond'], `${path}.storageBytesPerSecond`, problems);
-    checkPower(device, path, problems);
+    checkName(device['id'], `${path}.id`, names, index, note);
+    if (device['id'] === '*') note(`${path}.id`, '"*" stands for any device in links; give it another id');
+    checkRates(device['flopsPerSecond'], path, note);
+    aboveZero(device['memoryBytes'], `${path}.memoryBytes`, note);
+    whereGiven(device, ['overheadSeconds', 'watts', 'idleWatts', 'storageBytes'], path, atLeastZero, note);
+    whereGiven(device, ['storageBytesPerSecond'], path, aboveZero, note);
+    checkPower(device, path, note);
   }
-  for (const [index, value] of (list(fields['links'], 'links', inputLimits.links, problems) ?? []).entries())
-    checkLink(value, `links[${index}]`, names, problems);
+  for (const [index, value] of (list(fields['links'], 'links', inputLimits.links, note) ?? []).entries())
+    checkLink(value, `links[${index}]`, names, note);
 }
 
-function checkRates(rates: unknown, path: string, problems: InputProblem[]): void {
+function checkRates(rates: unknown, path: string, note: Note): void {
   if (typeof rates === 'object' && rates !== null)
     for (const kind of ['forward', 'input', 'weight'])
-      aboveZero((rates as Record<string, unknown>)[kind], `${path}.flopsPerSecond.${kind}`, problems);
-  else aboveZero(rates, `${path}.flopsPerSecond`, problems);
+      aboveZero((rates as Record<string, unknown>)[kind], `${path}.flopsPerSecond.${kind}`, note);
+  else aboveZero(rates, `${path}.flopsPerSecond`, note);
 }
 
 /** Modes and limits; a limit means nothing where the quantity is not known. */
-function checkPower(device: Record<string, unknown>, path: string, problems: InputProblem[]): void {
+function checkPower(device: Record<string, unknown>, path: string, note: Note): void {
   const share = device['sustainedShare'];
   if (share !== undefined && !(typeof share === 'number' && share > 0 && share <= 1))
-    problems.push({
-      path: `${path}.sustainedShare`,
-      message: `must be above 0 and at most 1, got ${show(share)}`,
-    });
+    note(`${path}.sustainedShare`, `must be above 0 and at most 1, got ${show(share)}`);
   const modes =
-    device['modes'] === undefined ? [] : list(device['modes'], `${path}.modes`, inputLimits.modes, problems);
+    device['modes'] === undefined ? [] : list(device['modes'], `${path}.modes`, inputLimits.modes, note);
   const names = new Map<string, number>();
   const settings = [{ watts: device['watts'], where: path }];
   for (const [index, value] of (modes ?? []).entries()) {
     const where = `${path}.modes[${index}]`;
-    const mode = record(value, where, problems);
+    const mode = record(value, where, note);
     if (!mode) continue;
-    checkName(mode['name'], `${where}.name`, names, index, problems);
-    checkRates(mode['flopsPerSecond'], where, problems);
-    for (const key of ['watts', 'idleWatts', 'overheadSeconds'])
-      if (mode[key] !== undefined) atLeastZero(mode[key], `${where}.${key}`, problems);
-    if (mode['memoryBytes'] !== undefined) aboveZero(mode['memoryBytes'], `${where}.memoryBytes`, problems);
+    checkName(mode['name'], `${where}.name`, names, index, note);
+    checkRates(mode['flopsPerSecond'], where, note);
+    whereGiven(mode, ['watts', 'idleWatts', 'overheadSeconds'], where, atLeastZero, note);
+    whereGiven(mode, ['memoryBytes'], where, aboveZero, note);
     settings.push({ watts: mode['watts'] ?? device['watts'], where });
   }
   for (const key of ['wattsLimit', 'joulesLimit']) {
     if (device[key] === undefined) continue;
-    aboveZero(device[key], `${path}.${key}`, problems);
+    aboveZero(device[key], `${path}.${key}`, note);
     for (const { watts, where } of settings)
       if (watts === undefined)
-        problems.push({
-          path: `${where}.watts`,
-          message: `is missing, but ${path} has a ${key}; say what the device draws, or leave the limit out`,
-        });
+        note(
+          `${where}.watts`,
+          `is missing, but ${path} has a ${key}; say what the device draws, or leave the limit out`,
+        );
   }
 }
 
-function checkLink(
-  value: unknown,
-  path: string,
-  names: ReadonlyMap<string, number>,
-  problems: InputProblem[],
-): void {
-  const link = record(value, path, problems);
+function checkLink(value: unknown, path: string, names: ReadonlyMap<string, number>, note: Note): void {
+  const link = record(value, path, note);
   if (!link) return;
   for (const side of ['from', 'to'])
     if (link[side] !== '*' && !(typeof link[side] === 'string' && names.has(link[side])))
-      problems.push({
-        path: `${path}.${side}`,
-        message: `leads to ${show(link[side])}, which is no device (${few([...names.keys()])} or "*")`,
-      });
+      note(
+        `${path}.${side}`,
+        `leads to ${show(link[side])}, which is no device (${few([...names.keys()])} or "*")`,
+      );
   if (link['from'] === link['to'] && link['from'] !== '*')
-    problems.push({ path, message: `joins ${show(link['from'])} to itself` });
-  aboveZero(link['bytesPerSecond'], `${path}.bytesPerSecond`, problems);
-  atLeastZero(link['latencySeconds'], `${path}.latencySeconds`, problems);
+    note(path, `joins ${show(link['from'])} to itself`);
+  aboveZero(link['bytesPerSecond'], `${path}.bytesPerSecond`, note);
+  atLeastZero(link['latencySeconds'], `${path}.latencySeconds`, note);
   const loss = link['loss'];
   if (loss !== undefined && !(typeof loss === 'number' && loss >= 0 && loss < 1))
-    problems.push({ path: `${path}.loss`, message: `must be at least 0 and below 1, got ${show(loss)}` });
+    note(`${path}.loss`, `must be at least 0 and below 1, got ${show(loss)}`);
   if (link['medium'] !== undefined && typeof link['medium'] !== 'string')
-    problems.push({ path: `${path}.medium`, message: `must be a name, got ${show(link['medium'])}` });
+    note(`${path}.medium`, `must be a name, got ${show(link['medium'])}`);
 }
 
 const layerFields = [
@@ -127,74 +116,73 @@ const layerFields = [
   'outputBytes',
 ] as const;
 
-export function checkWorkloads(value: unknown, problems: InputProblem[]): void {
-  const workloads = list(value, 'workloads', inputLimits.workloads, problems);
+/** Names, numbers, dependencies, and that gradients reach what trains. */
+function checkWorkloads(value: unknown, report: Note): void {
+  let sound = true;
+  const note: Note = (path, message) => {
+    sound = false;
+    report(path, message);
+  };
+  const workloads = list(value, 'workloads', inputLimits.workloads, note);
   if (!workloads) return;
-  if (workloads.length === 0)
-    problems.push({ path: 'workloads', message: 'is empty; there is nothing to plan' });
-  const before = problems.length;
+  if (workloads.length === 0) note('workloads', 'is empty; there is nothing to plan');
   const names = new Map<string, number>();
   for (const [index, value] of workloads.entries()) {
     const path = `workloads[${index}]`;
-    const fields = record(value, path, problems);
+    const fields = record(value, path, note);
     if (!fields) continue;
-    checkName(fields['name'], `${path}.name`, names, index, problems);
-    wholeNumber(fields['samples'], `${path}.samples`, { least: 1, most: inputLimits.samples }, problems);
-    for (const key of ['steps', 'epochs'])
-      if (fields[key] !== undefined)
-        wholeNumber(fields[key], `${path}.${key}`, { least: 1, most: 1e12 }, problems);
-    checkLayers(fields['layers'], `${path}.layers`, problems);
+    checkName(fields['name'], `${path}.name`, names, index, note);
+    wholeNumber(1, inputLimits.samples)(fields['samples'], `${path}.samples`, note);
+    whereGiven(fields, ['steps', 'epochs'], path, wholeNumber(1, inputLimits.steps), note);
+    checkLayers(fields['layers'], `${path}.layers`, note);
   }
-  if (problems.length > before) return;
-  const sound = workloads as Workload[];
-  const first = sound[0];
-  for (const [index, workload] of sound.entries()) {
+  if (!sound) return;
+  const checked = workloads as Workload[];
+  const [first] = checked;
+  for (const [index, workload] of checked.entries()) {
     const path = `workloads[${index}]`;
     if (first && workload.layers.length !== first.layers.length)
-      problems.push({
-        path: `${path}.layers`,
-        message: `has ${workload.layers.length} layers, but "${first.name}" has ${first.layers.length}; all tasks share one model`,
-      });
-    checkBackward(workload, path, problems);
+      note(
+        `${path}.layers`,
+        `has ${workload.layers.length} layers, but "${first.name}" has ${first.layers.length}; all tasks share one model`,
+      );
+    checkBackward(workload, path, note);
     const parents: unknown = workload.dependsOn ?? [];
-    if (!Array.isArray(parents))
-      problems.push({ path: `${path}.dependsOn`, message: `must be a list of names, got ${show(parents)}` });
+    if (!Array.isArray(parents)) note(`${path}.dependsOn`, `must be a list of names, got ${show(parents)}`);
     else
       for (const name of parents as unknown[])
         if (typeof name !== 'string' || !names.has(name))
-          problems.push({
-            path: `${path}.dependsOn`,
-            message: `names ${show(name)}, which is not among the workloads (${few([...names.keys()])})`,
-          });
+          note(
+            `${path}.dependsOn`,
+            `names ${show(name)}, which is not among the workloads (${few([...names.keys()])})`,
+          );
   }
-  if (problems.length > before) return;
-  const cycle = findCycle(sound);
-  if (cycle)
-    problems.push({ path: 'workloads', message: `wait for each other in a circle: ${cycle.join(' → ')}` });
+  if (!sound) return;
+  const cycle = findCycle(checked);
+  if (cycle) note('workloads', `wait for each other in a circle: ${cycle.join(' → ')}`);
 }
 
-function checkLayers(value: unknown, path: string, problems: InputProblem[]): void {
-  const layers = list(value, path, inputLimits.layers, problems);
+function checkLayers(value: unknown, path: string, note: Note): void {
+  const layers = list(value, path, inputLimits.layers, note);
   if (!layers) return;
-  if (layers.length === 0) problems.push({ path, message: 'is empty; a model has at least one layer' });
+  if (layers.length === 0) note(path, 'is empty; a model has at least one layer');
   for (const [index, value] of layers.entries()) {
-    const fields = record(value, `${path}[${index}]`, problems);
+    const fields = record(value, `${path}[${index}]`, note);
     if (!fields) continue;
-    for (const key of layerFields) atLeastZero(fields[key], `${path}[${index}].${key}`, problems);
+    for (const key of layerFields) atLeastZero(fields[key], `${path}[${index}].${key}`, note);
   }
 }
 
 /** Above the lowest trained layer frozen layers owe the input gradient too: without it nothing below could train. */
-function checkBackward(workload: Workload, path: string, problems: InputProblem[]): void {
+function checkBackward(workload: Workload, path: string, note: Note): void {
   const lowest = lowestTrainedLayer(workload);
   for (const [index, layer] of workload.layers.entries())
     if (index > lowest && layer.inputFlops === 0 && layer.forwardFlops > 0)
-      problems.push({
-        path: `${path}.layers[${index}].inputFlops`,
-        message:
-          `is 0, but layer ${lowest} below it trains and needs the gradient to pass; ` +
+      note(
+        `${path}.layers[${index}].inputFlops`,
+        `is 0, but layer ${lowest} below it trains and needs the gradient to pass; ` +
           `only layers up to the lowest trained one owe no input gradient`,
-      });
+      );
 }
 
 function findCycle(workloads: readonly Workload[]): string[] | undefined {

@@ -103,6 +103,8 @@ export const limits = {
   exactLayersInPlan: 10,
   /** Devices of one stage. */
   group: 64,
+  /** Stages through which local search passes a layer at most. */
+  passingStages: 8,
   /** Placements kept for each interval. */
   keptPlacements: 6,
   /** In a longer chain of intervals only neighbours look at each other's placements. */
