@@ -3,7 +3,7 @@ export { type CostModel, openCostModel } from './cost/cost-model.js';
 export { durationOf, type StageRange } from './cost/duration.js';
 export type { MemoryUse } from './cost/memory.js';
 export type { LayerSums, TaskCosts } from './cost/task-costs.js';
-export type { RejectedWay } from './planner/choose-waves.js';
+export type { RejectedArrangement } from './planner/choose-waves.js';
 export type { DeviceExplanation, Explanation, IntervalExplanation, UnusedDevice } from './planner/explain.js';
 export {
   frontOfCluster,

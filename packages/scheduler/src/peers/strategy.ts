@@ -1,4 +1,4 @@
-/** What a strategy is: a way to place an interval's work, with every setting it would tune; the simulator chooses among them. */
+/** What a strategy is: it proposes placements of an interval, one for every setting it would tune; the simulator chooses among them. */
 import type { Pass } from '../schedule/passes/pass.js';
 import type { Placement } from '../schedule/placement.js';
 import type { Policy } from '../schedule/policies/policy.js';

@@ -6,7 +6,7 @@ import { activationBytes, layerStates } from '../cost/memory.js';
 import { formatBytes } from '../format.js';
 import { type InputProblem, problemsError } from '../scheduler-error.js';
 import { limits } from '../search/effort.js';
-import { searchWave, type WaveSearch, type WaveWay } from './search-wave.js';
+import { searchWave, type WaveSearch, type WaveArrangement } from './search-wave.js';
 import type { Workload } from '../problem/workload.js';
 
 /** @throws SchedulerError when a layer fits on no device, or the layers do not fit on all devices together. */
@@ -52,12 +52,12 @@ export function requireFeasible(
  * memory helps at all.
  */
 export function requireFound(
-  ways: readonly (readonly WaveWay[])[],
+  arrangements: readonly (readonly WaveArrangement[])[],
   workloads: readonly Workload[],
   cluster: Cluster,
   search: WaveSearch,
 ): void {
-  if (ways.every((way) => way.length > 0)) return;
+  if (arrangements.every((arrangement) => arrangement.length > 0)) return;
   const fits = (workload: Workload, factor: number) => {
     const larger: WaveSearch = {
       ...search,

@@ -14,7 +14,7 @@ import type { ChosenInterval } from './chain-intervals.js';
 import { chooseWaves, type ChosenWaves } from './choose-waves.js';
 import { explainPlan } from './explain.js';
 import { requireFeasible, requireFound } from './feasibility.js';
-import type { Plan, PlannedInterval, PlannedWave } from './planned.js';
+import { intervalsOfPlan, type Plan, type PlannedInterval, type PlannedWave } from './planned.js';
 import type { PlanOptions } from './plan-options.js';
 import { planBound } from './plan-bound.js';
 import { searchWave, type WaveSearch } from './search-wave.js';
@@ -55,14 +55,14 @@ export function planCluster(workloads: readonly Workload[], cluster: Cluster, op
     memory: new Map(),
   };
   const byName = new Map(workloads.map((workload) => [workload.name, workload]));
-  const ways = wavesOf(workloads).flatMap((names) => {
+  const arrangements = wavesOf(workloads).flatMap((names) => {
     const members = names.map((name) => byName.get(name)!);
     return siblings
       ? [searchWave(search, members)]
       : members.map((workload) => searchWave(search, [workload]));
   });
-  requireFound(ways, workloads, usable, search);
-  const chosen = chooseWaves(ways, objective, recut);
+  requireFound(arrangements, workloads, usable, search);
+  const chosen = chooseWaves(arrangements, objective, recut);
   return planOf(workloads, usable, chosen, { window, memoryReserve, search });
 }
 
@@ -112,7 +112,7 @@ function planOf(
       ),
     };
   });
-  const intervals = waves.flatMap(({ lanes }) => lanes.flatMap((lane) => lane.intervals));
+  const intervals = intervalsOfPlan({ waves });
   const joules = intervals.flatMap(({ totalJoules }) => (totalJoules === undefined ? [] : [totalJoules]));
   const totalSeconds = waves.reduce((sum, wave) => sum + wave.seconds, 0);
   const lowerBoundSeconds = planBound(

@@ -19,7 +19,7 @@ import { type InputProblem, problemsError, SchedulerError } from '../scheduler-e
 import { effortFor, limits as effort } from '../search/effort.js';
 import { type Objective, valueOf } from '../search/interval-problem.js';
 import type { Workload } from '../problem/workload.js';
-import type { Plan } from './planned.js';
+import { intervalsOfPlan, type Plan } from './planned.js';
 import type { PlanOptions } from './plan-options.js';
 import { planCluster } from './plan-cluster.js';
 
@@ -172,13 +172,11 @@ function frugalestOf(cluster: Cluster, settings: readonly (readonly Setting[])[]
   return joulesPerFlop.indexOf(Math.min(...joulesPerFlop));
 }
 
-function sumJoules({ waves }: Plan): Map<string, number> {
+function sumJoules(plan: Plan): Map<string, number> {
   const sums = new Map<string, number>();
-  for (const { lanes } of waves)
-    for (const { intervals } of lanes)
-      for (const { joulesByDevice } of intervals)
-        for (const [device, joules] of Object.entries(joulesByDevice))
-          sums.set(device, (sums.get(device) ?? 0) + joules);
+  for (const { joulesByDevice } of intervalsOfPlan(plan))
+    for (const [device, joules] of Object.entries(joulesByDevice))
+      sums.set(device, (sums.get(device) ?? 0) + joules);
   return sums;
 }
 

@@ -18,7 +18,7 @@ import {
 } from '../schedule/policies/one-forward-one-backward.js';
 import type { Policy } from '../schedule/policies/policy.js';
 import { SchedulerError } from '../scheduler-error.js';
-import { contextGearName, type Plan, type PlannedInterval } from './planned.js';
+import { contextGearName, intervalsOfPlan, type Plan, type PlannedInterval } from './planned.js';
 
 export interface ScheduleOfOptions {
   /** Which of the plan's intervals, counted over waves and lanes; the first when absent. */
@@ -40,12 +40,13 @@ export interface ScheduleOfOptions {
  * @throws SchedulerError when the plan has no such interval or wave, or names a strategy or policy that is not known here.
  */
 export function scheduleOf(
-  { waves, window, memoryReserve, power }: Plan,
+  plan: Plan,
   workloads: readonly Workload[],
   cluster: Cluster,
   { interval: index = 0, wave, steps = 1, peers = allPeers, policies = [] }: ScheduleOfOptions = {},
 ): { schedule: Schedule; workloads: Workload[] } {
-  const intervals = waves.flatMap(({ lanes }) => lanes.flatMap((lane) => lane.intervals));
+  const { waves, window, memoryReserve, power } = plan;
+  const intervals = intervalsOfPlan(plan);
   const chosen =
     wave === undefined
       ? intervals.slice(index, index + 1)

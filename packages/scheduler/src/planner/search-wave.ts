@@ -43,24 +43,24 @@ export interface WaveOption {
 }
 
 /** How a wave's tasks share the devices. */
-export interface WaySettings {
+export interface ArrangementSettings {
   readonly sharing: 'inTurn' | 'apart' | 'together';
   /** Whether a cache that would have been possible is left out. */
   readonly withoutCache: boolean;
 }
 
-/** A way to train a wave's tasks: as one wave, or as one for each task. */
-export interface WaveWay extends WaySettings {
+/** One arrangement of a wave's tasks: as one wave, or as one for each task. */
+export interface WaveArrangement extends ArrangementSettings {
   readonly value: number;
   readonly waves: readonly WaveOption[];
 }
 
-/** All ways, the best by itself first; moves between waves are not counted yet. */
-export function searchWave(search: WaveSearch, workloads: readonly Workload[]): WaveWay[] {
-  // Whether a cache pays depends on the moves before and after it, so each way exists with and without.
+/** All arrangements, the best by itself first; moves between waves are not counted yet. */
+export function searchWave(search: WaveSearch, workloads: readonly Workload[]): WaveArrangement[] {
+  // Whether a cache pays depends on the moves before and after it, so each arrangement exists with and without it.
   const seesTwice = workloads.some(({ epochs = 1 }) => epochs > 1);
   const caching = search.cache && seesTwice ? [true, false] : [false];
-  const ways = caching.flatMap((useCache): WaveWay[] => {
+  const arrangements = caching.flatMap((useCache): WaveArrangement[] => {
     const withoutCache = seesTwice && search.cache && !useCache;
     const alone = workloads.map((workload) => laneOption(search, [workload], useCache));
     const apart = apartOption(search, workloads, useCache);
@@ -79,7 +79,7 @@ export function searchWave(search: WaveSearch, workloads: readonly Workload[]): 
         : []),
     ];
   });
-  return ways.filter(({ value }) => value < Infinity).sort((a, b) => a.value - b.value);
+  return arrangements.filter(({ value }) => value < Infinity).sort((a, b) => a.value - b.value);
 }
 
 /** One lane with all devices. */

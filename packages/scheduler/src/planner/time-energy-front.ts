@@ -5,7 +5,7 @@ import { limits } from '../search/effort.js';
 import type { Objective } from '../search/interval-problem.js';
 import type { Workload } from '../problem/workload.js';
 import { plan } from './plan.js';
-import type { Plan } from './planned.js';
+import { intervalsOfPlan, type Plan } from './planned.js';
 import type { PlanOptions } from './plan-options.js';
 import { type ChosenModes, clusterInModes } from '../problem/power-modes.js';
 
@@ -105,9 +105,8 @@ function pointAlone(
 const isBeyondDevice = ({ code }: SchedulerError): boolean =>
   code === 'SCHEDULER_NOTHING_FITS' || code === 'SCHEDULER_LIMIT_EXCEEDED';
 
-function devicesOf({ waves }: Plan, modes: ChosenModes): string[] {
-  const used = waves
-    .flatMap(({ lanes }) => lanes.flatMap(({ intervals }) => intervals))
+function devicesOf(found: Plan, modes: ChosenModes): string[] {
+  const used = intervalsOfPlan(found)
     .flatMap(({ placement }) => placement.stages.flatMap(({ members }) => members))
     .map(({ device }) => (modes[device] === undefined ? device : `${device} at ${modes[device]}`));
   return [...new Set(used)].sort();

@@ -107,6 +107,8 @@ export const limits = {
   passingStages: 8,
   /** Placements kept for each interval. */
   keptPlacements: 6,
+  /** Placements of each that an interval looks at. */
+  sharedPlacements: 3,
   /** In a longer chain of intervals only neighbours look at each other's placements. */
   chain: 12,
   /** With more waves, changing them one at a time would take long; only the starting choices are compared. */

@@ -235,18 +235,8 @@ export function playPrograms(
   return programs;
 }
 
-export function isCompute(instruction: Instruction): instruction is ComputeInstruction {
-  switch (instruction.type) {
-    case 'sendActivation':
-    case 'receiveActivation':
-    case 'sendGradient':
-    case 'receiveGradient':
-    case 'collective':
-      return false;
-    default:
-      return true;
-  }
-}
+export const isCompute = (instruction: Instruction): instruction is ComputeInstruction =>
+  !('peer' in instruction) && instruction.type !== 'collective';
 
 /** The same number for a send and the receive it meets. */
 function messageKeys({ tasks, devices, taskIndex }: CostModel, { placements, steps }: Schedule) {

@@ -10,8 +10,8 @@ export interface OpMessage extends KeyedMessage {
 }
 
 export interface ListDevice {
-  /** Index of the device in the cluster. */
-  readonly device: number;
+  /** In the cluster. */
+  readonly index: number;
   readonly stage: Stage;
   readonly stageIndex: number;
   readonly member: Member;
@@ -51,7 +51,7 @@ export function openListDevices(
   const tasks = tasksOf(context);
   return stages.map((stage, stageIndex) =>
     stage.members.map((member, memberIndex): ListDevice => {
-      const device = costs.deviceIndex(member.device);
+      const index = costs.deviceIndex(member.device);
       const rows = sampleShares.map((byStage) => byStage[stageIndex]!);
       const loads = rows.map((shares) => costs.loadsOf(shares)[memberIndex]!);
       const { parameterBytes, optimizerBytes, bufferBytes } = residentBytes(
@@ -66,7 +66,7 @@ export function openListDevices(
         (_, op) => rows[ops.taskOf(op)]![ops.microbatchOf(op)]![memberIndex]!,
       );
       const opened: ListDevice = {
-        device,
+        index,
         stage,
         stageIndex,
         member,
@@ -74,7 +74,7 @@ export function openListDevices(
         forwards: [],
         backwards: [],
         outbox: [],
-        roomBytes: costs.devices[device]!.memoryBytes - parameterBytes - optimizerBytes - bufferBytes,
+        roomBytes: costs.devices[index]!.memoryBytes - parameterBytes - optimizerBytes - bufferBytes,
         usedBytes: 0,
         inFlight: 0,
         inFlightLimit: inFlight(stages.length - 1 - stageIndex),
