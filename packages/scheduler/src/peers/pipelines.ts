@@ -5,7 +5,7 @@ import { oneForwardOneBackward } from '../schedule/policies/one-forward-one-back
 import type { Policy } from '../schedule/policies/policy.js';
 import { deviceWork } from '../search/device-work.js';
 import { limits } from '../search/effort.js';
-import type { IntervalProblem } from '../search/interval-problem.js';
+import { type IntervalProblem, placementOn } from '../search/interval-problem.js';
 import {
   balancedCuts,
   countsUpTo,
@@ -62,13 +62,9 @@ export const singleDevice: Strategy = {
   source: 'the device on which it is fastest',
   interleavesTasks: false,
   *candidates(problem) {
-    const { costs, microbatches: divisions } = problem;
-    for (const device of costs.devices.keys())
-      for (const microbatches of divisions)
-        yield {
-          placement: pipelineOf(problem, [costs.layerCount], [[device]], microbatches),
-          policies: [oneForwardOneBackward],
-        };
+    for (const { id } of problem.costs.devices)
+      for (const microbatches of problem.microbatches)
+        yield { placement: placementOn(problem, id, microbatches), policies: [oneForwardOneBackward] };
   },
 };
 

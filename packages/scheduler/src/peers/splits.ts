@@ -1,7 +1,7 @@
 /** How peers divide layers among stages, and which devices they would use. */
 import { gradientBytes } from '../cost/task-costs.js';
 import type { Placement, Stage } from '../schedule/placement.js';
-import { deviceWork } from '../search/device-work.js';
+import { devicesBy, deviceWork } from '../search/device-work.js';
 import { effortFor, limits } from '../search/effort.js';
 import type { IntervalProblem } from '../search/interval-problem.js';
 import { apportion } from '../schedule/sample-shares.js';
@@ -67,12 +67,10 @@ export function pipelineOf(
 export function deviceOrders(problem: IntervalProblem): number[][] {
   const { costs } = problem;
   const { average } = deviceWork(problem);
-  const listed = costs.devices.map((_, index) => index);
-  const by = (of: (device: number) => number) => [...listed].sort((a, b) => of(b) - of(a) || a - b);
   const orders = [
-    by((device) => average[device]!),
-    by((device) => costs.devices[device]!.memoryBytes),
-    ...(effortFor(listed.length).peerListedOrder ? [listed] : []),
+    devicesBy(costs, (device) => average[device]!),
+    devicesBy(costs, (device) => costs.devices[device]!.memoryBytes),
+    ...(effortFor(costs.devices.length).peerListedOrder ? [[...costs.devices.keys()]] : []),
   ];
   const seen = new Set<string>();
   return orders.filter((order) => !seen.has(order.join()) && seen.add(order.join()));

@@ -76,31 +76,7 @@ function planOf(
     for (const lane of lanes) for (const interval of lane) requireValid(interval, window);
   const waves = chain.waves.map(({ option, lanes }): PlannedWave => {
     const planned = lanes.map((intervals) => ({
-      intervals: intervals.map(({ node, assessment, move }): PlannedInterval => ({
-        tasks: node.problem.tasks,
-        steps: node.problem.steps,
-        cache: node.problem.cache,
-        placement: assessment.placement,
-        policy: assessment.policy.name,
-        strategy: assessment.strategy,
-        stepSeconds: assessment.stepSeconds,
-        totalSeconds: assessment.totalSeconds,
-        ...(assessment.totalJoules === undefined ? {} : { totalJoules: assessment.totalJoules }),
-        bytesPerStep: assessment.bytesPerStep,
-        joulesByDevice: Object.fromEntries(
-          joulesByDevice(
-            node.problem,
-            assessment.devices,
-            assessment.simulatedSteps,
-            assessment.totalSeconds,
-          ),
-        ),
-        peakMemoryBytes: assessment.peakMemoryBytes,
-        moveBytes: move.bytes,
-        moveSeconds: move.seconds,
-        search: node.search,
-        lowerBoundSeconds: node.bound.stepSeconds * node.problem.steps,
-      })),
+      intervals: intervals.map(plannedInterval),
     }));
     return {
       tasks: option.tasks,
@@ -134,6 +110,29 @@ function planOf(
     window,
     memoryReserve,
     explanation: explainPlan(cluster, chain, rejected),
+  };
+}
+
+function plannedInterval({ node, assessment, move }: ChosenInterval): PlannedInterval {
+  const { tasks, steps, cache } = node.problem;
+  const { devices, simulatedSteps, totalSeconds, totalJoules } = assessment;
+  return {
+    tasks,
+    steps,
+    cache,
+    placement: assessment.placement,
+    policy: assessment.policy.name,
+    strategy: assessment.strategy,
+    stepSeconds: assessment.stepSeconds,
+    totalSeconds,
+    ...(totalJoules === undefined ? {} : { totalJoules }),
+    bytesPerStep: assessment.bytesPerStep,
+    joulesByDevice: Object.fromEntries(joulesByDevice(node.problem, devices, simulatedSteps, totalSeconds)),
+    peakMemoryBytes: assessment.peakMemoryBytes,
+    moveBytes: move.bytes,
+    moveSeconds: move.seconds,
+    search: node.search,
+    lowerBoundSeconds: node.bound.stepSeconds * steps,
   };
 }
 

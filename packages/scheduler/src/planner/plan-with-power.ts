@@ -46,8 +46,10 @@ export function planWithPower(workloads: readonly Workload[], cluster: Cluster, 
   const limits = devices.map((device) => device.joulesLimit ?? Infinity);
   const goals: Objective[] = [objective, 'energy'];
 
+  const settingsOf = (choice: Choice['settings']) =>
+    settings.map((offered, index) => offered[choice[index]!]);
   const planFor = ({ settings: chosen, goal }: Choice, more: PlanOptions = {}): Candidate => {
-    const running = inSettings(cluster, settings, chosen).cluster;
+    const running = inSettings(cluster, settingsOf(chosen));
     const found = planCluster(workloads, running, { ...options, ...more, objective: goals[goal]! });
     const joulesByDevice = sumJoules(found);
     const joules = found.totalJoules ?? 0;
@@ -74,10 +76,8 @@ export function planWithPower(workloads: readonly Workload[], cluster: Cluster, 
     return known.get(key);
   };
 
-  const all = (of: (index: number) => number) =>
-    devices.map((_, index) => (settings[index]!.length > 0 ? of(index) : -1));
-  const fastest = all(() => 0);
-  const frugal = all((index) => frugalestOf(cluster, settings, index));
+  const fastest = settings.map((offered) => (offered.length > 0 ? 0 : -1));
+  const frugal = settings.map(frugalestOf);
   let best: Choice = { settings: fastest, goal: 0 };
   const first = evaluate(best);
   const { totalSeconds = 0, totalJoules = 0 } = first?.plan ?? {};
@@ -99,7 +99,7 @@ export function planWithPower(workloads: readonly Workload[], cluster: Cluster, 
         if (
           improve({
             ...best,
-            settings: best.settings.map((current, at) => (at === index ? setting : current)),
+            settings: best.settings.with(index, setting),
           })
         )
           improved = true;
@@ -122,16 +122,15 @@ export function planWithPower(workloads: readonly Workload[], cluster: Cluster, 
     gap: lowerBoundSeconds > 0 ? chosen.plan.totalSeconds / lowerBoundSeconds - 1 : 0,
     search: 'bounded',
     power: {
-      modes: inSettings(cluster, settings, best.settings).modes,
+      modes: Object.fromEntries(
+        settingsOf(best.settings).flatMap((setting) =>
+          setting?.mode === undefined ? [] : [[setting.device.id, setting.mode]],
+        ),
+      ),
       leftOut: devices.flatMap(({ id }, index) =>
         best.settings[index]! >= 0
           ? []
-          : [
-              {
-                device: id,
-                reason: settings[index]!.length === 0 ? ('watts' as const) : ('joules' as const),
-              },
-            ],
+          : [{ device: id, reason: settings[index]!.length === 0 ? 'watts' : 'joules' } as const],
       ),
       joulesByDevice: Object.fromEntries(chosen.joulesByDevice),
       plansCompared: known.size,
@@ -139,36 +138,16 @@ export function planWithPower(workloads: readonly Workload[], cluster: Cluster, 
   };
 }
 
-function inSettings(
-  cluster: Cluster,
-  settings: readonly (readonly Setting[])[],
-  chosen: readonly number[],
-): { modes: ChosenModes; cluster: Cluster } {
-  const modes = Object.fromEntries(
-    cluster.devices.flatMap(({ id }, index): [string, string][] => {
-      const name = settings[index]![chosen[index]!];
-      return name === undefined ? [] : [[id, name]];
-    }),
-  );
-  const used = new Set(cluster.devices.filter((_, index) => chosen[index]! >= 0).map(({ id }) => id));
-  const { devices, links } = clusterInModes(cluster, modes);
-  return {
-    modes,
-    cluster: {
-      devices: devices.filter(({ id }) => used.has(id)),
-      links: links.filter(({ from, to }) => [from, to].every((end) => end === '*' || used.has(end))),
-    },
-  };
+/** The devices in their chosen settings, without those that are left out, and the links among them. */
+function inSettings({ links }: Cluster, settings: readonly (Setting | undefined)[]): Cluster {
+  const devices = settings.flatMap((setting) => (setting ? [setting.device] : []));
+  const used = new Set(['*', ...devices.map(({ id }) => id)]);
+  return { devices, links: links.filter(({ from, to }) => used.has(from) && used.has(to)) };
 }
 
 /** The setting of least joules per FLOP. */
-function frugalestOf(cluster: Cluster, settings: readonly (readonly Setting[])[], index: number): number {
-  const device = cluster.devices[index]!;
-  const joulesPerFlop = settings[index]!.map((_, setting) => {
-    const running = inSettings({ devices: [device], links: [] }, [settings[index]!], [setting]).cluster
-      .devices[0]!;
-    return (running.watts ?? 0) / meanRate(running);
-  });
+function frugalestOf(settings: readonly Setting[]): number {
+  const joulesPerFlop = settings.map(({ device }) => (device.watts ?? 0) / meanRate(device));
   return joulesPerFlop.indexOf(Math.min(...joulesPerFlop));
 }
 

@@ -8,7 +8,7 @@ import { assessPlacement } from '../search/assess-placement.js';
 import { effortFor, limits } from '../search/effort.js';
 import { type LowerBound, lowerBound } from '../search/lower-bound.js';
 import { searchInterval, type SearchIntervalOptions } from '../search/search-interval.js';
-import { type Assessment, type IntervalProblem, valueOf } from '../search/interval-problem.js';
+import { type Assessment, type IntervalProblem, placementOn, valueOf } from '../search/interval-problem.js';
 import type { Workload } from '../problem/workload.js';
 import { type IntervalSettings, intervalsOf } from './intervals.js';
 
@@ -198,17 +198,13 @@ function onDevice(
   device: string,
 ): IntervalNode {
   return remember(search, `${signature} on ${device}`, problem, () => {
-    const stages = [{ start: 0, end: problem.costs.layerCount, members: [{ device, share: 1 }] }];
+    const bound = lowerBound(problem);
     for (const microbatches of [...problem.microbatches].sort((a, b) => a - b)) {
-      const assessment = assessPlacement(problem, { tasks: problem.tasks, microbatches, stages });
-      if (assessment)
-        return {
-          found: [{ ...assessment, strategy: contextGearName }],
-          search: 'exact',
-          bound: lowerBound(problem),
-        };
+      const assessment = assessPlacement(problem, placementOn(problem, device, microbatches));
+      if (!assessment) continue;
+      return { found: [{ ...assessment, strategy: contextGearName }], search: 'exact', bound };
     }
-    return { found: [], search: 'exact', bound: lowerBound(problem) };
+    return { found: [], search: 'exact', bound };
   });
 }
 

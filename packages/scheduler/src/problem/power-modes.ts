@@ -26,22 +26,18 @@ function inMode(device: DeviceProfile, mode: PowerMode): DeviceProfile {
   };
 }
 
-/** A mode's name, or undefined for the profile itself. */
-export type Setting = string | undefined;
+/** A device in one of its modes, or, without `mode`, as its profile says. */
+export interface Setting {
+  readonly mode: string | undefined;
+  readonly device: DeviceProfile;
+}
 
 /** The settings of each device that keep to its power limit, fastest first. */
 export const settingsWithin = ({ devices }: Cluster): Setting[][] =>
   devices.map(({ modes = [], ...device }) =>
-    [
-      { name: undefined, profile: device as DeviceProfile },
-      ...modes.map((mode) => ({ name: mode.name, profile: inMode(device, mode) })),
-    ]
-      .filter(({ profile: { watts = 0, wattsLimit = Infinity } }) => watts <= wattsLimit)
-      .sort(
-        (a, b) =>
-          meanRate(b.profile) - meanRate(a.profile) || (a.profile.watts ?? 0) - (b.profile.watts ?? 0),
-      )
-      .map(({ name }) => name),
+    [{ mode: undefined, device }, ...modes.map((mode) => ({ mode: mode.name, device: inMode(device, mode) }))]
+      .filter(({ device: { watts = 0, wattsLimit = Infinity } }) => watts <= wattsLimit)
+      .sort(({ device: a }, { device: b }) => meanRate(b) - meanRate(a) || (a.watts ?? 0) - (b.watts ?? 0)),
   );
 
 /** FLOP/s over forward, input and weight work in equal parts. */

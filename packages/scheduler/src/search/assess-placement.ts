@@ -7,6 +7,7 @@ import type { Pass } from '../schedule/passes/pass.js';
 import type { Placement } from '../schedule/placement.js';
 import { simulateWith } from '../simulate/simulate.js';
 import type { DeviceUse } from '../simulate/timeline.js';
+import { limits } from './effort.js';
 import { type Assessment, type IntervalProblem, valueOf } from './interval-problem.js';
 import { periodBound, placementJoules } from './period-bound.js';
 import { playPipeline } from '../schedule/policies/list-scheduling.js';
@@ -70,10 +71,10 @@ export function assessPlacement(
 
 /** Two where every step drains the pipeline, else enough to see the period; several tasks fill the pipeline within their first step. */
 export function stepsToSimulate({ costs, steps }: IntervalProblem, { tasks, stages }: Placement): number {
-  const [only, ...others] = tasks.map(costs.taskNamed);
-  if (others.length > 0) return Math.min(steps, 3);
-  const drains = only!.lowestTrained < stages[0]!.end;
-  return Math.min(steps, drains ? 2 : 4);
+  const { siblings, draining, overlapping } = limits.simulatedSteps;
+  if (tasks.length > 1) return Math.min(steps, siblings);
+  const drains = tasks.some((name) => costs.taskNamed(name).lowestTrained < stages[0]!.end);
+  return Math.min(steps, drains ? draining : overlapping);
 }
 
 /** From a few steps to all of them. */

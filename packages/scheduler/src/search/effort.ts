@@ -95,8 +95,21 @@ export function effortFor(devices: number): Effort {
 export const limits = {
   /** Instructions to simulate for an interval, about. */
   budget: 200_000,
-  /** Part of the budget for the bounded search that comes before an exact one. */
+  /** Parts of the budget: for the bounded search that comes before an exact one, to leave for local search, and for assessments. */
   budgetBeforeExact: 1 / 6,
+  budgetForImproving: 1 / 2,
+  budgetForAssessing: 1 / 4,
+  /** So many bounds cost about as much as an estimate. */
+  boundsPerEstimate: 40,
+  /** Instructions of a micro-batch on a device, about, and the steps of several tasks that are estimated, about. */
+  instructionsEach: 8,
+  estimatedSteps: 4,
+  /** Steps to simulate of several tasks, which fill the pipeline within the first; where every step drains it; else, to see the period. */
+  simulatedSteps: { siblings: 3, draining: 2, overlapping: 4 },
+  /** Numbers of stages to try: all up to 2 ** shift, then each 2 ** −shift more than the one before; above `few`, with the other shift. */
+  stageCounts: { few: 32, shift: 3, shiftOfMany: 2 },
+  /** Halvings of the interval in which a bottleneck is found, at most. */
+  bottleneckHalvings: 24,
   exactDevices: 6,
   /** Layers of the exact search: alone, and in a plan, which asks it many times. */
   exactLayers: 12,

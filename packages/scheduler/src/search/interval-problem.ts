@@ -26,6 +26,17 @@ export interface IntervalProblem {
   readonly policies: readonly Policy[];
 }
 
+/** All layers on one device. */
+export const placementOn = (
+  { costs, tasks }: IntervalProblem,
+  device: string,
+  microbatches: number,
+): Placement => ({
+  tasks,
+  microbatches,
+  stages: [{ start: 0, end: costs.layerCount, members: [{ device, share: 1 }] }],
+});
+
 /** A placement and what the simulator found. */
 export interface Assessment {
   readonly placement: Placement;
