@@ -7,13 +7,7 @@
  * The search is bounded; where it finds no plan within the limits, one may exist.
  */
 import type { Cluster } from '../problem/cluster.js';
-import {
-  type ChosenModes,
-  clusterInModes,
-  meanRate,
-  type Setting,
-  settingsWithin,
-} from '../problem/power-modes.js';
+import { meanRate, type Setting, settingsWithin } from '../problem/power-modes.js';
 import { formatJoules } from '../format.js';
 import { type InputProblem, problemsError, SchedulerError } from '../scheduler-error.js';
 import { effortFor, limits as effort } from '../search/effort.js';

@@ -63,6 +63,3 @@ export interface PlannedPower {
 /** A plan's intervals, over waves and lanes. */
 export const intervalsOfPlan = ({ waves }: Pick<Plan, 'waves'>): PlannedInterval[] =>
   waves.flatMap(({ lanes }) => lanes.flatMap(({ intervals }) => intervals));
-
-/** The name of the strategy whose placements the search itself finds, among the peers' names. */
-export const contextGearName = 'ContextGear';

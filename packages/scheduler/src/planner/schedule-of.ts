@@ -18,7 +18,8 @@ import {
 } from '../schedule/policies/one-forward-one-backward.js';
 import type { Policy } from '../schedule/policies/policy.js';
 import { SchedulerError } from '../scheduler-error.js';
-import { contextGearName, intervalsOfPlan, type Plan, type PlannedInterval } from './planned.js';
+import { contextGearName } from './context-gear-name.js';
+import { intervalsOfPlan, type Plan, type PlannedInterval } from './planned.js';
 
 export interface ScheduleOfOptions {
   /** Which of the plan's intervals, counted over waves and lanes; the first when absent. */

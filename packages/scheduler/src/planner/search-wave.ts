@@ -3,7 +3,7 @@ import type { ClusterCosts } from '../cost/cluster-costs.js';
 import { openCostModel } from '../cost/cost-model.js';
 import { ownValue } from '../problem/names.js';
 import { type Strategy, tuneStrategy } from '../peers/strategy.js';
-import { contextGearName } from './planned.js';
+import { contextGearName } from './context-gear-name.js';
 import { assessPlacement } from '../search/assess-placement.js';
 import { effortFor, limits } from '../search/effort.js';
 import { type LowerBound, lowerBound } from '../search/lower-bound.js';
@@ -154,7 +154,7 @@ function apartOption(
     return opened.devices.map(({ id }): Single | undefined => {
       const nodes = problems.map(({ problem, signature }) => onDevice(search, problem, signature, id));
       if (nodes.some(({ found }) => found.length === 0)) return undefined;
-      const total = (of: (one: NamedAssessment) => number) =>
+      const total = (of: (assessment: NamedAssessment) => number) =>
         nodes.reduce((sum, { found }) => sum + of(found[0]!), 0);
       return {
         nodes,

@@ -118,9 +118,9 @@ const layerFields = [
 
 /** Names, numbers, dependencies, and that gradients reach what trains. */
 function checkWorkloads(value: unknown, report: Note): void {
-  let sound = true;
+  let problemCount = 0;
   const note: Note = (path, message) => {
-    sound = false;
+    problemCount += 1;
     report(path, message);
   };
   const workloads = list(value, 'workloads', inputLimits.workloads, note);
@@ -136,7 +136,7 @@ function checkWorkloads(value: unknown, report: Note): void {
     whereGiven(fields, ['steps', 'epochs'], path, wholeNumber(1, inputLimits.steps), note);
     checkLayers(fields['layers'], `${path}.layers`, note);
   }
-  if (!sound) return;
+  if (problemCount > 0) return;
   const checked = workloads as Workload[];
   const [first] = checked;
   for (const [index, workload] of checked.entries()) {
@@ -157,7 +157,7 @@ function checkWorkloads(value: unknown, report: Note): void {
             `names ${show(name)}, which is not among the workloads (${few([...names.keys()])})`,
           );
   }
-  if (!sound) return;
+  if (problemCount > 0) return;
   const cycle = findCycle(checked);
   if (cycle) note('workloads', `wait for each other in a circle: ${cycle.join(' → ')}`);
 }

@@ -65,8 +65,19 @@ export const few = (names: readonly string[]): string =>
 
 /** NaN and Infinity as they are, strings in quotes, nothing endless. */
 export function show(value: unknown): string {
-  if (typeof value === 'function') return 'a function';
-  if (typeof value !== 'object' && typeof value !== 'string') return String(value);
+  switch (typeof value) {
+    case 'object':
+    case 'string':
+      break;
+    case 'number':
+    case 'boolean':
+    case 'bigint':
+    case 'symbol':
+    case 'undefined':
+      return String(value);
+    default:
+      return 'a function';
+  }
   try {
     const text = JSON.stringify(value);
     return text.length > 60 ? `${text.slice(0, 57)}…` : text;

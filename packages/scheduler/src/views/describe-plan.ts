@@ -1,6 +1,7 @@
 /** A plan in words, for people. */
 import { formatBytes, formatJoules, formatSeconds } from '../format.js';
-import { contextGearName, type Plan } from '../planner/planned.js';
+import { contextGearName } from '../planner/context-gear-name.js';
+import type { Plan } from '../planner/planned.js';
 import type { Placement } from '../schedule/placement.js';
 import type { IdleCause } from '../simulate/timeline.js';
 
