@@ -12,6 +12,12 @@ import { neighboursOf } from './neighbours.js';
 import { type Assessment, type IntervalProblem, placementOn } from './interval-problem.js';
 import { shareSamples } from './share-samples.js';
 
+/** A placement with its bound or its estimate. */
+interface Valued {
+  readonly placement: Placement;
+  readonly value: number;
+}
+
 interface BoundedSearchResult {
   /** Best first, all different. */
   readonly found: readonly Assessment[];
@@ -31,30 +37,31 @@ export function boundedSearch(
   { firstCut = 1, budget = limits.budget, seeds = [] }: BoundedSearchOptions = {},
 ): BoundedSearchResult {
   const ranked = rank(problem, [...seeds, ...candidates(problem, firstCut)]);
-  const estimates: { placement: Placement; value: number }[] = [];
+  const estimates: Valued[] = [];
   let left = budget;
-  const estimate = (placement: Placement): number => {
+  let best = undefined as Valued | undefined;
+  /** Estimates a placement; true when it is the best so far. */
+  const improves = (placement: Placement): boolean => {
     left -= instructionsOf(problem, placement);
     const value = estimatePlacement(problem, placement) ?? Infinity;
-    if (value < Infinity) estimates.push({ placement, value });
-    return value;
+    if (!(value < Infinity)) return false;
+    estimates.push({ placement, value });
+    if (best && best.value <= value) return false;
+    best = { placement, value };
+    return true;
   };
-  let best: { placement: Placement; value: number } | undefined;
   for (const { placement, value: bound } of ranked) {
     if (best && (bound >= best.value || left < budget * limits.budgetForImproving)) break;
-    const value = estimate(placement);
-    if (value < (best?.value ?? Infinity)) best = { placement, value };
+    improves(placement);
   }
-  // Where memory is tight, fewer micro-batches in flight may still fit.
-  if (!best)
-    for (const { placement } of rank(
-      problem,
-      candidates(problem, firstCut, () => 1),
-    )) {
-      const value = estimate(placement);
-      if (value < (best?.value ?? Infinity)) best = { placement, value };
-      if (best && left < 0) break;
+  if (!best) {
+    // Where memory is tight, fewer micro-batches in flight may still fit.
+    const shallow = candidates(problem, firstCut, () => 1);
+    for (const { placement } of rank(problem, shallow)) {
+      improves(placement);
+      if (estimates.length > 0 && left < 0) break;
     }
+  }
   const tried = new Set(ranked.map(({ placement }) => keyOf(placement)));
   improving: while (best && left > 0) {
     for (const neighbour of neighboursOf(problem, best.placement, firstCut)) {
@@ -64,12 +71,7 @@ export function boundedSearch(
       tried.add(key);
       // Bounds are not free either.
       left -= instructionsOf(problem, neighbour) / limits.boundsPerEstimate;
-      if (boundValue(problem, neighbour) >= best.value) continue;
-      const value = estimate(neighbour);
-      if (value < best.value) {
-        best = { placement: neighbour, value };
-        continue improving;
-      }
+      if (boundValue(problem, neighbour) < best.value && improves(neighbour)) continue improving;
     }
     break;
   }
@@ -95,10 +97,7 @@ export function boundedSearch(
 }
 
 /** Candidates with a bound below infinity, most promising first. */
-function rank(
-  problem: IntervalProblem,
-  placements: readonly Placement[],
-): { placement: Placement; value: number }[] {
+function rank(problem: IntervalProblem, placements: readonly Placement[]): Valued[] {
   const seen = new Set<string>();
   const isNew = (key: string) => !seen.has(key) && seen.add(key);
   return placements
