@@ -345,7 +345,7 @@ describe('a broken model directory', () => {
 
   test('that is actually a name says how to fetch the model', async () => {
     await expect(loadModel('HuggingFaceTB/SmolVLM-256M', { kernels })).rejects.toThrow(
-      'huggingface-cli download',
+      'hf download',
     );
   });
 
