@@ -2,6 +2,10 @@ import eslint from '@eslint/js';
 import prettier from 'eslint-config-prettier';
 import tseslint from 'typescript-eslint';
 
+const learning = ['task-graph', 'lora', 'kernels', 'model', 'trainer'];
+const bothHalves = [...learning, 'scheduler', 'jetson'];
+const flows = [...bothHalves, 'workloads', 'finetune'];
+
 /** Which workspace package may import which. Anything absent here is an error. */
 const layers = {
   'task-graph': [],
@@ -11,44 +15,11 @@ const layers = {
   trainer: ['task-graph', 'lora'],
   scheduler: [],
   jetson: ['scheduler'],
-  workloads: ['task-graph', 'lora', 'kernels', 'model', 'trainer', 'scheduler', 'jetson'],
+  workloads: bothHalves,
   finetune: ['task-graph', 'lora', 'model', 'trainer'],
-  benchmarks: [
-    'task-graph',
-    'lora',
-    'kernels',
-    'model',
-    'trainer',
-    'scheduler',
-    'jetson',
-    'workloads',
-    'finetune',
-  ],
-  cli: [
-    'task-graph',
-    'lora',
-    'kernels',
-    'model',
-    'trainer',
-    'scheduler',
-    'jetson',
-    'workloads',
-    'finetune',
-    'benchmarks',
-  ],
-  contextlora: [
-    'task-graph',
-    'lora',
-    'kernels',
-    'model',
-    'trainer',
-    'scheduler',
-    'jetson',
-    'workloads',
-    'finetune',
-    'benchmarks',
-    'cli',
-  ],
+  benchmarks: flows,
+  cli: [...flows, 'benchmarks'],
+  contextlora: [...flows, 'benchmarks', 'cli'],
 };
 const names = Object.keys(layers);
 

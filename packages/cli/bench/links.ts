@@ -28,13 +28,13 @@ const cases: readonly { readonly name: string; readonly links: readonly Emulated
   { name: '50 Mbit/s, 10 ms, 1 % lost', links: [link(50, 10, 0.01)] },
   { name: '20 there, 5 back, 5 ms', links: [link([20, 5], 5)] },
   { name: '6 Mbit/s, 20 ms, 3 % lost', links: [link(6, 20, 0.03)] },
-  { name: '20 Mbit/s, 2 ms, one air for both directions', links: [{ ...link(20, 2), medium: 'air' }] },
+  { name: '20 Mbit/s, 2 ms, one medium, both directions', links: [{ ...link(20, 2), medium: 'air' }] },
   {
     name: 'two links of 20 Mbit/s, 2 ms, each by itself',
     links: [link(20, 2), { ...link(20, 2), name: 'b' }],
   },
   {
-    name: 'two links of 20 Mbit/s, 2 ms, on one air',
+    name: 'two links of 20 Mbit/s, 2 ms, on one medium',
     links: [
       { ...link(20, 2), medium: 'air' },
       { ...link(20, 2), name: 'b', medium: 'air' },

@@ -3,8 +3,15 @@ import { hostname } from 'node:os';
 
 import type { CommandWorld } from './command-world.js';
 
+function ignoreClosedPipe(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EPIPE') throw error;
+}
+
 /** Streams, clocks, signals and environment of `process`; `version` is the version of the installed command. */
 export function processWorld(process: NodeJS.Process, { version }: { version: string }): CommandWorld {
+  // For good: the error of the last write may come after the command has ended.
+  if (!process.stdout.listeners('error').includes(ignoreClosedPipe))
+    process.stdout.on('error', ignoreClosedPipe);
   return {
     version,
     clock: () => performance.now() / 1000,

@@ -27,6 +27,11 @@ export async function runCommandLine(args: readonly string[], world: CommandWorl
     else if (stop.signal.aborted) world.exitAtOnce(exitCodes.interrupted);
     else stop.abort();
   });
+  // Whoever read the output has left (`| head`): stop as after Ctrl-C.
+  const stopUnread = () => {
+    stop.abort();
+  };
+  world.output.on('error', stopUnread);
   const context: CommandContext = {
     ...world,
     progress: createProgress(world.output, { clock: world.clock }),
@@ -75,6 +80,7 @@ export async function runCommandLine(args: readonly string[], world: CommandWorl
     return reportFailure(error, { context, world });
   } finally {
     forget();
+    world.output.off('error', stopUnread);
   }
 }
 

@@ -123,7 +123,7 @@ describe('a mistake gives one clear message, exit code 2, and leaves nothing beh
   test('does not touch an output directory with other files in it', async () => {
     const { code, err } = await run(trainArgs('scenes'));
     expect(code).toBe(2);
-    expect(err).toMatch(/holds files of something else/);
+    expect(err).toMatch(/holds files that no run has written/);
   });
 });
 

@@ -106,7 +106,7 @@ test('mistakes are explained in one message, with exit code 2', async () => {
   for (const [args, message] of [
     [
       ['--board', 'nano', '--cluster', 'nano'],
-      '--board and --cluster ask for different things; give one of them',
+      '--board and --cluster ask for different things; give only one of them',
     ],
     [['--out', 'x.json'], 'ask for something with --measure MODEL or --link HOST'],
     [['--link', '127.0.0.1:1', '--budget', '1'], '127.0.0.1:1 refused the connection'],

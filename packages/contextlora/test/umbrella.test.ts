@@ -1,4 +1,5 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
@@ -63,3 +64,18 @@ test('the binary ends with exit code 2 and one message on a mistake', async () =
   expect(failure?.stderr).toMatch(/there is no file nowhere\.json/);
   expect(failure?.stderr).not.toMatch(/^\s+at /m);
 });
+
+test('the binary stops, without a stack trace, when nobody reads its output any more', async () => {
+  const program = spawn(process.execPath, [
+    join(root, manifest.bin['contextlora'] ?? ''),
+    ...['profile', '--count', '0', '--interval', '0.1'],
+  ]);
+  let errors = '';
+  program.stderr.on('data', (text: Buffer) => {
+    errors += text.toString();
+  });
+  await once(program.stdout, 'data');
+  program.stdout.destroy();
+  const [code] = (await once(program, 'close')) as [number];
+  expect({ code, errors }).toEqual({ code: 130, errors: '' });
+}, 30_000);

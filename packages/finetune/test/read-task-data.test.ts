@@ -23,7 +23,7 @@ const failureOf = async (work: Promise<unknown>): Promise<FinetuneError> => {
 };
 
 describe('readTaskData', () => {
-  test('reads the rows of every task by purpose, beside the task file or in another directory', async () => {
+  test('reads the rows of every task by purpose, next to the task file or in another directory', async () => {
     const path = await writeScenario(join(directory, 'good'));
     const data = await readTaskData(path);
     expect(data.file.name).toBe('Light');

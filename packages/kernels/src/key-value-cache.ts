@@ -82,7 +82,11 @@ export function openStoredCache<Store extends CacheStore>(
       requireRows('advance', counts);
       const next = lengths.map((length, row) => length + counts[row]!);
       if (Math.max(...next) > capacity)
-        throw new KernelsError('KERNELS_OUT_OF_RANGE', 'cache', 'advance past what attention has written');
+        throw new KernelsError(
+          'KERNELS_OUT_OF_RANGE',
+          'cache',
+          'cannot advance past what attention has written',
+        );
       lengths = next;
     },
     truncate(wanted) {

@@ -54,7 +54,11 @@ export function requireSegments(
 /** Throws if a segment applies to some rows only. */
 export function requireAllRows(operation: string, rows: LoraSegment['rows']): void {
   if (rows)
-    throw new KernelsError('KERNELS_NO_BACKWARD', operation, 'a segment for some rows only has no backward');
+    throw new KernelsError(
+      'KERNELS_NO_BACKWARD',
+      operation,
+      'a segment for only some of the rows has no backward',
+    );
 }
 
 /** Throws unless every index is below the number of rows. */

@@ -7,7 +7,7 @@ export type LoraErrorCode =
   | 'LORA_FILE_DAMAGED'
   /** A PEFT folder that is not a LoRA, is malformed, or uses what is not supported, such as DoRA. */
   | 'LORA_ADAPTER_UNUSABLE'
-  /** A segment read back is not the one its manifest was written with. */
+  /** A segment on disk differs from the one recorded in its manifest. */
   | 'LORA_SEGMENT_CHANGED'
   /** Linears, tasks, ranks or spans that make no partition. */
   | 'LORA_PARTITION_INVALID'

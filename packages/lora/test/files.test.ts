@@ -215,13 +215,13 @@ describe('partitions on disk', () => {
       expect(hashSegment(read.segments[task] ?? {})).toBe(hashSegment(segments[task] ?? {}));
   });
 
-  test('notice a segment that is not the one the manifest was written with', async () => {
+  test('notice a segment that differs from the one recorded in the manifest', async () => {
     const partition = partitionRanks(linears, tasks, { rank: 4 });
     const out = join(directory, 'swapped');
     await writePartition(out, partition, initialiseSegments(partition, { seed: 1 }));
     await cp(join(out, 'segments/a'), join(out, 'segments/b'), { recursive: true });
     await expect(readPartition(out)).rejects.toThrow(
-      'the segment of "b" is not the one the manifest was written with',
+      'the segment of "b" differs from the one recorded in the manifest',
     );
   });
 });
@@ -268,7 +268,7 @@ describe('safetensors', () => {
   });
 
   test.each([
-    ['a header longer than the file', (b: Uint8Array) => b.fill(0xff, 0, 4), /the header is said to be/],
+    ['a header longer than the file', (b: Uint8Array) => b.fill(0xff, 0, 4), /the header claims/],
     ['a truncated file', (b: Uint8Array) => b.subarray(0, b.length - 1), /is the file truncated/],
     ['a header that is not JSON', (b: Uint8Array) => b.fill(0x21, 8, 9), /not JSON/],
   ])('%s is refused', async (name, harm, message) => {
@@ -280,7 +280,7 @@ describe('safetensors', () => {
 
   test.each([
     ['overlapping tensors', { a: [0, 8], b: [4, 12] }, /overlap/],
-    ['a shape that does not match its bytes', { a: [0, 12] }, /needs 8 bytes and has 12/],
+    ['a shape that does not match its bytes', { a: [0, 12] }, /needs 8 bytes but has 12/],
     ['offsets outside', { a: [0, 8], b: [8, 16_000_000] }, /is the file truncated/],
   ])('%s are refused', (_, entries, message) => {
     const header = Object.fromEntries(

@@ -112,7 +112,7 @@ describe('a partition', () => {
 
   test('refuses a rank smaller than the number of tasks and says what to do', () => {
     expect(() => partitionRanks(linears, tasks, { rank: 3 })).toThrow(
-      'lora/partitionRanks: rank 3 cannot be shared by 4 tasks, each needs at least 1; raise the rank to 4 or more, or leave tasks out',
+      'lora/partitionRanks: rank 3 cannot be shared by 4 tasks: each needs at least 1; raise the rank to 4 or more, or leave tasks out',
     );
   });
 

@@ -2,7 +2,7 @@
  * Exports tasks of a partition as PEFT adapters, reads them with PEFT, and compares its logits with ours. Needs Python with peft.
  * Usage: npm run check:peft -- [--python python3] [--json FILE]
  */
-import { execFileSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -76,12 +76,18 @@ for (const base of ['llama-tiny', 'qwen3-tiny', 'smolvlm-tiny'])
   }
 const list = join(directory, 'cases.json');
 await writeFile(list, JSON.stringify(cases));
-const output = execFileSync(values.python, [join(import.meta.dirname, 'check-peft.py'), list], {
-  encoding: 'utf8',
-  stdio: ['ignore', 'pipe', 'ignore'],
-});
+const { status, stdout, stderr, error } = spawnSync(
+  values.python,
+  [join(import.meta.dirname, 'check-peft.py'), list],
+  { encoding: 'utf8' },
+);
 await rm(directory, { recursive: true, force: true });
-const results = JSON.parse(output.trim().split('\n').at(-1) ?? '[]') as {
+if (status !== 0) {
+  const reason = error?.message ?? stderr.trim().split('\n').at(-1) ?? '';
+  console.error(`check-peft.py failed with ${values.python}: ${reason}; --python takes another interpreter`);
+  process.exit(1);
+}
+const results = JSON.parse(stdout.trim().split('\n').at(-1) ?? '[]') as {
   case: string;
   worst: number;
   effect: number;

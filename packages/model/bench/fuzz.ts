@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
 import { KernelsError, openKernels } from '@contextlora/kernels';
-import { keyedRandom } from '@contextlora/lora';
+import { keyedRandom, LoraError } from '@contextlora/lora';
 import { readPeftFolder, writeWhole } from '@contextlora/lora/files';
 import {
   batchOf,
@@ -199,7 +199,7 @@ async function work({ seconds, seed, from }: Settings): Promise<void> {
     } catch (error) {
       const { message, stack } = error as Error;
       const isOurs =
-        error instanceof ModelError || error instanceof KernelsError || /^lora\/\w+: /.test(message);
+        error instanceof ModelError || error instanceof KernelsError || error instanceof LoraError;
       if (!isOurs) return `not ours: ${stack ?? message}`;
       // Numbers and names differ between inputs; the rest identifies the check.
       return message

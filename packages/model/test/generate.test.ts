@@ -239,7 +239,7 @@ describe('generating', () => {
     );
     await expect(failing({ prompt: [] })).rejects.toThrow('the prompt has no token');
     await expect(failing({ prompt: [999] })).rejects.toThrow(
-      'the prompt has id 999, and the vocabulary 384 tokens',
+      'the prompt has id 999, but the vocabulary has 384 tokens',
     );
     await expect(failing({ prompt: new Array<number>(5000).fill(1) })).rejects.toThrow('shorten it');
     await expect(failing({ stop: [''] })).rejects.toThrow('a stop sequence must not be empty');

@@ -254,7 +254,7 @@ describe('a damaged GGUF file', () => {
       writeGguf(smallGguf).subarray(0, -40),
       'tensor "blk.0.ffn_norm.weight" lies at bytes',
     ],
-    ['version 1', writeGguf({ ...smallGguf, version: 1 }), 'GGUF version 1 is not read'],
+    ['version 1', writeGguf({ ...smallGguf, version: 1 }), 'GGUF version 1 is not supported'],
     ['big-endian', writeGguf({ ...smallGguf, version: 0x03000000 }), 'means a big-endian file'],
     [
       'too many tensors',

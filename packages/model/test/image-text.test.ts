@@ -90,14 +90,14 @@ test('an example’s picture is framed if the tokenizer frames pictures, and pla
   ]);
   expect(imageText(plain)).toBe('<image>'.repeat(4));
   const split = () => imageText(plain, { rows: 2, columns: 3 });
-  expect(split).toThrow('split into 2 × 3 tiles, and the tokenizer has no "<fake_token_around_image>"');
+  expect(split).toThrow('split into 2 × 3 tiles, but the tokenizer has no "<fake_token_around_image>"');
   expect(split).toThrow(ModelError);
 });
 
 test('a prompt with more or fewer image tokens than pictures, or for a model without a tower, is refused', async () => {
   const one = [{ rows: 0, columns: 0 }];
   expect(() => withImageTexts(framed, 'no picture', one)).toThrow(
-    'model/withImageTexts: the prompt has 0 image tokens "<image>", and 1 pictures are given',
+    'model/withImageTexts: the prompt has 0 image tokens "<image>", but 1 pictures are given',
   );
   expect(() => withImageTexts(framed, '<image> and <image>', one)).toThrow('has 2 image tokens');
   const text = parseModelSpec(await json('llama-tiny', 'config.json'), 'config.json');
@@ -114,7 +114,7 @@ test('a prompt whose text contains an image token is refused and not filled with
   const first = (prompt: string | number[]) => generate(model, prompt, { image, maximumNewTokens: 1 }).next();
   expect((await first('what is it ?')).done).toBe(false);
   await expect(first('what is <image> ?')).rejects.toThrow(
-    'model/languagePass: row 0 has 5 image tokens, and its images have features for 4; does its text contain an image token?',
+    'model/languagePass: row 0 has 5 image tokens, but its images have features for 4; does its text contain an image token?',
   );
   await expect(first([40, 41])).rejects.toThrow('row 0 has 0 image tokens');
   model.dispose();

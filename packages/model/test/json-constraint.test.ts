@@ -171,7 +171,7 @@ describe('an answer constrained by a schema', () => {
         expect(meets(JSON.parse(step.value.text), schema)).toBe(true);
       }
     await expect(generate(model, 'answer', { constraint, maximumNewTokens: 5 }).next()).rejects.toThrow(
-      /may need \d+ tokens, and 5 are allowed/,
+      /may need \d+ tokens, but 5 are allowed/,
     );
   });
 });

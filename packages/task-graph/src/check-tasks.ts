@@ -10,12 +10,12 @@ export interface Located {
   readonly message: string;
 }
 
-/** What of a task is needed; the answer is absent where the file failed its schema. */
+/** The fields of a task that the checks need; the answer is absent where the file failed its schema. */
 export type CheckedTask = Pick<TaskSpec, 'id' | 'dependsOn' | 'instruction'> & {
   readonly answer?: TaskSpec['answer'];
 };
 
-/** Yields the problems one by one, so that a caller can stop after so many. */
+/** Yields the problems one by one, so that a caller can stop early. */
 export function* checkTasks(tasks: readonly CheckedTask[]): Generator<Located> {
   const ids = tasks.map(({ id }) => id);
   const defined = new Set(ids);

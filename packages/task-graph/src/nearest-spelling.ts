@@ -2,7 +2,7 @@
 import { distance } from 'fastest-levenshtein';
 
 /**
- * The candidate at the smallest edit distance, the first of equals, letter case aside.
+ * The candidate at the smallest edit distance, ignoring case; among equals, the first.
  *
  * Undefined when more than a third of the letters differ; a single edit always counts as near.
  */

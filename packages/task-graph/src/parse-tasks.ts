@@ -8,7 +8,7 @@ import { maximumTasks, taskFileSchema } from './task-file-schema.js';
 import type { TaskFile, TaskSpec } from './task-spec.js';
 
 const maximumBytes = 1024 * 1024;
-/** No more are looked for: a file of another kind would have one per line. */
+/** The search ends here: a file of another kind would have one problem per line. */
 const maximumProblems = 100;
 
 /**
@@ -51,7 +51,7 @@ export function parseTasks(source: string, { file = 'tasks.yaml' }: { file?: str
   if (!parsed.success)
     throw problemsIn(file, [
       ...problemsAt(firstOf(describeIssues(parsed.error.issues))),
-      // What can be checked in spite of them is reported too.
+      // Other checks do not depend on these and are reported too.
       ...problemsAt(firstOf(checkTasks(looseTasks(value)))),
     ]);
 
@@ -113,7 +113,7 @@ function duplicateKeys(document: Document): { offset: number; message: string }[
   return found;
 }
 
-/** The tasks of a file that failed its schema, as far as they can be recognised. */
+/** The recognisable tasks of a file that failed its schema. */
 function looseTasks(value: unknown): CheckedTask[] {
   const tasks = (value as { tasks?: unknown } | null)?.tasks;
   if (!Array.isArray(tasks)) return [];

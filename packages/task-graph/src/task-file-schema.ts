@@ -9,7 +9,7 @@ export const maximumTasks = 1000;
 const idPattern = /^[A-Za-z][A-Za-z0-9_-]{0,63}$/;
 
 /**
- * A function, so that nothing of zod is left in the bundle of a program that only builds graphs.
+ * A function, so that bundlers can drop zod from a program that only builds graphs.
  *
  * @internal
  */

@@ -105,7 +105,7 @@ function reach(graph: TaskGraph, start: string, next: (id: string) => string[], 
 }
 
 /**
- * Whether a task cannot have an id, such as `constructor`: graphology keeps neighbours in plain objects, takes what they inherit for
+ * Whether an id, such as `constructor`, cannot be used for a task: graphology keeps neighbours in plain objects, takes what they inherit for
  * an edge and silently drops the real one.
  *
  * @internal

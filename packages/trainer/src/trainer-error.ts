@@ -1,7 +1,7 @@
 /** The errors of this package that are meant for a caller. */
 
 export type TrainerErrorCode =
-  /** A step changed a segment that it had to freeze or mask; `tasks` names the segments, and nothing of the phase may be kept. */
+  /** A step changed a segment that it had to freeze or mask; `tasks` names the segments, and the results of the phase must be discarded. */
   | 'TRAINER_FREEZE_VIOLATED'
   /** A data file cannot be used; `problems` has one entry per bad line. */
   | 'TRAINER_DATA_INVALID'

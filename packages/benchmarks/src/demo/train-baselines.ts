@@ -1,7 +1,7 @@
 /**
  * The two baselines of the demo's decision table, at equal budget: the same base, data, prompts, total ranks and total passes.
  *
- * `empty`: every task alone with a segment of its own, so no parameters are shared. `joint`: one LoRA with all the ranks, on a mixture
+ * `empty`: every task alone with its own segment, so no parameters are shared. `joint`: one LoRA with all the ranks, on a mixture
  * of all tasks' data.
  */
 import { type TaskData, totalSteps, trainingExamples, type TrainSettings } from '@contextlora/finetune';

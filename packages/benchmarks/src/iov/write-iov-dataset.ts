@@ -1,5 +1,5 @@
 /**
- * Writes the Internet-of-Vehicles data set: a JSONL file for each task and split, and the pictures beside it.
+ * Writes the Internet-of-Vehicles data set: a JSONL file for each task and split, and the pictures next to it.
  *
  * Every scene is a function of (seed, task, split, index): splits never share a scene, and another task would change none of them.
  */

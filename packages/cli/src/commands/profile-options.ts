@@ -55,7 +55,8 @@ export function checkProfileOptions({
     listen !== undefined && '--listen',
     measured,
   ].filter((name) => typeof name === 'string');
-  if (asked.length > 1) throw invalid(`${asked.join(' and ')} ask for different things; give one of them`);
+  if (asked.length > 1)
+    throw invalid(`${asked.join(' and ')} ask for different things; give only one of them`);
   if (sustained !== undefined && measure === undefined)
     throw invalid('--sustained runs layers of a model; name it with --measure MODEL');
   if (out !== undefined && measured === undefined)

@@ -24,7 +24,7 @@ export async function prepareRunDirectory(
   if (info && !info.isDirectory()) throw taken('is a file; choose another directory');
   const entries = info ? await readdir(directory) : [];
   if (entries.length > 0 && !entries.includes(marker))
-    throw taken('holds files of something else; choose another directory or empty it');
+    throw taken('holds files that no run has written; choose another directory or empty it');
   if (!keep) for (const entry of entries) await rm(join(directory, entry), { recursive: true });
   await mkdir(directory, { recursive: true });
   await writeWhole(

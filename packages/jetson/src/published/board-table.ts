@@ -1,7 +1,7 @@
 /** The published figures of the Jetson family; nothing here was measured. */
 import type { SourceName } from './sources.js';
 
-/** A figure from the board's own source, or from the one named beside it; `nvpmodel` is the board's configuration file. */
+/** A figure from the board's own source, or from the source named with it; `nvpmodel` is the board's configuration file. */
 export type Figure = number | readonly [number, SourceName | 'nvpmodel'];
 
 /** [name, watts, GPU cores, MHz]; without watts the mode has no budget, without MHz no limit of the clock. */

@@ -46,7 +46,9 @@ async function* linesOf(chunks: AsyncIterable<string>): AsyncGenerator<string> {
     rest = lines.pop() ?? '';
     yield* lines;
     if (rest.length > maxLineLength)
-      throw unreadable(`a line has more than ${maxLineLength} characters; tegrastats prints none so long`);
+      throw unreadable(
+        `a line has more than ${maxLineLength} characters; no line of tegrastats is that long`,
+      );
   }
   if (rest !== '') yield rest;
 }

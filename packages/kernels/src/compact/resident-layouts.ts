@@ -30,7 +30,7 @@ export interface ResidentLayout {
   ): void;
 }
 
-/** Two bytes a value. */
+/** Two bytes per value. */
 export const halves: ResidentLayout = {
   rowMultiple: 1,
   rowBytes: (inFeatures) => inFeatures * 2,
@@ -42,7 +42,7 @@ export const halves: ResidentLayout = {
   },
 };
 
-/** w = d q + m: per row the scales d, the minima m (a float for every 32 values), then 16 bytes for every 32; 6 bits a value. */
+/** w = d q + m: per row the scales d, the minima m (a float for every 32 values), then 16 bytes for every 32; 6 bits per value. */
 export const bits4: ResidentLayout = {
   rowMultiple: 32,
   rowBytes: (inFeatures) => (inFeatures / 32) * 24,
@@ -56,7 +56,7 @@ export const bits4: ResidentLayout = {
   },
 };
 
-/** w = d q: per row the scales d (a float for every 32 values), then a signed byte a value; 9 bits a value. */
+/** w = d q: per row the scales d (a float for every 32 values), then a signed byte per value; 9 bits per value. */
 export const bits8: ResidentLayout = {
   rowMultiple: 32,
   rowBytes: (inFeatures) => (inFeatures / 32) * 36,

@@ -41,7 +41,7 @@ export function loadOnnxRuntime(sources: OnnxRuntimeSources = installed()): Onnx
     manifest = resolve('onnxruntime-node/package.json');
     ({ version } = require('onnxruntime-node/package.json') as { version: string });
   } catch {
-    return `onnxruntime-node is not installed; npm install ${needed} koffi adds it`;
+    return `onnxruntime-node is not installed; ONNXRUNTIME_NODE_INSTALL=skip npm install ${needed} koffi adds it`;
   }
   if (version !== pinnedOnnxRuntimeVersion)
     return (

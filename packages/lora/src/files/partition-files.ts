@@ -77,7 +77,7 @@ export async function readPartition(
       throw new LoraError(
         'LORA_SEGMENT_CHANGED',
         'readPartition',
-        `${directory}: the segment of "${task}" is not the one the manifest was written with ` +
+        `${directory}: the segment of "${task}" differs from the one recorded in the manifest  ` +
           `(SHA-256 differs); restore the folder or train the task again`,
       );
     segments.push([task, segment]);

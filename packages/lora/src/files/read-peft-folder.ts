@@ -31,7 +31,7 @@ export async function readPeftFolder(directory: string): Promise<PeftAdapter> {
   const weightsPath = join(directory, 'adapter_model.safetensors');
   const { tensors } = await readSafetensors(weightsPath);
   const problems: string[] = [];
-  // Names come from the file: entries, so that none of them can be a prototype's.
+  // Names come from the file; as entries, none of them can reach a prototype.
   const modules: [string, AdapterModule][] = [];
   const replaced: [string, FileTensor][] = [];
   for (const [name, tensor] of tensors) {

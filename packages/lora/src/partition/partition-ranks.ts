@@ -37,7 +37,7 @@ export function partitionRanks(
   if (linears.length === 0) throw invalid('there is no linear to adapt; check the targets');
   if (!Number.isInteger(rank) || rank < tasks.length || tasks.length === 0)
     throw invalid(
-      `rank ${rank} cannot be shared by ${tasks.length} tasks, each needs at least 1; ` +
+      `rank ${rank} cannot be shared by ${tasks.length} tasks: each needs at least 1; ` +
         `raise the rank to ${Math.max(1, tasks.length)} or more, or leave tasks out`,
     );
   for (const id of Object.keys(only))

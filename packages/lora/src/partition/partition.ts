@@ -19,7 +19,7 @@ export interface LinearShape {
   readonly name: string;
   readonly inFeatures: number;
   readonly outFeatures: number;
-  /** Index of its decoder layer; absent for a projector. */
+  /** Index of its decoder layer; absent for a connector. */
   readonly layerIndex?: number;
 }
 

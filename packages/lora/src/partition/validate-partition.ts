@@ -19,10 +19,11 @@ export function validatePartition(value: unknown, where = 'the partition'): Part
     throw invalid(`${where} needs "order", "tasks" and "layers"`);
   for (const id of order) {
     const task = lookUp(tasks, id);
-    if (!task) problems.push(`task "${id}" is in the order and has no entry`);
+    if (!task) problems.push(`task "${id}" is in "order" but has no entry in "tasks"`);
     else if (!(task.alpha > 0)) problems.push(`task "${id}" has alpha ${task.alpha}`);
     for (const parent of task?.dependsOn ?? [])
-      if (!order.includes(parent)) problems.push(`task "${id}" depends on "${parent}", which is not there`);
+      if (!order.includes(parent))
+        problems.push(`task "${id}" depends on "${parent}", which is not in the partition`);
   }
   for (const [name, layer] of Object.entries(layers)) {
     if (!(layer.inFeatures > 0 && layer.outFeatures > 0)) problems.push(`layer "${name}" has no size`);

@@ -30,7 +30,7 @@ export function headerLengthOf(prefix: Uint8Array, fileBytes: number, path: stri
   if (length > BigInt(Math.min(maximumHeaderBytes, fileBytes - 8)))
     throw broken(
       path,
-      `the header is said to be ${length} bytes long, the file has ${fileBytes} and at most ${maximumHeaderBytes} are read`,
+      `the header claims ${length} bytes, but the file has ${fileBytes}, and at most ${maximumHeaderBytes} are read`,
     );
   return Number(length);
 }
@@ -90,7 +90,7 @@ function entryOf(name: string, value: unknown, dataBytes: number, path: string):
   if (expected !== end - start)
     throw broken(
       path,
-      `tensor "${name}" ${dtype} [${shape.join(', ')}] needs ${expected} bytes and has ${end - start}`,
+      `tensor "${name}" ${dtype} [${shape.join(', ')}] needs ${expected} bytes but has ${end - start}`,
     );
   return { dtype: dtype as Dtype, shape, start, end };
 }

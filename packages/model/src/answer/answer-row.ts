@@ -81,7 +81,7 @@ export function openAnswerRow(model: LoadedModel, options: GenerateRequest, inde
     throw new ModelError(
       'MODEL_CONTEXT_FULL',
       'generate',
-      `an answer of the required form may need ${needed} tokens, and ${limit} are allowed; raise maximumNewTokens or shorten the prompt`,
+      `an answer of the required form may need ${needed} tokens, but ${limit} are allowed; raise maximumNewTokens or shorten the prompt`,
     );
   const ids: number[] = [];
   const stream = openTextStream(model.tokenizer, stop);
@@ -154,13 +154,13 @@ function readPrompt(model: LoadedModel, options: GenerateRequest): readonly numb
   const { vocabularySize } = model.spec.text;
   const wrong = ids.find((id) => !(Number.isInteger(id) && id >= 0 && id < vocabularySize));
   if (wrong !== undefined)
-    throw invalid(`the prompt has id ${wrong}, and the vocabulary ${vocabularySize} tokens`);
+    throw invalid(`the prompt has id ${wrong}, but the vocabulary has ${vocabularySize} tokens`);
   const positions = model.rotary.time;
   if (ids.length > positions)
     throw new ModelError(
       'MODEL_CONTEXT_FULL',
       'generate',
-      `the prompt has ${ids.length} tokens, and the model ${positions} positions; shorten it`,
+      `the prompt has ${ids.length} tokens, but the model has ${positions} positions; shorten it`,
     );
   return ids;
 }

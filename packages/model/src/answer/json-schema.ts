@@ -3,7 +3,7 @@ import type { AutomatonBuilder, Place } from './byte-automaton.js';
 
 type Schema = Readonly<Record<string, unknown>>;
 
-/** Bounds for values that the schema does not bound; without them a model could continue for ever. */
+/** Bounds for values that the schema does not bound; without them a model could continue forever. */
 export interface JsonBounds {
   /** The most characters of a string without `maxLength`. @default 256 */
   readonly maximumLength?: number;

@@ -93,7 +93,7 @@ async function withDivisors(
     throw new ModelError(
       'MODEL_FILE_DAMAGED',
       'openCheckpoint',
-      `${source.path}: tensor "rope_freqs.weight" must be f32 [${headDim / 2}], and is [${tensor.shape.join(', ')}]`,
+      `${source.path}: tensor "rope_freqs.weight" must be f32 [${headDim / 2}], got [${tensor.shape.join(', ')}]`,
     );
   const divisors = new Float32Array(headDim / 2);
   await source.read(tensor.position, new Uint8Array(divisors.buffer));
@@ -111,7 +111,7 @@ async function readConfig(directory: string): Promise<ModelSpec> {
     throw new ModelError(
       'MODEL_FILE_MISSING',
       'readModelSpec',
-      `${directory} is not a directory; if it is a model's name, "huggingface-cli download ${directory} --local-dir <directory>" fetches it`,
+      `${directory} is not a directory; if it is a model's name, "hf download ${directory} --local-dir <directory>" fetches it`,
     );
   const path = join(directory, 'config.json');
   const config = await readJsonObject(path, 'readModelSpec');

@@ -126,7 +126,7 @@ async function readHeader(source: ByteSource) {
     throw new ModelError(
       'MODEL_FILE_DAMAGED',
       'openSafetensorsFiles',
-      `${path}: the header claims ${length} bytes, the file has ${sizeBytes} and at most ${maximumHeaderBytes} are read; is the file truncated?`,
+      `${path}: the header claims ${length} bytes, but the file has ${sizeBytes}, and at most ${maximumHeaderBytes} are read; is the file truncated?`,
     );
   const json = new Uint8Array(Number(length));
   await source.read(8, json);
@@ -149,7 +149,7 @@ async function filesOf(directory: string): Promise<{ paths: string[]; shardOf: M
       'MODEL_FILE_MISSING',
       'openSafetensorsFiles',
       `${directory} has neither model.safetensors nor model.safetensors.index.json; a model directory is what ` +
-        `"huggingface-cli download <model> --local-dir <directory>" makes`,
+        `"hf download <model> --local-dir <directory>" makes`,
     );
   const entries = Object.entries(partOf(json, 'weight_map') ?? {});
   const bad = entries.find(
@@ -170,7 +170,7 @@ async function filesOf(directory: string): Promise<{ paths: string[]; shardOf: M
       throw new ModelError(
         'MODEL_FILE_MISSING',
         'openSafetensorsFiles',
-        `${path} is missing, and ${index} names it; download the model again`,
+        `${path} is missing, but ${index} names it; download the model again`,
       );
   return { paths, shardOf };
 }

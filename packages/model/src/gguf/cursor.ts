@@ -8,7 +8,7 @@ export const damagedFile = (path: string, what: string) =>
   new ModelError(
     'MODEL_FILE_DAMAGED',
     'readGgufHeader',
-    `${path}: ${what}; the file is damaged or no GGUF file`,
+    `${path}: ${what}; the file is damaged or is not a GGUF file`,
   );
 
 export type Cursor = ReturnType<typeof openCursor>;

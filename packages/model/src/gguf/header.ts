@@ -82,7 +82,7 @@ function parseGgufHeader(bytes: Uint8Array, fileBytes: number, path: string): Gg
     throw new ModelError(
       'MODEL_UNSUPPORTED',
       'readGgufHeader',
-      `${path}: GGUF version ${version} is not read, versions 2 and 3 are (a number above 16 million means a big-endian file)`,
+      `${path}: GGUF version ${version} is not supported; versions 2 and 3 are (a number above 16 million means a big-endian file)`,
     );
   const tensorCount = cursor.count('the number of tensors', limits.tensorCount);
   const metadataCount = cursor.count('the number of metadata', limits.metadataCount);
@@ -173,7 +173,7 @@ function readTensorInfo(cursor: Cursor, { i, path }: { i: number; path: string }
   const name = cursor.text(`the name of tensor ${i}`, limits.nameBytes);
   const dimensions = cursor.u32(`tensor "${name}"`);
   if (dimensions < 1 || dimensions > 4)
-    throw damagedFile(path, `tensor "${name}" has ${dimensions} dimensions, from 1 to 4 are read`);
+    throw damagedFile(path, `tensor "${name}" has ${dimensions} dimensions; 1 to 4 are supported`);
   const shape = Array.from({ length: dimensions }, () =>
     cursor.count(`a dimension of tensor "${name}"`, 2 ** 31),
   );

@@ -31,7 +31,7 @@ export function openImageFeatures(
       throw new ModelError(
         'MODEL_UNSUPPORTED',
         'imageFeatures',
-        'the model has no vision tower, and an example has an image; use a model with one',
+        'the model has no vision tower, but an example has an image; use a model with one',
       );
     const tower = spec.vision;
     const images = await Promise.all(paths.map((path) => readImage(path, tower)));

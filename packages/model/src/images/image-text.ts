@@ -34,7 +34,7 @@ export function imageText(model: Reader, { rows, columns }: TileLayout = unsplit
   if (!framesImages(model)) {
     if (rows === 0 && columns === 0) return tokens;
     return fail(
-      `the picture is split into ${rows} × ${columns} tiles, and the tokenizer has no "${frame}"; read it unsplit, with readImage`,
+      `the picture is split into ${rows} × ${columns} tiles, but the tokenizer has no "${frame}"; read it unsplit, with readImage`,
     );
   }
   const tileRows = Array.from({ length: rows }, (_, row) =>
@@ -60,7 +60,7 @@ export function withImageTexts(model: Reader, prompt: string, layouts: readonly 
     throw new ModelError(
       'MODEL_INPUT_INVALID',
       'withImageTexts',
-      `the prompt has ${parts.length - 1} image tokens${token ? ` "${token}"` : ''}, and ${layouts.length} pictures are given`,
+      `the prompt has ${parts.length - 1} image tokens${token ? ` "${token}"` : ''}, but ${layouts.length} pictures are given`,
     );
   return parts.map((part, i) => `${i === 0 ? '' : imageText(model, layouts[i - 1])}${part}`).join('');
 }

@@ -23,7 +23,7 @@ export interface CachedRow {
 }
 
 /**
- * Opens an empty cache for `batch` rows. Each position costs `2 · layers · kvHeads · headDim` floats a row; the cache starts with room
+ * Opens an empty cache for `batch` rows. Each position costs `2 · layers · kvHeads · headDim` floats per row; the cache starts with room
  * for `capacity` positions and doubles up to the model's positions.
  */
 export function openCache(

@@ -89,7 +89,7 @@ function requireFeatures(
       throw new ModelError(
         'MODEL_MISMATCH',
         'languagePass',
-        `row ${i} has ${count} image tokens, and its images have features for ${image.length / wide}; does its text contain an image token?`,
+        `row ${i} has ${count} image tokens, but its images have features for ${image.length / wide}; does its text contain an image token?`,
       );
   }
 }

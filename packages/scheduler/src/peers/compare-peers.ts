@@ -1,10 +1,11 @@
 /** The best result of each peer strategy, tuned, on the same workloads and devices and by the same simulator. */
-import { limits } from '../search/effort.js';
-import type { Cluster } from '../problem/cluster.js';
 import { openCostModel } from '../cost/cost-model.js';
+import { checkInput } from '../problem/check-input.js';
+import type { Cluster } from '../problem/cluster.js';
+import type { Workload } from '../problem/workload.js';
+import { limits } from '../search/effort.js';
 import { peers } from './peers.js';
 import { type Strategy, tuneStrategy } from './strategy.js';
-import type { Workload } from '../problem/workload.js';
 
 export interface PeerResult {
   readonly strategy: string;
@@ -13,12 +14,15 @@ export interface PeerResult {
 
 /**
  * Peers train one task after the other, each with its best settings. Fastest first; peers for which nothing fits are left out.
+ *
+ * @throws SchedulerError listing everything that is wrong with the workloads and the cluster.
  */
 export function comparePeers(
   workloads: readonly Workload[],
   cluster: Cluster,
   strategies: readonly Strategy[] = peers,
 ): PeerResult[] {
+  checkInput(workloads, cluster, 'comparePeers');
   return strategies
     .flatMap((strategy): PeerResult[] => {
       let totalSeconds = 0;

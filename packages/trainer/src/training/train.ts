@@ -27,14 +27,14 @@ export interface TrainOptions<Example> {
   readonly seed: number;
   /** Examples per optimizer step. */
   readonly batchSize?: number;
-  /** Splits the batch of a step into so many micro-batches, as even as possible; a pipeline works on several at a time. */
+  /** The number of micro-batches into which the batch of a step is split, as evenly as possible; a pipeline works on several at a time. */
   readonly microBatches?: number;
   /** Which examples a step sees; by default all of them once per epoch. */
   readonly sample?: SampleBatch;
   readonly learningRate?: LearningRate;
   /** Where a run is kept, and resumes from; without it a stopped run is lost. */
   readonly checkpoints?: CheckpointStore;
-  /** Save after so many steps of a phase, in addition to its end. */
+  /** The number of steps between saves within a phase; its end is always saved. */
   readonly checkpointEverySteps?: number;
   /** Identifies the inputs of the run; a checkpoint with another fingerprint is refused. */
   readonly fingerprint?: string;

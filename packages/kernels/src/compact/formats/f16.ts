@@ -1,4 +1,4 @@
-/** Half precision: two bytes a value, any size of row. */
+/** Half precision: two bytes per value, rows of any size. */
 import { KernelsError } from '../../kernels-error.js';
 import { copyToHeap } from '../copy-to-heap.js';
 import { halfToFloat, openHalfRounding } from '../half.js';

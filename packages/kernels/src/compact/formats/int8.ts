@@ -8,7 +8,7 @@ import type { EncodableFormat } from '../weight-format.js';
 export interface Int8Weight {
   readonly format: 'int8';
   readonly values: Int8Array;
-  /** One a row. */
+  /** One per row. */
   readonly scales: Float32Array;
 }
 
