@@ -70,7 +70,7 @@ export function assessPlacement(
 }
 
 /** Two where every step drains the pipeline, else enough to see the period; several tasks fill the pipeline within their first step. */
-export function stepsToSimulate({ costs, steps }: IntervalProblem, { tasks, stages }: Placement): number {
+function stepsToSimulate({ costs, steps }: IntervalProblem, { tasks, stages }: Placement): number {
   const { siblings, draining, overlapping } = limits.simulatedSteps;
   if (tasks.length > 1) return Math.min(steps, siblings);
   const drains = tasks.some((name) => costs.taskNamed(name).lowestTrained < stages[0]!.end);
@@ -78,7 +78,7 @@ export function stepsToSimulate({ costs, steps }: IntervalProblem, { tasks, stag
 }
 
 /** From a few steps to all of them. */
-export function extrapolate(
+function extrapolate(
   { steps }: IntervalProblem,
   makespanSeconds: number,
   stepEndSeconds: readonly number[],
