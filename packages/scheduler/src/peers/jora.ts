@@ -20,10 +20,10 @@ const reduceOutputs: Pass = (programs, { costs, placement }) => {
         const flops = type === 'forward' ? sums.forwardFlops : sums.inputFlops;
         let bytes = 0;
         let messages = 0;
-        for (const [layer, outputBytes] of sums.outputBytes.entries()) {
+        for (let layer = 0; layer < costs.layerCount; layer++) {
           // Where no input gradient is owed, there is none to reduce.
           if (!(flops[layer + 1]! > flops[layer]!)) continue;
-          bytes += 2 * outputBytes * samples;
+          bytes += 2 * sums.outputBytes[layer]! * samples;
           messages += 2;
         }
         const id = `outputs/${type}/${task}/${step}/${microbatch}`;

@@ -28,10 +28,11 @@ export function shareSamples(
     const device = { ...costs.devices[index]!, overheadSeconds: 0 };
     let sum = 0;
     for (const task of all) {
-      const seconds = (kind: 'forward' | 'backwardInput' | 'backwardWeight') =>
-        computeSeconds(device, task, kind, range, 1);
-      const backward = hasBackward(task, end) ? seconds('backwardInput') + seconds('backwardWeight') : 0;
-      sum += (task.samples / samples) * (seconds('forward') + backward);
+      const backward = hasBackward(task, end)
+        ? computeSeconds(device, task, 'backwardInput', range, 1) +
+          computeSeconds(device, task, 'backwardWeight', range, 1)
+        : 0;
+      sum += (task.samples / samples) * (computeSeconds(device, task, 'forward', range, 1) + backward);
     }
     return sum;
   };
