@@ -128,6 +128,12 @@ describe('a mistake gives one clear message, exit code 2, and leaves nothing beh
 });
 
 describe('the train command', () => {
+  const stepsOf = async (out: string) =>
+    (await readFile(join(directory, out, 'metrics.jsonl'), 'utf8'))
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { type: string; task: string; step: number; loss: number })
+      .flatMap(({ type, task, step, loss }) => (type === 'step' ? [{ task, step, loss }] : []));
   const hashesOf = async (out: string) =>
     (
       JSON.parse(await readFile(join(directory, out, 'partition/partition.json'), 'utf8')) as {
@@ -183,6 +189,8 @@ describe('the train command', () => {
       await readFile(join(directory, 'stopped/report.json'), 'utf8'),
     ) as typeof report;
     expect(resumedReport.tasks).toEqual(report.tasks);
+    // Ctrl-C comes before the lines of a run this short would be written by themselves.
+    expect(await stepsOf('stopped')).toEqual(await stepsOf('whole'));
   });
 
   test('refuses to resume a run of other settings', async () => {

@@ -34,6 +34,14 @@ describe('a stratified batch', () => {
     for (const index of [40, 41, 42]) expect(seen.filter((other) => other === index)).toHaveLength(4);
   });
 
+  test('draws groups of one size in different orders, so that no example always meets the same other', () => {
+    const pairs = stratifiedBatch([
+      { name: 'left', count: 30 },
+      { name: 'right', count: 30 },
+    ])(60, 60, key(0));
+    expect(pairs.slice(30).map((index) => index - 30)).not.toEqual(pairs.slice(0, 30));
+  });
+
   test('draws each group by its own name: another group moves none of its examples', () => {
     const alone = stratifiedBatch([{ name: 'few', count: 3 }]);
     const few = sample(43, 8, key(5)).filter((index) => index >= 40);

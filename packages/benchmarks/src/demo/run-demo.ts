@@ -166,16 +166,19 @@ export async function* runDemo({
     const metrics = openMetricsFile(join(out, 'metrics.jsonl'));
     const trained = stopwatch('train');
     const { record, add } = recordRun({ clock });
-    for await (const event of trainRun(run, {
-      settings,
-      checkpoints,
-      fingerprint: JSON.stringify(settings),
-    })) {
-      add(event);
-      metrics.add(event);
-      yield { type: 'run', event, jointShare: joint?.share() ?? 0 };
+    try {
+      for await (const event of trainRun(run, {
+        settings,
+        checkpoints,
+        fingerprint: JSON.stringify(settings),
+      })) {
+        add(event);
+        metrics.add(event);
+        yield { type: 'run', event, jointShare: joint?.share() ?? 0 };
+      }
+    } finally {
+      await metrics.flush();
     }
-    await metrics.flush();
     trained();
     const prediction = {
       predictedSeconds: predicted.seconds,

@@ -109,12 +109,15 @@ async function runTrain(
       checkpoints: fileCheckpoints(join(out, 'checkpoints')),
       fingerprint: fingerprintOf(settings, data, modelDirectory),
     });
-    for await (const event of untilStopped(events, signal)) {
-      add(event);
-      metrics.add(event);
-      show(event);
+    try {
+      for await (const event of untilStopped(events, signal)) {
+        add(event);
+        metrics.add(event);
+        show(event);
+      }
+    } finally {
+      await metrics.flush();
     }
-    await metrics.flush();
     const order = run.phases.flatMap(({ tasks }) => tasks);
     const report: RunReport = {
       name: data.file.name ?? taskFile,
