@@ -3,29 +3,33 @@ export { type CostModel, openCostModel } from './cost/cost-model.js';
 export { durationOf, type StageRange } from './cost/duration.js';
 export type { MemoryUse } from './cost/memory.js';
 export type { LayerSums, TaskCosts } from './cost/task-costs.js';
-export type { RejectedWay } from './planner/choose-waves.js';
+export type { RejectedArrangement } from './planner/choose-waves.js';
 export type { DeviceExplanation, Explanation, IntervalExplanation, UnusedDevice } from './planner/explain.js';
-export { frontOfCluster, type FrontOfCluster, type TimeEnergyPoint } from './planner/front-of-cluster.js';
+export {
+  frontOfCluster,
+  type FrontOfCluster,
+  type FrontPoint,
+  timeEnergyFront,
+  type TimeEnergyPoint,
+} from './planner/time-energy-front.js';
 export { plan } from './planner/plan.js';
-export type { Plan, PlannedInterval, PlannedWave } from './planner/planned.js';
+export type { Plan, PlannedInterval, PlannedPower, PlannedWave } from './planner/planned.js';
 export type { PlanOptions } from './planner/plan-options.js';
 export {
   planAndSimulate,
   type PlanAndSimulateOptions,
   type SimulatedPlan,
 } from './planner/plan-and-simulate.js';
-export type { PlannedPower } from './planner/planned.js';
 export { scheduleOf, type ScheduleOfOptions } from './planner/schedule-of.js';
-export { type FrontPoint, timeEnergyFront } from './planner/time-energy-front.js';
 export { wavesOf } from './planner/waves.js';
 export { checkInput } from './problem/check-input.js';
 export type { Cluster, ComputeRates, DeviceProfile, LinkProfile, PowerMode } from './problem/cluster.js';
-export { type ChosenModes, clusterInModes } from './problem/cluster-in-modes.js';
+export { type ChosenModes, clusterInModes } from './problem/power-modes.js';
 export {
   type ClusterFile,
   type MeasuredCluster,
-  type Measurement,
   type MeasuredRecord,
+  type Measurement,
   mergeClusters,
   type MergedCluster,
   withMeasured,
@@ -33,15 +37,16 @@ export {
 export { applyWhatIf } from './problem/what-if.js';
 export { type LayerCost, lowestTrainedLayer, withCachedPrefix, type Workload } from './problem/workload.js';
 export { buildSchedule, type BuildScheduleOptions } from './schedule/build-schedule.js';
-export type { DeviceProgram, Schedule } from './schedule/schedule.js';
-export type { Pass, PassContext } from './schedule/pass.js';
 export type {
   CollectiveInstruction,
   CollectiveOperation,
   ComputeInstruction,
+  DeviceProgram,
   Instruction,
+  Schedule,
   TransferInstruction,
-} from './schedule/instruction.js';
+} from './schedule/schedule.js';
+export type { Pass, PassContext } from './schedule/passes/pass.js';
 export { memoryOf } from './schedule/memory-of.js';
 export type { Member, Placement, Stage } from './schedule/placement.js';
 export { contextGear, contextGearDeep } from './schedule/policies/context-gear.js';
@@ -61,7 +66,7 @@ export { exactSearch, type ExactSearchResult } from './search/exact-search.js';
 export type { Assessment, IntervalProblem, Objective } from './search/interval-problem.js';
 export { type LowerBound, lowerBound } from './search/lower-bound.js';
 export { type PeriodBound, periodBound } from './search/period-bound.js';
-export { searchInterval, type IntervalSearch, type SearchIntervalOptions } from './search/search-interval.js';
+export { type IntervalSearch, searchInterval, type SearchIntervalOptions } from './search/search-interval.js';
 export { shareSamples } from './search/share-samples.js';
 export { simulate, type SimulateOptions, simulateWith } from './simulate/simulate.js';
 export type { DeviceUse, IdleCause, LinkUse, Span, Timeline } from './simulate/timeline.js';

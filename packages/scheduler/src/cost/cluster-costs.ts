@@ -1,6 +1,6 @@
 /** A cluster in the form in which costs are asked for: rates by device, routes between them. */
 import type { Cluster } from '../problem/cluster.js';
-import { lookUp } from './look-up.js';
+import { lookUp } from '../problem/names.js';
 import { resolveRoutes, type Routes } from './routes.js';
 
 export interface DeviceCosts {

@@ -6,7 +6,7 @@
  *
  * The slowest link of the ring sets the rate; on a shared medium all members' bytes cross the same air.
  */
-import type { CollectiveInstruction } from '../schedule/instruction.js';
+import type { CollectiveInstruction } from '../schedule/schedule.js';
 import type { CostModel } from './cost-model.js';
 
 interface CollectiveCost {

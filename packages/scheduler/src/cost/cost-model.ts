@@ -10,7 +10,7 @@ import {
   splitSamples,
 } from '../schedule/sample-shares.js';
 import { type ClusterCosts, openCluster } from './cluster-costs.js';
-import { lookUp } from './look-up.js';
+import { lookUp } from '../problem/names.js';
 import { type TaskCosts, taskCosts } from './task-costs.js';
 
 /** Workloads and cluster, resolved once for many questions; what it remembers changes no answer. */

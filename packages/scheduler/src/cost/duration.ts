@@ -8,7 +8,7 @@
  *   cache           bytes / storageBytesPerSecond
  *   collective      see collective-cost.ts
  */
-import type { Instruction } from '../schedule/instruction.js';
+import type { Instruction } from '../schedule/schedule.js';
 import type { Member } from '../schedule/placement.js';
 import { collectiveCost } from './collective-cost.js';
 import type { DeviceCosts } from './cluster-costs.js';
@@ -59,19 +59,19 @@ export function durationOf(
   stage: StageRange,
 ): number {
   const task = costs.taskNamed(instruction.task);
-  const at = costs.devices[device]!;
+  const profile = costs.devices[device]!;
   switch (instruction.type) {
     case 'load':
       return 0;
     case 'forward':
     case 'backwardInput':
     case 'backwardWeight':
-      return computeSeconds(at, task, instruction.type, stage, instruction.samples);
+      return computeSeconds(profile, task, instruction.type, stage, instruction.samples);
     case 'update':
-      return at.overheadSeconds;
+      return profile.overheadSeconds;
     case 'cacheWrite':
     case 'cacheRead':
-      return (instruction.samples * boundaryBytes(task, task.lowestTrained)) / at.storageBytesPerSecond;
+      return (instruction.samples * boundaryBytes(task, task.lowestTrained)) / profile.storageBytesPerSecond;
     case 'sendActivation':
     case 'sendGradient': {
       const route = costs.routes.route(device, costs.deviceIndex(instruction.peer));

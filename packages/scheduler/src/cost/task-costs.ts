@@ -27,32 +27,30 @@ export interface LayerRange {
   readonly end: number;
 }
 
-export const taskCosts = (workload: Workload): TaskCosts => ({
-  name: workload.name,
-  samples: workload.samples,
-  sums: sumLayers(workload),
-  lowestTrained: lowestTrainedLayer(workload),
-});
-
-function sumLayers(workload: Workload): LayerSums {
-  const { layers } = workload;
-  const lowest = lowestTrainedLayer(workload);
-  const running = (of: (index: number) => number) => {
+export function taskCosts(workload: Workload): TaskCosts {
+  const { name, samples, layers } = workload;
+  const lowestTrained = lowestTrainedLayer(workload);
+  const running = (cost: Exclude<keyof LayerSums, 'outputBytes'>, from = 0) => {
     const sums = new Float64Array(layers.length + 1);
-    for (let index = 0; index < layers.length; index++) sums[index + 1] = sums[index]! + of(index);
+    let sum = 0;
+    for (const [index, layer] of layers.entries()) {
+      if (index >= from) sum += layer[cost];
+      sums[index + 1] = sum;
+    }
     return sums;
   };
-  return {
-    forwardFlops: running((i) => layers[i]!.forwardFlops),
-    inputFlops: running((i) => layers[i]!.inputFlops),
-    weightFlops: running((i) => layers[i]!.weightFlops),
-    parameterBytes: running((i) => layers[i]!.parameterBytes),
-    gradientBytes: running((i) => layers[i]!.gradientBytes),
-    optimizerBytes: running((i) => layers[i]!.optimizerBytes),
+  const sums: LayerSums = {
+    forwardFlops: running('forwardFlops'),
+    inputFlops: running('inputFlops'),
+    weightFlops: running('weightFlops'),
+    parameterBytes: running('parameterBytes'),
+    gradientBytes: running('gradientBytes'),
+    optimizerBytes: running('optimizerBytes'),
     // A frozen prefix has no backward pass, so it keeps nothing, whatever the layer would keep elsewhere.
-    activationBytes: running((i) => (i < lowest ? 0 : layers[i]!.activationBytes)),
+    activationBytes: running('activationBytes', lowestTrained),
     outputBytes: layers.map(({ outputBytes }) => outputBytes),
   };
+  return { name, samples, sums, lowestTrained };
 }
 
 /** Whether a stage that ends before layer `end` has a backward pass for the task. */

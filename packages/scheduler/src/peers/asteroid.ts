@@ -4,7 +4,7 @@
  */
 import { oneForwardOneBackwardDeep } from '../schedule/policies/one-forward-one-backward.js';
 import { bottleneckPlacements } from '../search/bottleneck-search.js';
-import { deviceWork } from '../search/device-work.js';
+import { devicesBy, deviceWork } from '../search/device-work.js';
 import { effortFor } from '../search/effort.js';
 import type { Strategy } from './strategy.js';
 
@@ -14,9 +14,7 @@ export const asteroid: Strategy = {
   interleavesTasks: false,
   *candidates(problem) {
     const { costs, microbatches: divisions, groupLimit } = problem;
-    const order = costs.devices
-      .map((_, index) => index)
-      .sort((a, b) => costs.devices[b]!.memoryBytes - costs.devices[a]!.memoryBytes || a - b);
+    const order = devicesBy(costs, (device) => costs.devices[device]!.memoryBytes);
     const { asteroidDivisions, asteroidGroup, asteroidStages } = effortFor(order.length);
     for (const microbatches of divisions.slice(-asteroidDivisions))
       for (const placement of bottleneckPlacements(problem, deviceWork(problem), order, {

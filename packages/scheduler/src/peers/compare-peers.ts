@@ -3,6 +3,7 @@ import { openCostModel } from '../cost/cost-model.js';
 import { checkInput } from '../problem/check-input.js';
 import type { Cluster } from '../problem/cluster.js';
 import type { Workload } from '../problem/workload.js';
+import { limits } from '../search/effort.js';
 import { peers } from './peers.js';
 import { type Strategy, tuneStrategy } from './strategy.js';
 
@@ -10,8 +11,6 @@ export interface PeerResult {
   readonly strategy: string;
   readonly totalSeconds: number;
 }
-
-const divisions = [1, 2, 4, 8, 16, 32, 64];
 
 /**
  * Peers train one task after the other, each with its best settings. Fastest first; peers for which nothing fits are left out.
@@ -35,7 +34,7 @@ export function comparePeers(
           cache: {},
           cacheBytes: {},
           objective: 'time',
-          microbatches: divisions.filter((count) => count <= workload.samples),
+          microbatches: limits.peerDivisions.filter((count) => count <= workload.samples),
           window: 2,
           groupLimit: cluster.devices.length,
           policies: [],

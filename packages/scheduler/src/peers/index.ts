@@ -3,6 +3,14 @@ export { comparePeers, type PeerResult } from './compare-peers.js';
 export { zero1, zero2, zero3 } from './data-parallel.js';
 export { jora } from './jora.js';
 export { peers } from './peers.js';
-export { deepSpeedPipelineParameters, deepSpeedPipelineUniform, gpipePipeline, mLora } from './pipelines.js';
-export { computeWeighted, equalSplit, memoryWeighted, singleDevice } from './simple-splits.js';
+export {
+  computeWeighted,
+  deepSpeedPipelineParameters,
+  deepSpeedPipelineUniform,
+  equalSplit,
+  gpipePipeline,
+  memoryWeighted,
+  mLora,
+  singleDevice,
+} from './pipelines.js';
 export { type Strategy, type StrategyCandidate, tuneStrategy, type TuneStrategyOptions } from './strategy.js';

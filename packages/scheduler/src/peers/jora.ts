@@ -3,43 +3,14 @@
  * every layer all-reduces its output twice forward and twice backward; LoRA adds no communication. Where no input gradient is owed the
  * two backward all-reduces go. Devices work in lockstep, so the slowest sets the pace.
  */
-import type { Pass } from '../schedule/pass.js';
-import type { CollectiveInstruction, Instruction } from '../schedule/instruction.js';
+import type { Pass } from '../schedule/passes/pass.js';
+import type { Instruction } from '../schedule/schedule.js';
 import { oneForwardOneBackward } from '../schedule/policies/one-forward-one-backward.js';
-import { countsUpTo, deviceOrders } from './splits.js';
+import { deviceGroups } from './splits.js';
 import type { Strategy } from './strategy.js';
 
-export const jora: Strategy = {
-  name: 'JORA tensor parallelism',
-  source: 'JORA jora/common.py and jora/lib/model/attention.py; Megatron-like volumes',
-  interleavesTasks: false,
-  passes: [reduceOutputs],
-  *candidates(problem) {
-    const { costs, tasks } = problem;
-    for (const order of deviceOrders(problem))
-      for (const count of countsUpTo(order.length).filter((size) => size > 1))
-        for (const microbatches of problem.microbatches) {
-          const fraction = 1 / count;
-          const members = order.slice(0, count).map((device) => ({
-            device: costs.devices[device]!.id,
-            share: 1,
-            work: fraction,
-            parameters: fraction,
-            optimizer: fraction,
-          }));
-          yield {
-            placement: { tasks, microbatches, stages: [{ start: 0, end: costs.layerCount, members }] },
-            policies: [oneForwardOneBackward],
-          };
-        }
-  },
-};
-
-function reduceOutputs(
-  programs: Instruction[][][],
-  { costs, placement }: Parameters<Pass>[1],
-): Instruction[][][] {
-  const members = placement.stages[0]!.members.map(({ device }) => device);
+const reduceOutputs: Pass = (programs, { costs, placement }) => {
+  const members = placement.stages.flatMap((stage) => stage.members.map(({ device }) => device));
   return programs.map((stage) =>
     stage.map((program) =>
       program.flatMap((instruction): Instruction[] => {
@@ -55,19 +26,29 @@ function reduceOutputs(
           bytes += 2 * sums.outputBytes[layer]! * samples;
           messages += 2;
         }
-        const reduce: CollectiveInstruction = {
-          type: 'collective',
-          operation: 'allReduce',
-          id: `outputs/${type}/${task}/${step}/${microbatch}`,
-          members,
-          task,
-          step,
-          bytes,
-          messages,
-          awaitedBy: 'next',
-        };
-        return [instruction, reduce];
+        const id = `outputs/${type}/${task}/${step}/${microbatch}`;
+        const what = { type: 'collective', operation: 'allReduce', id, members } as const;
+        return [instruction, { ...what, task, step, bytes, messages, awaitedBy: 'next' }];
       }),
     ),
   );
-}
+};
+
+export const jora: Strategy = {
+  name: 'JORA tensor parallelism',
+  source: 'JORA jora/common.py and jora/lib/model/attention.py; Megatron-like volumes',
+  interleavesTasks: false,
+  passes: [reduceOutputs],
+  *candidates(problem) {
+    const { costs, tasks } = problem;
+    for (const { group, microbatches } of deviceGroups(problem)) {
+      const fraction = 1 / group.length;
+      const part = { share: 1, work: fraction, parameters: fraction, optimizer: fraction };
+      const members = group.map((device) => ({ device: costs.devices[device]!.id, ...part }));
+      yield {
+        placement: { tasks, microbatches, stages: [{ start: 0, end: costs.layerCount, members }] },
+        policies: [oneForwardOneBackward],
+      };
+    }
+  },
+};

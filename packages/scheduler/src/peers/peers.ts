@@ -2,8 +2,16 @@
 import { asteroid } from './asteroid.js';
 import { zero1, zero2, zero3 } from './data-parallel.js';
 import { jora } from './jora.js';
-import { deepSpeedPipelineParameters, deepSpeedPipelineUniform, gpipePipeline, mLora } from './pipelines.js';
-import { computeWeighted, equalSplit, memoryWeighted, singleDevice } from './simple-splits.js';
+import {
+  computeWeighted,
+  deepSpeedPipelineParameters,
+  deepSpeedPipelineUniform,
+  equalSplit,
+  gpipePipeline,
+  memoryWeighted,
+  mLora,
+  singleDevice,
+} from './pipelines.js';
 import type { Strategy } from './strategy.js';
 
 export const peers: readonly Strategy[] = [

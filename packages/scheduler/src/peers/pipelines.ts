@@ -1,9 +1,11 @@
-/** Pipelines of equal ranks: DeepSpeed's engine, GPipe, and mLoRA's LoRAPP. */
+/** Pipelines without ContextGear's planner: one device, simple splits, and the engines of DeepSpeed, GPipe and mLoRA. */
 import { gpipe } from '../schedule/policies/gpipe.js';
 import { lorapp } from '../schedule/policies/lorapp.js';
 import { oneForwardOneBackward } from '../schedule/policies/one-forward-one-backward.js';
 import type { Policy } from '../schedule/policies/policy.js';
-import type { IntervalProblem } from '../search/interval-problem.js';
+import { deviceWork } from '../search/device-work.js';
+import { limits } from '../search/effort.js';
+import { type IntervalProblem, placementOn } from '../search/interval-problem.js';
 import {
   balancedCuts,
   countsUpTo,
@@ -12,78 +14,105 @@ import {
   pipelineOf,
   trainedBytes,
   uniformCuts,
+  weightedCuts,
 } from './splits.js';
-import type { Strategy, StrategyCandidate } from './strategy.js';
+import type { Strategy } from './strategy.js';
 
-/** Every grid of p stages × d replicas on the first p · d devices of each order that a user would try. */
-function* grids(
-  problem: IntervalProblem,
-  policies: readonly Policy[],
-  cutsOf: (stages: number) => (number[] | undefined)[],
-  replicasMost: number,
-): Generator<StrategyCandidate> {
-  for (const order of deviceOrders(problem))
-    for (let replicas = 1; replicas <= Math.min(replicasMost, order.length); replicas++)
-      for (const stages of countsUpTo(
-        Math.min(Math.floor(order.length / replicas), problem.costs.layerCount),
-      ))
-        for (const cuts of cutsOf(stages)) {
-          if (!cuts) continue;
-          // Replicas of a stage follow each other in the order, so that similar devices share a stage.
-          const groups = cuts.map((_, stage) => order.slice(stage * replicas, (stage + 1) * replicas));
-          for (const microbatches of problem.microbatches)
-            yield { placement: pipelineOf(problem, cuts, groups, microbatches), policies };
-        }
+/** Where stages end, on so many of the devices in this order; undefined where there are too few layers. */
+type CutsOf = (problem: IntervalProblem, stages: number, order: readonly number[]) => number[] | undefined;
+
+interface PipelineOptions {
+  readonly policy?: Policy;
+  /** Equal replicas of each stage at most. */
+  readonly replicas?: number;
+  readonly interleavesTasks?: boolean;
 }
 
-/** More replicas than this are data parallelism, which `zero` covers. */
-const replicasMost = 4;
+/** Every grid of p stages × d replicas on the first p · d devices of each order that a user would try. */
+const pipeline = (
+  name: string,
+  source: string,
+  cuttings: readonly CutsOf[],
+  { policy = oneForwardOneBackward, replicas: most = 1, interleavesTasks = false }: PipelineOptions = {},
+): Strategy => ({
+  name,
+  source,
+  interleavesTasks,
+  *candidates(problem) {
+    const { costs, microbatches: divisions } = problem;
+    for (const order of deviceOrders(problem))
+      for (let replicas = 1; replicas <= Math.min(most, order.length); replicas++)
+        for (const stages of countsUpTo(Math.min(Math.floor(order.length / replicas), costs.layerCount)))
+          for (const cutsOf of cuttings) {
+            const cuts = cutsOf(problem, stages, order);
+            if (!cuts) continue;
+            // Replicas of a stage follow each other in the order, so that similar devices share a stage.
+            const groups = cuts.map((_, stage) => order.slice(stage * replicas, (stage + 1) * replicas));
+            for (const microbatches of divisions)
+              yield { placement: pipelineOf(problem, cuts, groups, microbatches), policies: [policy] };
+          }
+  },
+});
 
-export const deepSpeedPipelineUniform: Strategy = {
-  name: 'DeepSpeed pipeline, uniform',
-  source: 'DeepSpeed runtime/pipe/{schedule,module}.py: 1F1B, equal numbers of layers, equal replicas',
+const uniform: CutsOf = ({ costs }, stages) => uniformCuts(costs.layerCount, stages);
+const balanced: CutsOf = (problem, stages) => balancedCuts(layerFlops(problem), stages);
+
+export const singleDevice: Strategy = {
+  name: 'single device',
+  source: 'the device on which it is fastest',
   interleavesTasks: false,
-  candidates: (problem) =>
-    grids(
-      problem,
-      [oneForwardOneBackward],
-      (stages) => [uniformCuts(problem.costs.layerCount, stages)],
-      replicasMost,
-    ),
+  *candidates(problem) {
+    for (const { id } of problem.costs.devices)
+      for (const microbatches of problem.microbatches)
+        yield { placement: placementOn(problem, id, microbatches), policies: [oneForwardOneBackward] };
+  },
 };
 
-export const deepSpeedPipelineParameters: Strategy = {
-  name: 'DeepSpeed pipeline, parameters',
-  source:
-    'DeepSpeed runtime/pipe/module.py: balances parameters that have gradients, with LoRA the adapters alone',
-  interleavesTasks: false,
-  candidates: (problem) =>
-    grids(
-      problem,
-      [oneForwardOneBackward],
-      (stages) => [balancedCuts(trainedBytes(problem), stages)],
-      replicasMost,
-    ),
-};
+export const equalSplit = pipeline('equal split', 'the same number of layers everywhere, 1F1B', [uniform]);
 
-export const gpipePipeline: Strategy = {
-  name: 'GPipe',
-  source: 'Huang et al. 2019; torchgpipe balances the profiled times of equal devices',
-  interleavesTasks: false,
-  candidates: (problem) =>
-    grids(problem, [gpipe], (stages) => [balancedCuts(layerFlops(problem), stages)], 1),
-};
+export const memoryWeighted = pipeline(
+  'memory-weighted (exo)',
+  'exo, topology/ring_memory_weighted_partitioning_strategy.py: layers in proportion to memory; here with 1F1B',
+  [
+    ({ costs }, stages, order) => {
+      const memory = order.slice(0, stages).map((device) => costs.devices[device]!.memoryBytes);
+      return weightedCuts(costs.layerCount, memory);
+    },
+  ],
+);
 
-export const mLora: Strategy = {
-  name: 'mLoRA LoRAPP',
-  source:
-    'mLoRA, VLDB 2025, section 4: sibling adapters fill bubbles; the balance is given by hand, here the better of two',
-  interleavesTasks: true,
-  candidates: (problem) =>
-    grids(
-      problem,
-      [lorapp],
-      (stages) => [uniformCuts(problem.costs.layerCount, stages), balancedCuts(layerFlops(problem), stages)],
-      1,
-    ),
-};
+export const computeWeighted = pipeline('compute-weighted', 'layers in proportion to FLOP/s, 1F1B', [
+  (problem, stages, order) => {
+    const { average } = deviceWork(problem);
+    const speeds = order.slice(0, stages).map((device) => average[device]!);
+    return weightedCuts(problem.costs.layerCount, speeds);
+  },
+]);
+
+export const deepSpeedPipelineUniform = pipeline(
+  'DeepSpeed pipeline, uniform',
+  'DeepSpeed runtime/pipe/{schedule,module}.py: 1F1B, equal numbers of layers, equal replicas',
+  [uniform],
+  { replicas: limits.peerReplicas },
+);
+
+export const deepSpeedPipelineParameters = pipeline(
+  'DeepSpeed pipeline, parameters',
+  'DeepSpeed runtime/pipe/module.py: balances parameters that have gradients, with LoRA the adapters alone',
+  [(problem, stages) => balancedCuts(trainedBytes(problem), stages)],
+  { replicas: limits.peerReplicas },
+);
+
+export const gpipePipeline = pipeline(
+  'GPipe',
+  'Huang et al. 2019; torchgpipe balances the profiled times of equal devices',
+  [balanced],
+  { policy: gpipe },
+);
+
+export const mLora = pipeline(
+  'mLoRA LoRAPP',
+  'mLoRA, VLDB 2025, section 4: sibling adapters fill bubbles; the balance is given by hand, here the better of two',
+  [uniform, balanced],
+  { policy: lorapp, interleavesTasks: true },
+);

@@ -1,8 +1,8 @@
 /** How peers divide layers among stages, and which devices they would use. */
 import { gradientBytes } from '../cost/task-costs.js';
 import type { Placement, Stage } from '../schedule/placement.js';
-import { deviceWork } from '../search/device-work.js';
-import { effortFor } from '../search/effort.js';
+import { devicesBy, deviceWork } from '../search/device-work.js';
+import { effortFor, limits } from '../search/effort.js';
 import type { IntervalProblem } from '../search/interval-problem.js';
 import { apportion } from '../schedule/sample-shares.js';
 
@@ -67,15 +67,22 @@ export function pipelineOf(
 export function deviceOrders(problem: IntervalProblem): number[][] {
   const { costs } = problem;
   const { average } = deviceWork(problem);
-  const listed = costs.devices.map((_, index) => index);
-  const by = (of: (device: number) => number) => [...listed].sort((a, b) => of(b) - of(a) || a - b);
   const orders = [
-    by((device) => average[device]!),
-    by((device) => costs.devices[device]!.memoryBytes),
-    ...(effortFor(listed.length).peerListedOrder ? [listed] : []),
+    devicesBy(costs, (device) => average[device]!),
+    devicesBy(costs, (device) => costs.devices[device]!.memoryBytes),
+    ...(effortFor(costs.devices.length).peerListedOrder ? [[...costs.devices.keys()]] : []),
   ];
   const seen = new Set<string>();
   return orders.filter((order) => !seen.has(order.join()) && seen.add(order.join()));
+}
+
+/** Groups of several devices that would share every layer, the first of each order, with every number of micro-batches. */
+export function* deviceGroups(
+  problem: IntervalProblem,
+): Generator<{ readonly group: readonly number[]; readonly microbatches: number }> {
+  for (const order of deviceOrders(problem))
+    for (const count of countsUpTo(order.length).filter((size) => size > 1))
+      for (const microbatches of problem.microbatches) yield { group: order.slice(0, count), microbatches };
 }
 
 /** FLOPs of a step per layer. */
@@ -92,14 +99,13 @@ export const trainedBytes = ({ costs, tasks }: IntervalProblem): number[] =>
       .reduce((sum, task) => sum + gradientBytes(task, { start: layer, end: layer + 1 }), 0),
   );
 
-/** Group sizes to try: all up to 8, then about a quarter apart, and the largest. */
+/** Numbers of devices to try: all up to 8, then further and further apart, and the largest. */
 export function countsUpTo(most: number): number[] {
+  const { few, growth, growthOfMany } = limits.peerCounts;
   const counts: number[] = [];
-  for (
-    let count = 1;
-    count < most;
-    count = Math.max(count + 1, Math.floor(count * (count < 12 ? 1.25 : 1.7)))
-  )
+  for (let count = 1; count < most;) {
     counts.push(count);
+    count = Math.max(count + 1, Math.floor(count * (count < few ? growth : growthOfMany)));
+  }
   return [...counts, most];
 }

@@ -1,9 +1,9 @@
-/** What a strategy is: a way to place an interval's work, with every setting it would tune; the simulator chooses among them. */
-import type { Pass } from '../schedule/pass.js';
+/** What a strategy is: it proposes placements of an interval, one for every setting it would tune; the simulator chooses among them. */
+import type { Pass } from '../schedule/passes/pass.js';
 import type { Placement } from '../schedule/placement.js';
 import type { Policy } from '../schedule/policies/policy.js';
 import { assessPlacement } from '../search/assess-placement.js';
-import { boundValue } from '../search/bound-value.js';
+import { boundValue } from '../search/period-bound.js';
 import type { Assessment, IntervalProblem } from '../search/interval-problem.js';
 
 export interface StrategyCandidate {

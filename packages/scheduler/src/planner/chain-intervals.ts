@@ -8,7 +8,7 @@ import { effortFor, limits } from '../search/effort.js';
 import { firstCutOf } from '../search/search-interval.js';
 import { type Objective, valueOf } from '../search/interval-problem.js';
 import { type Move, moveBetween } from './moves.js';
-import type { NamedAssessment, IntervalNode, WaveOption } from './search-wave.js';
+import type { IntervalNode, NamedAssessment, WaveOption } from './search-wave.js';
 
 export interface ChosenInterval {
   readonly node: IntervalNode;
@@ -31,11 +31,14 @@ const still: Move = { bytes: 0, seconds: 0 };
 
 /** One link of the chain: an interval with its choices, or a wave of lanes with one. */
 interface Link {
-  readonly nodes: readonly IntervalNode[];
+  readonly nodes: readonly [IntervalNode, ...IntervalNode[]];
   /** Of a wave of lanes; an interval's value is its choice's. */
   readonly value?: number;
-  readonly choices: readonly (readonly NamedAssessment[])[];
+  readonly choices: readonly Choice[];
 }
+
+/** A placement for each node of a link. */
+type Choice = readonly [NamedAssessment, ...NamedAssessment[]];
 
 /** What other intervals' placements are worth to an interval, once found. */
 export type KnownAssessments = WeakMap<IntervalNode, Map<string, NamedAssessment | undefined>>;
@@ -45,39 +48,43 @@ export function chainIntervals(
   objective: Objective,
   { recut, known = new WeakMap() }: { recut: boolean; known?: KnownAssessments },
 ): Chain {
-  const links = options.flatMap(({ lanes, value }): Link[] =>
-    lanes.length === 1
-      ? lanes[0]!.map((node) => ({ nodes: [node], choices: node.found.map((choice) => [choice]) }))
-      : [{ value, nodes: lanes.map((lane) => lane[0]!), choices: [lanes.map((lane) => lane[0]!.found[0]!)] }],
-  );
+  const links = options.flatMap(({ lanes, value }): Link[] => {
+    const [only = [], ...others] = lanes;
+    if (others.length === 0)
+      return only.map((node) => ({ nodes: [node], choices: node.found.map((choice): Choice => [choice]) }));
+    const nodes = mapNonEmpty(lanes, ([node]) => node!);
+    return [{ value, nodes, choices: [mapNonEmpty(nodes, ({ found: [best] }) => best!)] }];
+  });
   const widened = links.map((link, index) => widen(link, links, index, { recut, known }));
   const path = recut ? cheapestPath(widened, objective) : samePath(widened);
-  let at = 0;
-  return {
-    value: path.reduce(
-      (sum, choice, index) =>
-        sum +
-        costOf(widened[index]!, choice, objective) +
-        (index === 0 ? 0 : valueOfMove(moveOf(widened, index, path[index - 1]!, choice), objective)),
-      0,
-    ),
-    waves: options.map((option) => ({
-      option,
-      lanes:
-        option.lanes.length === 1
-          ? [option.lanes[0]!.map(() => chosen(widened, path, at++, 0))]
-          : (() => {
-              const index = at++;
-              return option.lanes.map((lane, laneIndex) =>
-                lane.map((node, position): ChosenInterval =>
-                  position === 0
-                    ? chosen(widened, path, index, laneIndex)
-                    : { node, assessment: node.found[0]!, move: still, rejected: [] },
-                ),
-              );
-            })(),
-    })),
-  };
+  const value = path.reduce(
+    (sum, choice, index) =>
+      sum +
+      costOf(widened[index]!, choice, objective) +
+      (index === 0 ? 0 : valueOfMove(moveOf(widened, index, path[index - 1]!, choice), objective)),
+    0,
+  );
+  let next = 0;
+  const waves = options.map((option) => {
+    const [only = [], ...others] = option.lanes;
+    if (others.length === 0) return { option, lanes: [only.map(() => chosen(widened, path, next++, 0))] };
+    const index = next++;
+    const lanes = option.lanes.map((lane, laneIndex) =>
+      lane.map((node, position): ChosenInterval =>
+        position === 0
+          ? chosen(widened, path, index, laneIndex)
+          : { node, assessment: node.found[0]!, move: still, rejected: [] },
+      ),
+    );
+    return { option, lanes };
+  });
+  return { value, waves };
+}
+
+/** `map` of a list that is not empty. */
+function mapNonEmpty<T, U>(list: readonly T[], map: (item: T) => U): [U, ...U[]] {
+  const [first, ...rest] = list;
+  return [map(first!), ...rest.map(map)];
 }
 
 /** Adds the best placements of other intervals, assessed for this one. */
@@ -87,26 +94,26 @@ function widen(
   index: number,
   { recut, known: remembered }: { recut: boolean; known: KnownAssessments },
 ): Link {
-  const node = link.nodes[0]!;
+  const [node] = link.nodes;
   if (link.nodes.length > 1 || !effortFor(node.problem.costs.devices.length).sharesPlacements) return link;
-  const known = new Set(link.choices.map(([one]) => keyOf(one!.placement)));
-  const added: NamedAssessment[][] = [];
+  const known = new Set(link.choices.map(([{ placement }]) => keyOf(placement)));
+  const added: Choice[] = [];
   const firstCut = firstCutOf(node.problem);
-  for (const [at, other] of links.entries()) {
-    if (at === index || other.nodes.length > 1) continue;
+  for (const [otherIndex, other] of links.entries()) {
+    if (otherIndex === index || other.nodes.length > 1) continue;
     // A neighbour's placements save a move; another's may be the one that all can share.
-    const near = Math.abs(at - index) === 1;
+    const near = Math.abs(otherIndex - index) === 1;
     if (!near && links.length > limits.chain) continue;
-    for (const [one] of other.choices.slice(0, near || !recut ? 3 : 1)) {
-      const key = keyOf(one!.placement);
-      const cut = one!.placement.stages[1]?.start ?? firstCut;
+    for (const [found] of other.choices.slice(0, near || !recut ? limits.sharedPlacements : 1)) {
+      const key = keyOf(found.placement);
+      const cut = found.placement.stages[1]?.start ?? firstCut;
       if (known.has(key) || cut < firstCut) continue;
       known.add(key);
-      const assessment = assessOnce(remembered, node, one!);
+      const assessment = assessOnce(remembered, node, found);
       if (assessment) added.push([assessment]);
     }
   }
-  const choices = [...link.choices, ...added].sort((a, b) => a[0]!.value - b[0]!.value);
+  const choices = [...link.choices, ...added].sort(([a], [b]) => a.value - b.value);
   return { ...link, choices };
 }
 
@@ -129,9 +136,9 @@ function assessOnce(
 
 const moveOf = (links: readonly Link[], index: number, from: number, to: number): Move =>
   moveBetween(
-    links[index - 1]!.nodes[0]!.problem,
+    links[index - 1]!.nodes[0].problem,
     links[index - 1]!.choices[from]!.map(({ placement }) => placement),
-    links[index]!.nodes[0]!.problem,
+    links[index]!.nodes[0].problem,
     links[index]!.choices[to]!.map(({ placement }) => placement),
   );
 
@@ -140,8 +147,8 @@ const valueOfMove = ({ seconds }: Move, objective: Objective): number =>
   seconds === Infinity ? Infinity : valueOf(objective, seconds, 0);
 
 const costOf = ({ value, choices }: Link, choice: number, objective: Objective): number => {
-  const first = choices[choice]![0]!;
-  return value ?? valueOf(objective, first.totalSeconds, first.totalJoules ?? 0);
+  const [{ totalSeconds, totalJoules = 0 }] = choices[choice]!;
+  return value ?? valueOf(objective, totalSeconds, totalJoules);
 };
 
 function cheapestPath(links: readonly Link[], objective: Objective): number[] {
@@ -163,10 +170,11 @@ function cheapestPath(links: readonly Link[], objective: Objective): number[] {
     }
   }
   const path: number[] = [];
-  let at = totals.at(-1)?.reduce((best, total, index, all) => (total < all[best]! ? index : best), 0) ?? 0;
+  let choice =
+    totals.at(-1)?.reduce((best, total, index, all) => (total < all[best]! ? index : best), 0) ?? 0;
   for (let index = links.length - 1; index >= 0; index--) {
-    path.unshift(at);
-    at = from[index]![at]!;
+    path.unshift(choice);
+    choice = from[index]![choice]!;
   }
   return path;
 }
@@ -176,20 +184,20 @@ function samePath(links: readonly Link[]): number[] {
   const totals = new Map<string, { value: number; count: number }>();
   for (const { choices } of links) {
     const seen = new Set<string>();
-    for (const [one] of choices) {
-      const key = keyOf(one!.placement);
+    for (const [{ placement, value }] of choices) {
+      const key = keyOf(placement);
       // The same groups and cuts may be there with other shares; the best comes first.
       if (seen.has(key)) continue;
       seen.add(key);
       const entry = totals.get(key) ?? { value: 0, count: 0 };
-      totals.set(key, { value: entry.value + one!.value, count: entry.count + 1 });
+      totals.set(key, { value: entry.value + value, count: entry.count + 1 });
     }
   }
   const shared = [...totals]
     .filter(([, { count }]) => count === links.length)
     .sort(([, a], [, b]) => a.value - b.value)[0]?.[0];
   return links.map(({ choices }) =>
-    shared === undefined ? 0 : choices.findIndex(([one]) => keyOf(one!.placement) === shared),
+    shared === undefined ? 0 : choices.findIndex(([{ placement }]) => keyOf(placement) === shared),
   );
 }
 
@@ -205,6 +213,6 @@ function chosen(
     node: nodes[lane]!,
     assessment,
     move: index === 0 || lane > 0 ? still : moveOf(links, index, path[index - 1]!, path[index]!),
-    rejected: nodes.length > 1 ? [] : choices.flatMap(([other]) => (other === assessment ? [] : [other!])),
+    rejected: nodes.length > 1 ? [] : choices.flatMap(([other]) => (other === assessment ? [] : [other])),
   };
 }

@@ -8,7 +8,7 @@ import { type PeriodBound, periodBound } from '../search/period-bound.js';
 import { shareSamples } from '../search/share-samples.js';
 import type { IdleCause } from '../simulate/timeline.js';
 import type { Chain, ChosenInterval } from './chain-intervals.js';
-import type { RejectedWay } from './choose-waves.js';
+import type { RejectedArrangement } from './choose-waves.js';
 
 export interface DeviceExplanation {
   readonly device: string;
@@ -38,14 +38,18 @@ export interface IntervalExplanation {
 }
 
 export interface Explanation {
-  /** For every level of the task graph, the other ways its tasks could share the devices, and what the whole plan would cost then. */
-  readonly waves: readonly (readonly RejectedWay[])[];
+  /** For every level of the task graph, the other arrangements of its tasks, and what the whole plan would cost then. */
+  readonly waves: readonly (readonly RejectedArrangement[])[];
   readonly intervals: readonly IntervalExplanation[];
 }
 
-export function explainPlan(cluster: Cluster, chain: Chain, rejectedWays: Explanation['waves']): Explanation {
+export function explainPlan(
+  cluster: Cluster,
+  chain: Chain,
+  rejectedArrangements: Explanation['waves'],
+): Explanation {
   return {
-    waves: rejectedWays,
+    waves: rejectedArrangements,
     intervals: chain.waves.flatMap(({ lanes }) =>
       lanes.flatMap((lane) =>
         lane.map((interval): IntervalExplanation => {

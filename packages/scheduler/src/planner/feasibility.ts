@@ -6,7 +6,7 @@ import { activationBytes, layerStates } from '../cost/memory.js';
 import { formatBytes } from '../format.js';
 import { type InputProblem, problemsError } from '../scheduler-error.js';
 import { limits } from '../search/effort.js';
-import { searchWave, type WaveSearch, type WaveWay } from './search-wave.js';
+import { searchWave, type WaveSearch, type WaveArrangement } from './search-wave.js';
 import type { Workload } from '../problem/workload.js';
 
 /** @throws SchedulerError when a layer fits on no device, or the layers do not fit on all devices together. */
@@ -47,20 +47,17 @@ export function requireFeasible(
   if (problems.length > 0) throw problemsError('SCHEDULER_NOTHING_FITS', 'plan', problems);
 }
 
-/** Multiples of the memory to try, so as to say what would help. */
-const factors = [1.1, 1.25, 1.5, 2, 3, 4, 8, 16];
-
 /**
  * @throws SchedulerError that names every task for which the search found no placement, and the memory that would be enough where more
  * memory helps at all.
  */
 export function requireFound(
-  ways: readonly (readonly WaveWay[])[],
+  arrangements: readonly (readonly WaveArrangement[])[],
   workloads: readonly Workload[],
   cluster: Cluster,
   search: WaveSearch,
 ): void {
-  if (ways.every((way) => way.length > 0)) return;
+  if (arrangements.every((arrangement) => arrangement.length > 0)) return;
   const fits = (workload: Workload, factor: number) => {
     const larger: WaveSearch = {
       ...search,
@@ -73,7 +70,7 @@ export function requireFound(
   };
   const problems = workloads.flatMap((workload, index): InputProblem[] => {
     if (fits(workload, 1)) return [];
-    const factor = factors.find((candidate) => fits(workload, candidate));
+    const factor = limits.memoryFactors.find((candidate) => fits(workload, candidate));
     const largest = Math.max(...cluster.devices.map(({ memoryBytes }) => memoryBytes));
     return [
       {

@@ -24,14 +24,8 @@ export function intervalsOf(
   useCache: boolean,
 ): IntervalProblem[] {
   const stepsOf = ({ steps = 1 }: Workload) => steps;
-  const firstEpoch = (workload: Workload) => Math.ceil(stepsOf(workload) / (workload.epochs ?? 1));
-  const caches = (workload: Workload) =>
-    useCache && (workload.epochs ?? 1) > 1 && firstEpoch(workload) < stepsOf(workload) && hasPrefix(workload);
-  const breaks = new Set(
-    workloads.flatMap((workload) =>
-      caches(workload) ? [firstEpoch(workload), stepsOf(workload)] : [stepsOf(workload)],
-    ),
-  );
+  const split = new Map(workloads.map((workload) => [workload, cacheSteps(workload, useCache)]));
+  const breaks = new Set([...split].flatMap(([workload, { first }]) => [first, stepsOf(workload)]));
   const problems: IntervalProblem[] = [];
   let from = 0;
   for (const to of [...breaks].sort((a, b) => a - b)) {
@@ -40,11 +34,12 @@ export function intervalsOf(
     const cache: [string, 'write' | 'read'][] = [];
     const cacheBytes: [string, number][] = [];
     const costed = active.map((workload) => {
-      if (!caches(workload)) return workload;
-      const read = from >= firstEpoch(workload);
+      const { first, later } = split.get(workload)!;
+      if (later === 0) return workload;
+      const read = from >= first;
       cache.push([workload.name, read ? 'read' : 'write']);
       const { outputBytes } = workload.layers[lowestTrainedLayer(workload) - 1]!;
-      cacheBytes.push([workload.name, outputBytes * workload.samples * firstEpoch(workload)]);
+      cacheBytes.push([workload.name, outputBytes * workload.samples * first]);
       return read ? withCachedPrefix(workload) : workload;
     });
     problems.push({
@@ -61,8 +56,15 @@ export function intervalsOf(
   return problems;
 }
 
+/** Steps that run the frozen prefix, and steps that could read it from a cache. */
+export function cacheSteps(workload: Workload, useCache: boolean): { first: number; later: number } {
+  const { steps = 1, epochs = 1 } = workload;
+  const first = useCache && epochs > 1 && hasPrefix(workload) ? Math.ceil(steps / epochs) : steps;
+  return { first, later: steps - first };
+}
+
 /** Whether a cache would save anything: a frozen layer that computes, below one that trains. */
-export function hasPrefix(workload: Workload): boolean {
+function hasPrefix(workload: Workload): boolean {
   const lowest = lowestTrainedLayer(workload);
   return (
     lowest < workload.layers.length &&

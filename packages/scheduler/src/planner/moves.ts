@@ -1,6 +1,6 @@
 /** What it costs to change from one interval's placement to the next: layers, optimizer states and cached activations that must move. */
 import { stateBytes } from '../cost/memory.js';
-import { ownValue } from '../problem/own-value.js';
+import { ownValue } from '../problem/names.js';
 import type { Placement } from '../schedule/placement.js';
 import type { IntervalProblem } from '../search/interval-problem.js';
 

@@ -3,7 +3,7 @@ import type { Schedule } from '../schedule/schedule.js';
 import type { Cluster } from '../problem/cluster.js';
 import { plan } from './plan.js';
 import type { Plan } from './planned.js';
-import { clusterInModes } from '../problem/cluster-in-modes.js';
+import { clusterInModes } from '../problem/power-modes.js';
 import { scheduleOf } from './schedule-of.js';
 import type { Objective } from '../search/interval-problem.js';
 import { simulate } from '../simulate/simulate.js';

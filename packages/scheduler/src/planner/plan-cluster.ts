@@ -11,10 +11,10 @@ import { joulesByDevice } from '../search/assess-placement.js';
 import { effortFor, limits } from '../search/effort.js';
 import type { Workload } from '../problem/workload.js';
 import type { ChosenInterval } from './chain-intervals.js';
-import { type ChosenWaves, chooseWaves } from './choose-waves.js';
+import { chooseWaves, type ChosenWaves } from './choose-waves.js';
 import { explainPlan } from './explain.js';
 import { requireFeasible, requireFound } from './feasibility.js';
-import type { Plan, PlannedInterval, PlannedWave } from './planned.js';
+import { intervalsOfPlan, type Plan, type PlannedInterval, type PlannedWave } from './planned.js';
 import type { PlanOptions } from './plan-options.js';
 import { planBound } from './plan-bound.js';
 import { searchWave, type WaveSearch } from './search-wave.js';
@@ -55,14 +55,14 @@ export function planCluster(workloads: readonly Workload[], cluster: Cluster, op
     memory: new Map(),
   };
   const byName = new Map(workloads.map((workload) => [workload.name, workload]));
-  const ways = wavesOf(workloads).flatMap((names) => {
+  const arrangements = wavesOf(workloads).flatMap((names) => {
     const members = names.map((name) => byName.get(name)!);
     return siblings
       ? [searchWave(search, members)]
       : members.map((workload) => searchWave(search, [workload]));
   });
-  requireFound(ways, workloads, usable, search);
-  const chosen = chooseWaves(ways, objective, recut);
+  requireFound(arrangements, workloads, usable, search);
+  const chosen = chooseWaves(arrangements, objective, recut);
   return planOf(workloads, usable, chosen, { window, memoryReserve, search });
 }
 
@@ -76,31 +76,7 @@ function planOf(
     for (const lane of lanes) for (const interval of lane) requireValid(interval, window);
   const waves = chain.waves.map(({ option, lanes }): PlannedWave => {
     const planned = lanes.map((intervals) => ({
-      intervals: intervals.map(({ node, assessment, move }): PlannedInterval => ({
-        tasks: node.problem.tasks,
-        steps: node.problem.steps,
-        cache: node.problem.cache,
-        placement: assessment.placement,
-        policy: assessment.policy.name,
-        strategy: assessment.strategy,
-        stepSeconds: assessment.stepSeconds,
-        totalSeconds: assessment.totalSeconds,
-        ...(assessment.totalJoules === undefined ? {} : { totalJoules: assessment.totalJoules }),
-        bytesPerStep: assessment.bytesPerStep,
-        joulesByDevice: Object.fromEntries(
-          joulesByDevice(
-            node.problem,
-            assessment.devices,
-            assessment.simulatedSteps,
-            assessment.totalSeconds,
-          ),
-        ),
-        peakMemoryBytes: assessment.peakMemoryBytes,
-        moveBytes: move.bytes,
-        moveSeconds: move.seconds,
-        search: node.search,
-        lowerBoundSeconds: node.bound.stepSeconds * node.problem.steps,
-      })),
+      intervals: intervals.map(plannedInterval),
     }));
     return {
       tasks: option.tasks,
@@ -112,7 +88,7 @@ function planOf(
       ),
     };
   });
-  const intervals = waves.flatMap(({ lanes }) => lanes.flatMap((lane) => lane.intervals));
+  const intervals = intervalsOfPlan({ waves });
   const joules = intervals.flatMap(({ totalJoules }) => (totalJoules === undefined ? [] : [totalJoules]));
   const totalSeconds = waves.reduce((sum, wave) => sum + wave.seconds, 0);
   const lowerBoundSeconds = planBound(
@@ -134,6 +110,29 @@ function planOf(
     window,
     memoryReserve,
     explanation: explainPlan(cluster, chain, rejected),
+  };
+}
+
+function plannedInterval({ node, assessment, move }: ChosenInterval): PlannedInterval {
+  const { tasks, steps, cache } = node.problem;
+  const { devices, simulatedSteps, totalSeconds, totalJoules } = assessment;
+  return {
+    tasks,
+    steps,
+    cache,
+    placement: assessment.placement,
+    policy: assessment.policy.name,
+    strategy: assessment.strategy,
+    stepSeconds: assessment.stepSeconds,
+    totalSeconds,
+    ...(totalJoules === undefined ? {} : { totalJoules }),
+    bytesPerStep: assessment.bytesPerStep,
+    joulesByDevice: Object.fromEntries(joulesByDevice(node.problem, devices, simulatedSteps, totalSeconds)),
+    peakMemoryBytes: assessment.peakMemoryBytes,
+    moveBytes: move.bytes,
+    moveSeconds: move.seconds,
+    search: node.search,
+    lowerBoundSeconds: node.bound.stepSeconds * steps,
   };
 }
 

@@ -7,16 +7,15 @@
  * The search is bounded; where it finds no plan within the limits, one may exist.
  */
 import type { Cluster } from '../problem/cluster.js';
-import { type ChosenModes, clusterInModes } from '../problem/cluster-in-modes.js';
+import { meanRate, type Setting, settingsWithin } from '../problem/power-modes.js';
 import { formatJoules } from '../format.js';
 import { type InputProblem, problemsError, SchedulerError } from '../scheduler-error.js';
 import { effortFor, limits as effort } from '../search/effort.js';
 import { type Objective, valueOf } from '../search/interval-problem.js';
 import type { Workload } from '../problem/workload.js';
-import type { Plan } from './planned.js';
+import { intervalsOfPlan, type Plan } from './planned.js';
 import type { PlanOptions } from './plan-options.js';
 import { planCluster } from './plan-cluster.js';
-import { meanRate, type Setting, settingsWithin } from './power-settings.js';
 
 /** A point of the search: the index of each device's setting, or -1 when it is left out, and the goal of the placements. */
 interface Choice {
@@ -41,8 +40,10 @@ export function planWithPower(workloads: readonly Workload[], cluster: Cluster, 
   const limits = devices.map((device) => device.joulesLimit ?? Infinity);
   const goals: Objective[] = [objective, 'energy'];
 
+  const settingsOf = (choice: Choice['settings']) =>
+    settings.map((offered, index) => offered[choice[index]!]);
   const planFor = ({ settings: chosen, goal }: Choice, more: PlanOptions = {}): Candidate => {
-    const running = inSettings(cluster, settings, chosen).cluster;
+    const running = inSettings(cluster, settingsOf(chosen));
     const found = planCluster(workloads, running, { ...options, ...more, objective: goals[goal]! });
     const joulesByDevice = sumJoules(found);
     const joules = found.totalJoules ?? 0;
@@ -69,16 +70,14 @@ export function planWithPower(workloads: readonly Workload[], cluster: Cluster, 
     return known.get(key);
   };
 
-  const all = (of: (index: number) => number) =>
-    devices.map((_, index) => (settings[index]!.length > 0 ? of(index) : -1));
-  const fastest = all(() => 0);
-  const frugal = all((index) => frugalestOf(cluster, settings, index));
+  const fastest = settings.map((offered) => (offered.length > 0 ? 0 : -1));
+  const frugal = settings.map(frugalestOf);
   let best: Choice = { settings: fastest, goal: 0 };
   const first = evaluate(best);
   const { totalSeconds = 0, totalJoules = 0 } = first?.plan ?? {};
   // Weights at which the first plan's seconds and joules count the same, and a factor to each side of that.
   if (totalJoules > 0)
-    for (const factor of [0.25, 1, 4])
+    for (const factor of effort.goalWeights)
       goals.push({ secondsWeight: 1, joulesWeight: (factor * totalSeconds) / totalJoules });
   const improve = (choice: Choice): boolean => {
     if (known.size >= effort.comparedPlans || !isBetter(evaluate(choice), evaluate(best))) return false;
@@ -94,7 +93,7 @@ export function planWithPower(workloads: readonly Workload[], cluster: Cluster, 
         if (
           improve({
             ...best,
-            settings: best.settings.map((current, at) => (at === index ? setting : current)),
+            settings: best.settings.with(index, setting),
           })
         )
           improved = true;
@@ -117,16 +116,15 @@ export function planWithPower(workloads: readonly Workload[], cluster: Cluster, 
     gap: lowerBoundSeconds > 0 ? chosen.plan.totalSeconds / lowerBoundSeconds - 1 : 0,
     search: 'bounded',
     power: {
-      modes: inSettings(cluster, settings, best.settings).modes,
+      modes: Object.fromEntries(
+        settingsOf(best.settings).flatMap((setting) =>
+          setting?.mode === undefined ? [] : [[setting.device.id, setting.mode]],
+        ),
+      ),
       leftOut: devices.flatMap(({ id }, index) =>
         best.settings[index]! >= 0
           ? []
-          : [
-              {
-                device: id,
-                reason: settings[index]!.length === 0 ? ('watts' as const) : ('joules' as const),
-              },
-            ],
+          : [{ device: id, reason: settings[index]!.length === 0 ? 'watts' : 'joules' } as const],
       ),
       joulesByDevice: Object.fromEntries(chosen.joulesByDevice),
       plansCompared: known.size,
@@ -134,46 +132,24 @@ export function planWithPower(workloads: readonly Workload[], cluster: Cluster, 
   };
 }
 
-function inSettings(
-  cluster: Cluster,
-  settings: readonly (readonly Setting[])[],
-  chosen: readonly number[],
-): { modes: ChosenModes; cluster: Cluster } {
-  const modes = Object.fromEntries(
-    cluster.devices.flatMap(({ id }, index): [string, string][] => {
-      const name = settings[index]![chosen[index]!];
-      return name === undefined ? [] : [[id, name]];
-    }),
-  );
-  const used = new Set(cluster.devices.filter((_, index) => chosen[index]! >= 0).map(({ id }) => id));
-  const { devices, links } = clusterInModes(cluster, modes);
-  return {
-    modes,
-    cluster: {
-      devices: devices.filter(({ id }) => used.has(id)),
-      links: links.filter(({ from, to }) => [from, to].every((end) => end === '*' || used.has(end))),
-    },
-  };
+/** The devices in their chosen settings, without those that are left out, and the links among them. */
+function inSettings({ links }: Cluster, settings: readonly (Setting | undefined)[]): Cluster {
+  const devices = settings.flatMap((setting) => (setting ? [setting.device] : []));
+  const used = new Set(['*', ...devices.map(({ id }) => id)]);
+  return { devices, links: links.filter(({ from, to }) => used.has(from) && used.has(to)) };
 }
 
 /** The setting of least joules per FLOP. */
-function frugalestOf(cluster: Cluster, settings: readonly (readonly Setting[])[], index: number): number {
-  const device = cluster.devices[index]!;
-  const joulesPerFlop = settings[index]!.map((_, setting) => {
-    const running = inSettings({ devices: [device], links: [] }, [settings[index]!], [setting]).cluster
-      .devices[0]!;
-    return (running.watts ?? 0) / meanRate(running);
-  });
+function frugalestOf(settings: readonly Setting[]): number {
+  const joulesPerFlop = settings.map(({ device }) => (device.watts ?? 0) / meanRate(device));
   return joulesPerFlop.indexOf(Math.min(...joulesPerFlop));
 }
 
-function sumJoules({ waves }: Plan): Map<string, number> {
+function sumJoules(plan: Plan): Map<string, number> {
   const sums = new Map<string, number>();
-  for (const { lanes } of waves)
-    for (const { intervals } of lanes)
-      for (const { joulesByDevice } of intervals)
-        for (const [device, joules] of Object.entries(joulesByDevice))
-          sums.set(device, (sums.get(device) ?? 0) + joules);
+  for (const { joulesByDevice } of intervalsOfPlan(plan))
+    for (const [device, joules] of Object.entries(joulesByDevice))
+      sums.set(device, (sums.get(device) ?? 0) + joules);
   return sums;
 }
 

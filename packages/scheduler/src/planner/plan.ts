@@ -8,7 +8,7 @@ import { planCluster } from './plan-cluster.js';
 import { checkOptions, type PlanOptions } from './plan-options.js';
 import { planWithPower } from './plan-with-power.js';
 import type { Plan } from './planned.js';
-import { hasPowerChoices } from './power-settings.js';
+import { hasPowerChoices } from '../problem/power-modes.js';
 
 /**
  * Plans the training of all workloads.

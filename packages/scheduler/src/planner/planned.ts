@@ -1,5 +1,5 @@
 /** A plan: plain values, to be written to a file, inspected and read back. */
-import type { ChosenModes } from '../problem/cluster-in-modes.js';
+import type { ChosenModes } from '../problem/power-modes.js';
 import type { Placement } from '../schedule/placement.js';
 import type { Explanation } from './explain.js';
 
@@ -59,3 +59,7 @@ export interface PlannedPower {
   readonly joulesByDevice: Readonly<Record<string, number>>;
   readonly plansCompared: number;
 }
+
+/** A plan's intervals, over waves and lanes. */
+export const intervalsOfPlan = ({ waves }: Pick<Plan, 'waves'>): PlannedInterval[] =>
+  waves.flatMap(({ lanes }) => lanes.flatMap(({ intervals }) => intervals));

@@ -3,11 +3,11 @@ import { openCostModel } from '../cost/cost-model.js';
 import { peers as allPeers } from '../peers/peers.js';
 import type { Strategy } from '../peers/strategy.js';
 import { type Cluster, usableCluster } from '../problem/cluster.js';
-import { clusterInModes } from '../problem/cluster-in-modes.js';
-import { ownValue } from '../problem/own-value.js';
+import { clusterInModes } from '../problem/power-modes.js';
+import { ownValue } from '../problem/names.js';
 import { withCachedPrefix, type Workload } from '../problem/workload.js';
 import { buildSchedule } from '../schedule/build-schedule.js';
-import type { Pass } from '../schedule/pass.js';
+import type { Pass } from '../schedule/passes/pass.js';
 import type { Schedule } from '../schedule/schedule.js';
 import { contextGear, contextGearDeep } from '../schedule/policies/context-gear.js';
 import { gpipe } from '../schedule/policies/gpipe.js';
@@ -19,7 +19,7 @@ import {
 import type { Policy } from '../schedule/policies/policy.js';
 import { SchedulerError } from '../scheduler-error.js';
 import { contextGearName } from './context-gear-name.js';
-import type { Plan, PlannedInterval } from './planned.js';
+import { intervalsOfPlan, type Plan, type PlannedInterval } from './planned.js';
 
 export interface ScheduleOfOptions {
   /** Which of the plan's intervals, counted over waves and lanes; the first when absent. */
@@ -41,12 +41,13 @@ export interface ScheduleOfOptions {
  * @throws SchedulerError when the plan has no such interval or wave, or names a strategy or policy that is not known here.
  */
 export function scheduleOf(
-  { waves, window, memoryReserve, power }: Plan,
+  plan: Plan,
   workloads: readonly Workload[],
   cluster: Cluster,
   { interval: index = 0, wave, steps = 1, peers = allPeers, policies = [] }: ScheduleOfOptions = {},
 ): { schedule: Schedule; workloads: Workload[] } {
-  const intervals = waves.flatMap(({ lanes }) => lanes.flatMap((lane) => lane.intervals));
+  const { waves, window, memoryReserve, power } = plan;
+  const intervals = intervalsOfPlan(plan);
   const chosen =
     wave === undefined
       ? intervals.slice(index, index + 1)

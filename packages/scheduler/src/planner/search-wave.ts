@@ -1,16 +1,16 @@
 /** How the tasks of a wave may share the devices: all in one pipeline, one after the other, or each task on a device of its own. */
 import type { ClusterCosts } from '../cost/cluster-costs.js';
 import { openCostModel } from '../cost/cost-model.js';
-import { ownValue } from '../problem/own-value.js';
-import { tuneStrategy, type Strategy } from '../peers/strategy.js';
+import { ownValue } from '../problem/names.js';
+import { type Strategy, tuneStrategy } from '../peers/strategy.js';
 import { contextGearName } from './context-gear-name.js';
 import { assessPlacement } from '../search/assess-placement.js';
 import { effortFor, limits } from '../search/effort.js';
 import { type LowerBound, lowerBound } from '../search/lower-bound.js';
 import { searchInterval, type SearchIntervalOptions } from '../search/search-interval.js';
-import { type Assessment, type IntervalProblem, valueOf } from '../search/interval-problem.js';
+import { type Assessment, type IntervalProblem, placementOn, valueOf } from '../search/interval-problem.js';
 import type { Workload } from '../problem/workload.js';
-import { intervalsOf, type IntervalSettings } from './intervals.js';
+import { type IntervalSettings, intervalsOf } from './intervals.js';
 
 export interface WaveSearch {
   readonly opened: ClusterCosts;
@@ -43,24 +43,24 @@ export interface WaveOption {
 }
 
 /** How a wave's tasks share the devices. */
-export interface WaySettings {
+export interface ArrangementSettings {
   readonly sharing: 'inTurn' | 'apart' | 'together';
   /** Whether a cache that would have been possible is left out. */
   readonly withoutCache: boolean;
 }
 
-/** A way to train a wave's tasks: as one wave, or as one for each task. */
-export interface WaveWay extends WaySettings {
+/** One arrangement of a wave's tasks: as one wave, or as one for each task. */
+export interface WaveArrangement extends ArrangementSettings {
   readonly value: number;
   readonly waves: readonly WaveOption[];
 }
 
-/** All ways, the best by itself first; moves between waves are not counted yet. */
-export function searchWave(search: WaveSearch, workloads: readonly Workload[]): WaveWay[] {
-  // Whether a cache pays depends on the moves before and after it, so each way exists with and without.
+/** All arrangements, the best by itself first; moves between waves are not counted yet. */
+export function searchWave(search: WaveSearch, workloads: readonly Workload[]): WaveArrangement[] {
+  // Whether a cache pays depends on the moves before and after it, so each arrangement exists with and without it.
   const seesTwice = workloads.some(({ epochs = 1 }) => epochs > 1);
   const caching = search.cache && seesTwice ? [true, false] : [false];
-  const ways = caching.flatMap((useCache): WaveWay[] => {
+  const arrangements = caching.flatMap((useCache): WaveArrangement[] => {
     const withoutCache = seesTwice && search.cache && !useCache;
     const alone = workloads.map((workload) => laneOption(search, [workload], useCache));
     const apart = apartOption(search, workloads, useCache);
@@ -79,7 +79,7 @@ export function searchWave(search: WaveSearch, workloads: readonly Workload[]): 
         : []),
     ];
   });
-  return ways.filter(({ value }) => value < Infinity).sort((a, b) => a.value - b.value);
+  return arrangements.filter(({ value }) => value < Infinity).sort((a, b) => a.value - b.value);
 }
 
 /** One lane with all devices. */
@@ -154,7 +154,7 @@ function apartOption(
     return opened.devices.map(({ id }): Single | undefined => {
       const nodes = problems.map(({ problem, signature }) => onDevice(search, problem, signature, id));
       if (nodes.some(({ found }) => found.length === 0)) return undefined;
-      const total = (of: (one: NamedAssessment) => number) =>
+      const total = (of: (assessment: NamedAssessment) => number) =>
         nodes.reduce((sum, { found }) => sum + of(found[0]!), 0);
       return {
         nodes,
@@ -198,17 +198,13 @@ function onDevice(
   device: string,
 ): IntervalNode {
   return remember(search, `${signature} on ${device}`, problem, () => {
-    const stages = [{ start: 0, end: problem.costs.layerCount, members: [{ device, share: 1 }] }];
+    const bound = lowerBound(problem);
     for (const microbatches of [...problem.microbatches].sort((a, b) => a - b)) {
-      const assessment = assessPlacement(problem, { tasks: problem.tasks, microbatches, stages });
-      if (assessment)
-        return {
-          found: [{ ...assessment, strategy: contextGearName }],
-          search: 'exact',
-          bound: lowerBound(problem),
-        };
+      const assessment = assessPlacement(problem, placementOn(problem, device, microbatches));
+      if (!assessment) continue;
+      return { found: [{ ...assessment, strategy: contextGearName }], search: 'exact', bound };
     }
-    return { found: [], search: 'exact', bound: lowerBound(problem) };
+    return { found: [], search: 'exact', bound };
   });
 }
 

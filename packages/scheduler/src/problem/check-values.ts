@@ -1,63 +1,64 @@
-/** Checks of single values; each notes what is wrong, and where. */
-import type { InputProblem } from '../scheduler-error.js';
+/** Checks of single values and their limits; each notes what is wrong, and where. */
+
+/** Notes what is wrong with the field at `path`, as in `devices[2].memoryBytes`. */
+export type Note = (path: string, message: string) => void;
 
 export function checkName(
   value: unknown,
   path: string,
   names: Map<string, number>,
   index: number,
-  problems: InputProblem[],
+  note: Note,
 ): void {
-  if (typeof value !== 'string' || value === '')
-    problems.push({ path, message: `must be a name, got ${show(value)}` });
-  else if (names.has(value))
-    problems.push({ path, message: `"${value}" comes twice, first at index ${names.get(value)!}` });
+  if (typeof value !== 'string' || value === '') note(path, `must be a name, got ${show(value)}`);
+  else if (names.has(value)) note(path, `"${value}" comes twice, first at index ${names.get(value)!}`);
   else names.set(value, index);
 }
 
-export function list(
-  value: unknown,
-  path: string,
-  most: number,
-  problems: InputProblem[],
-): readonly unknown[] | undefined {
-  if (!Array.isArray(value)) problems.push({ path, message: `must be a list, got ${show(value)}` });
-  else if (value.length > most)
-    problems.push({ path, message: `has ${value.length} entries; at most ${most} are planned for` });
+export function list(value: unknown, path: string, most: number, note: Note): readonly unknown[] | undefined {
+  if (!Array.isArray(value)) note(path, `must be a list, got ${show(value)}`);
+  else if (value.length > most) note(path, `has ${value.length} entries; at most ${most} are planned for`);
   else return value as unknown[];
   return undefined;
 }
 
-export function record(
-  value: unknown,
-  path: string,
-  problems: InputProblem[],
-): Record<string, unknown> | undefined {
+export function record(value: unknown, path: string, note: Note): Record<string, unknown> | undefined {
   if (typeof value === 'object' && value !== null && !Array.isArray(value))
     return value as Record<string, unknown>;
-  problems.push({ path, message: `must be an object, got ${show(value)}` });
+  note(path, `must be an object, got ${show(value)}`);
   return undefined;
 }
 
-export function wholeNumber(
-  value: unknown,
+/** A check of one value, which stands at `path`. */
+type Check = (value: unknown, path: string, note: Note) => void;
+
+/** Checks the fields that are there. */
+export function whereGiven(
+  fields: Record<string, unknown>,
+  keys: readonly string[],
   path: string,
-  { least, most }: { least: number; most: number },
-  problems: InputProblem[],
+  check: Check,
+  note: Note,
 ): void {
-  if (!(Number.isSafeInteger(value) && (value as number) >= least && (value as number) <= most))
-    problems.push({ path, message: `must be a whole number from ${least} to ${most}, got ${show(value)}` });
+  for (const key of keys) if (fields[key] !== undefined) check(fields[key], `${path}.${key}`, note);
 }
 
-export function atLeastZero(value: unknown, path: string, problems: InputProblem[]): void {
+export const wholeNumber =
+  (least: number, most: number): Check =>
+  (value, path, note) => {
+    if (!(Number.isSafeInteger(value) && (value as number) >= least && (value as number) <= most))
+      note(path, `must be a whole number from ${least} to ${most}, got ${show(value)}`);
+  };
+
+export const atLeastZero: Check = (value, path, note) => {
   if (!(typeof value === 'number' && Number.isFinite(value) && value >= 0))
-    problems.push({ path, message: `must be a finite number, 0 or more, got ${show(value)}` });
-}
+    note(path, `must be a finite number, 0 or more, got ${show(value)}`);
+};
 
-export function aboveZero(value: unknown, path: string, problems: InputProblem[]): void {
+export const aboveZero: Check = (value, path, note) => {
   if (!(typeof value === 'number' && Number.isFinite(value) && value > 0))
-    problems.push({ path, message: `must be a finite number above 0, got ${show(value)}` });
-}
+    note(path, `must be a finite number above 0, got ${show(value)}`);
+};
 
 export const few = (names: readonly string[]): string =>
   names.length <= 8 ? names.join(', ') : `${names.slice(0, 8).join(', ')}, … ${names.length} in all`;
@@ -77,11 +78,22 @@ export function show(value: unknown): string {
     default:
       return 'a function';
   }
-  let text: string;
   try {
-    text = JSON.stringify(value);
+    const text = JSON.stringify(value);
+    return text.length > 60 ? `${text.slice(0, 57)}…` : text;
   } catch {
     return 'something that is no plain value';
   }
-  return text.length > 60 ? `${text.slice(0, 57)}…` : text;
 }
+
+/** More than this is a mistake or an attack: planning would not end. */
+export const inputLimits = {
+  devices: 10_000,
+  layers: 10_000,
+  workloads: 1_000,
+  links: 1_000_000,
+  samples: 1_000_000,
+  /** And epochs. */
+  steps: 1e12,
+  modes: 64,
+};

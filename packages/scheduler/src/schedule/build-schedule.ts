@@ -2,16 +2,14 @@
  * Turns placements and a policy into a schedule: the policy orders compute, passes add the rest, and the finished whole is validated.
  */
 import type { CostModel } from '../cost/cost-model.js';
-import type { Instruction } from './instruction.js';
+import type { DeviceProgram, Instruction, Schedule } from './schedule.js';
 import { addCache } from './passes/add-cache.js';
 import { addTransfers } from './passes/add-transfers.js';
 import { addUpdates } from './passes/add-updates.js';
-import type { Pass, PassContext } from './pass.js';
+import type { Pass } from './passes/pass.js';
 import type { Placement } from './placement.js';
 import { contextGear } from './policies/context-gear.js';
-import type { ComputeStep, Policy } from './policies/policy.js';
-import type { SampleShares } from './sample-shares.js';
-import type { DeviceProgram, Schedule } from './schedule.js';
+import type { ComputeStep, Policy, PolicyContext } from './policies/policy.js';
 
 export interface BuildScheduleOptions {
   readonly policy?: Policy;
@@ -30,25 +28,17 @@ export function buildSchedule(
   { policy = contextGear, steps = 1, window = 2, cache = {}, passes = [] }: BuildScheduleOptions = {},
 ): Schedule {
   const programs = placements.flatMap((placement, placementIndex) => {
-    const sampleShares = costs.sharesOf(placement);
-    const orders = policy.order({ costs, placement, sampleShares, steps, window });
-    const context: PassContext = {
+    const context: PolicyContext = {
       costs,
       placement,
-      placementIndex,
-      sampleShares,
+      sampleShares: costs.sharesOf(placement),
       steps,
-      fusedBackward: policy.fusedBackward,
+      window,
     };
-    const all = [
-      addTransfers,
-      addUpdates,
-      ...(Object.keys(cache).length > 0 ? [addCache(cache)] : []),
-      ...passes,
-    ];
-    const done = all.reduce(
-      (current, pass) => pass(current, context),
-      computeOnly(orders, placement, sampleShares),
+    const caching = Object.keys(cache).length > 0 ? [addCache(cache)] : [];
+    const done = [addTransfers, addUpdates, ...caching, ...passes].reduce(
+      (current, pass) => pass(current, { ...context, placementIndex, fusedBackward: policy.fusedBackward }),
+      computeOnly(policy.order(context), context),
     );
     return placement.stages.flatMap(({ members }, stage) =>
       members.map(({ device }, member): DeviceProgram => ({
@@ -64,14 +54,13 @@ export function buildSchedule(
 
 function computeOnly(
   orders: ComputeStep[][][],
-  placement: Placement,
-  shares: SampleShares,
+  { placement, sampleShares }: PolicyContext,
 ): Instruction[][][] {
   return placement.stages.map(({ members }, stage) =>
     members.map((_, member) => {
       const program: Instruction[] = [];
       for (const { type, task, step, microbatch } of orders[stage]![member]!) {
-        const samples = shares[task]![stage]![microbatch]![member]!;
+        const samples = sampleShares[task]![stage]![microbatch]![member]!;
         if (samples === 0) continue;
         program.push({ type, task: placement.tasks[task]!, step, microbatch, samples });
       }

@@ -1,4 +1,4 @@
-/** How a step's samples fall on the members of each stage, in whole samples. */
+/** How a step's samples fall on the members of each stage, in whole samples, and which of them neighbouring stages exchange. */
 import { type Placement, splitsWork } from './placement.js';
 
 /** Samples of each task, stage, micro-batch and member: `shares[task][stage][microbatch][member]`, tasks by their place in the placement. */
@@ -106,3 +106,34 @@ export const memberLoads = (rows: readonly (readonly number[])[]): MemberLoad[] 
     }
     return { samples, microbatches, least: microbatches === 0 ? 0 : least, most };
   });
+
+export interface Partner {
+  /** Index of the member in its stage. */
+  readonly member: number;
+  readonly samples: number;
+}
+
+/**
+ * The members of stage `other` that handle samples of the micro-batch which this member handles too.
+ *
+ * Members take contiguous samples in their order.
+ */
+export function partnersOf(
+  shares: SampleShares,
+  task: number,
+  microbatch: number,
+  { stage, member, other }: { stage: number; member: number; other: number },
+): Partner[] {
+  const ours = shares[task]![stage]![microbatch]!;
+  let start = 0;
+  for (let before = 0; before < member; before++) start += ours[before]!;
+  const end = start + ours[member]!;
+  const found: Partner[] = [];
+  let from = 0;
+  for (const [index, samples] of shares[task]![other]![microbatch]!.entries()) {
+    const common = Math.min(end, from + samples) - Math.max(start, from);
+    if (common > 0) found.push({ member: index, samples: common });
+    from += samples;
+  }
+  return found;
+}

@@ -1,14 +1,16 @@
-/** Asks the simulator what a placement is worth. */
+/** What a placement is worth: by the simulator, or for local search a little more roughly and quicker by the list scheduler's clock. */
 import { joulesOf } from '../cost/energy.js';
 import { fitsMemory } from '../cost/memory.js';
-import { ownValue } from '../problem/own-value.js';
+import { ownValue } from '../problem/names.js';
 import { buildSchedule } from '../schedule/build-schedule.js';
-import type { Pass } from '../schedule/pass.js';
+import type { Pass } from '../schedule/passes/pass.js';
 import type { Placement } from '../schedule/placement.js';
 import { simulateWith } from '../simulate/simulate.js';
 import type { DeviceUse } from '../simulate/timeline.js';
+import { limits } from './effort.js';
 import { type Assessment, type IntervalProblem, valueOf } from './interval-problem.js';
-import { periodBound } from './period-bound.js';
+import { periodBound, placementJoules } from './period-bound.js';
+import { playPipeline } from '../schedule/policies/list-scheduling.js';
 
 /**
  * The best policy for a placement, or undefined when it does not fit into memory or its stages cannot reach each other.
@@ -68,15 +70,15 @@ export function assessPlacement(
 }
 
 /** Two where every step drains the pipeline, else enough to see the period; several tasks fill the pipeline within their first step. */
-export function stepsToSimulate({ costs, steps }: IntervalProblem, { tasks, stages }: Placement): number {
-  const [only, ...others] = tasks.map(costs.taskNamed);
-  if (others.length > 0) return Math.min(steps, 3);
-  const drains = only!.lowestTrained < stages[0]!.end;
-  return Math.min(steps, drains ? 2 : 4);
+function stepsToSimulate({ costs, steps }: IntervalProblem, { tasks, stages }: Placement): number {
+  const { siblings, draining, overlapping } = limits.simulatedSteps;
+  if (tasks.length > 1) return Math.min(steps, siblings);
+  const drains = tasks.some((name) => costs.taskNamed(name).lowestTrained < stages[0]!.end);
+  return Math.min(steps, drains ? draining : overlapping);
 }
 
 /** From a few steps to all of them. */
-export function extrapolate(
+function extrapolate(
   { steps }: IntervalProblem,
   makespanSeconds: number,
   stepEndSeconds: readonly number[],
@@ -128,4 +130,28 @@ export function joulesByDevice(
     const joules = joulesOf(profile, (busySeconds / simulatedSteps) * steps, totalSeconds);
     return joules === undefined ? [] : [[device, joules]];
   });
+}
+
+/** The objective's value with the deep order; undefined when the placement does not fit into memory. */
+export function estimatePlacement(problem: IntervalProblem, placement: Placement): number | undefined {
+  const { costs, window, objective } = problem;
+  if (!fitsMemory(costs, placement, window)) return undefined;
+  const bound = periodBound(problem, placement);
+  if (bound.seconds === Infinity) return undefined;
+  const played = playPipeline(
+    {
+      costs,
+      placement,
+      sampleShares: costs.sharesOf(placement),
+      steps: stepsToSimulate(problem, placement),
+      window,
+    },
+    { inFlight: (distance) => 2 * distance + 1, fusedBackward: false },
+  );
+  const { totalSeconds } = extrapolate(problem, played.makespanSeconds, played.stepEndSeconds, bound.seconds);
+  return valueOf(
+    objective,
+    totalSeconds,
+    objective === 'time' ? 0 : placementJoules(problem, placement, totalSeconds),
+  );
 }

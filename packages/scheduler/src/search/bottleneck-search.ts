@@ -10,7 +10,7 @@ import { activationBytes, layerStates } from '../cost/memory.js';
 import type { TaskCosts } from '../cost/task-costs.js';
 import type { Placement, Stage } from '../schedule/placement.js';
 import type { DeviceWork } from './device-work.js';
-import { effortFor } from './effort.js';
+import { effortFor, limits } from './effort.js';
 import type { IntervalProblem } from './interval-problem.js';
 import { shareSamples } from './share-samples.js';
 
@@ -97,7 +97,7 @@ export function bottleneckPlacements(
       if (previous === longest || !attempt(stages, high)) continue;
     }
     let low = least;
-    for (let halvings = 0; halvings < 24 && high - low > precision * low; halvings++) {
+    for (let halvings = 0; halvings < limits.bottleneckHalvings && high - low > precision * low; halvings++) {
       const middle = (low + high) / 2;
       if (attempt(stages, middle)) high = middle;
       else low = middle;
@@ -124,8 +124,10 @@ export function bottleneckPlacements(
 
 /** All up to 8, then fewer and fewer: each further stage gains less. */
 function stageCounts(most: number): number[] {
+  const { few, shift, shiftOfMany } = limits.stageCounts;
   const counts: number[] = [];
-  for (let count = 1; count <= most; count += Math.max(1, count >> (most > 32 ? 2 : 3))) counts.push(count);
+  for (let count = 1; count <= most; count += Math.max(1, count >> (most > few ? shiftOfMany : shift)))
+    counts.push(count);
   return counts;
 }
 

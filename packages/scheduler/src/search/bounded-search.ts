@@ -3,15 +3,20 @@
  * best improved by small changes until none helps or the budget is spent.
  */
 import type { Placement, Stage } from '../schedule/placement.js';
-import { assessPlacement } from './assess-placement.js';
+import { assessPlacement, estimatePlacement } from './assess-placement.js';
 import { bottleneckPlacements } from './bottleneck-search.js';
-import { boundValue } from './bound-value.js';
-import { deviceWork } from './device-work.js';
+import { boundValue } from './period-bound.js';
+import { devicesBy, deviceWork } from './device-work.js';
 import { effortFor, limits } from './effort.js';
-import { estimatePlacement } from './estimate-placement.js';
 import { neighboursOf } from './neighbours.js';
-import type { Assessment, IntervalProblem } from './interval-problem.js';
+import { type Assessment, type IntervalProblem, placementOn } from './interval-problem.js';
 import { shareSamples } from './share-samples.js';
+
+/** A placement with its bound or its estimate. */
+interface Valued {
+  readonly placement: Placement;
+  readonly value: number;
+}
 
 interface BoundedSearchResult {
   /** Best first, all different. */
@@ -32,30 +37,31 @@ export function boundedSearch(
   { firstCut = 1, budget = limits.budget, seeds = [] }: BoundedSearchOptions = {},
 ): BoundedSearchResult {
   const ranked = rank(problem, [...seeds, ...candidates(problem, firstCut)]);
-  const estimates: { placement: Placement; value: number }[] = [];
+  const estimates: Valued[] = [];
   let left = budget;
-  const estimate = (placement: Placement): number => {
+  let best = undefined as Valued | undefined;
+  /** Estimates a placement; true when it is the best so far. */
+  const improves = (placement: Placement): boolean => {
     left -= instructionsOf(problem, placement);
     const value = estimatePlacement(problem, placement) ?? Infinity;
-    if (value < Infinity) estimates.push({ placement, value });
-    return value;
+    if (!(value < Infinity)) return false;
+    estimates.push({ placement, value });
+    if (best && best.value <= value) return false;
+    best = { placement, value };
+    return true;
   };
-  let best: { placement: Placement; value: number } | undefined;
   for (const { placement, value: bound } of ranked) {
-    if (best && (bound >= best.value || left < budget / 2)) break;
-    const value = estimate(placement);
-    if (value < (best?.value ?? Infinity)) best = { placement, value };
+    if (best && (bound >= best.value || left < budget * limits.budgetForImproving)) break;
+    improves(placement);
   }
-  // Where memory is tight, fewer micro-batches in flight may still fit.
-  if (!best)
-    for (const { placement } of rank(
-      problem,
-      candidates(problem, firstCut, () => 1),
-    )) {
-      const value = estimate(placement);
-      if (value < (best?.value ?? Infinity)) best = { placement, value };
-      if (best && left < 0) break;
+  if (!best) {
+    // Where memory is tight, fewer micro-batches in flight may still fit.
+    const shallow = candidates(problem, firstCut, () => 1);
+    for (const { placement } of rank(problem, shallow)) {
+      improves(placement);
+      if (estimates.length > 0 && left < 0) break;
     }
+  }
   const tried = new Set(ranked.map(({ placement }) => keyOf(placement)));
   improving: while (best && left > 0) {
     for (const neighbour of neighboursOf(problem, best.placement, firstCut)) {
@@ -64,13 +70,8 @@ export function boundedSearch(
       if (tried.has(key)) continue;
       tried.add(key);
       // Bounds are not free either.
-      left -= instructionsOf(problem, neighbour) / 40;
-      if (boundValue(problem, neighbour) >= best.value) continue;
-      const value = estimate(neighbour);
-      if (value < best.value) {
-        best = { placement: neighbour, value };
-        continue improving;
-      }
+      left -= instructionsOf(problem, neighbour) / limits.boundsPerEstimate;
+      if (boundValue(problem, neighbour) < best.value && improves(neighbour)) continue improving;
     }
     break;
   }
@@ -83,7 +84,7 @@ export function boundedSearch(
   }
   const seedKeys = new Set(seeds.map(keyOf));
   const { assessedLeast } = effortFor(problem.costs.devices.length);
-  let assessing = budget / 4;
+  let assessing = budget * limits.budgetForAssessing;
   for (const { placement } of estimates) {
     if (found.length >= assessedLeast && assessing < 0) break;
     if (seedKeys.has(keyOf(placement))) continue;
@@ -96,18 +97,11 @@ export function boundedSearch(
 }
 
 /** Candidates with a bound below infinity, most promising first. */
-function rank(
-  problem: IntervalProblem,
-  placements: readonly Placement[],
-): { placement: Placement; value: number }[] {
+function rank(problem: IntervalProblem, placements: readonly Placement[]): Valued[] {
   const seen = new Set<string>();
+  const isNew = (key: string) => !seen.has(key) && seen.add(key);
   return placements
-    .filter((placement) => {
-      const key = keyOf(placement);
-      if (seen.has(key)) return false;
-      seen.add(key);
-      return true;
-    })
+    .filter((placement) => isNew(keyOf(placement)))
     .map((placement) => ({ placement, value: boundValue(problem, placement) }))
     .filter(({ value }) => value < Infinity)
     .sort((a, b) => a.value - b.value);
@@ -121,8 +115,7 @@ function candidates(
   const { costs } = problem;
   const work = deviceWork(problem);
   const count = costs.devices.length;
-  const indices = costs.devices.map((_, index) => index);
-  const by = (of: (device: number) => number) => [...indices].sort((a, b) => of(b) - of(a) || a - b);
+  const by = (of: (device: number) => number) => devicesBy(costs, of);
   const memory = (device: number) => costs.devices[device]!.memoryBytes;
   const speed = (device: number) => work.average[device]!;
   const { startOrders, startGroups, groupedStages } = effortFor(count);
@@ -141,15 +134,7 @@ function candidates(
     'up to 8': [Math.min(8, most)],
   }[startGroups];
   const finest = Math.max(...problem.microbatches);
-  const placements: Placement[] = [];
-  for (const device of indices)
-    placements.push({
-      tasks: problem.tasks,
-      microbatches: finest,
-      stages: [
-        { start: 0, end: costs.layerCount, members: [{ device: costs.devices[device]!.id, share: 1 }] },
-      ],
-    });
+  const placements = costs.devices.map(({ id }) => placementOn(problem, id, finest));
   for (const order of orders.slice(0, startOrders).map((make) => make()))
     for (const groupLimit of new Set(groupLimits))
       placements.push(
@@ -187,25 +172,21 @@ function withMicrobatches(
 /** Each device followed by the one it reaches fastest, from the fastest device on. */
 function nearestFirst({ costs }: IntervalProblem): number[] {
   const left = new Set(costs.devices.keys());
-  let at = [...left].reduce((a, b) =>
-    costs.devices[b]!.forwardRate > costs.devices[a]!.forwardRate ? b : a,
-  );
-  const order = [at];
-  left.delete(at);
-  while (left.size > 0) {
-    const rate = (to: number) => costs.routes.route(at, to)?.bytesPerSecond ?? 0;
-    at = [...left].reduce((a, b) => (rate(b) > rate(a) ? b : a));
-    order.push(at);
-    left.delete(at);
+  const order: number[] = [];
+  for (let rate = (device: number) => costs.devices[device]!.forwardRate; left.size > 0;) {
+    const next = [...left].reduce((a, b) => (rate(b) > rate(a) ? b : a));
+    order.push(next);
+    left.delete(next);
+    rate = (to) => costs.routes.route(next, to)?.bytesPerSecond ?? 0;
   }
   return order;
 }
 
 /** Instructions to simulate for a placement, roughly. */
 const instructionsOf = (problem: IntervalProblem, { stages, microbatches, tasks }: Placement): number => {
-  const steps = tasks.length === 1 ? 1 : 4;
+  const steps = tasks.length === 1 ? 1 : limits.estimatedSteps;
   const members = stages.reduce((sum, stage) => sum + stage.members.length, 0);
-  return 8 * members * microbatches * tasks.length * steps;
+  return limits.instructionsEach * members * microbatches * tasks.length * steps;
 };
 
 export const keyOf = ({ microbatches, stages }: Placement): string =>

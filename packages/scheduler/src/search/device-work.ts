@@ -1,4 +1,5 @@
 /** How fast each device is on the work of an interval, as one number, so that layers can be compared with devices. */
+import type { CostModel } from '../cost/cost-model.js';
 import type { IntervalProblem } from './interval-problem.js';
 
 export interface DeviceWork {
@@ -9,6 +10,12 @@ export interface DeviceWork {
   /** FLOP/s of each device on the whole interval. */
   readonly average: readonly number[];
 }
+
+/** Indices of all devices, the one with the most of something first. */
+export const devicesBy = (
+  { devices }: Pick<CostModel, 'devices'>,
+  of: (device: number) => number,
+): number[] => [...devices.keys()].sort((a, b) => of(b) - of(a) || a - b);
 
 export function deviceWork({ costs, tasks }: IntervalProblem): DeviceWork {
   const flops = new Float64Array(costs.layerCount + 1);

@@ -95,16 +95,33 @@ export function effortFor(devices: number): Effort {
 export const limits = {
   /** Instructions to simulate for an interval, about. */
   budget: 200_000,
-  /** Part of the budget for the bounded search that comes before an exact one. */
+  /** Parts of the budget: for the bounded search that comes before an exact one, to leave for local search, and for assessments. */
   budgetBeforeExact: 1 / 6,
+  budgetForImproving: 1 / 2,
+  budgetForAssessing: 1 / 4,
+  /** So many bounds cost about as much as an estimate. */
+  boundsPerEstimate: 40,
+  /** Instructions of a micro-batch on a device, about, and the steps of several tasks that are estimated, about. */
+  instructionsEach: 8,
+  estimatedSteps: 4,
+  /** Steps to simulate of several tasks, which fill the pipeline within the first; where every step drains it; else, to see the period. */
+  simulatedSteps: { siblings: 3, draining: 2, overlapping: 4 },
+  /** Numbers of stages to try: all up to 2 ** shift, then each 2 ** −shift more than the one before; above `few`, with the other shift. */
+  stageCounts: { few: 32, shift: 3, shiftOfMany: 2 },
+  /** Halvings of the interval in which a bottleneck is found, at most. */
+  bottleneckHalvings: 24,
   exactDevices: 6,
   /** Layers of the exact search: alone, and in a plan, which asks it many times. */
   exactLayers: 12,
   exactLayersInPlan: 10,
   /** Devices of one stage. */
   group: 64,
+  /** Stages through which local search passes a layer at most. */
+  passingStages: 8,
   /** Placements kept for each interval. */
   keptPlacements: 6,
+  /** Placements of each that an interval looks at. */
+  sharedPlacements: 3,
   /** In a longer chain of intervals only neighbours look at each other's placements. */
   chain: 12,
   /** With more waves, changing them one at a time would take long; only the starting choices are compared. */
@@ -118,4 +135,15 @@ export const limits = {
   comparing: { budgetShare: 1 / 4, exactDevices: 4, exactLayers: 6 },
   /** How thoroughly to find out with how much more memory a model would fit. */
   fitting: { budget: 20_000, exactDevices: 4 },
+  /** Multiples of the memory to try for that. */
+  memoryFactors: [1.1, 1.25, 1.5, 2, 3, 4, 8, 16],
+  /** What a joule weighs against a second in a front's plans, and in the goals tried where power modes are chosen; 1 is the first plan's ratio. */
+  frontWeights: [1 / 16, 1 / 4, 1, 4, 16],
+  goalWeights: [1 / 4, 1, 4],
+  /** Equal replicas of a peer's stage; more are data parallelism, which ZeRO covers. */
+  peerReplicas: 4,
+  /** Numbers of micro-batches with which peers are compared. */
+  peerDivisions: [1, 2, 4, 8, 16, 32, 64],
+  /** How far apart the numbers of devices are that a peer tries, below and from `few` on. */
+  peerCounts: { few: 12, growth: 1.25, growthOfMany: 1.7 },
 } as const;

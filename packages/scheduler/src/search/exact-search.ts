@@ -6,9 +6,9 @@
  */
 import type { Stage } from '../schedule/placement.js';
 import { assessPlacement } from './assess-placement.js';
-import { boundValue } from './bound-value.js';
+import { boundValue } from './period-bound.js';
 import { deviceWork } from './device-work.js';
-import { type Assessment, type IntervalProblem, valueOf } from './interval-problem.js';
+import type { Assessment, IntervalProblem } from './interval-problem.js';
 import { shareSamples } from './share-samples.js';
 
 export interface ExactSearchResult {
@@ -32,11 +32,10 @@ export function exactSearch(
     for (let device = 0; device < deviceCount; device++) if (mask & (1 << device)) rate += fastest[device]!;
     return rate;
   };
-  const timeAlone = objective === 'time' ? 1 : objective === 'energy' ? 0 : objective.secondsWeight;
+  const timeWeight = objective === 'time' ? 1 : objective === 'energy' ? 0 : objective.secondsWeight;
   let best = incumbent;
   let simulated = 0;
-  const hopeless = (seconds: number) =>
-    best !== undefined && valueOf('time', seconds * steps, 0) * timeAlone >= best.value;
+  const hopeless = (seconds: number) => best !== undefined && seconds * steps * timeWeight >= best.value;
 
   for (const microbatches of problem.microbatches) {
     const visit = (stages: readonly Stage[], start: number, unused: number): void => {

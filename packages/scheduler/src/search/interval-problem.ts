@@ -1,5 +1,5 @@
 /** An interval is a run of equal optimizer steps: the same tasks, the same costs, hence one placement. This file defines the question and the answer. */
-import type { Pass } from '../schedule/pass.js';
+import type { Pass } from '../schedule/passes/pass.js';
 import type { CostModel } from '../cost/cost-model.js';
 import type { Placement } from '../schedule/placement.js';
 import type { Policy } from '../schedule/policies/policy.js';
@@ -25,6 +25,17 @@ export interface IntervalProblem {
   readonly groupLimit: number;
   readonly policies: readonly Policy[];
 }
+
+/** All layers on one device. */
+export const placementOn = (
+  { costs, tasks }: IntervalProblem,
+  device: string,
+  microbatches: number,
+): Placement => ({
+  tasks,
+  microbatches,
+  stages: [{ start: 0, end: costs.layerCount, members: [{ device, share: 1 }] }],
+});
 
 /** A placement and what the simulator found. */
 export interface Assessment {

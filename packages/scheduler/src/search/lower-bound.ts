@@ -38,8 +38,8 @@ export function lowerBound(problem: IntervalProblem): LowerBound {
   let bySpeed = Infinity;
   let speed = 0;
   let best: LowerBound['binding'] = 'work';
-  for (const [index, one] of speeds.entries()) {
-    speed += one;
+  for (const [index, added] of speeds.entries()) {
+    speed += added;
     if (index + 1 < fewest) continue;
     const work = total / speed;
     const network = index * exchange;

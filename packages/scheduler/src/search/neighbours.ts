@@ -1,5 +1,6 @@
 /** Small changes to a placement: what local search tries next. */
 import type { Placement, Stage } from '../schedule/placement.js';
+import { limits } from './effort.js';
 import type { IntervalProblem } from './interval-problem.js';
 import { shareSamples } from './share-samples.js';
 
@@ -34,75 +35,65 @@ export function* neighboursOf(
   };
   const changed = (changes: Readonly<Record<number, Partial<Draft>>>) =>
     build(drafts.map((draft, index) => ({ ...draft, ...changes[index] })));
+  const replaced = (index: number, count: number, ...others: readonly Draft[]) =>
+    build(drafts.toSpliced(index, count, ...others));
   const candidates = function* (): Generator<Placement | undefined> {
-    const count = drafts.length;
-    for (let i = 0; i + 1 < count; i++)
+    const pairs = drafts.slice(1).map((next, i) => ({ i, draft: drafts[i]!, next }));
+    for (const { i, draft } of pairs)
       for (const by of [-1, 1, -2, 2]) {
-        const cut = drafts[i]!.end + by;
+        const cut = draft.end + by;
         yield changed({ [i]: { end: cut }, [i + 1]: { start: cut } });
       }
     // A layer passed from one end of a run of stages to the other.
-    for (let i = 0; i < count; i++)
-      for (let j = i + 2; j < Math.min(count, i + 9); j++)
-        for (const by of [-1, 1]) {
-          const changes: Record<number, Partial<Draft>> = {
-            [i]: { end: drafts[i]!.end + by },
-            [j]: { start: drafts[j]!.start + by },
-          };
-          for (let k = i + 1; k < j; k++)
-            changes[k] = { start: drafts[k]!.start + by, end: drafts[k]!.end + by };
-          yield changed(changes);
-        }
-    const without = (devices: readonly number[], device: number) =>
-      devices.filter((other) => other !== device);
-    for (let i = 0; i < count; i++)
-      for (let j = 0; j < count; j++) {
+    for (const i of drafts.keys())
+      for (let j = i + 2; j < Math.min(drafts.length, i + 1 + limits.passingStages); j++)
+        for (const by of [-1, 1])
+          yield build(
+            drafts.map(({ start, end, devices }, index) => ({
+              start: index > i && index <= j ? start + by : start,
+              end: index >= i && index < j ? end + by : end,
+              devices,
+            })),
+          );
+    const exchanged = (devices: readonly number[], gone: number, come: readonly number[] = []) => [
+      ...devices.filter((device) => device !== gone),
+      ...come,
+    ];
+    for (const [i, { devices: ours }] of drafts.entries())
+      for (const [j, { devices: theirs }] of drafts.entries()) {
         if (i === j) continue;
-        for (const device of drafts[i]!.devices) {
-          yield changed({
-            [i]: { devices: without(drafts[i]!.devices, device) },
-            [j]: { devices: [...drafts[j]!.devices, device] },
-          });
-          if (i < j)
-            for (const other of drafts[j]!.devices)
-              yield changed({
-                [i]: { devices: [...without(drafts[i]!.devices, device), other] },
-                [j]: { devices: [...without(drafts[j]!.devices, other), device] },
-              });
+        for (const device of ours) {
+          yield changed({ [i]: { devices: exchanged(ours, device) }, [j]: { devices: [...theirs, device] } });
+          if (i > j) continue;
+          for (const other of theirs)
+            yield changed({
+              [i]: { devices: exchanged(ours, device, [other]) },
+              [j]: { devices: exchanged(theirs, other, [device]) },
+            });
         }
       }
     const used = new Set(drafts.flatMap(({ devices }) => devices));
-    for (let i = 0; i < count; i++) {
-      for (const device of drafts[i]!.devices)
-        yield changed({ [i]: { devices: without(drafts[i]!.devices, device) } });
-      for (let device = 0; device < costs.devices.length; device++) {
+    for (const [i, { devices }] of drafts.entries()) {
+      for (const device of devices) yield changed({ [i]: { devices: exchanged(devices, device) } });
+      for (const device of costs.devices.keys()) {
         if (used.has(device)) continue;
-        yield changed({ [i]: { devices: [...drafts[i]!.devices, device] } });
-        for (const other of drafts[i]!.devices)
-          yield changed({ [i]: { devices: [...without(drafts[i]!.devices, other), device] } });
+        yield changed({ [i]: { devices: [...devices, device] } });
+        for (const other of devices) yield changed({ [i]: { devices: exchanged(devices, other, [device]) } });
       }
     }
-    for (let i = 0; i + 1 < count; i++) {
-      const [a, b] = [drafts[i]!, drafts[i + 1]!];
-      yield build([
-        ...drafts.slice(0, i),
-        { start: a.start, end: b.end, devices: [...a.devices, ...b.devices] },
-        ...drafts.slice(i + 2),
-      ]);
+    for (const { i, draft, next } of pairs) {
+      const { start } = draft;
+      const { end } = next;
+      yield replaced(i, 2, { start, end, devices: [...draft.devices, ...next.devices] });
       // The whole stage goes: a neighbour takes its layers, and its devices stay unused.
-      for (const devices of [a.devices, b.devices])
-        yield build([...drafts.slice(0, i), { start: a.start, end: b.end, devices }, ...drafts.slice(i + 2)]);
+      for (const { devices } of [draft, next]) yield replaced(i, 2, { start, end, devices });
     }
     for (const [i, { start, end, devices }] of drafts.entries()) {
       if (devices.length < 2 || end - start < 2) continue;
       const half = devices.length >> 1;
       const middle = (start + end) >> 1;
-      yield build([
-        ...drafts.slice(0, i),
-        { start, end: middle, devices: devices.slice(0, half) },
-        { start: middle, end, devices: devices.slice(half) },
-        ...drafts.slice(i + 1),
-      ]);
+      const below = { start, end: middle, devices: devices.slice(0, half) };
+      yield replaced(i, 1, below, { start: middle, end, devices: devices.slice(half) });
     }
     for (const microbatches of problem.microbatches)
       if (microbatches !== placement.microbatches) yield build(drafts, microbatches);

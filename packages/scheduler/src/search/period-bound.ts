@@ -1,5 +1,6 @@
 /**
- * What no schedule of a placement can beat: the least time of one step, from what must be done in whatever order.
+ * What no schedule of a placement can beat: the least time of one step, from what must be done in whatever order, and the least value of
+ * the objective, so that the search need not simulate what cannot win.
  *
  *   device   all its computing
  *   medium   all bytes of pipeline and gradient exchange that cross its air; likewise for each separate link
@@ -11,7 +12,8 @@ import { collectiveCost } from '../cost/collective-cost.js';
 import { airSeconds, computeSeconds } from '../cost/duration.js';
 import { boundaryBytes, gradientBytes, gradientCrosses, hasBackward, trains } from '../cost/task-costs.js';
 import { type Placement, splitsWork } from '../schedule/placement.js';
-import type { IntervalProblem } from './interval-problem.js';
+import { type IntervalProblem, valueOf } from './interval-problem.js';
+import { joulesOf } from '../cost/energy.js';
 
 export interface PeriodBound {
   readonly seconds: number;
@@ -22,53 +24,57 @@ export interface PeriodBound {
 /** Infinity when two neighbouring stages cannot reach each other. */
 export function periodBound({ costs }: IntervalProblem, placement: Placement): PeriodBound {
   const { stages, microbatches } = placement;
-  const shares = costs.sharesOf(placement);
   let bound: PeriodBound = { seconds: 0, binding: { kind: 'device', name: '' } };
   const raise = (seconds: number, kind: PeriodBound['binding']['kind'], name: string) => {
     if (seconds > bound.seconds) bound = { seconds, binding: { kind, name } };
   };
-  const tasks = placement.tasks.map(costs.taskNamed);
   const airOf = new Float64Array(costs.routes.media.length);
-  // Per task and stage: the least time of one micro-batch forward and backward, and all computing of the slowest member.
-  const forward = tasks.map(() => new Float64Array(stages.length));
-  const backward = tasks.map(() => new Float64Array(stages.length));
-  const work = tasks.map(() => new Float64Array(stages.length));
-  const beforeGradient = tasks.map(() => new Float64Array(stages.length));
-  const transfer = tasks.map(() => new Float64Array(stages.length));
+  const perStage = () => new Float64Array(stages.length);
+  const pipelines = costs.sharesOf(placement).map((shares, task) => ({
+    task: costs.taskNamed(placement.tasks[task]!),
+    shares,
+    // By stage: the least time of one micro-batch forward, backward and from the stage below.
+    forward: perStage(),
+    backward: perStage(),
+    transfer: perStage(),
+    // By stage: all computing of the slowest member, and without its last weight gradient.
+    work: perStage(),
+    beforeGradient: perStage(),
+  }));
 
   for (const [s, { start, end, members }] of stages.entries()) {
     const load = new Float64Array(members.length);
-    for (const [t, task] of tasks.entries()) {
+    for (const { task, shares, forward, backward, work, beforeGradient } of pipelines) {
       const owes = hasBackward(task, end);
-      const loads = costs.loadsOf(shares[t]![s]!);
+      const loads = costs.loadsOf(shares[s]!);
       let leastForward = Infinity;
       let leastBackward = Infinity;
       const busy = new Float64Array(members.length);
       const largestWeight = new Float64Array(members.length);
-      for (const [m, { device, work: fraction = 1 }] of members.entries()) {
-        const at = costs.deviceNamed(device);
+      for (const [m, { device: id, work: fraction = 1 }] of members.entries()) {
+        const device = costs.deviceNamed(id);
         const range = { start, end, work: fraction };
         const { samples: total, microbatches: count, least, most } = loads[m]!;
         if (count === 0) continue;
         // computeSeconds includes one launch; the other micro-batches add theirs.
         const all = (kind: 'forward' | 'backwardInput' | 'backwardWeight') =>
-          computeSeconds(at, task, kind, range, total) +
-          (kind === 'backwardWeight' ? 0 : (count - 1) * at.overheadSeconds);
+          computeSeconds(device, task, kind, range, total) +
+          (kind === 'backwardWeight' ? 0 : (count - 1) * device.overheadSeconds);
         busy[m] = all('forward') + (owes ? all('backwardInput') + all('backwardWeight') : 0);
-        largestWeight[m] = owes ? computeSeconds(at, task, 'backwardWeight', range, most) : 0;
+        largestWeight[m] = owes ? computeSeconds(device, task, 'backwardWeight', range, most) : 0;
         // A partner of the group's fastest member need not wait for the others.
-        leastForward = Math.min(leastForward, computeSeconds(at, task, 'forward', range, least));
+        leastForward = Math.min(leastForward, computeSeconds(device, task, 'forward', range, least));
         leastBackward = Math.min(
           leastBackward,
-          owes ? computeSeconds(at, task, 'backwardInput', range, least) : 0,
+          owes ? computeSeconds(device, task, 'backwardInput', range, least) : 0,
         );
       }
-      forward[t]![s] = leastForward;
-      backward[t]![s] = leastBackward;
+      forward[s] = leastForward;
+      backward[s] = leastBackward;
       for (const [m, seconds] of busy.entries()) {
         load[m]! += seconds;
-        work[t]![s] = Math.max(work[t]![s]!, seconds);
-        beforeGradient[t]![s] = Math.max(beforeGradient[t]![s]!, seconds - largestWeight[m]!);
+        work[s] = Math.max(work[s]!, seconds);
+        beforeGradient[s] = Math.max(beforeGradient[s]!, seconds - largestWeight[m]!);
       }
       const bytes = gradientBytes(task, { start, end });
       const contributing = members.filter((_, m) => loads[m]!.microbatches > 0);
@@ -88,10 +94,11 @@ export function periodBound({ costs }: IntervalProblem, placement: Placement): P
     }
     if (s === 0) continue;
     const below = stages[s - 1]!.members;
-    for (const [t, task] of tasks.entries()) {
+    for (const { task, transfer } of pipelines) {
       const bytes = boundaryBytes(task, start) * task.samples;
       const directions = gradientCrosses(task, start) ? 2 : 1;
       let quickest = Infinity;
+      let fastest = 0;
       let medium: number | undefined;
       for (const from of below)
         for (const to of members) {
@@ -100,6 +107,7 @@ export function periodBound({ costs }: IntervalProblem, placement: Placement): P
             raise(Infinity, 'link', `${from.device} → ${to.device}`);
             continue;
           }
+          fastest = Math.max(fastest, route.bytesPerSecond);
           // A message of a group carries at least one sample.
           const least = below.length * members.length === 1 ? Math.floor(task.samples / microbatches) : 1;
           quickest = Math.min(
@@ -110,28 +118,64 @@ export function periodBound({ costs }: IntervalProblem, placement: Placement): P
           if (below.length * members.length === 1 && route.medium < 0)
             raise(airSeconds(route, bytes), 'link', `${from.device} → ${to.device}`);
         }
-      transfer[t]![s] = quickest;
+      transfer[s] = quickest;
       if (medium !== undefined && medium >= 0) {
-        let fastest = 0;
-        for (const from of below)
-          for (const to of members) {
-            const route = costs.routes.route(costs.deviceIndex(from.device), costs.deviceIndex(to.device));
-            fastest = Math.max(fastest, route?.bytesPerSecond ?? 0);
-          }
         airOf[medium]! += (bytes * directions) / fastest;
       }
     }
   }
   for (const [medium, seconds] of airOf.entries()) raise(seconds, 'medium', costs.routes.media[medium]!);
-  for (const [t, task] of tasks.entries()) {
+  for (const { task, forward, backward, transfer, work, beforeGradient } of pipelines) {
     const first = stages.findIndex(({ end }) => hasBackward(task, end));
     if (first < 0) continue;
     let climb = 0;
     for (let s = first; s < stages.length; s++) {
-      if (s > first) climb += 2 * transfer[t]![s]!;
-      raise(climb + (s > first ? beforeGradient[t]![s]! : work[t]![s]!), 'flush', task.name);
-      climb += forward[t]![s]! + backward[t]![s]!;
+      if (s > first) climb += 2 * transfer[s]!;
+      raise(climb + (s > first ? beforeGradient[s]! : work[s]!), 'flush', task.name);
+      climb += forward[s]! + backward[s]!;
     }
   }
   return bound;
+}
+
+/** The least value of the objective that the placement can have; Infinity where `periodBound` is. */
+export function boundValue(problem: IntervalProblem, placement: Placement): number {
+  const { steps, objective } = problem;
+  const seconds = steps * periodBound(problem, placement).seconds;
+  if (seconds === Infinity) return Infinity;
+  return valueOf(objective, seconds, objective === 'time' ? 0 : placementJoules(problem, placement, seconds));
+}
+
+/** Joules of all steps if they take so many seconds; devices of unknown power count as 0. */
+export function placementJoules(
+  { costs, steps }: IntervalProblem,
+  placement: Placement,
+  seconds: number,
+): number {
+  const shares = costs.sharesOf(placement);
+  let joules = 0;
+  for (const [stageIndex, stage] of placement.stages.entries())
+    for (const [memberIndex, { device: id, work = 1 }] of stage.members.entries()) {
+      const index = costs.deviceIndex(id);
+      const device = costs.devices[index]!;
+      let busy = 0;
+      for (const [taskIndex, name] of placement.tasks.entries()) {
+        const task = costs.taskNamed(name);
+        const { samples, microbatches } = costs.loadsOf(shares[taskIndex]![stageIndex]!)[memberIndex]!;
+        if (microbatches === 0) continue;
+        const range = { start: stage.start, end: stage.end, work };
+        const launches = (microbatches - 1) * device.overheadSeconds;
+        busy += computeSeconds(device, task, 'forward', range, samples) + launches;
+        if (hasBackward(task, stage.end))
+          busy +=
+            computeSeconds(device, task, 'backwardInput', range, samples) +
+            launches +
+            computeSeconds(device, task, 'backwardWeight', range, samples);
+        if (trains(task, stage)) busy += device.overheadSeconds;
+      }
+      // The seconds are a bound, which may be less than a device computes.
+      const busySeconds = busy * steps;
+      joules += joulesOf(costs.cluster.devices[index]!, busySeconds, Math.max(seconds, busySeconds)) ?? 0;
+    }
+  return joules;
 }

@@ -1,5 +1,5 @@
 /** The best placement of an interval: by exact search for few devices, else by bounded search; the answer says which. */
-import { ownValue } from '../problem/own-value.js';
+import { ownValue } from '../problem/names.js';
 import type { Placement } from '../schedule/placement.js';
 import { boundedSearch } from './bounded-search.js';
 import { limits } from './effort.js';

@@ -23,19 +23,18 @@ export function shareSamples(
   const samples = Math.max(...all.map((task) => task.samples));
   if (samples < group.length) return undefined;
   const range = { start, end };
+  /** Of one sample, without launches. */
   const secondsOf = (index: number) => {
-    const at = { ...costs.devices[index]!, overheadSeconds: 0 };
-    return all.reduce(
-      (sum, task) =>
-        sum +
-        (task.samples / samples) *
-          (computeSeconds(at, task, 'forward', range, 1) +
-            (hasBackward(task, end)
-              ? computeSeconds(at, task, 'backwardInput', range, 1) +
-                computeSeconds(at, task, 'backwardWeight', range, 1)
-              : 0)),
-      0,
-    );
+    const device = { ...costs.devices[index]!, overheadSeconds: 0 };
+    let sum = 0;
+    for (const task of all) {
+      const backward = hasBackward(task, end)
+        ? computeSeconds(device, task, 'backwardInput', range, 1) +
+          computeSeconds(device, task, 'backwardWeight', range, 1)
+        : 0;
+      sum += (task.samples / samples) * (computeSeconds(device, task, 'forward', range, 1) + backward);
+    }
+    return sum;
   };
   // A group is a set: in whatever order it is named, its members stand by speed and memory, interchangeable devices side by side, so
   // that one of them stands where another would.

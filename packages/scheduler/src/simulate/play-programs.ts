@@ -7,13 +7,14 @@
 import { collectiveCost } from '../cost/collective-cost.js';
 import type { CostModel } from '../cost/cost-model.js';
 import { messageBytes, type StageRange } from '../cost/duration.js';
-import type { DeviceProgram, Schedule } from '../schedule/schedule.js';
 import type {
   CollectiveInstruction,
   ComputeInstruction,
+  DeviceProgram,
   Instruction,
+  Schedule,
   TransferInstruction,
-} from '../schedule/instruction.js';
+} from '../schedule/schedule.js';
 import { createPlayer, type KeyedMessage } from './player.js';
 import type { IdleCause } from './timeline.js';
 
@@ -234,18 +235,8 @@ export function playPrograms(
   return programs;
 }
 
-export function isCompute(instruction: Instruction): instruction is ComputeInstruction {
-  switch (instruction.type) {
-    case 'sendActivation':
-    case 'receiveActivation':
-    case 'sendGradient':
-    case 'receiveGradient':
-    case 'collective':
-      return false;
-    default:
-      return true;
-  }
-}
+export const isCompute = (instruction: Instruction): instruction is ComputeInstruction =>
+  !('peer' in instruction) && instruction.type !== 'collective';
 
 /** The same number for a send and the receive it meets. */
 function messageKeys({ tasks, devices, taskIndex }: CostModel, { placements, steps }: Schedule) {

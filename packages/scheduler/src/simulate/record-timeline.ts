@@ -1,8 +1,7 @@
 /** Writes down what happens while programs are played, and sums it up as a timeline. */
 import type { CostModel } from '../cost/cost-model.js';
 import { joulesOf } from '../cost/energy.js';
-import type { Schedule } from '../schedule/schedule.js';
-import type { Instruction } from '../schedule/instruction.js';
+import type { Instruction, Schedule } from '../schedule/schedule.js';
 import { memoryOf } from '../schedule/memory-of.js';
 import { isCompute, type PlayedProgram, type ProgramRecorder } from './play-programs.js';
 import type { DeviceUse, IdleCause, Span, Timeline } from './timeline.js';

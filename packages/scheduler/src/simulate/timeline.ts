@@ -1,5 +1,5 @@
 /** The result of a simulation as plain values; times are in seconds from the schedule's start. */
-import type { Instruction } from '../schedule/instruction.js';
+import type { Instruction } from '../schedule/schedule.js';
 
 export interface Span {
   readonly device: string;

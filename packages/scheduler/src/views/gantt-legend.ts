@@ -32,10 +32,10 @@ export function drawPatterns(boxes: readonly Box[], { chart }: Drawing): string 
   const patterns = [...used]
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(([id, span]) => {
-      const { hatch, hatchColour, hatchWidth } = spanStyles[span.kind];
+      const { hatch } = spanStyles[span.kind];
       const base = `<rect width="8" height="8" fill="${coloursOf(span, chart).colour}"/>`;
       const lines = hatch
-        ? `<path d="${hatch}" stroke="${hatchColour}" stroke-width="${hatchWidth}" fill="none"/>`
+        ? `<path d="${hatch.path}" stroke="${hatch.colour}" stroke-width="${hatch.width}" fill="none"/>`
         : '';
       return `<pattern id="${id}" width="8" height="8" patternUnits="userSpaceOnUse">${base}${lines}</pattern>`;
     });

@@ -2,10 +2,10 @@
 import { SchedulerError } from '../scheduler-error.js';
 import type { Schedule } from '../schedule/schedule.js';
 import type { Timeline } from '../simulate/timeline.js';
-import { boxesWithin, type Box } from './chart-boxes.js';
-import { chartOf, type Chart, type DrawnSpan } from './chart-rows.js';
+import { type Box, boxesWithin } from './chart-boxes.js';
+import { type Chart, chartOf, type DrawnSpan } from './chart-rows.js';
 import { formatBytes, formatPercent, formatSeconds, letterOf, plural } from '../format.js';
-import { type Drawing, drawAxis, drawGroups, drawStepEnds, layOut, margin } from './gantt-frame.js';
+import { drawAxis, drawGroups, type Drawing, drawStepEnds, layOut, margin } from './gantt-frame.js';
 import { coloursOf, drawLegend, drawPatterns, fillOf } from './gantt-legend.js';
 import { spanStyles } from './span-style.js';
 import { cutText, escapeXml, rect, round2, text, textWidth } from './svg-elements.js';

@@ -1,10 +1,11 @@
 /** A timeline for the terminal: a line per device, a character per slot of time. */
 import { SchedulerError } from '../scheduler-error.js';
 import type { Schedule } from '../schedule/schedule.js';
-import type { IdleCause, Timeline } from '../simulate/timeline.js';
+import type { IdleCause, Span, Timeline } from '../simulate/timeline.js';
 import { cellsOf, fit, printable, wrap } from './cells.js';
-import { chartOf, type Chart, type ChartRow, type DrawnSpan, type SpanKind } from './chart-rows.js';
+import { type Chart, chartOf, type ChartRow, type DrawnSpan, type SpanKind } from './chart-rows.js';
 import { formatBytes, formatPercent, formatSeconds, plural, timeTicks } from '../format.js';
+import { spanStyles } from './span-style.js';
 
 export interface DrawGanttTextOptions {
   /** Width of the terminal. */
@@ -16,7 +17,8 @@ export interface DrawGanttTextOptions {
 /** What fills a slot. */
 interface Mark {
   readonly character: string;
-  readonly kind: SpanKind | 'sending' | 'idle';
+  /** Decides the colour. */
+  readonly kind: SpanKind;
 }
 
 const leastColumns = 50;
@@ -116,37 +118,26 @@ function slotsOf(row: ChartRow, makespanSeconds: number, width: number, offset: 
       return most.mark;
     }
     return sending[index]! > 0 && sending[index]! >= half
-      ? { character: '~', kind: 'sending' }
-      : { character: '·', kind: 'idle' };
+      ? { character: '~', kind: 'sendActivation' }
+      : { character: '·', kind: 'waiting-activation' };
   });
 }
 
+/** Work without a number: its character, and what the legend says. */
+const plainWork: readonly (readonly [Span['type'], string])[] = [
+  ['update', '# update'],
+  ['cacheWrite', '> cache write'],
+  ['cacheRead', '< cache read'],
+  ['load', '+ load'],
+];
+
 function characterOf({ type, microbatch = 0 }: DrawnSpan, offset: number): string {
   const digit = (offset + microbatch) % 10;
-  switch (type) {
-    case 'forward':
-      return String(digit);
-    case 'backwardInput':
-      return String.fromCharCode(97 + digit);
-    case 'backwardWeight':
-      return String.fromCharCode(65 + digit);
-    case 'update':
-      return '#';
-    case 'cacheWrite':
-      return '>';
-    case 'cacheRead':
-      return '<';
-    case 'load':
-      return '+';
-    case 'sendActivation':
-    case 'sendGradient':
-    case 'collective':
-      return '~';
-    case 'waiting':
-      return '·';
-    default:
-      return type satisfies never;
-  }
+  if (type === 'forward') return String(digit);
+  if (type === 'backwardInput') return String.fromCharCode(97 + digit);
+  if (type === 'backwardWeight') return String.fromCharCode(65 + digit);
+  const [, legend = '~'] = plainWork.find(([plain]) => plain === type) ?? [];
+  return legend.charAt(0);
 }
 
 function axis({ makespanSeconds }: Timeline, width: number): string {
@@ -192,10 +183,7 @@ function legendOf({ rows, tasks }: Chart, { placements }: Schedule, offset: Numb
     '0–9 forward',
     ...(kinds.has('backwardInput') ? ['a–j backward'] : []),
     ...(kinds.has('backwardWeight') ? ['A–J weight gradient'] : []),
-    ...(kinds.has('update') ? ['# update'] : []),
-    ...(kinds.has('cacheWrite') ? ['> cache write'] : []),
-    ...(kinds.has('cacheRead') ? ['< cache read'] : []),
-    ...(kinds.has('load') ? ['+ load'] : []),
+    ...plainWork.flatMap(([type, legend]) => (kinds.has(type) ? [legend] : [])),
     '~ only sending',
     '· idle',
     ...(rows.some(({ frozen }) => frozen) ? ['* no backward pass'] : []),
@@ -220,32 +208,10 @@ function paint(marks: readonly Mark[], colour: boolean): string {
   let text = '';
   let code = '';
   for (const { character, kind } of marks) {
-    const next = colour ? ansiCodes[kind] : '';
+    const next = colour ? spanStyles[kind].ansi : '';
     if (next !== code) text += `\u001b[${next || '0'}m`;
     code = next;
     text += character;
   }
   return code ? `${text}\u001b[0m` : text;
 }
-
-const ansiCodes: Readonly<Record<Mark['kind'], string>> = {
-  forward: '34',
-  frozenForward: '36',
-  backwardInput: '33',
-  backwardWeight: '31',
-  update: '1',
-  cacheWrite: '32',
-  cacheRead: '32',
-  load: '37',
-  sendActivation: '35',
-  sendGradient: '35',
-  collective: '35',
-  sending: '35',
-  idle: '90',
-  'waiting-activation': '90',
-  'waiting-gradient': '90',
-  'waiting-backpressure': '90',
-  'waiting-collective': '90',
-  'waiting-finished': '90',
-  'waiting-lost': '31',
-};

@@ -3,102 +3,67 @@
  */
 import type { SpanKind } from './chart-rows.js';
 
-interface SpanStyle {
-  readonly label: string;
+/** Strokes on an 8 by 8 tile. */
+interface Hatch {
+  /** SVG path data. */
+  readonly path: string;
   readonly colour: string;
-  /** Strokes on an 8 by 8 tile; empty for a plain box. */
-  readonly hatch: string;
-  readonly hatchColour: string;
-  readonly hatchWidth: number;
+  readonly width: number;
 }
 
-const waiting = (what: string, hatch: string): SpanStyle => ({
-  label: `waiting: ${what}`,
-  colour: '#f2f2f2',
-  hatch,
-  hatchColour: '#a6a6a6',
-  hatchWidth: 0.8,
+interface SpanStyle {
+  readonly label: string;
+  /** In a terminal: the parameter of an ANSI escape sequence. */
+  readonly ansi: string;
+  readonly colour: string;
+  /** Absent for a plain box. */
+  readonly hatch?: Hatch;
+}
+
+const hatch = (path: string, colour: string, width: number): Hatch => ({ path, colour, width });
+const style = (label: string, ansi: string, colour: string, lines?: Hatch): SpanStyle => ({
+  label,
+  ansi,
+  colour,
+  ...(lines ? { hatch: lines } : {}),
 });
+const waiting = (what: string, path: string): SpanStyle =>
+  style(`waiting: ${what}`, '90', '#f2f2f2', hatch(path, '#a6a6a6', 0.8));
 
 /** The hatches of one lane differ from each other in direction or shape. */
 export const spanStyles: Readonly<Record<SpanKind, SpanStyle>> = {
-  frozenForward: {
-    label: 'forward, frozen (no backward follows)',
-    colour: '#56b4e9',
-    hatch: 'M0 2h8M0 6h8',
-    hatchColour: '#ffffff',
-    hatchWidth: 0.9,
-  },
-  forward: { label: 'forward', colour: '#0072b2', hatch: '', hatchColour: '#ffffff', hatchWidth: 0 },
-  backwardInput: {
-    label: 'backward, input gradient',
-    colour: '#e69f00',
-    hatch: 'M-1 1L1 -1M0 8L8 0M7 9L9 7',
-    hatchColour: '#7a4f00',
-    hatchWidth: 0.9,
-  },
-  backwardWeight: {
-    label: 'backward, weight gradient',
-    colour: '#d55e00',
-    hatch: 'M-1 7L1 9M0 0L8 8M7 -1L9 1',
-    hatchColour: '#ffffff',
-    hatchWidth: 0.9,
-  },
-  update: {
-    label: 'update',
-    colour: '#333333',
-    hatch: 'M0 0L8 8M0 8L8 0',
-    hatchColour: '#ffffff',
-    hatchWidth: 0.6,
-  },
-  cacheWrite: {
-    label: 'cache write',
-    colour: '#009e73',
-    hatch: 'M2 0v8M6 0v8',
-    hatchColour: '#ffffff',
-    hatchWidth: 1,
-  },
-  cacheRead: {
-    label: 'cache read',
-    colour: '#f0e442',
-    hatch: 'M4 0v8M0 4h8',
-    hatchColour: '#857c00',
-    hatchWidth: 0.8,
-  },
-  load: {
-    label: 'load',
-    colour: '#bbbbbb',
-    hatch: 'M2 0v8',
-    hatchColour: '#333333',
-    hatchWidth: 0.8,
-  },
-  sendActivation: {
-    label: 'sending an activation',
-    colour: '#cc79a7',
-    hatch: 'M0 4h8',
-    hatchColour: '#ffffff',
-    hatchWidth: 0.8,
-  },
-  sendGradient: {
-    label: 'sending a gradient',
-    colour: '#7b3f63',
-    hatch: 'M1 0v8M5 0v8',
-    hatchColour: '#f3d9e7',
-    hatchWidth: 1.4,
-  },
-  collective: {
-    label: 'exchange in the group',
-    colour: '#000000',
-    hatch: 'M1 2h2M5 6h2',
-    hatchColour: '#ffffff',
-    hatchWidth: 2,
-  },
+  frozenForward: style(
+    'forward, frozen (no backward follows)',
+    '36',
+    '#56b4e9',
+    hatch('M0 2h8M0 6h8', '#ffffff', 0.9),
+  ),
+  forward: style('forward', '34', '#0072b2'),
+  backwardInput: style(
+    'backward, input gradient',
+    '33',
+    '#e69f00',
+    hatch('M-1 1L1 -1M0 8L8 0M7 9L9 7', '#7a4f00', 0.9),
+  ),
+  backwardWeight: style(
+    'backward, weight gradient',
+    '31',
+    '#d55e00',
+    hatch('M-1 7L1 9M0 0L8 8M7 -1L9 1', '#ffffff', 0.9),
+  ),
+  update: style('update', '1', '#333333', hatch('M0 0L8 8M0 8L8 0', '#ffffff', 0.6)),
+  cacheWrite: style('cache write', '32', '#009e73', hatch('M2 0v8M6 0v8', '#ffffff', 1)),
+  cacheRead: style('cache read', '32', '#f0e442', hatch('M4 0v8M0 4h8', '#857c00', 0.8)),
+  load: style('load', '37', '#bbbbbb', hatch('M2 0v8', '#333333', 0.8)),
+  sendActivation: style('sending an activation', '35', '#cc79a7', hatch('M0 4h8', '#ffffff', 0.8)),
+  sendGradient: style('sending a gradient', '35', '#7b3f63', hatch('M1 0v8M5 0v8', '#f3d9e7', 1.4)),
+  collective: style('exchange in the group', '35', '#000000', hatch('M1 2h2M5 6h2', '#ffffff', 2)),
   'waiting-activation': waiting('its input', 'M1 1h1M5 5h1'),
   'waiting-gradient': waiting('a gradient', 'M0 8L8 0'),
   'waiting-backpressure': waiting('room for the next message', 'M0 0L8 8'),
   'waiting-collective': waiting('its group', 'M0 4h5'),
-  'waiting-finished': { ...waiting('others, itself done', ''), colour: '#fafafa' },
-  'waiting-lost': { ...waiting('nothing, it is lost', 'M4 0v8M0 4h8M0 0L8 8'), label: 'lost' },
+  'waiting-finished': style('waiting: others, itself done', '90', '#fafafa'),
+  'waiting-lost': style('lost', '31', '#f2f2f2', hatch('M4 0v8M0 4h8M0 0L8 8', '#a6a6a6', 0.8)),
 };
 
 /** In the order in which a legend lists them. */

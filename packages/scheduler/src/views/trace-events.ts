@@ -100,42 +100,26 @@ function completeEvent(span: DrawnSpan, pid: number, tid: number, thread: string
     pid,
     tid,
     args: {
-      ...(task === undefined ? {} : { task }),
-      ...(step === undefined ? {} : { step }),
-      ...(microbatch === undefined ? {} : { microbatch }),
-      ...(bytes === undefined ? {} : { bytes }),
-      ...(peer === undefined ? {} : { peer }),
-      ...(cause === undefined ? {} : { cause }),
+      ...known({ task, step, microbatch, bytes, peer, cause }),
       ...(kind === 'frozenForward' ? { frozen: true } : {}),
     },
   };
 }
 
+/** The fields that have a value. */
+const known = (
+  fields: Readonly<Record<string, string | number | undefined>>,
+): Record<string, string | number> =>
+  Object.fromEntries(
+    Object.entries(fields).flatMap(([key, value]) => (value === undefined ? [] : [[key, value]])),
+  );
+
+/** `backward input`, `send activation` and the like. */
 function verbOf({ type, cause }: DrawnSpan): string {
-  switch (type) {
-    case 'load':
-    case 'forward':
-    case 'update':
-      return type;
-    case 'backwardInput':
-      return 'backward input';
-    case 'backwardWeight':
-      return 'backward weight';
-    case 'cacheWrite':
-      return 'cache write';
-    case 'cacheRead':
-      return 'cache read';
-    case 'sendActivation':
-      return 'send activation';
-    case 'sendGradient':
-      return 'send gradient';
-    case 'collective':
-      return 'exchange';
-    case 'waiting':
-      return cause === 'finished' || cause === 'lost' ? cause : `waiting: ${cause ?? 'unknown'}`;
-    default:
-      return type satisfies never;
-  }
+  if (type === 'collective') return 'exchange';
+  if (type === 'waiting')
+    return cause === 'finished' || cause === 'lost' ? cause : `waiting: ${cause ?? 'unknown'}`;
+  return type.replace(/[A-Z]/, (letter) => ` ${letter.toLowerCase()}`);
 }
 
 function flowEvents(

@@ -2,9 +2,9 @@
  * Writes a frozen prefix's outputs to the activation cache in the first epoch and reads them in later ones, on the stage that holds the
  * lowest trained layer.
  */
-import type { Pass } from '../pass.js';
-import { ownValue } from '../../problem/own-value.js';
-import type { Instruction } from '../instruction.js';
+import type { Pass } from './pass.js';
+import { ownValue } from '../../problem/names.js';
+import type { Instruction } from '../schedule.js';
 
 export const addCache =
   (modes: Readonly<Record<string, 'write' | 'read'>>): Pass =>

@@ -2,10 +2,10 @@
  * Adds loading, sends and receives. Members of a stage take contiguous samples of each micro-batch in their order, so two members of
  * neighbouring stages exchange the samples they have in common. A gradient crosses a boundary only if something trains at or below it.
  */
-import type { PassContext } from '../pass.js';
+import type { PassContext } from './pass.js';
 import { gradientCrosses, trains } from '../../cost/task-costs.js';
-import type { Instruction } from '../instruction.js';
-import { type Partner, partnersOf } from '../partners.js';
+import type { Instruction } from '../schedule.js';
+import { type Partner, partnersOf } from '../sample-shares.js';
 
 export function addTransfers(
   programs: Instruction[][][],

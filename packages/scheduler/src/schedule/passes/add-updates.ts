@@ -2,9 +2,9 @@
  * Adds the optimizer step of every task a stage trains, just before the task's next forward pass needs it, and the exchange of
  * gradients inside a group just after the step's last backward pass: other tasks' work hides it.
  */
-import type { PassContext } from '../pass.js';
+import type { PassContext } from './pass.js';
 import { gradientBytes, trains } from '../../cost/task-costs.js';
-import type { Instruction } from '../instruction.js';
+import type { Instruction } from '../schedule.js';
 import { splitsWork } from '../placement.js';
 
 export function addUpdates(

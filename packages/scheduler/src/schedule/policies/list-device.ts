@@ -1,9 +1,8 @@
-/** A device in list scheduling: what it may do next, what it has to send, and how much it holds. */
+/** A device in list scheduling: what it may do next, what it has to send, and how much it holds; and the work, numbered by age. */
 import { residentBytes } from '../../cost/memory.js';
 import { hasBackward } from '../../cost/task-costs.js';
 import type { KeyedMessage } from '../../simulate/player.js';
 import type { Member, Stage } from '../placement.js';
-import type { PipelineOps } from './pipeline-ops.js';
 import { type ComputeStep, type PolicyContext, tasksOf } from './policy.js';
 
 export interface OpMessage extends KeyedMessage {
@@ -11,8 +10,8 @@ export interface OpMessage extends KeyedMessage {
 }
 
 export interface ListDevice {
-  /** Index of the device in the cluster. */
-  readonly device: number;
+  /** In the cluster. */
+  readonly index: number;
   readonly stage: Stage;
   readonly stageIndex: number;
   readonly member: Member;
@@ -52,7 +51,7 @@ export function openListDevices(
   const tasks = tasksOf(context);
   return stages.map((stage, stageIndex) =>
     stage.members.map((member, memberIndex): ListDevice => {
-      const device = costs.deviceIndex(member.device);
+      const index = costs.deviceIndex(member.device);
       const rows = sampleShares.map((byStage) => byStage[stageIndex]!);
       const loads = rows.map((shares) => costs.loadsOf(shares)[memberIndex]!);
       const { parameterBytes, optimizerBytes, bufferBytes } = residentBytes(
@@ -67,7 +66,7 @@ export function openListDevices(
         (_, op) => rows[ops.taskOf(op)]![ops.microbatchOf(op)]![memberIndex]!,
       );
       const opened: ListDevice = {
-        device,
+        index,
         stage,
         stageIndex,
         member,
@@ -75,7 +74,7 @@ export function openListDevices(
         forwards: [],
         backwards: [],
         outbox: [],
-        roomBytes: costs.devices[device]!.memoryBytes - parameterBytes - optimizerBytes - bufferBytes,
+        roomBytes: costs.devices[index]!.memoryBytes - parameterBytes - optimizerBytes - bufferBytes,
         usedBytes: 0,
         inFlight: 0,
         inFlightLimit: inFlight(stages.length - 1 - stageIndex),
@@ -112,4 +111,27 @@ export function takeOldest(ready: number[], may: (op: number) => boolean): numbe
   for (let index = 0; index < ready.length; index++)
     if ((best < 0 || ready[index]! < ready[best]!) && may(ready[index]!)) best = index;
   return best < 0 ? -1 : ready.splice(best, 1)[0]!;
+}
+
+/** The work of a pipeline as numbers in order of age: an op is one micro-batch of one task in one step. */
+export interface PipelineOps {
+  /** Ops of one step, and of all. */
+  readonly perStep: number;
+  readonly total: number;
+  readonly stepOf: (op: number) => number;
+  /** Index into the placement's tasks. */
+  readonly taskOf: (op: number) => number;
+  readonly microbatchOf: (op: number) => number;
+}
+
+/** Older is by step, then task, then micro-batch: sibling tasks follow each other closely. */
+export function numberOps(steps: number, tasks: number, microbatches: number): PipelineOps {
+  const perStep = tasks * microbatches;
+  return {
+    perStep,
+    total: steps * perStep,
+    stepOf: (op) => Math.floor(op / perStep),
+    taskOf: (op) => Math.floor((op % perStep) / microbatches),
+    microbatchOf: (op) => op % microbatches,
+  };
 }

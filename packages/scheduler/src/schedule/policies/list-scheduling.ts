@@ -14,9 +14,15 @@ import { computeSeconds } from '../../cost/duration.js';
 import { activationBytes } from '../../cost/memory.js';
 import { boundaryBytes, gradientCrosses, hasBackward, trains } from '../../cost/task-costs.js';
 import { createPlayer } from '../../simulate/player.js';
-import { type Partner, partnersOf } from '../partners.js';
-import { type ListDevice, nextOp, openListDevices, type OpMessage, takeOldest } from './list-device.js';
-import { numberOps } from './pipeline-ops.js';
+import { type Partner, partnersOf } from '../sample-shares.js';
+import {
+  type ListDevice,
+  nextOp,
+  numberOps,
+  openListDevices,
+  type OpMessage,
+  takeOldest,
+} from './list-device.js';
 import { type ComputeStep, type PolicyContext, tasksOf } from './policy.js';
 import { trackStepEnds } from './step-ends.js';
 
@@ -48,8 +54,8 @@ export function playPipeline(
   const ops = numberOps(steps, tasks.length, microbatches);
   const { perStep, taskOf, stepOf, microbatchOf } = ops;
   const devices = openListDevices(context, ops, inFlight);
-  const deviceAt = new Map(devices.flat().map((opened) => [opened.device, opened]));
-  const stepEnds = trackStepEnds(context, devices);
+  const deviceAt = new Map(devices.flat().map((opened) => [opened.index, opened]));
+  const finishStep = trackStepEnds(context, devices);
   const strict = stages.some(({ members }) => members.length > 1);
   const stepEndSeconds = new Array<number>(steps).fill(0);
   let lastUpdate = 0;
@@ -57,9 +63,9 @@ export function playPipeline(
   const player = createPlayer<OpMessage>(costs, {
     window,
     settles: true,
-    act(device, now) {
-      const at = deviceAt.get(device)!;
-      if (flush(at, now)) runOldest(at, now);
+    act(index, now) {
+      const device = deviceAt.get(index)!;
+      if (flush(device, now)) runOldest(device, now);
     },
     onArrival({ gradient, op, from, to, key }) {
       const receiver = deviceAt.get(to)!;
@@ -70,13 +76,13 @@ export function playPipeline(
       player.wake(from);
     },
     // A gradient leaves before the weight gradient is computed.
-    onReminder(device, now) {
-      flush(deviceAt.get(device)!, now);
+    onReminder(index, now) {
+      flush(deviceAt.get(index)!, now);
     },
-    onExchanged(index, now) {
+    onExchanged(exchange, now) {
       lastUpdate = Math.max(lastUpdate, now);
-      const task = index % tasks.length;
-      for (const { device, readySteps } of devices[Math.floor(index / tasks.length)]!) {
+      const task = exchange % tasks.length;
+      for (const { index: device, readySteps } of devices[Math.floor(exchange / tasks.length)]!) {
         readySteps[task]! += 1;
         player.wake(device);
       }
@@ -88,8 +94,8 @@ export function playPipeline(
   const keyOf = (gradient: boolean, device: number, op: number) =>
     ((gradient ? 1 : 0) * costs.devices.length + device) * ops.total + op;
   const partners = new Map<number, Partner[]>();
-  const partnersOn = ({ device, stageIndex, memberIndex }: ListDevice, op: number, other: number) => {
-    const key = (device * 2 + (other > stageIndex ? 1 : 0)) * perStep + (op % perStep);
+  const partnersOn = ({ index, stageIndex, memberIndex }: ListDevice, op: number, other: number) => {
+    const key = (index * 2 + (other > stageIndex ? 1 : 0)) * perStep + (op % perStep);
     let found = partners.get(key);
     if (!found) {
       const place = { stage: stageIndex, member: memberIndex, other };
@@ -97,12 +103,12 @@ export function playPipeline(
     }
     return found;
   };
-  const enqueue = (at: ListDevice, op: number, gradient: boolean) => {
-    const { device: from, stageIndex, outbox } = at;
+  const enqueue = (device: ListDevice, op: number, gradient: boolean) => {
+    const { index: from, stageIndex, outbox } = device;
     const other = gradient ? stageIndex - 1 : stageIndex + 1;
     const bytes = boundaryBytes(tasks[taskOf(op)]!, stages[Math.max(other, stageIndex)]!.start);
-    for (const { member, samples } of partnersOn(at, op, other)) {
-      const to = devices[other]![member]!.device;
+    for (const { member, samples } of partnersOn(device, op, other)) {
+      const to = devices[other]![member]!.index;
       outbox.push({ gradient, from, to, bytes: bytes * samples, key: keyOf(gradient, to, op), op });
     }
   };
@@ -119,95 +125,103 @@ export function playPipeline(
 
   const activationsOf = ({ stage, member, samples }: ListDevice, op: number) =>
     activationBytes(tasks[taskOf(op)]!, stage, samples[op % perStep]!, member);
-  const mayForward = (at: ListDevice, op: number): boolean => {
+  const mayForward = (device: ListDevice, op: number): boolean => {
     const task = taskOf(op);
-    if (!hasBackward(tasks[task]!, at.stage.end)) return true;
-    if (stepOf(op) >= at.readySteps[task]!) return false;
-    if (at.inFlight === 0) return true;
-    return at.inFlight < at.inFlightLimit && at.usedBytes + activationsOf(at, op) <= at.roomBytes;
+    if (!hasBackward(tasks[task]!, device.stage.end)) return true;
+    if (stepOf(op) >= device.readySteps[task]!) return false;
+    if (device.inFlight === 0) return true;
+    return (
+      device.inFlight < device.inFlightLimit &&
+      device.usedBytes + activationsOf(device, op) <= device.roomBytes
+    );
   };
-  const runOldest = (at: ListDevice, now: number): void => {
-    const backward = takeOldest(at.backwards, (op) => !strict || op === at.nextBackward);
+  const runOldest = (device: ListDevice, now: number): void => {
+    const backward = takeOldest(device.backwards, (op) => !strict || op === device.nextBackward);
     if (backward >= 0) {
-      runBackward(at, backward, now);
+      runBackward(device, backward, now);
       return;
     }
-    const forward = takeOldest(at.forwards, (op) => (!strict || op === at.nextForward) && mayForward(at, op));
-    if (forward >= 0) runForward(at, forward, now);
+    const forward = takeOldest(
+      device.forwards,
+      (op) => (!strict || op === device.nextForward) && mayForward(device, op),
+    );
+    if (forward >= 0) runForward(device, forward, now);
   };
-  const secondsOf = ({ device, stage, member, samples }: ListDevice, type: ComputeStep['type'], op: number) =>
+  const secondsOf = ({ index, stage, member, samples }: ListDevice, type: ComputeStep['type'], op: number) =>
     computeSeconds(
-      costs.devices[device]!,
+      costs.devices[index]!,
       tasks[taskOf(op)]!,
       type,
       { start: stage.start, end: stage.end, work: member.work ?? 1 },
       samples[op % perStep]!,
     );
-  const endStep = (step: number, at: number) => {
-    stepEndSeconds[step] = Math.max(stepEndSeconds[step]!, at);
+  const endStep = (step: number, end: number) => {
+    stepEndSeconds[step] = Math.max(stepEndSeconds[step]!, end);
   };
 
   // The first stage has all inputs at hand; of each task only the next micro-batch can be the oldest.
-  const admit = (at: ListDevice, task: number, from: number) => {
-    const next = nextOp(at, ops, from, (op) => taskOf(op) === task);
-    if (next < ops.total) at.forwards.push(next);
+  const admit = (device: ListDevice, task: number, from: number) => {
+    const next = nextOp(device, ops, from, (op) => taskOf(op) === task);
+    if (next < ops.total) device.forwards.push(next);
   };
-  const runForward = (at: ListDevice, op: number, now: number) => {
+  const runForward = (device: ListDevice, op: number, now: number) => {
     const task = taskOf(op);
-    if (at.stageIndex > 0) player.read(keyOf(false, at.device, op), now);
-    else admit(at, task, op + 1);
-    at.forwardsLeft -= 1;
-    at.nextForward = nextOp(at, ops, op + 1);
-    at.order.push({ type: 'forward', task, step: stepOf(op), microbatch: microbatchOf(op) });
-    const owesBackward = hasBackward(tasks[task]!, at.stage.end);
+    if (device.stageIndex > 0) player.read(keyOf(false, device.index, op), now);
+    else admit(device, task, op + 1);
+    device.forwardsLeft -= 1;
+    device.nextForward = nextOp(device, ops, op + 1);
+    device.order.push({ type: 'forward', task, step: stepOf(op), microbatch: microbatchOf(op) });
+    const owesBackward = hasBackward(tasks[task]!, device.stage.end);
     if (owesBackward) {
-      at.inFlight += 1;
-      at.usedBytes += activationsOf(at, op);
+      device.inFlight += 1;
+      device.usedBytes += activationsOf(device, op);
     }
-    if (at.stageIndex + 1 < stages.length) enqueue(at, op, false);
-    else if (owesBackward) at.backwards.push(op);
-    const end = now + secondsOf(at, 'forward', op);
+    if (device.stageIndex + 1 < stages.length) enqueue(device, op, false);
+    else if (owesBackward) device.backwards.push(op);
+    const end = now + secondsOf(device, 'forward', op);
     endStep(stepOf(op), end);
-    player.occupy(at.device, end);
+    player.occupy(device.index, end);
   };
-  const runBackward = (at: ListDevice, op: number, now: number) => {
+  const runBackward = (device: ListDevice, op: number, now: number) => {
     const task = taskOf(op);
     const step = { task, step: stepOf(op), microbatch: microbatchOf(op) };
-    if (at.stageIndex + 1 < stages.length) player.read(keyOf(true, at.device, op), now);
-    at.nextBackward = nextOp(at, ops, op + 1, (other) => hasBackward(tasks[taskOf(other)]!, at.stage.end));
-    at.order.push({ type: 'backwardInput', ...step });
-    const sentAt = now + secondsOf(at, 'backwardInput', op);
+    if (device.stageIndex + 1 < stages.length) player.read(keyOf(true, device.index, op), now);
+    device.nextBackward = nextOp(device, ops, op + 1, (other) =>
+      hasBackward(tasks[taskOf(other)]!, device.stage.end),
+    );
+    device.order.push({ type: 'backwardInput', ...step });
+    const sentAt = now + secondsOf(device, 'backwardInput', op);
     let end = sentAt;
-    if (trains(tasks[task]!, at.stage)) {
-      at.order.push({ type: 'backwardWeight', ...step });
-      end += secondsOf(at, 'backwardWeight', op);
+    if (trains(tasks[task]!, device.stage)) {
+      device.order.push({ type: 'backwardWeight', ...step });
+      end += secondsOf(device, 'backwardWeight', op);
     }
     endStep(step.step, end);
-    at.inFlight -= 1;
-    at.usedBytes -= activationsOf(at, op);
-    if (gradientCrosses(tasks[task]!, at.stage.start)) {
-      enqueue(at, op, true);
-      if (!fusedBackward && end > sentAt) player.remind(at.device, sentAt);
+    device.inFlight -= 1;
+    device.usedBytes -= activationsOf(device, op);
+    if (gradientCrosses(tasks[task]!, device.stage.start)) {
+      enqueue(device, op, true);
+      if (!fusedBackward && end > sentAt) player.remind(device.index, sentAt);
     }
-    at.backwardsLeft[task]! -= 1;
-    if (at.backwardsLeft[task] === 0) {
-      at.backwardsLeft[task] = costs.loadsOf(sampleShares[task]![at.stageIndex]!)[
-        at.memberIndex
+    device.backwardsLeft[task]! -= 1;
+    if (device.backwardsLeft[task] === 0) {
+      device.backwardsLeft[task] = costs.loadsOf(sampleShares[task]![device.stageIndex]!)[
+        device.memberIndex
       ]!.microbatches;
-      const readyAt = stepEnds.finish(at, task, step.step, end);
-      if (readyAt !== undefined) player.endExchange(at.stageIndex * tasks.length + task, readyAt);
+      const readyAt = finishStep(device, task, step.step, end);
+      if (readyAt !== undefined) player.endExchange(device.stageIndex * tasks.length + task, readyAt);
     }
-    player.occupy(at.device, end);
+    player.occupy(device.index, end);
   };
 
   const [lowest = []] = devices;
-  for (const at of lowest) for (const task of tasks.keys()) admit(at, task, 0);
+  for (const device of lowest) for (const task of tasks.keys()) admit(device, task, 0);
   player.play(deviceAt.keys());
 
-  for (const { device, forwardsLeft, inFlight: held } of devices.flat())
+  for (const { index, forwardsLeft, inFlight: held } of devices.flat())
     if (forwardsLeft > 0 || held > 0)
       throw new Error(
-        `internal: scheduler/listSchedule: "${costs.devices[device]!.id}" did not finish its work`,
+        `internal: scheduler/listSchedule: "${costs.devices[index]!.id}" did not finish its work`,
       );
   return {
     order: devices.map((members) => members.map(({ order }) => order)),

@@ -1,9 +1,7 @@
 /** Checks one device's program: everything it owes is there once, in an order that makes sense, and nothing else. */
-import type { DeviceProgram, Schedule } from '../schedule.js';
+import type { DeviceProgram, Instruction, Schedule } from '../schedule.js';
 import type { CostModel } from '../../cost/cost-model.js';
 import { gradientCrosses, hasBackward, trains } from '../../cost/task-costs.js';
-import type { Instruction } from '../instruction.js';
-import { describeInstruction } from './describe-instruction.js';
 
 /** Every rule the program breaks, as sentences. */
 export function validateProgram(
@@ -127,3 +125,11 @@ const types: readonly Instruction['type'][] = [
 
 const isCount = (value: number, limit: number): boolean =>
   Number.isInteger(value) && value >= 0 && value < limit;
+
+export function describeInstruction(instruction: Instruction): string {
+  const { type, task, step } = instruction;
+  if (type === 'collective') return `${type} ${instruction.id}`;
+  if (!('microbatch' in instruction)) return `${type} of ${task} ${step}`;
+  const peer = 'peer' in instruction ? ` with "${instruction.peer}"` : '';
+  return `${type} of ${task} ${step}/${instruction.microbatch}${peer}`;
+}

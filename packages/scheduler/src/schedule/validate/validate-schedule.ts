@@ -3,8 +3,9 @@ import type { Schedule } from '../schedule.js';
 import type { CostModel } from '../../cost/cost-model.js';
 import { memoryOf } from '../memory-of.js';
 import { splitsWork } from '../placement.js';
-import { findDeadlock } from './find-deadlock.js';
-import { validateProgram } from './validate-program.js';
+import { describeInstruction, validateProgram } from './validate-program.js';
+import type { Routes } from '../../cost/routes.js';
+import { playPrograms } from '../../simulate/play-programs.js';
 
 /** Every rule the schedule breaks, as sentences; empty when it breaks none. */
 export function validateSchedule(costs: CostModel, schedule: Schedule): string[] {
@@ -66,3 +67,18 @@ function checkMessages({ programs }: Schedule): string[] {
       : [`${key}: sent ${sent} times, received ${received} times, ${samples} samples unaccounted for`],
   );
 }
+
+/** The devices that wait for ever, and what they wait for, as sentences. Every message must have a sender and a receiver. */
+function findDeadlock(costs: CostModel, schedule: Schedule): string[] {
+  // Whether devices wait for each other does not depend on how long anything takes.
+  const played = playPrograms({ ...costs, routes: instantRoutes }, schedule, { price: () => 0 });
+  return played.flatMap(({ program: { device, instructions }, at }) => {
+    const next = instructions[at];
+    return next ? [`"${device}" waits for ever at instruction ${at}: ${describeInstruction(next)}`] : [];
+  });
+}
+
+const instantRoutes: Routes = {
+  media: [],
+  route: () => ({ bytesPerSecond: Infinity, latencySeconds: 0, medium: -1, link: -1 }),
+};
