@@ -47,7 +47,7 @@ test('a template is found next to the tokenizer, in its config and in a list of 
 });
 
 test('a template gets the special tokens, the date if there is one, and additional variables', () => {
-  expect(render('{{ bos_token }}{{ messages[0].content }}{{ add_generation_prompt }}')).toBe('<s>hellotrue');
+  expect(render('{{ bos_token }}{{ messages[0].content }}{{ add_generation_prompt }}')).toBe('<s>helloTrue');
   expect(render('{{ strftime_now("%d %b %Y") }}', { now: new Date(2026, 6, 4) })).toBe('04 Jul 2026');
   expect(render('{{ mood }}', { variables: { mood: 'calm' } })).toBe('calm');
   expect(render('{% for i in range(1, 6, 2) %}{{ i }}{% endfor %}{{ range(2) | length }}')).toBe('1352');
