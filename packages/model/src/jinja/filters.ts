@@ -79,11 +79,14 @@ function picked(given: Given, fromAttribute: boolean): (value: Value) => Value {
   return (value) => runTest(str(name), of(value), args);
 }
 
+/** jinja2 does not look at what is false, not even whether it can be iterated over. */
+const itemsIfTrue = (value: Value) => (isTrue(value) ? iterate(value) : []);
+
 const chosen =
   (wanted: boolean, fromAttribute: boolean): Filter =>
   (value, given) => {
     const pick = picked(given, fromAttribute);
-    return new Once(iterate(value).filter((one) => isTrue(pick(one)) === wanted));
+    return new Once(itemsIfTrue(value).filter((one) => isTrue(pick(one)) === wanted));
   };
 
 const extreme =
@@ -219,12 +222,12 @@ export const filters: Readonly<Record<string, Filter>> = {
     const attribute = given.named.get('attribute');
     if (attribute !== undefined) {
       const missing = given.named.get('default');
-      return new Once(iterate(value).map((one) => memberPath(one, attribute, missing)));
+      return new Once(itemsIfTrue(value).map((one) => memberPath(one, attribute, missing)));
     }
     const [name, ...positional] = given.positional;
     if (name === undefined) throw new Error('map needs a filter');
     return new Once(
-      iterate(value).map((one) => runFilter(str(name), one, { positional, named: given.named })),
+      itemsIfTrue(value).map((one) => runFilter(str(name), one, { positional, named: given.named })),
     );
   },
   max: extreme(-1),

@@ -99,7 +99,7 @@ function parseIf(reader: TokenReader, loops: number): Statement {
 }
 
 function parseFor(reader: TokenReader, loops: number): Statement {
-  const target = parseTarget(reader);
+  const target = parseTarget(reader, { isInLoop: true });
   reader.expectName('in');
   const over = parseTuple(reader, { withChoice: false, ends: ['recursive'] });
   const test = reader.skipName('if') ? parseExpression(reader) : undefined;
@@ -113,7 +113,7 @@ function parseFor(reader: TokenReader, loops: number): Statement {
 }
 
 function parseSet(reader: TokenReader, loops: number): Statement {
-  const target = parseTarget(reader, true);
+  const target = parseTarget(reader, { withMembers: true, isInLoop: loops > 0 });
   if (reader.skipOperator('=')) {
     const value = parseTuple(reader);
     reader.expectKind('end');
@@ -151,15 +151,19 @@ function parseSignature(reader: TokenReader): Signature {
 const constants = ['true', 'false', 'none', 'True', 'False', 'None'];
 
 /** A name, members of a namespace if allowed, or several of them. */
-function parseTarget(reader: TokenReader, withMembers = false): Target {
+function parseTarget(
+  reader: TokenReader,
+  { withMembers = false, isInLoop = false }: { withMembers?: boolean; isInLoop?: boolean } = {},
+): Target {
   const one = (): Target => {
     if (reader.skipOperator('(')) {
-      const inner = parseTarget(reader, withMembers);
+      const inner = parseTarget(reader, { withMembers, isInLoop });
       reader.expectOperator(')');
       return inner;
     }
     const name = reader.expectKind('name').text;
-    if ([...constants, 'loop', 'self', 'super'].includes(name)) return reader.fail(`${name} cannot be set`);
+    if (constants.includes(name) || (isInLoop && name === 'loop'))
+      return reader.fail(`${name} cannot be set`);
     if (!withMembers || !reader.skipOperator('.')) return { kind: 'name', name };
     return { kind: 'member', of: name, name: reader.expectKind('name').text };
   };

@@ -6,6 +6,7 @@ import { readModelIds } from '../checkpoint/end-ids.js';
 import { ModelError } from '../model-error.js';
 import type { Config } from '../spec/config-reader.js';
 import { readJsonObject, readText } from '../spec/read-json.js';
+import { asLlamaClass } from './llama-class.js';
 import { templateFiles } from './template-places.js';
 import { type ModelIds, openTokenizer, type TextTokenizer } from './tokenizer.js';
 
@@ -33,9 +34,10 @@ export async function readTokenizer(
     'added_tokens_decoder' in config ? undefined : await readPart(directory, 'special_tokens_map.json');
   const template = await findTemplate(directory, config);
   // Not here: `add_bos_token`, which transformers 5 ignores beside a tokenizer.json.
+  const architecture = (await readPart(directory, 'config.json'))?.['model_type'];
   return openTokenizer(
     {
-      json,
+      json: asLlamaClass(json, config, architecture),
       config: { ...config, ...map, chat_template: template },
       modelIds: modelIds ?? (await readModelIds(directory)),
     },

@@ -5,12 +5,10 @@ type ListedToken = Omit<AddedToken, 'shown'>;
 
 type Config = Readonly<Record<string, unknown>>;
 
-/** What the tokenizer classes of transformers assume where the files say nothing. */
+/** What the classes of transformers that keep no tokens of a tokenizer.json assume where the files say nothing. */
 const classDefaults: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   LlamaTokenizer: { bos_token: '<s>', eos_token: '</s>', unk_token: '<unk>' },
   CodeLlamaTokenizer: { bos_token: '<s>', eos_token: '</s>', unk_token: '<unk>' },
-  GPT2Tokenizer: { bos_token: '<|endoftext|>', eos_token: '<|endoftext|>', unk_token: '<|endoftext|>' },
-  Qwen2Tokenizer: { eos_token: '<|endoftext|>', unk_token: '<|endoftext|>', pad_token: '<|endoftext|>' },
 };
 
 const textOf = (value: unknown): string | undefined => {
