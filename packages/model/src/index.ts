@@ -58,6 +58,7 @@ export { renderChat, type ChatMessage, type RenderChatOptions } from './text/cha
 export { answerIds, promptIds, type Example } from './text/example.js';
 export { openTextStream, type TextStream } from './text/stream.js';
 export { readTokenizer } from './text/read-tokenizer.js';
+export { templatePlaces } from './text/template-places.js';
 export { type ModelIds, openTokenizer, type TextTokenizer, type TokenizerFiles } from './text/tokenizer.js';
 
 export { openImageFeatures, type ImageFeatures, type ImageFeaturesOptions } from './images/features.js';
