@@ -10,7 +10,7 @@ function onOutputError(this: NodeJS.WriteStream, error: NodeJS.ErrnoException): 
 }
 
 /** Nobody is left to be told. */
-function ignoreError(): void {}
+const ignoreError = () => undefined;
 
 /** Streams, clocks, signals and environment of `process`; `version` is the version of the installed command. */
 export function processWorld(process: NodeJS.Process, { version }: { version: string }): CommandWorld {
