@@ -80,15 +80,23 @@ test.each([
   [
     'id',
     { added_tokens: [{ id: 3, content: '<odd>', special: true }] },
-    'the added token "<odd>" says id 3, but the vocabulary gives it 268',
+    'the added token "<odd>" says id 3, but the vocabulary gives it 273',
   ],
   [
     'token of nothing',
     {
       normalizer: { type: 'Strip', strip_left: true, strip_right: true },
-      added_tokens: [{ id: 268, content: ' ', normalized: true }],
+      added_tokens: [{ id: 273, content: ' ', normalized: true }],
     },
     'nothing is left of the added token " " when it is normalized',
+  ],
+  [
+    'Metaspace',
+    {
+      normalizer: { type: 'Strip', strip_left: true, strip_right: false },
+      pre_tokenizer: { type: 'Metaspace', replacement: '▁', prepend_scheme: 'first', split: true },
+    },
+    'a Metaspace with "prepend_scheme" "first" after a normalizer that drops characters is not supported',
   ],
 ])('a tokenizer.json with another %s is refused by name', (_, change, message) => {
   const attempt = () => open({ ...plain, ...change });

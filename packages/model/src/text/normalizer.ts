@@ -18,6 +18,10 @@ export function openNormalizer(json: unknown, where: string): Normalize | undefi
   return steps(part, where);
 }
 
+/** Whether the normalizer may drop the characters with which a text begins. */
+export const dropsCharacters = (json: unknown): boolean =>
+  /"strip_left":true|"(BertNormalizer|StripAccents)"|"content":""/.test(JSON.stringify(json ?? null));
+
 const normalizers: Readonly<Record<string, (part: Parts, where: string) => Normalize>> = {
   NFC: () => (text) => text.normalize('NFC'),
   NFD: () => (text) => text.normalize('NFD'),

@@ -2,7 +2,7 @@
 import { ModelError } from '../model-error.js';
 import { openAddedTokens } from './added-tokens.js';
 import { openDecoder } from './decoder.js';
-import { openNormalizer } from './normalizer.js';
+import { dropsCharacters, openNormalizer } from './normalizer.js';
 import { framingOf } from './post-processor.js';
 import { openPreTokenizer } from './pre-tokenizer.js';
 import { namedTokens, withListedTokens } from './special-tokens.js';
@@ -98,6 +98,15 @@ export function openTokenizer(
   const pieces = limited(encodePatterns, 0, () => {
     const words = openWordEncoder(parts['model'], where);
     const { vocabulary } = words;
+    if (
+      dropsCharacters(parts['normalizer']) &&
+      JSON.stringify(parts['pre_tokenizer'] ?? null).includes('"prepend_scheme":"first"')
+    )
+      throw new ModelError(
+        'MODEL_UNSUPPORTED',
+        'readTokenizer',
+        `${where}: a Metaspace with "prepend_scheme" "first" after a normalizer that drops characters is not supported`,
+      );
     const normalize = openNormalizer(parts['normalizer'], where);
     const listed = withListedTokens(parts['added_tokens'], config, vocabulary);
     return {
