@@ -118,8 +118,7 @@ export function openTokenizer(
   });
   const { words, added, split } = pieces;
   const addedByContent = new Map(added.tokens.map(({ id, content }) => [content, id]));
-  const contents = new Map(words.texts);
-  for (const { id, shown } of added.tokens) contents.set(id, shown);
+  const shownById = new Map(added.tokens.map(({ id, shown }) => [id, shown]));
   // By text: in the reference, a special token that normalizing changes is not left out.
   const special = new Set(
     added.tokens.flatMap(({ content, special: isSpecial }) => (isSpecial === true ? [content] : [])),
@@ -149,7 +148,7 @@ export function openTokenizer(
     decode: (ids, { skipSpecialTokens = false } = {}) => {
       if (ids.length === 0) return '';
       const tokens = ids.flatMap((id) => {
-        const content = contents.get(id);
+        const content = shownById.get(id) ?? words.texts.get(id);
         return content === undefined || (skipSpecialTokens && special.has(content)) ? [] : [content];
       });
       const text = limited(decodePatterns, ids.length, () => pieces.decode(tokens));
