@@ -3,12 +3,12 @@
 import { register } from 'node:module';
 
 try {
-  if (import.meta.url.includes('/node_modules/')) await import('../dist/bin.js');
+  if (import.meta.url.includes('/node_modules/')) await import('../dist/cli.js');
   else {
     const { register: registerTypeScript } = await import('tsx/esm/api');
     registerTypeScript();
     register(new URL('source-condition.js', import.meta.url));
-    await import('../src/bin.ts');
+    await import('../src/cli.ts');
   }
 } catch (error) {
   // Files are resolved and read before any of the command's own code runs. Without file descriptors, Node finds no package.
