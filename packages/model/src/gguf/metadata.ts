@@ -82,8 +82,8 @@ export function openSettings(
 
 /** Whether a setting has the value that stands for its absence: false, 0, or 1 for what is multiplied by. */
 function changesNothing(key: string, value: GgufValue): boolean {
-  const expected = Object.hasOwn(neutral, key) ? neutral[key] : undefined;
-  if (value === expected || value === false || value === '') return true;
+  if (Object.hasOwn(neutral, key)) return value === neutral[key];
+  if (value === false || value === '') return true;
   if (value instanceof Int32Array || value instanceof Float32Array) return value.every((n) => n === 0);
   const number = Number(value);
   return number === 0 || (number === 1 && key.endsWith('scale'));
@@ -93,7 +93,9 @@ function changesNothing(key: string, value: GgufValue): boolean {
 export function describe(value: unknown): string {
   if (value instanceof Int32Array || value instanceof Float32Array)
     return `[${[...value.subarray(0, 8)].join(', ')}${value.length > 8 ? ', …' : ''}]`;
-  if (typeof value === 'number' || typeof value === 'bigint') return String(value);
+  // Most are float32, whose other digits are noise.
+  if (typeof value === 'number') return String(Number(value.toPrecision(7)));
+  if (typeof value === 'bigint') return String(value);
   const text = JSON.stringify(value ?? null);
   return text.length > 80 ? `${text.slice(0, 80)}…` : text;
 }
