@@ -123,7 +123,7 @@ const base: readonly (readonly [string, ...number[]])[] = [
 /** A tensor whose numbers follow from its name alone. */
 function tensorOf([name, ...shape]: readonly [string, ...number[]]): WrittenTensor {
   const values = new Float32Array(shape.reduce((product, n) => product * n, 1));
-  let state = [...name].reduce((hash, letter) => (Math.imul(hash, 31) + letter.charCodeAt(0)) >>> 0, 7);
+  let state = Buffer.from(name).reduce((hash, byte) => (Math.imul(hash, 31) + byte) >>> 0, 7);
   for (let i = 0; i < values.length; i++) {
     // The generator of Numerical Recipes.
     state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
