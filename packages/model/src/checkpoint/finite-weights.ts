@@ -1,18 +1,8 @@
 /** Refuses weights that are not finite: one NaN makes every logit NaN, and a damaged file is found when it is loaded. */
-import { type BlockFormat, compactFormats, type CompactWeight } from '@contextlora/kernels';
+import type { CompactWeight } from '@contextlora/kernels';
 
+import { blocksNotFinite } from '../gguf/blocks.js';
 import { ModelError } from '../model-error.js';
-
-/** The bytes of a block at which half-precision scales begin; all else in blocks is integers. */
-const scales: Readonly<Record<BlockFormat, readonly number[]>> = {
-  q8_0: [0],
-  q4_0: [0],
-  q4_1: [0, 2],
-  q5_1: [0, 2],
-  q4_K: [0, 2],
-  q5_K: [0, 2],
-  q6_K: [208],
-};
 
 /** @throws ModelError (`MODEL_FILE_DAMAGED`) naming the tensor and how many of its numbers are not finite. */
 export function requireFinite(
@@ -21,7 +11,7 @@ export function requireFinite(
 ): void {
   const bad = countOf(weight);
   if (bad === 0) return;
-  const what = weight instanceof Float32Array || weight.format === 'f16' ? 'numbers' : 'scales';
+  const what = weight instanceof Float32Array || weight.format === 'f16' ? 'numbers' : 'blocks';
   throw new ModelError(
     'MODEL_FILE_DAMAGED',
     where,
@@ -42,10 +32,5 @@ function countOf(weight: Float32Array | CompactWeight): number {
     for (const half of weight.values) if ((half & 0x7c00) === 0x7c00) bad += 1;
     return bad;
   }
-  const { blocks, format } = weight;
-  const { blockBytes } = compactFormats[format];
-  for (const offset of scales[format])
-    for (let at = offset + 1; at < blocks.length; at += blockBytes)
-      if ((blocks[at]! & 0x7c) === 0x7c) bad += 1;
-  return bad;
+  return blocksNotFinite(weight).length;
 }
