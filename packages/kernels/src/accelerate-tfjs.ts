@@ -24,7 +24,7 @@ export async function accelerateTfjs(options: OpenBackendOptions = {}): Promise<
   const {
     backend,
     parts: { heap, products, scratch },
-  } = await openBackend(options);
+  } = await openBackend('accelerateTfjs', options);
   const original = tf.getKernel('BatchMatMul', 'wasm');
   tf.unregisterKernel('BatchMatMul', 'wasm');
   tf.registerKernel({

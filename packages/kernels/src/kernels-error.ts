@@ -2,7 +2,7 @@
 export type KernelsErrorCode =
   /** An operand is disposed, or has another type, shape or length than the operation takes. */
   | 'KERNELS_OPERAND_MISMATCH'
-  /** An index, a target, a position, a range of rows or a count lies outside what exists. */
+  /** An index, a target, a position, a range of rows or a count lies outside what exists, or an option is none of its values. */
   | 'KERNELS_OUT_OF_RANGE'
   /** A weight cannot be kept in the requested format. */
   | 'KERNELS_FORMAT_UNSUITABLE'

@@ -6,6 +6,7 @@ import type { FusedContext } from './fused/context.js';
 import { KernelsError } from './kernels-error.js';
 import { openOnnxParts } from './onnx/parts.js';
 import { loadOnnxRuntime } from './onnx/runtime.js';
+import { requireChoice } from './require-choice.js';
 import { openWasmHeap } from './wasm/heap.js';
 import { openWasmParts } from './wasm/parts.js';
 import { Memory } from './wasm/web-assembly.js';
@@ -17,23 +18,32 @@ export interface OpenBackendOptions {
   readonly threads?: number;
 }
 
-/** Selects and starts the backend; throws if `onnx` is requested and not available. */
-export async function openBackend({ prefer = 'fastest', threads = 1 }: OpenBackendOptions = {}): Promise<{
-  readonly backend: 'wasm' | 'onnx';
-  readonly parts: FusedContext;
-}> {
-  await startWasm();
+/** Throws unless a number of threads is a positive integer. */
+export function requireThreads(where: string, threads: number): void {
   if (!Number.isInteger(threads) || threads < 1)
     throw new KernelsError(
       'KERNELS_OUT_OF_RANGE',
-      'openKernels',
+      where,
       `threads must be a positive integer, got ${threads}`,
     );
+}
+
+/** Selects and starts the backend; throws if `onnx` is requested and not available. */
+export async function openBackend(
+  where: string,
+  { prefer = 'fastest', threads = 1 }: OpenBackendOptions = {},
+): Promise<{
+  readonly backend: 'wasm' | 'onnx';
+  readonly parts: FusedContext;
+}> {
+  requireChoice(where, 'prefer', prefer, ['fastest', 'wasm', 'onnx']);
+  requireThreads(where, threads);
+  await startWasm();
   const heap = openWasmHeap();
   if (typeof heap === 'string')
     throw new KernelsError(
       'KERNELS_BACKEND_UNAVAILABLE',
-      'openKernels',
+      where,
       `${heap}; prefer: 'reference' runs on any tfjs backend that can be read synchronously`,
     );
   const runtime = prefer === 'wasm' ? '' : loadOnnxRuntime();
@@ -42,7 +52,7 @@ export async function openBackend({ prefer = 'fastest', threads = 1 }: OpenBacke
   if (prefer === 'onnx')
     throw new KernelsError(
       'KERNELS_BACKEND_UNAVAILABLE',
-      'openKernels',
+      where,
       `the "onnx" backend was requested and is not available: ${runtime}; prefer: 'wasm' needs no native library`,
     );
   return { backend: 'wasm', parts: openWasmParts(heap) };

@@ -4,8 +4,9 @@ import * as tf from '@contextlora/kernels/tfjs';
 import { createFusedKernels } from './fused/kernels.js';
 import type { Kernels } from './kernels.js';
 import { loadOnnxRuntime } from './onnx/runtime.js';
-import { openBackend, startWasm } from './open-backend.js';
+import { openBackend, requireThreads, startWasm } from './open-backend.js';
 import { createReferenceKernels } from './reference/kernels.js';
+import { requireChoice } from './require-choice.js';
 
 export interface OpenKernelsOptions {
   /** `fastest` takes the native backend if it is available, else the wasm one; the other values force one. */
@@ -17,17 +18,19 @@ export interface OpenKernelsOptions {
 /**
  * Opens the kernels on the tfjs wasm backend, which it selects and starts.
  *
- * @throws KernelsError when `onnx` is requested and not available, with the reason.
+ * @throws KernelsError when an option has a value that it cannot have, or `onnx` is requested and not available, with the reason.
  */
 export async function openKernels({
   prefer = 'fastest',
   threads = 1,
 }: OpenKernelsOptions = {}): Promise<Kernels> {
+  requireChoice('openKernels', 'prefer', prefer, ['fastest', 'reference', 'wasm', 'onnx']);
+  requireThreads('openKernels', threads);
   if (prefer === 'reference') {
     await startWasm();
     return createReferenceKernels();
   }
-  const { backend, parts } = await openBackend({ prefer, threads });
+  const { backend, parts } = await openBackend('openKernels', { prefer, threads });
   return createFusedKernels(backend, parts);
 }
 

@@ -57,8 +57,11 @@ describe('a config', () => {
     expect(await positions('mistral-tiny', { sliding_window: null })).toBe(256);
     expect(await positions('qwen2-tiny', { sliding_window: 64 })).toBe(256);
     expect(await positions('qwen2-tiny', { sliding_window: 64, use_sliding_window: true })).toBe(256);
+    // The fixture's "max_window_layers" is 28, and it has two layers.
     const older = { layer_types: undefined, sliding_window: 64, use_sliding_window: true };
-    expect(await positions('qwen2-tiny', older)).toBe(64);
+    expect(await positions('qwen2-tiny', older)).toBe(256);
+    expect(await positions('qwen2-tiny', { ...older, max_window_layers: 2 })).toBe(256);
+    expect(await positions('qwen2-tiny', { ...older, max_window_layers: 1 })).toBe(64);
     expect(
       await positions('qwen2-tiny', {
         sliding_window: 64,
@@ -326,7 +329,7 @@ test('a context longer than the computed positions is refused before anything ru
   expect(positions).toBe(model.spec.text.maximumPositions);
   logits(positions).dispose();
   expect(() => logits(positions + 1)).toThrow(
-    `model/languagePass: ${positions + 1} tokens exceed the ${positions} positions that are computed; shorten the prompt`,
+    `model/languagePass: ${positions + 1} tokens exceed the ${positions} positions of the model's sliding window; shorten the prompt`,
   );
   // A table shorter than the model's positions is the limit.
   const short = { ...model, rotary: { ...model.rotary, time: 8 } };

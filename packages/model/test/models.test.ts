@@ -21,13 +21,19 @@ const when = (...parts: string[]) => {
 };
 const json = (...parts: string[]) => JSON.parse(readFileSync(at(...parts), 'utf8')) as unknown;
 
-let kernels: Kernels;
-beforeAll(async () => {
-  kernels = await openKernels();
-});
-afterAll(() => {
-  kernels.dispose();
-});
+/** Registers the kernels of a suite. */
+function useKernels(prefer: Kernels['backend']): () => Kernels {
+  let kernels: Kernels;
+  beforeAll(async () => {
+    kernels = await openKernels({ prefer });
+  });
+  afterAll(() => {
+    kernels.dispose();
+  });
+  return () => kernels;
+}
+
+const backends = ['reference', 'wasm', 'onnx'] as const;
 
 /** The mean negative log-likelihood of each next token. */
 async function meanNll(model: LoadedModel, ids: readonly number[]): Promise<number> {
@@ -56,48 +62,61 @@ function bestTokens(model: LoadedModel, ids: readonly number[], start: number) {
   });
 }
 
-when('SmolLM2-135M-Instruct', 'SmolLM2-135M-Instruct.Q4_1.gguf')('SmolLM2-135M-Instruct in Q4_1', () => {
-  const expected = () =>
-    json('SmolLM2-135M-Instruct', 'expected.json') as {
-      texts: { text: string; ids: number[]; meanNll: number; lastTop5: [number, number][] }[];
-      chats: { prompt: string; promptIds: number[]; greedyIds: number[]; text: string; minMargin: number }[];
-    };
-  let model: LoadedModel;
-  beforeAll(async () => {
-    model = await loadModel(at('SmolLM2-135M-Instruct', 'SmolLM2-135M-Instruct.Q4_1.gguf'), { kernels });
-  });
-  afterAll(() => {
-    model.dispose();
-  });
+when('SmolLM2-135M-Instruct', 'SmolLM2-135M-Instruct.Q4_1.gguf').each(backends)(
+  'SmolLM2-135M-Instruct in Q4_1 on %s',
+  (backend) => {
+    const kernels = useKernels(backend);
+    const expected = () =>
+      json('SmolLM2-135M-Instruct', 'expected.json') as {
+        texts: { text: string; ids: number[]; meanNll: number; lastTop5: [number, number][] }[];
+        chats: {
+          prompt: string;
+          promptIds: number[];
+          greedyIds: number[];
+          text: string;
+          minMargin: number;
+        }[];
+      };
+    let model: LoadedModel;
+    beforeAll(async () => {
+      model = await loadModel(at('SmolLM2-135M-Instruct', 'SmolLM2-135M-Instruct.Q4_1.gguf'), {
+        kernels: kernels(),
+      });
+    });
+    afterAll(() => {
+      model.dispose();
+    });
 
-  test('has 134,515,008 parameters and a chat template, and adds no begin token', () => {
-    expect(model.parameterCount).toBe(134_515_008);
-    expect(model.tokenizer.chatTemplate).toContain('<|im_start|>');
-    expect(model.tokenizer.addsBegin).toBe(false);
-    expect([model.tokenizer.beginId, model.tokenizer.endId]).toEqual([1, 2]);
-  });
+    test('has 134,515,008 parameters and a chat template, and adds no begin token', () => {
+      expect(model.parameterCount).toBe(134_515_008);
+      expect(model.tokenizer.chatTemplate).toContain('<|im_start|>');
+      expect(model.tokenizer.addsBegin).toBe(false);
+      expect([model.tokenizer.beginId, model.tokenizer.endId]).toEqual([1, 2]);
+    });
 
-  test('gives the token ids, and the likelihoods within 1e-4', async () => {
-    for (const { text, ids, meanNll: nll, lastTop5 } of expected().texts) {
-      expect(model.tokenizer.encode(text)).toEqual(ids);
-      expect(Math.abs((await meanNll(model, ids)) - nll)).toBeLessThan(1e-4);
-      const { logits } = bestTokens(model, ids, ids.length - 1)[0]!;
-      for (const [id, logit] of lastTop5) expect(Math.abs(logits[id]! - logit)).toBeLessThan(1e-3);
-    }
-  });
+    test('gives the token ids, and the likelihoods within 1e-5', async () => {
+      for (const { text, ids, meanNll: nll, lastTop5 } of expected().texts) {
+        expect(model.tokenizer.encode(text)).toEqual(ids);
+        expect(Math.abs((await meanNll(model, ids)) - nll)).toBeLessThan(1e-5);
+        const { logits } = bestTokens(model, ids, ids.length - 1)[0]!;
+        for (const [id, logit] of lastTop5) expect(Math.abs(logits[id]! - logit)).toBeLessThan(1e-3);
+      }
+    });
 
-  test('encodes its chats as the same ids and continues them greedily with the same tokens', () => {
-    for (const { prompt, promptIds, greedyIds, text, minMargin } of expected().chats) {
-      expect(model.tokenizer.encode(prompt)).toEqual(promptIds);
-      expect(model.tokenizer.decode(greedyIds)).toBe(text);
-      expect(minMargin).toBeGreaterThan(1e-3);
-      const best = bestTokens(model, [...promptIds, ...greedyIds.slice(0, -1)], promptIds.length - 1);
-      expect(best.map(({ id }) => id)).toEqual(greedyIds);
-    }
-  });
-});
+    test('encodes its chats as the same ids and continues them greedily with the same tokens', () => {
+      for (const { prompt, promptIds, greedyIds, text, minMargin } of expected().chats) {
+        expect(model.tokenizer.encode(prompt)).toEqual(promptIds);
+        expect(model.tokenizer.decode(greedyIds)).toBe(text);
+        expect(minMargin).toBeGreaterThan(1e-3);
+        const best = bestTokens(model, [...promptIds, ...greedyIds.slice(0, -1)], promptIds.length - 1);
+        expect(best.map(({ id }) => id)).toEqual(greedyIds);
+      }
+    });
+  },
+);
 
-when('stories260K', 'stories260K.f32.gguf')('stories260K', () => {
+when('stories260K', 'stories260K.f32.gguf').each(backends)('stories260K on %s', (backend) => {
+  const kernels = useKernels(backend);
   const files = [
     ['hf', 0],
     ['stories260K.f32.gguf', 0],
@@ -124,7 +143,7 @@ when('stories260K', 'stories260K.f32.gguf')('stories260K', () => {
   test.each(files)(
     'as %s gives the ids, likelihoods and greedy tokens of transformers',
     async (file, column) => {
-      const model = await loadModel(at('stories260K', file), { kernels });
+      const model = await loadModel(at('stories260K', file), { kernels: kernels() });
       expect(model.tokenizer.addsBegin).toBe(true);
       for (const [text, length, ...nll] of texts) {
         const ids = [1, ...model.tokenizer.encode(text)];

@@ -1,4 +1,5 @@
 /** The table of all formats that a frozen weight can have instead of float32; every other list of them derives from it. */
+import { requireChoice } from '../require-choice.js';
 import type { BlockWeight } from './block-format.js';
 import { f16, type F16Weight } from './formats/f16.js';
 import { int8, type Int8Weight } from './formats/int8.js';
@@ -27,4 +28,7 @@ export type CompressFormat = {
 export type CompactWeight = F16Weight | Int8Weight | BlockWeight<BlockFormat>;
 
 /** The format of a weight. */
-export const formatOf = (weight: CompactWeight): WeightFormat<CompactWeight> => compactFormats[weight.format];
+export function formatOf({ format }: CompactWeight): WeightFormat<CompactWeight> {
+  requireChoice('prepareLinear', 'the format of a weight', format, Object.keys(compactFormats));
+  return compactFormats[format];
+}

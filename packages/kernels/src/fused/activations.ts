@@ -2,6 +2,7 @@
 import type { Tensor2D } from '@contextlora/kernels/tfjs';
 
 import type { GeluVariant, Kernels, Saved } from '../kernels.js';
+import { requireChoice } from '../require-choice.js';
 import { requireShape } from '../require-shape.js';
 import type { FusedContext } from './context.js';
 
@@ -66,6 +67,7 @@ export function fusedActivations({ heap, module, exponential }: FusedContext): A
 
     geglu(gate, up, variant) {
       requireShape('geglu', 'gate', gate, [null, null]);
+      requireChoice('geglu', 'the variant', variant, Object.keys(codes));
       requireShape('geglu', 'up', up, gate.shape);
       const y = like(gate);
       module.geglu(at(gate), at(up), at(y), y.size, codes[variant]);
@@ -83,6 +85,7 @@ export function fusedActivations({ heap, module, exponential }: FusedContext): A
 
     gelu(x, variant) {
       requireShape('gelu', 'x', x, [null, null]);
+      requireChoice('gelu', 'the variant', variant, Object.keys(codes));
       const y = like(x);
       module.gelu(at(x), at(y), x.size, codes[variant]);
       const saved: UnarySaved = { x, variant, dispose: nothing };

@@ -2,6 +2,7 @@
 import * as tf from '@contextlora/kernels/tfjs';
 
 import type { GeluVariant, Saved } from '../kernels.js';
+import { requireChoice } from '../require-choice.js';
 import { requireShape } from '../require-shape.js';
 
 interface PairSaved extends Saved {
@@ -30,12 +31,15 @@ export function swigluBackward(dy: tf.Tensor2D, saved: Saved) {
   return { dGate, dUp };
 }
 
+const variants: readonly GeluVariant[] = ['tanh', 'erf', 'quick'];
+
 interface GatedSaved extends PairSaved {
   readonly variant: GeluVariant;
 }
 
 export function geglu(gate: tf.Tensor2D, up: tf.Tensor2D, variant: GeluVariant) {
   requireShape('geglu', 'gate', gate, [null, null]);
+  requireChoice('geglu', 'the variant', variant, variants);
   requireShape('geglu', 'up', up, gate.shape);
   const y = tf.tidy(() => tf.mul(tf.mul(gate, gateOf(gate, variant)), up) as tf.Tensor2D);
   const saved: GatedSaved = { gate, up, variant, dispose: () => undefined };
@@ -63,6 +67,7 @@ const rootTwoOverPi = Math.sqrt(2 / Math.PI);
 
 export function gelu(x: tf.Tensor2D, variant: GeluVariant) {
   requireShape('gelu', 'x', x, [null, null]);
+  requireChoice('gelu', 'the variant', variant, variants);
   const y = tf.tidy(() => tf.mul(x, gateOf(x, variant)) as tf.Tensor2D);
   const saved: UnarySaved = { x, variant, dispose: () => undefined };
   return { y, saved };

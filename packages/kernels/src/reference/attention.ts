@@ -12,6 +12,7 @@ import type {
 import { requireAttention, requireRotary } from '../require-attention.js';
 import { requireShape } from '../require-shape.js';
 import { attentionMask } from './attention-mask.js';
+import { softmax } from './column-sums.js';
 
 /** Rotates every head of x by the angles of its row; `direction` −1 rotates back. */
 export function rotate(
@@ -109,7 +110,7 @@ export function attention(
       scores = tf.add(tf.reshape(scores, [batch, kvHeads, groupTime, time]), added);
       scores = tf.reshape(scores, [batch * kvHeads, groupTime, time]);
     }
-    const p = tf.softmax(scores) as tf.Tensor3D;
+    const p = softmax(scores as tf.Tensor3D);
     return [fromHeads(tf.matMul(p, toHeads(v, kvHeads, shape)), heads, shape), p] as const;
   });
   const saved: AttentionSaved = {

@@ -5,6 +5,7 @@ import type { NewPositions, CacheShape, Kernels, RotaryTable } from '../kernels.
 import { type CacheStore, makeRoom, openStoredCache, type StoredCache } from '../key-value-cache.js';
 import { requireShape } from '../require-shape.js';
 import { fromHeads, toHeads, turnHalves } from './attention.js';
+import { softmax } from './column-sums.js';
 
 interface CacheTensors extends CacheStore {
   /** One per decoder layer, `[batch · kvHeads · capacity, headDim]`. */
@@ -119,7 +120,7 @@ export const referenceCachedAttention: Pick<Kernels, 'openCache' | 'cachedAttent
         tf.reshape(scores, [batch, kvHeads, groupTime, capacity]),
         tf.tensor4d(hidden, [batch, 1, groupTime, capacity]),
       );
-      const p = tf.softmax(tf.reshape<tf.Rank.R3>(masked, [batch * kvHeads, groupTime, capacity]));
+      const p = softmax(tf.reshape<tf.Rank.R3>(masked, [batch * kvHeads, groupTime, capacity]));
       return fromHeads(tf.matMul(p, split(values)), heads, shape);
     });
   },

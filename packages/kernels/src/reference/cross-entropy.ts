@@ -3,6 +3,7 @@ import * as tf from '@contextlora/kernels/tfjs';
 
 import type { LinearWeight, LossValue } from '../kernels.js';
 import { requireShape, requireTargets } from '../require-shape.js';
+import { sumColumns } from './column-sums.js';
 import { linear, linearBackward } from './linear.js';
 
 /**
@@ -34,7 +35,7 @@ export function crossEntropy(
     const column = tf.reshape(weight, [kept.length, 1]);
     const shifted = tf.sub(counted, tf.max(counted, 1, true)); // [kept, columns]
     const powers = tf.exp(shifted);
-    const sums = tf.sum(powers, 1, true); // [kept, 1]
+    const sums = sumColumns(powers); // [kept, 1]
     const losses = tf.sub(tf.reshape(tf.log(sums), [kept.length]), tf.gatherND(shifted, places));
     const right = tf.scatterND(places, weight, [kept.length, columns]);
     const gradient = tf.sub(tf.mul(powers, tf.div(column, sums)), right);

@@ -1,7 +1,30 @@
 /** An array of numbers as files hold it: type, shape and bytes. */
 import { LoraError } from '../lora-error.js';
 
-export type Dtype = 'F64' | 'F32' | 'F16' | 'BF16' | 'I64' | 'I32' | 'I16' | 'I8' | 'U8' | 'BOOL';
+/** The types of the format; those from U64 on can stand in a file, but their values are not read. */
+export type Dtype =
+  | 'F64'
+  | 'F32'
+  | 'F16'
+  | 'BF16'
+  | 'I64'
+  | 'I32'
+  | 'I16'
+  | 'I8'
+  | 'U8'
+  | 'BOOL'
+  | 'U64'
+  | 'U32'
+  | 'U16'
+  | 'C64'
+  | 'F8_E4M3'
+  | 'F8_E5M2'
+  | 'F8_E8M0'
+  | 'F8_E4M3FNUZ'
+  | 'F8_E5M2FNUZ'
+  | 'F6_E2M3'
+  | 'F6_E3M2'
+  | 'F4';
 
 export const bytesPerElement: Readonly<Record<Dtype, number>> = {
   F64: 8,
@@ -14,6 +37,18 @@ export const bytesPerElement: Readonly<Record<Dtype, number>> = {
   I8: 1,
   U8: 1,
   BOOL: 1,
+  U64: 8,
+  U32: 4,
+  U16: 2,
+  C64: 8,
+  F8_E4M3: 1,
+  F8_E5M2: 1,
+  F8_E8M0: 1,
+  F8_E4M3FNUZ: 1,
+  F8_E5M2FNUZ: 1,
+  F6_E2M3: 0.75,
+  F6_E3M2: 0.75,
+  F4: 0.5,
 };
 
 export interface FileTensor {
@@ -31,7 +66,7 @@ export function float32Tensor(shape: readonly number[], values: Float32Array): F
 /**
  * The values of a floating-point tensor as float32.
  *
- * @throws LoraError (`LORA_TENSOR_UNUSABLE`) for an integer tensor.
+ * @throws LoraError (`LORA_TENSOR_UNUSABLE`) for a tensor of another type.
  */
 export function toFloat32({ dtype, bytes }: FileTensor): Float32Array {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -54,7 +89,7 @@ export function toFloat32({ dtype, bytes }: FileTensor): Float32Array {
       throw new LoraError(
         'LORA_TENSOR_UNUSABLE',
         'toFloat32',
-        `a tensor of type ${dtype} holds no floating-point numbers`,
+        `a tensor of type ${dtype} is not read as floating-point numbers; F64, F32, F16 and BF16 are`,
       );
   }
 }

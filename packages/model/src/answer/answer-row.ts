@@ -3,6 +3,7 @@ import { keyedRandom } from '@contextlora/lora';
 
 import type { LoadedModel } from '../checkpoint/load-model.js';
 import { ModelError } from '../model-error.js';
+import { positionLimit } from '../pass/require-positions.js';
 import type { SegmentsByLinear } from '../pass/segments.js';
 import { promptIds } from '../text/example.js';
 import { openTextStream } from '../text/stream.js';
@@ -155,12 +156,11 @@ function readPrompt(model: LoadedModel, options: GenerateRequest): readonly numb
   const wrong = ids.find((id) => !(Number.isInteger(id) && id >= 0 && id < vocabularySize));
   if (wrong !== undefined)
     throw invalid(`the prompt has id ${wrong}, but the vocabulary has ${vocabularySize} tokens`);
-  const positions = model.rotary.time;
-  if (ids.length > positions)
+  if (ids.length > model.rotary.time)
     throw new ModelError(
       'MODEL_CONTEXT_FULL',
       'generate',
-      `the prompt has ${ids.length} tokens, but the model has ${positions} positions; shorten it`,
+      `the prompt has ${ids.length} tokens, but the model has ${positionLimit(model)}; shorten it`,
     );
   return ids;
 }

@@ -43,6 +43,8 @@ export async function scoreLabels(
   { segments, image, lengths = 'sum' }: ScoreLabelsOptions = {},
 ): Promise<LabelScore[]> {
   const invalid = (what: string) => new ModelError('MODEL_INPUT_INVALID', 'scoreLabels', what);
+  if (!['sum', 'mean'].includes(lengths))
+    throw invalid(`lengths must be sum or mean, got ${JSON.stringify(lengths)}`);
   if (labels.length === 0) throw invalid('there are no labels');
   const scored = labels.map((label) => ({ label, ids: answerIds(model, label), sum: 0 }));
   const empty = scored.findIndex(({ ids: sequence }) => sequence.length === 0);

@@ -12,7 +12,7 @@ import { readTokenizer } from '../text/read-tokenizer.js';
 import type { TextTokenizer } from '../text/tokenizer.js';
 import { type OpenBytes, openFileBytes } from './byte-source.js';
 import { openCheckpoint } from './open-checkpoint.js';
-import { type BaseFormat, openWeightReader } from './read-weights.js';
+import { type BaseFormat, openWeightReader, requireBaseFormat } from './read-weights.js';
 import { sizeOf } from './weight-files.js';
 
 export interface LoadedModel {
@@ -53,13 +53,14 @@ const mostPositions = 8192;
  * are kept compact and expanded where they are used. Embedding and head are float32, or with `stored` as in the file, where a tied pair
  * is kept once; the vision tower is float32.
  *
- * @throws ModelError when a file is missing or damaged, the architecture is not supported, or tensors are missing or misshapen (all
- * listed at once).
+ * @throws ModelError when a file is missing or damaged, the architecture or a setting is not supported, tensors are missing, misshapen or
+ * not what the config speaks of (all listed at once), or weights are NaN or infinite.
  */
 export async function loadModel(
   path: string,
   { kernels, tokenizerDirectory, base, openBytes = openFileBytes }: LoadModelOptions,
 ): Promise<LoadedModel> {
+  requireBaseFormat(base, 'loadModel');
   const checkpoint = await openCheckpoint(path, { openBytes });
   const { spec, weights: files } = checkpoint;
   try {
@@ -76,7 +77,7 @@ export async function loadModel(
     const rowsFormat = format === 'stored' ? 'stored' : 'f32';
     const embeddingName = `${text.prefix}embed_tokens`;
     const embedding = await reader.matrix(embeddingName, rowsFormat);
-    const finalNorm = await files.read(`${text.prefix}norm.weight`);
+    const finalNorm = await reader.tensor(`${text.prefix}norm.weight`);
     const head = text.tiedHead ? embedding : await reader.matrix('lm_head', rowsFormat);
     const headWeight = reader.prepare(text.tiedHead ? embeddingName : 'lm_head', head);
     const connector = spec.vision && (await reader.linear(spec.vision.connector.name));
@@ -131,6 +132,7 @@ export async function loadLayers(
     openBytes = openFileBytes,
   }: Omit<LoadModelOptions, 'tokenizerDirectory'> & { readonly start: number; readonly end: number },
 ): Promise<LoadedLayers> {
+  requireBaseFormat(base, 'loadLayers');
   const checkpoint = await openCheckpoint(path, { openBytes });
   const { spec, weights: files } = checkpoint;
   try {

@@ -2,13 +2,14 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { ggufConfig } from '../gguf/config.js';
+import { ggufSpec } from '../gguf/config.js';
 import { type GgufHeader, readGgufHeader } from '../gguf/header.js';
 import { ggufTokenizer } from '../gguf/tokenizer.js';
 import { ggufWeights } from '../gguf/weights.js';
 import { parseImageProcessor } from '../images/processor.js';
-import { ModelError } from '../model-error.js';
+import { listProblems, ModelError } from '../model-error.js';
 import { type ModelSpec, parseModelSpec } from '../spec/model-spec.js';
+import { modelTensors } from '../spec/model-tensors.js';
 import { readJsonObject } from '../spec/read-json.js';
 import { readTokenizer } from '../text/read-tokenizer.js';
 import { openTokenizer, type TextTokenizer } from '../text/tokenizer.js';
@@ -16,6 +17,8 @@ import { type ByteSource, type OpenBytes, openFileBytes } from './byte-source.js
 import { ggufEndIds, readModelIds } from './end-ids.js';
 import { openSafetensorsFiles } from './safetensors-files.js';
 import { storedNames } from './stored-names.js';
+import { resolveTiedHead } from './tied-head.js';
+import { refuseUnexpectedTensors } from './unexpected-tensors.js';
 import type { WeightFiles } from './weight-files.js';
 
 export interface Checkpoint {
@@ -38,21 +41,25 @@ export async function openCheckpoint(
   { openBytes = openFileBytes }: { openBytes?: OpenBytes } = {},
 ): Promise<Checkpoint> {
   if (await isGguf(path)) return openGguf(path, openBytes);
-  const spec = await readConfig(path);
+  const config = await readConfig(path);
   const modelIds = await readModelIds(path);
-  return {
-    spec,
-    endIds: modelIds.ends,
-    weights: await openSafetensorsFiles(path, {
-      openBytes,
-      namesOf: (name) => storedNames(spec.architecture, name),
-    }),
-    format: 'safetensors',
-    tokenizer: () => readTokenizer(path, { modelIds }),
-  };
+  const namesOf = (name: string) => storedNames(config.architecture, name);
+  const files = await openSafetensorsFiles(path, { openBytes, namesOf });
+  try {
+    refuseUnexpectedTensors(files, { spec: config, path, namesOf, isFloating: files.isFloating });
+    return {
+      ...(await resolveTiedHead(config, files, files.areEqual)),
+      endIds: modelIds.ends,
+      format: 'safetensors',
+      tokenizer: () => readTokenizer(path, { modelIds }),
+    };
+  } catch (error) {
+    await files.close();
+    throw error;
+  }
 }
 
-/** Reads the spec of the model in a directory or GGUF file, without its weights. */
+/** Reads the spec of the model in a directory or GGUF file, without its weights: in a directory a head is tied if the config says so. */
 export async function readModelSpec(path: string): Promise<ModelSpec> {
   if (!(await isGguf(path))) return readConfig(path);
   const { spec, weights } = await openGguf(path, openFileBytes);
@@ -67,10 +74,13 @@ async function openGguf(path: string, openBytes: OpenBytes): Promise<Checkpoint>
   const source = await openBytes(path);
   try {
     const header = await readGgufHeader(source);
-    const spec = await withDivisors(parseModelSpec(ggufConfig(header, path), path), { source, header });
+    const divisors = await readDivisors(source, header);
+    const spec = ggufSpec(header, { path, divisors });
+    const weights = ggufWeights(source, header, spec);
+    refuseOtherTensors(weights, { spec, path });
     return {
       spec,
-      weights: ggufWeights(source, header, spec),
+      weights,
       endIds: ggufEndIds(header),
       format: 'gguf',
       tokenizer: () =>
@@ -84,21 +94,19 @@ async function openGguf(path: string, openBytes: OpenBytes): Promise<Checkpoint>
   }
 }
 
-/** GGUF files store the stretched frequencies of Llama 3 as a tensor of divisors. */
-async function withDivisors(
-  spec: ModelSpec,
-  { source, header }: { source: ByteSource; header: GgufHeader },
-): Promise<ModelSpec> {
+/** GGUF files store the stretched frequencies of Llama 3 as a tensor of divisors, one per rotary pair. */
+async function readDivisors(source: ByteSource, header: GgufHeader): Promise<number[] | undefined> {
   const tensor = header.tensors.get('rope_freqs.weight');
-  if (!tensor) return spec;
-  const { headDim } = spec.text;
-  if (tensor.type !== 0 || tensor.shape.join() !== String(headDim / 2))
+  // llama.cpp has this tensor in Llama models only; others are refused with it.
+  if (!tensor || header.metadata.get('general.architecture') !== 'llama') return undefined;
+  const [pairs = 0, ...rest] = tensor.shape;
+  if (tensor.type !== 0 || rest.length > 0 || pairs > 2 ** 11)
     throw new ModelError(
       'MODEL_FILE_DAMAGED',
       'openCheckpoint',
-      `${source.path}: tensor "rope_freqs.weight" must be f32 [${headDim / 2}], got [${tensor.shape.join(', ')}]`,
+      `${source.path}: tensor "rope_freqs.weight" must be f32 with one number per rotary pair, got [${tensor.shape.join(', ')}]`,
     );
-  const divisors = new Float32Array(headDim / 2);
+  const divisors = new Float32Array(pairs);
   await source.read(tensor.position, new Uint8Array(divisors.buffer));
   if (!divisors.every((divisor) => Number.isFinite(divisor) && divisor > 0))
     throw new ModelError(
@@ -106,7 +114,27 @@ async function withDivisors(
       'openCheckpoint',
       `${source.path}: "rope_freqs.weight" holds numbers that are not positive`,
     );
-  return { ...spec, text: { ...spec.text, ropeScaling: { type: 'divisors', divisors: [...divisors] } } };
+  return [...divisors];
+}
+
+/** llama.cpp refuses files with tensors that the architecture does not have, and so do we, by name. */
+function refuseOtherTensors(weights: WeightFiles, { spec, path }: { spec: ModelSpec; path: string }): void {
+  const known = new Set(
+    [...modelTensors({ ...spec, text: { ...spec.text, tiedHead: false } }).keys()].map((name) =>
+      weights.storedName(name),
+    ),
+  );
+  if (spec.architecture === 'llama') known.add('rope_freqs.weight');
+  const others = weights.storedNames.filter((name) => !known.has(name));
+  if (others.length > 0)
+    throw new ModelError(
+      'MODEL_UNSUPPORTED',
+      'openCheckpoint',
+      listProblems(
+        `${path} has tensors that a ${spec.architecture} model with its settings does not have, and it would be computed without them:`,
+        others.map((name) => `"${name}"`),
+      ),
+    );
 }
 
 async function readConfig(directory: string): Promise<ModelSpec> {

@@ -14,6 +14,7 @@ import type { VisionLayerWeights, VisionWeights } from '../pass/vision-tower.js'
 import type { TensorShapes } from '../spec/model-tensors.js';
 import type { TextSpec } from '../spec/text-spec.js';
 import type { VisionSpec } from '../spec/vision-spec.js';
+import { requireFinite } from './finite-weights.js';
 import { sizeOf, type WeightFiles } from './weight-files.js';
 
 /**
@@ -22,7 +23,21 @@ import { sizeOf, type WeightFiles } from './weight-files.js';
  */
 export type BaseFormat = 'f32' | 'stored' | CompressFormat;
 
+const baseFormats: readonly BaseFormat[] = ['f32', 'stored', 'f16', 'int8', 'q8_0', 'q4_0', 'q4_1'];
+
+/** @throws ModelError (`MODEL_INPUT_INVALID`) for a format that there is not, with those that there are. */
+export function requireBaseFormat(base: BaseFormat | undefined, where: string): void {
+  if (base !== undefined && !baseFormats.includes(base))
+    throw new ModelError(
+      'MODEL_INPUT_INVALID',
+      where,
+      `base must be one of ${baseFormats.join(', ')}, got ${JSON.stringify(base)}`,
+    );
+}
+
 interface WeightReader {
+  /** A tensor in float32. */
+  tensor(name: string): Promise<Float32Array>;
   /** The matrix `name.weight`. */
   matrix(name: string, format: BaseFormat): Promise<RowMatrix>;
   /** A matrix that has been read, prepared for products. */
@@ -36,7 +51,8 @@ interface WeightReader {
 /**
  * Checks that the files have all `wanted` tensors in the right shapes, and returns a reader of them.
  *
- * @throws ModelError naming `where` and listing every tensor that is missing or misshapen.
+ * @throws ModelError naming `where` and listing every tensor that is missing or misshapen or has a type that is not read; what is read
+ * throws it for numbers that are not finite.
  */
 export function openWeightReader(
   files: WeightFiles,
@@ -49,17 +65,17 @@ export function openWeightReader(
     const [out = 0, ...inner] = wanted.get(`${name}.weight`) ?? [];
     return [out, sizeOf(inner)];
   };
+  const finite = <T extends RowMatrix>(name: string, weight: T): T => {
+    requireFinite(weight, { name, file: files.fileOf(name), where });
+    return weight;
+  };
+  const read = async (name: string, target?: Float32Array) => finite(name, await files.read(name, target));
   const matrix = async (name: string, format: BaseFormat): Promise<RowMatrix> => {
-    if (format === 'f32') return files.read(`${name}.weight`);
-    if (format === 'stored') return files.readStored(`${name}.weight`);
+    if (format === 'f32') return read(`${name}.weight`);
+    if (format === 'stored') return finite(`${name}.weight`, await files.readStored(`${name}.weight`));
     const [out, inp] = shapeOf(name);
     if (scratch.length < out * inp) scratch = new Float32Array(out * inp);
-    return compressWeight(
-      await files.read(`${name}.weight`, scratch.subarray(0, out * inp)),
-      out,
-      inp,
-      format,
-    );
+    return compressWeight(await read(`${name}.weight`, scratch.subarray(0, out * inp)), out, inp, format);
   };
   const prepare = (name: string, weight: RowMatrix, bias?: Float32Array): LinearWeight => {
     try {
@@ -78,10 +94,10 @@ export function openWeightReader(
     prepare(
       name,
       await matrix(name, format),
-      wanted.has(`${name}.bias`) ? await files.read(`${name}.bias`) : undefined,
+      wanted.has(`${name}.bias`) ? await read(`${name}.bias`) : undefined,
     );
-  const read = (name: string) => files.read(name);
   return {
+    tensor: read,
     matrix,
     prepare,
     linear,
@@ -95,18 +111,44 @@ function requireTensors(
   files: WeightFiles,
   { wanted, path, where }: { wanted: TensorShapes; path: string; where: string },
 ): void {
+  const missing: string[] = [];
+  const unreadable: string[] = [];
   const problems = [...wanted].flatMap(([name, shape]) => {
     const found = files.shapeOf(name);
-    if (!found) return [`"${name}" [${shape.join(', ')}] is missing`];
+    if (!found) {
+      missing.push(name);
+      return [`"${name}" [${shape.join(', ')}] is missing`];
+    }
+    const type = files.unreadableType(name);
+    if (type !== undefined) {
+      unreadable.push(name);
+      return [`"${name}" is of type ${type}, and weights are read in F32, F16 and BF16`];
+    }
     if (found.join() === shape.join()) return [];
     return [`"${name}" is [${found.join(', ')}], the config asks for [${shape.join(', ')}]`];
   });
-  if (problems.length > 0)
-    throw new ModelError(
-      'MODEL_FILE_DAMAGED',
-      where,
-      listProblems(`the tensors of ${path} are not those that its config asks for:`, problems),
-    );
+  if (problems.length === 0) return;
+  throw new ModelError(
+    problems.length === unreadable.length ? 'MODEL_UNSUPPORTED' : 'MODEL_FILE_DAMAGED',
+    where,
+    listProblems(
+      `the tensors of ${path} are not those that its config asks for${hintOf(missing, files.storedNames)}:`,
+      problems,
+    ),
+  );
+}
+
+/** Says once where missing tensors may be: under other names, or not in these files at all. */
+function hintOf(missing: readonly string[], stored: readonly string[]): string {
+  const [name] = missing;
+  if (name === undefined) return '';
+  // The name from the layers on, or its last two parts, is what other writers keep.
+  const end = /layers\.\d+\..*$/.exec(name)?.[0] ?? name.split('.').slice(-2).join('.');
+  const other = stored.find((candidate) => candidate.endsWith(`.${end}`) || candidate === end);
+  if (other !== undefined)
+    return ` (they have other names: "${other}" for "${name}"; names that transformers gives are read, also without "model.")`;
+  const own = stored.slice(0, 3).map((candidate) => `"${candidate}"`);
+  return own.length === 0 ? '' : ` (the files have ${own.join(', ')}${stored.length > 3 ? ', …' : ''})`;
 }
 
 interface Read {

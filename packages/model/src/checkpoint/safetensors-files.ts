@@ -16,6 +16,16 @@ interface Place extends SafetensorsEntry {
   readonly position: number;
 }
 
+export interface SafetensorsFiles extends WeightFiles {
+  /** Whether two tensors have the same type, shape and bytes. */
+  readonly areEqual: (name: string, other: string) => Promise<boolean>;
+  /** Whether a tensor, by its name in the files, holds floating-point numbers. */
+  readonly isFloating: (storedName: string) => boolean;
+}
+
+/** The types that are read. */
+const readTypes: readonly string[] = ['F32', 'F16', 'BF16'];
+
 /**
  * Opens `model.safetensors`, or the shards that `model.safetensors.index.json` names; `namesOf` gives the names a tensor may have there.
  *
@@ -27,7 +37,7 @@ export async function openSafetensorsFiles(
     openBytes = openFileBytes,
     namesOf = (name) => [name],
   }: { openBytes?: OpenBytes; namesOf?: (name: string) => readonly string[] } = {},
-): Promise<WeightFiles> {
+): Promise<SafetensorsFiles> {
   const half = halfTable();
   const readChunks = openChunks();
   const { paths, shardOf } = await filesOf(directory);
@@ -63,10 +73,17 @@ export async function openSafetensorsFiles(
     await close();
     throw error;
   }
-  const find = (name: string) => {
-    const stored = namesOf(name).find((candidate) => places.has(candidate));
-    return stored === undefined ? undefined : places.get(stored);
+  const storedName = (name: string) => {
+    const [first, second] = namesOf(name).filter((candidate) => places.has(candidate));
+    if (second !== undefined)
+      throw new ModelError(
+        'MODEL_FILE_DAMAGED',
+        'openSafetensorsFiles',
+        `${directory} has tensors "${first}" and "${second}", which are two names of one weight; which one counts?`,
+      );
+    return first;
   };
+  const find = (name: string) => places.get(storedName(name) ?? '');
   const need = (name: string): Place => {
     const place = find(name);
     if (!place)
@@ -75,11 +92,11 @@ export async function openSafetensorsFiles(
         'openSafetensorsFiles',
         `${directory} has no tensor "${name}"`,
       );
-    if (place.dtype !== 'F32' && place.dtype !== 'F16' && place.dtype !== 'BF16')
+    if (!readTypes.includes(place.dtype))
       throw new ModelError(
         'MODEL_UNSUPPORTED',
         'openSafetensorsFiles',
-        `${place.source.path}: tensor "${name}" is of type ${place.dtype}; weights are read in F32, F16 and BF16`,
+        `${place.source.path}: tensor "${name}" is of type ${place.dtype}; weights are read in ${readTypes.join(', ')}`,
       );
     return place;
   };
@@ -97,6 +114,18 @@ export async function openSafetensorsFiles(
     return result;
   };
   return {
+    storedNames: [...places.keys()],
+    storedName,
+    isFloating: (name) => /^B?F\d/.test(places.get(name)?.dtype ?? ''),
+    unreadableType(name) {
+      const dtype = find(name)?.dtype;
+      return dtype === undefined || readTypes.includes(dtype) ? undefined : dtype;
+    },
+    areEqual: async (name, other) => {
+      const [p, q] = [find(name), find(other)];
+      if (!p || p.dtype !== q?.dtype || p.shape.join() !== q.shape.join()) return false;
+      return sameBytes(p, q, p.end - p.start);
+    },
     shapeOf: (name) => find(name)?.shape,
     fileOf: (name) => find(name)?.source.path ?? directory,
     read,
@@ -109,6 +138,18 @@ export async function openSafetensorsFiles(
     },
     close,
   };
+}
+
+/** Compares two regions a megabyte at a time. */
+async function sameBytes(p: Place, q: Place, length: number): Promise<boolean> {
+  const [one, other] = [Buffer.alloc(2 ** 20), Buffer.alloc(2 ** 20)];
+  for (let at = 0; at < length; at += one.length) {
+    const size = Math.min(one.length, length - at);
+    await p.source.read(p.position + at, one.subarray(0, size));
+    await q.source.read(q.position + at, other.subarray(0, size));
+    if (one.compare(other, 0, size, 0, size) !== 0) return false;
+  }
+  return true;
 }
 
 async function readHeader(source: ByteSource) {

@@ -18,6 +18,27 @@ interface BlockType {
 
 type CompactBlocks = Extract<CompactWeight, { format: BlockFormat }>;
 
+/** The bytes of a block at which half-precision scales begin; all else in blocks is integers. */
+const scales: Readonly<Record<BlockFormat, readonly number[]>> = {
+  q8_0: [0],
+  q4_0: [0],
+  q4_1: [0, 2],
+  q5_1: [0, 2],
+  q4_K: [0, 2],
+  q5_K: [0, 2],
+  q6_K: [208],
+};
+
+/** The indices of the blocks that have a scale which is NaN or infinite. */
+export function blocksNotFinite({ format, blocks }: CompactBlocks): number[] {
+  const { blockBytes } = compactFormats[format];
+  const found: number[] = [];
+  for (const offset of scales[format])
+    for (let at = offset + 1, block = 0; at < blocks.length; at += blockBytes, block++)
+      if ((blocks[at]! & 0x7c) === 0x7c && found.at(-1) !== block) found.push(block);
+  return found;
+}
+
 /** A type that kernels keep in the same blocks, or in others of the same numbers. */
 function blockType(
   { name, blockValues, blockBytes }: { name: string; blockValues: number; blockBytes: number },
@@ -29,7 +50,11 @@ function blockType(
     bytes: blockBytes,
     keep,
     expand: (blocks, target) => {
-      expandWeight(keep(blocks), 1, target.length, target);
+      const kept = keep(blocks);
+      expandWeight(kept, 1, target.length, target);
+      // Kernels have no such scales: they would make numbers of them.
+      const { blockValues: values } = compactFormats[kept.format];
+      for (const block of blocksNotFinite(kept)) target.fill(NaN, block * values, (block + 1) * values);
     },
   };
 }

@@ -91,6 +91,9 @@ export function ggufWeights(
     return result;
   };
   return {
+    storedNames: [...header.tensors.keys()],
+    storedName: (name) => find(name)?.name,
+    unreadableType: () => undefined,
     shapeOf: (name) => find(name)?.shape,
     fileOf: () => source.path,
     read,

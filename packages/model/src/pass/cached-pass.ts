@@ -10,6 +10,7 @@ import { decoderLayer } from './decoder-layer.js';
 import { embed } from './embed.js';
 import { openHead } from './head.js';
 import { contextOf, modelLayers } from './model-layers.js';
+import { requirePositions } from './require-positions.js';
 import type { SegmentsByLinear } from './segments.js';
 import { batchOf } from './token-batch.js';
 
@@ -61,6 +62,11 @@ export async function cachedLogits(
     );
   const counts = rows.map(({ ids }) => ids.length);
   if (Math.max(...counts) === 0) return rows.map(() => []);
+  requirePositions(
+    model,
+    Math.max(...counts.map((count, row) => count + cache.lengths[row]!)),
+    'cachedLogits',
+  );
   const tokens = batchOf(
     model,
     rows.map(({ ids }) => ids),

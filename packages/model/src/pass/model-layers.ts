@@ -1,6 +1,5 @@
 /** The decoder layers of a model with the segments that are active in a pass. */
 import type { LoadedModel } from '../checkpoint/load-model.js';
-import { ModelError } from '../model-error.js';
 import {
   type DecoderLayerWeights,
   type LayerContext,
@@ -8,6 +7,7 @@ import {
   layerLinears,
   type LayerSegments,
 } from './decoder-layer.js';
+import { requirePositions } from './require-positions.js';
 import type { SegmentsByLinear } from './segments.js';
 import type { TokenBatch } from './token-batch.js';
 
@@ -34,17 +34,10 @@ export function modelLayers({ spec, layers }: LoadedModel, segments: SegmentsByL
 }
 
 /** What all layers of a pass share. @throws ModelError when the batch is longer than the model's positions. */
-export function contextOf(
-  { kernels, spec, rotary }: LoadedModel,
-  { batch, time, firstKeys }: TokenBatch,
-): LayerContext {
+export function contextOf(model: LoadedModel, { batch, time, firstKeys }: TokenBatch): LayerContext {
+  const { kernels, spec, rotary } = model;
   const { heads, kvHeads, headDim, rmsEpsilon } = spec.text;
-  if (time > rotary.time)
-    throw new ModelError(
-      'MODEL_CONTEXT_FULL',
-      'languagePass',
-      `${time} tokens exceed the ${rotary.time} positions that are computed; shorten the prompt`,
-    );
+  requirePositions(model, time, 'languagePass');
   return {
     kernels,
     batch,

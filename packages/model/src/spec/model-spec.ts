@@ -4,7 +4,7 @@
 import type { LinearShape } from '@contextlora/lora';
 
 import { ModelError } from '../model-error.js';
-import { type Config, partOf, textOf } from './config-reader.js';
+import { type Config, partOf, readConfigNumbers, textOf } from './config-reader.js';
 import { parseTextSpec, textFamilies, type TextSpec } from './text-spec.js';
 import { parseClipSpec, parseSiglipSpec, type VisionSpec } from './vision-spec.js';
 
@@ -35,7 +35,7 @@ export function parseModelSpec(value: unknown, where: string): ModelSpec {
     );
   return {
     architecture: type,
-    text: parseTextSpec(config, { where, family, prefix: 'model.', tied: config['tie_word_embeddings'] }),
+    text: parseTextSpec(config, { where, family, prefix: 'model.' }),
   };
 }
 
@@ -55,21 +55,22 @@ function visionLanguageSpec(config: Config, type: string, where: string): ModelS
       'parseModelSpec',
       `${where}: text_config: architecture "${textType}" is not supported; supported are ${Object.keys(textFamilies).join(', ')}`,
     );
+  const whole = readConfigNumbers(config, where);
+  for (const part of ['text_config', 'vision_config']) whole.value(part);
+  const tied = whole.flag('tie_word_embeddings');
   const textSpec = parseTextSpec(text, {
     where: `${where}: text_config`,
     family,
     prefix: type === 'llava' ? 'model.language_model.' : 'model.text_model.',
-    tied: config['tie_word_embeddings'] ?? text['tie_word_embeddings'],
+    // LLaVA takes the text model's setting too; the others have their own only.
+    tied: (own) => tied || (own && type === 'llava'),
     composite: true,
   });
-  return {
-    architecture: type,
-    text: textSpec,
-    vision:
-      type === 'llava'
-        ? parseClipSpec(config, vision, { where, hiddenSize: textSpec.hiddenSize })
-        : parseSiglipSpec(config, vision, where),
-  };
+  const visionSpec =
+    type === 'llava'
+      ? parseClipSpec(whole, vision, { where, hiddenSize: textSpec.hiddenSize })
+      : parseSiglipSpec(whole, vision, where);
+  return { architecture: type, text: textSpec, vision: visionSpec };
 }
 
 const familyOf = (type: string) => (Object.hasOwn(textFamilies, type) ? textFamilies[type] : undefined);

@@ -7,8 +7,8 @@
 import { type Config, type ConfigReader, textOf } from './config-reader.js';
 
 export type RotaryScaling =
-  /** Every frequency divided by the factor. */
-  | { readonly type: 'linear'; readonly factor: number }
+  /** Every frequency divided by the factor; cos and sin are multiplied by `attentionFactor` if there is one (GGUF). */
+  | { readonly type: 'linear'; readonly factor: number; readonly attentionFactor?: number }
   /** Llama 3: the frequencies of long waves are divided by the factor, those of short waves kept, those between blended. */
   | {
       readonly type: 'llama3';
@@ -34,19 +34,62 @@ export type RotaryScaling =
       readonly originalPositions: number;
       readonly attentionFactor: number;
     }
-  /** A divisor per pair, as in a GGUF file's `rope_freqs.weight`. */
-  | { readonly type: 'divisors'; readonly divisors: readonly number[] };
+  /** A divisor per pair, as in a GGUF file's `rope_freqs.weight`; cos and sin as for `linear`. */
+  | {
+      readonly type: 'divisors';
+      readonly divisors: readonly number[];
+      readonly attentionFactor?: number;
+    };
 
-/** Reads `rope_parameters` or `rope_scaling`, whose numbers `read` reads; undefined for plain rotary embeddings. */
+/**
+ * The rotary part of a config with the precedence of transformers: `rope_scaling` unless it is empty, else `rope_parameters`; a base or a
+ * share of turned features outside of it counts where it has none, and original positions outside of it count first (Phi-3).
+ */
+export function rotaryConfig(read: ConfigReader): Config {
+  const parts = ['rope_scaling', 'rope_parameters'].map((key) => {
+    const value = read.value(key) ?? {};
+    if (typeof value === 'object' && !Array.isArray(value)) return value as Config;
+    read.refuse(`"${key}" is ${textOf(value)}, and must be an object`);
+    return {};
+  });
+  const rope = parts.find((part) => Object.keys(part).length > 0) ?? {};
+  const outside = (key: string) => {
+    const value = read.value(key);
+    return value === undefined ? {} : { [key]: value };
+  };
+  return {
+    ...outside('rope_theta'),
+    ...outside('partial_rotary_factor'),
+    ...rope,
+    ...outside('original_max_position_embeddings'),
+  };
+}
+
+/** What a scaling may say without effect: transformers reads it for other types only. */
+const withoutEffect = ['finetuned', 'original_max_position_embeddings', 'type'];
+
+/** Reads the scaling of a rotary config, whose settings `read` reads; undefined for plain rotary embeddings. */
 export function parseRotaryScaling(
-  rope: Config,
-  { read, maximumPositions, headDim }: { read: ConfigReader; maximumPositions: number; headDim: number },
+  read: ConfigReader,
+  { maximumPositions, headDim }: { maximumPositions: number; headDim: number },
 ): RotaryScaling | undefined {
-  const type = textOf(rope['rope_type'] ?? rope['type'] ?? 'default');
-  if (Number(rope['partial_rotary_factor'] ?? 1) !== 1)
+  const type = textOf(read.value('rope_type') ?? read.value('type') ?? 'default');
+  const share = read.value('partial_rotary_factor') ?? 1;
+  if (share !== 1)
     read.refuse(
-      'only whole heads turned by rotary embeddings are supported ("partial_rotary_factor" is not 1)',
+      `only whole heads turned by rotary embeddings are supported ("partial_rotary_factor" is ${textOf(share)})`,
     );
+  const scaling = scalingOf(type, read, { maximumPositions, headDim });
+  read.refuseOthers(withoutEffect);
+  return scaling;
+}
+
+function scalingOf(
+  type: string,
+  read: ConfigReader,
+  { maximumPositions, headDim }: { maximumPositions: number; headDim: number },
+): RotaryScaling | undefined {
+  const original = () => read.count('original_max_position_embeddings', { fallback: maximumPositions });
   switch (type) {
     case 'default':
       return undefined;
@@ -58,15 +101,16 @@ export function parseRotaryScaling(
         factor: read.positive('factor'),
         lowFrequencyFactor: read.positive('low_freq_factor'),
         highFrequencyFactor: read.positive('high_freq_factor'),
-        originalPositions: read.count('original_max_position_embeddings'),
+        originalPositions: original(),
       } as const;
       if (scaling.highFrequencyFactor === scaling.lowFrequencyFactor)
         read.refuse('"low_freq_factor" and "high_freq_factor" are equal, and must not be');
       return scaling;
     }
     case 'yarn': {
-      const factor = read.positive('factor');
-      const [mscale, mscaleAll] = [rope['mscale'], rope['mscale_all_dim']];
+      const originalPositions = original();
+      const factor = read.positive('factor', { fallback: maximumPositions / originalPositions });
+      const [mscale, mscaleAll] = [read.value('mscale'), read.value('mscale_all_dim')];
       const blend = (by: number) => (factor <= 1 ? 1 : 0.1 * by * Math.log(factor) + 1);
       const inferred =
         typeof mscale === 'number' && typeof mscaleAll === 'number' && mscale && mscaleAll
@@ -75,23 +119,24 @@ export function parseRotaryScaling(
       return {
         type,
         factor,
-        originalPositions: read.count('original_max_position_embeddings', { fallback: maximumPositions }),
-        betaFast: read.positive('beta_fast', { fallback: 32 }),
-        betaSlow: read.positive('beta_slow', { fallback: 1 }),
+        originalPositions,
+        // 0 stands for the default, as in transformers.
+        betaFast: read.notNegative('beta_fast', { fallback: 32 }) || 32,
+        betaSlow: read.notNegative('beta_slow', { fallback: 1 }) || 1,
         attentionFactor: read.positive('attention_factor', { fallback: inferred }),
-        truncate: rope['truncate'] !== false,
+        truncate: !read.has('truncate') || read.flag('truncate'),
       };
     }
     case 'dynamic':
       read.positive('factor');
       return undefined;
     case 'longrope': {
-      const originalPositions = read.count('original_max_position_embeddings', {
-        fallback: maximumPositions,
-      });
+      const originalPositions = original();
       const factor = read.positive('factor', { fallback: maximumPositions / originalPositions });
       // √(1 + ln factor / ln original)
       const inferred = factor <= 1 ? 1 : Math.sqrt(1 + Math.log(factor) / Math.log(originalPositions));
+      // They apply beyond the original positions, which are not used.
+      read.value('long_factor');
       return {
         type,
         shortFactors: read.positives('short_factor', headDim / 2),
@@ -120,11 +165,14 @@ export function rotaryFrequencies(
     case undefined:
       return { frequencies: plain, amplitude: 1 };
     case 'linear':
-      return { frequencies: plain.map((frequency) => frequency / scaling.factor), amplitude: 1 };
+      return {
+        frequencies: plain.map((frequency) => frequency / scaling.factor),
+        amplitude: scaling.attentionFactor ?? 1,
+      };
     case 'divisors':
       return {
         frequencies: plain.map((frequency, i) => frequency / (scaling.divisors[i] ?? 1)),
-        amplitude: 1,
+        amplitude: scaling.attentionFactor ?? 1,
       };
     case 'longrope':
       return {

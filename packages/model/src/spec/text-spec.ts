@@ -1,6 +1,7 @@
 /** The language model's part of a config. */
-import { type Config, partOf, readConfigNumbers, textOf } from './config-reader.js';
-import { parseRotaryScaling, type RotaryScaling } from './rotary-scaling.js';
+import { type Config, type ConfigReader, readConfigNumbers, textOf } from './config-reader.js';
+import { parseRotaryScaling, rotaryConfig, type RotaryScaling } from './rotary-scaling.js';
+import { readWindow, type WindowRule } from './sliding-window.js';
 
 export interface TextSpec {
   readonly vocabularySize: number;
@@ -15,6 +16,8 @@ export interface TextSpec {
   readonly ropeScaling?: RotaryScaling;
   /** The usable positions: at most the sliding window, within which a window has no effect, and the range of the rotary scaling. */
   readonly maximumPositions: number;
+  /** The sliding window, if some layer has one. */
+  readonly slidingWindow?: number;
   /** Biases on q, k and v (Qwen2). */
   readonly attentionBias: boolean;
   /** A bias on the attention's output (Llama with `attention_bias`). */
@@ -31,10 +34,11 @@ export interface TextSpec {
 
 interface TextFamily {
   readonly biases: 'never' | 'qkv' | 'by config';
+  /** Whether `mlp_bias` gives the MLP biases. */
+  readonly mlpBiases: boolean;
   readonly headNorms: boolean;
-  /** Whether a window applies without `use_sliding_window`, and its width if the config does not give one. */
-  readonly window: { readonly always: boolean; readonly fallback: number | undefined };
-  /** Defaults for absent numbers, as transformers fills them in within composite configs. */
+  readonly window: WindowRule;
+  /** Defaults for absent numbers; sizes have theirs within composite configs only, because a config of its own must give them. */
   readonly fallbacks: Readonly<Record<string, number>>;
 }
 
@@ -43,18 +47,20 @@ const sizes = {
   num_hidden_layers: 32,
   num_attention_heads: 32,
 };
-const none = { always: false, fallback: undefined };
+const byLayer: WindowRule = { layers: 'by layer', width: 4096 };
 export const textFamilies: Readonly<Record<string, TextFamily>> = {
   llama: {
     biases: 'by config',
+    mlpBiases: true,
     headNorms: false,
-    window: none,
+    window: { layers: 'none', width: null },
     fallbacks: { ...sizes, vocab_size: 32_000, intermediate_size: 11_008, max_position_embeddings: 2048 },
   },
   mistral: {
     biases: 'never',
+    mlpBiases: false,
     headNorms: false,
-    window: { always: true, fallback: 4096 },
+    window: { layers: 'all', width: 4096 },
     fallbacks: {
       ...sizes,
       vocab_size: 32_000,
@@ -65,27 +71,39 @@ export const textFamilies: Readonly<Record<string, TextFamily>> = {
   },
   qwen2: {
     biases: 'qkv',
+    mlpBiases: false,
     headNorms: false,
-    window: { always: false, fallback: 4096 },
-    fallbacks: { ...sizes, vocab_size: 151_936, intermediate_size: 22_016, max_position_embeddings: 32_768 },
-  },
-  qwen3: {
-    biases: 'by config',
-    headNorms: true,
-    window: { always: false, fallback: 4096 },
+    window: byLayer,
     fallbacks: {
       ...sizes,
       vocab_size: 151_936,
       intermediate_size: 22_016,
+      num_key_value_heads: 32,
+      max_position_embeddings: 32_768,
+    },
+  },
+  qwen3: {
+    biases: 'by config',
+    mlpBiases: false,
+    headNorms: true,
+    window: byLayer,
+    fallbacks: {
+      ...sizes,
+      vocab_size: 151_936,
+      intermediate_size: 22_016,
+      num_key_value_heads: 32,
       head_dim: 128,
       max_position_embeddings: 32_768,
     },
   },
 };
 
+/** Keys of text models that transformers does not read: how an older class built an image path around them. */
+const harmless = ['perceiver_config', 'pixel_shuffle_factor'];
+
 /**
  * Reads a text model's config. In a part of a larger config (`composite`) absent sizes default to the family's; a config of its own must
- * have them.
+ * have them. `tied` decides from the part's own `tie_word_embeddings`.
  *
  * @throws ModelError listing everything that is missing or not supported.
  */
@@ -95,9 +113,15 @@ export function parseTextSpec(
     where,
     family,
     prefix,
-    tied,
+    tied = (own) => own,
     composite = false,
-  }: { where: string; family: TextFamily; prefix: string; tied: unknown; composite?: boolean },
+  }: {
+    where: string;
+    family: TextFamily;
+    prefix: string;
+    tied?: (own: boolean) => boolean;
+    composite?: boolean;
+  },
 ): TextSpec {
   const read = readConfigNumbers(config, where);
   const fallbackOf = (key: string) => {
@@ -107,71 +131,92 @@ export function parseTextSpec(
   const need = (key: string, most?: number) =>
     read.count(key, { ...(composite ? fallbackOf(key) : {}), ...(most === undefined ? {} : { most }) });
   const [hiddenSize, heads] = [need('hidden_size', 2 ** 20), need('num_attention_heads', 2 ** 12)];
+  const layerCount = need('num_hidden_layers', 2 ** 10);
   const positions = read.count('max_position_embeddings', {
     fallback: family.fallbacks['max_position_embeddings'] ?? 2048,
   });
-  const original = config['original_max_position_embeddings'];
-  const rope = {
-    ...partOf(config, 'rope_scaling'),
-    ...partOf(config, 'rope_parameters'),
-    // Phi-3 and others have it at the top level, which takes precedence.
-    ...(original === undefined ? {} : { original_max_position_embeddings: original }),
-  };
-  const readRope = readConfigNumbers(rope, `${where}: rope parameters`);
-  const ropeTheta = Object.hasOwn(rope, 'rope_theta')
-    ? readRope.positive('rope_theta')
-    : read.positive('rope_theta', { fallback: 10_000 });
-  const activation = config['hidden_act'] ?? config['hidden_activation'] ?? 'silu';
-  if (activation !== 'silu') read.refuse(`activation "${textOf(activation)}" is not supported; only silu is`);
-  const share = hiddenSize / heads;
-  const headDim = read.count('head_dim', {
-    fallback: (composite ? family.fallbacks['head_dim'] : undefined) ?? Math.max(2, Math.ceil(share)),
-    most: 2 ** 12,
-  });
-  const scaling = parseRotaryScaling(rope, { read: readRope, maximumPositions: positions, headDim });
-  if (config['head_dim'] === undefined && hiddenSize > 1 && !Number.isInteger(share))
-    read.refuse(`${hiddenSize} features do not divide into ${heads} heads, and there is no "head_dim"`);
+  requireSilu(read);
+  const headDim = headDimOf(read, { family, hiddenSize, heads });
+  const rope = readConfigNumbers(rotaryConfig(read), `${where}: rope parameters`);
+  const ropeTheta = rope.positive('rope_theta', { fallback: 10_000 });
+  const scaling = parseRotaryScaling(rope, { maximumPositions: positions, headDim });
+  // An absent number of key and value heads is the family's; null stands for as many as there are heads.
   const kvHeads = read.count('num_key_value_heads', {
-    fallback: (composite ? family.fallbacks['num_key_value_heads'] : undefined) ?? heads,
+    fallback:
+      (read.has('num_key_value_heads') ? undefined : family.fallbacks['num_key_value_heads']) ?? heads,
     most: 2 ** 12,
   });
-  if (headDim % 2 !== 0) read.refuse(`"head_dim" is ${headDim}, and must be even`);
   if (heads % kvHeads !== 0)
     read.refuse(`${heads} attention heads do not divide into ${kvHeads} key and value heads`);
-  const hasBias = family.biases === 'by config' && config['attention_bias'] === true;
+  const biases = readBiases(read, family);
+  const slidingWindow = readWindow(read, family.window, { layerCount });
   const spec: TextSpec = {
     vocabularySize: need('vocab_size', 2 ** 24),
     hiddenSize,
     mlpSize: need('intermediate_size', 2 ** 22),
-    layerCount: need('num_hidden_layers', 2 ** 10),
+    layerCount,
     heads,
     kvHeads,
     headDim,
-    rmsEpsilon: read.positive('rms_norm_eps', { fallback: 1e-6 }),
+    rmsEpsilon: read.notNegative('rms_norm_eps', { fallback: 1e-6 }),
     ropeTheta,
     ...(scaling ? { ropeScaling: scaling } : {}),
     maximumPositions: Math.min(
       positions,
-      windowOf(config, family) ?? positions,
+      slidingWindow ?? positions,
       scaling?.type === 'longrope' ? scaling.originalPositions : positions,
     ),
-    attentionBias: family.biases === 'qkv' || hasBias,
-    ...(hasBias ? { outputBias: true } : {}),
-    ...(family.biases === 'by config' && config['mlp_bias'] === true ? { mlpBias: true } : {}),
+    ...(slidingWindow === undefined ? {} : { slidingWindow }),
+    ...biases,
     ...(family.headNorms ? { headNorms: true } : {}),
-    tiedHead: tied === true,
+    tiedHead: tied(read.flag('tie_word_embeddings')),
     prefix,
   };
+  read.refuseOthers(harmless);
   read.done();
-  readRope.done();
+  rope.done();
   return spec;
 }
 
-/** The width of the sliding window, if any layer has one. */
-function windowOf(config: Config, { window }: TextFamily): number | undefined {
-  const width = config['sliding_window'] === undefined ? window.fallback : config['sliding_window'];
-  if (typeof width !== 'number' || !(width > 0)) return undefined;
-  const layers = config['layer_types'];
-  if (Array.isArray(layers)) return layers.includes('sliding_attention') ? width : undefined;
-  return window.always || config['use_sliding_window'] === true ? width : undefined;
+/** Gemma's name of the activation may stand beside the usual one; both must be silu, which transformers also calls swish. */
+function requireSilu(read: ConfigReader): void {
+  for (const key of ['hidden_act', 'hidden_activation']) {
+    const activation = read.value(key) ?? 'silu';
+    if (activation !== 'silu' && activation !== 'swish')
+      read.refuse(
+        `activation "${textOf(activation)}" is not supported; only silu is, which may also be called swish`,
+      );
+  }
+}
+
+function headDimOf(
+  read: ConfigReader,
+  { family, hiddenSize, heads }: { family: TextFamily; hiddenSize: number; heads: number },
+): number {
+  const share = hiddenSize / heads;
+  const own = read.has('head_dim') ? undefined : family.fallbacks['head_dim'];
+  const headDim = read.count('head_dim', {
+    fallback: own ?? Math.max(2, Math.ceil(share)),
+    most: 2 ** 12,
+  });
+  if (own === undefined && read.value('head_dim') === undefined && hiddenSize > 1 && !Number.isInteger(share))
+    read.refuse(`${hiddenSize} features do not divide into ${heads} heads, and there is no "head_dim"`);
+  if (headDim % 2 !== 0) read.refuse(`"head_dim" is ${headDim}, and must be even`);
+  return headDim;
+}
+
+/** The biases that a family has, or that its config asks for; those that it cannot have are refused. */
+function readBiases(
+  read: ConfigReader,
+  { biases, mlpBiases }: TextFamily,
+): Pick<TextSpec, 'attentionBias' | 'outputBias' | 'mlpBias'> {
+  const [attention, mlp] = [read.flag('attention_bias'), read.flag('mlp_bias')];
+  if (attention && biases === 'never')
+    read.refuse('"attention_bias" is true, and this architecture has none');
+  if (mlp && !mlpBiases) read.refuse('"mlp_bias" is true, and this architecture has none');
+  return {
+    attentionBias: biases === 'qkv' || (biases === 'by config' && attention),
+    ...(biases === 'by config' && attention ? { outputBias: true } : {}),
+    ...(mlpBiases && mlp ? { mlpBias: true } : {}),
+  };
 }

@@ -1,6 +1,6 @@
 /** The image part of a config: a SigLIP or CLIP tower and the layers that join it to the language model. */
 import { defaultProcessor, type ImageProcessorSpec } from '../images/processor.js';
-import { type Config, readConfigNumbers, textOf } from './config-reader.js';
+import { type Config, type ConfigReader, readConfigNumbers, textOf } from './config-reader.js';
 
 export interface VisionSpec {
   /** SigLIP has a bias on the patches and a last norm; CLIP a class token in front, a first norm, and features from an inner layer. */
@@ -31,20 +31,29 @@ export interface VisionSpec {
   readonly prefix: string;
 }
 
+/** transformers' names (activations.py); several are one function. */
 const gelus: Readonly<Record<string, 'tanh' | 'erf' | 'quick'>> = {
   gelu_pytorch_tanh: 'tanh',
+  gelu_python_tanh: 'tanh',
   gelu_new: 'tanh',
+  gelu_fast: 'tanh',
+  gelu_accurate: 'tanh',
   gelu: 'erf',
+  gelu_python: 'erf',
   quick_gelu: 'quick',
 };
 
+/** Keys of a whole config that only a processor or older code reads. */
+const harmlessOfWhole = ['ignore_index', 'image_seq_length', 'vocab_size'];
+/** Keys of a tower's config that its processor, another class or another head reads. */
+const harmlessOfTower = ['max_image_size', 'projection_dim', 'size', 'tie_word_embeddings', 'use_base_siglip', 'vocab_size']; // prettier-ignore
+
 /** SmolVLM and Idefics3; absent numbers default to those of transformers' Idefics3VisionConfig. */
-export function parseSiglipSpec(config: Config, vision: Config, where: string): VisionSpec {
-  const whole = readConfigNumbers(config, where);
+export function parseSiglipSpec(whole: ConfigReader, vision: Config, where: string): VisionSpec {
   const read = readConfigNumbers(vision, `${where}: vision_config`);
   const scaleFactor = whole.count('scale_factor', { fallback: 2, most: 64 });
   const imageTokenId = whole.count('image_token_id');
-  const shared = readTower(vision, read, {
+  const shared = readTower(read, {
     hidden_size: 1152,
     intermediate_size: 3072,
     num_hidden_layers: 12,
@@ -57,8 +66,7 @@ export function parseSiglipSpec(config: Config, vision: Config, where: string): 
     read.refuse(
       `${shared.imageSizePixels} pixels do not divide into patches of ${shared.patchSizePixels} and blocks of ${scaleFactor}`,
     );
-  whole.done();
-  read.done();
+  finish(whole, read);
   return {
     tower: 'siglip',
     ...shared,
@@ -78,22 +86,17 @@ export function parseSiglipSpec(config: Config, vision: Config, where: string): 
 
 /** LLaVA with a CLIP tower; absent numbers default to those of transformers' CLIPVisionConfig. */
 export function parseClipSpec(
-  config: Config,
+  whole: ConfigReader,
   vision: Config,
   { where, hiddenSize }: { where: string; hiddenSize: number },
 ): VisionSpec {
-  const whole = readConfigNumbers(config, where);
   const read = readConfigNumbers(vision, `${where}: vision_config`);
-  const type = vision['model_type'] ?? 'clip_vision_model';
+  const type = read.value('model_type') ?? 'clip_vision_model';
   if (type !== 'clip_vision_model')
     read.refuse(`a "${textOf(type)}" tower is not supported; LLaVA models need a CLIP tower`);
-  const imageTokenId = whole.count(
-    Object.hasOwn(config, 'image_token_id') ? 'image_token_id' : 'image_token_index',
-    {
-      fallback: 32_000,
-    },
-  );
-  const shared = readTower(vision, read, {
+  const older = whole.count('image_token_index', { fallback: 32_000 });
+  const imageTokenId = whole.count('image_token_id', { fallback: older });
+  const shared = readTower(read, {
     hidden_size: 768,
     intermediate_size: 3072,
     num_hidden_layers: 12,
@@ -104,23 +107,23 @@ export function parseClipSpec(
   const side = shared.imageSizePixels / shared.patchSizePixels;
   if (!Number.isInteger(side))
     read.refuse(`${shared.imageSizePixels} pixels do not divide into patches of ${shared.patchSizePixels}`);
-  const layer = config['vision_feature_layer'] ?? -2;
+  const layer = whole.value('vision_feature_layer') ?? -2;
   const layers = typeof layer === 'number' && layer < 0 ? shared.layerCount + 1 + layer : layer;
   if (typeof layers !== 'number' || !Number.isInteger(layers) || layers < 0 || layers > shared.layerCount)
     whole.refuse(
       `"vision_feature_layer" is ${textOf(layer)}; one of the tower's ${shared.layerCount} layers is supported`,
     );
-  const strategy = config['vision_feature_select_strategy'] ?? 'default';
+  const strategy = whole.value('vision_feature_select_strategy') ?? 'default';
   if (strategy !== 'default' && strategy !== 'full')
     whole.refuse(
       `"vision_feature_select_strategy" is ${textOf(strategy)}; "default" and "full" are supported`,
     );
-  const activation = gelus[textOf(config['projector_hidden_act'] ?? 'gelu')];
+  const projectorAct = textOf(whole.value('projector_hidden_act') ?? 'gelu');
+  const activation = Object.hasOwn(gelus, projectorAct) ? gelus[projectorAct] : undefined;
   if (activation !== 'erf' && activation !== 'tanh')
-    whole.refuse(`"projector_hidden_act" is ${textOf(config['projector_hidden_act'])}; gelu is supported`);
-  whole.done();
-  read.done();
-  const bias = config['multimodal_projector_bias'] !== false;
+    whole.refuse(`"projector_hidden_act" is ${projectorAct}; gelu is supported`);
+  const bias = whole.flag('multimodal_projector_bias', { fallback: true });
+  finish(whole, read);
   return {
     tower: 'clip',
     ...shared,
@@ -140,20 +143,24 @@ export function parseClipSpec(
   };
 }
 
-function readTower(
-  vision: Config,
-  read: ReturnType<typeof readConfigNumbers>,
-  fallbacks: Readonly<Record<string, number | string>>,
-) {
+/** Refuses what neither part may say, and throws if anything was wrong. */
+function finish(whole: ConfigReader, tower: ConfigReader): void {
+  whole.refuseOthers(harmlessOfWhole);
+  tower.refuseOthers(harmlessOfTower);
+  whole.done();
+  tower.done();
+}
+
+function readTower(read: ConfigReader, fallbacks: Readonly<Record<string, number | string>>) {
   const count = (key: string, most: number, fallback = fallbacks[key]) =>
     read.count(key, { most, ...(typeof fallback === 'number' ? { fallback } : {}) });
-  const activation = textOf(vision['hidden_act'] ?? fallbacks['hidden_act']);
+  const activation = textOf(read.value('hidden_act') ?? fallbacks['hidden_act']);
   const gelu = Object.hasOwn(gelus, activation) ? gelus[activation] : undefined;
   if (gelu === undefined)
     read.refuse(`activation "${activation}" is not supported; ${Object.keys(gelus).join(', ')} are`);
   const [hiddenSize, heads] = [count('hidden_size', 2 ** 16), count('num_attention_heads', 2 ** 10)];
   if (hiddenSize % heads !== 0) read.refuse(`${hiddenSize} features do not divide into ${heads} heads`);
-  if ((vision['num_channels'] ?? 3) !== 3) read.refuse('only images of 3 channels are supported');
+  if ((read.value('num_channels') ?? 3) !== 3) read.refuse('only images of 3 channels are supported');
   return {
     imageSizePixels: count('image_size', 2 ** 13, 224),
     patchSizePixels: count('patch_size', 2 ** 10, 32),
@@ -161,7 +168,7 @@ function readTower(
     mlpSize: count('intermediate_size', 2 ** 18),
     layerCount: count('num_hidden_layers', 2 ** 10),
     heads,
-    layerEpsilon: read.positive('layer_norm_eps', { fallback: Number(fallbacks['layer_norm_eps']) }),
+    layerEpsilon: read.notNegative('layer_norm_eps', { fallback: Number(fallbacks['layer_norm_eps']) }),
     gelu: gelu ?? 'tanh',
   };
 }
