@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -66,6 +66,36 @@ describe('contextlora chat', () => {
     expect(Object.keys(JSON.parse(formed.out) as object)).toEqual(['go']);
     expect(adapted.code).toBe(0);
     expect(adapted.out).not.toBe(plain.out);
+  });
+
+  test.each([
+    'saved-head',
+    'saved-embedding',
+    'saved-both',
+    'saved-norms',
+    'head-llama-tiny',
+    'embedding-tying',
+  ])('answers with adapters/%s as PEFT does, whole weights and adapted matrices included', async (name) => {
+    const { prompt, answers } = JSON.parse(await readFile(fixture('adapters/greedy.json'), 'utf8')) as {
+      prompt: string;
+      answers: Record<string, string>;
+    };
+    const asked = ['--model', tiny, '--plain', '--prompt', prompt, '--max-tokens', '6'];
+    const { code, out } = await chat([...asked, '--adapter', fixture('adapters', name)]);
+    expect({ code, out }).toEqual({ code: 0, out: `${answers[name] ?? ''}\n` });
+    expect((await chat(asked)).out).not.toBe(out);
+  });
+
+  test.each([
+    ['grown', /\[388, 64\], the model's is \[384, 64\]/],
+    ['pissa', /init_lora_weights is "pissa"/],
+    ['usual-smolvlm-tiny', /made for another model/],
+  ])('refuses adapters/%s in one message', async (name, message) => {
+    const asked = ['--model', tiny, '--plain', '--prompt', 'a', '--max-tokens', '2'];
+    const { code, out, err } = await chat([...asked, '--adapter', fixture('adapters', name)]);
+    expect({ code, out: out.trim() }).toEqual({ code: 2, out: '' });
+    expect(err).toMatch(message);
+    expect(err).not.toMatch(/ {4}at /);
   });
 
   test('keeps the part of an answer that came before Ctrl-C, and exits with its code', async () => {

@@ -99,10 +99,17 @@ describe('a run', () => {
     const out = join(directory, 'out');
     const segments = run.model.segments();
     const report = { name: 'Light' } as RunReport;
-    const written = await writeRun(out, { partition: run.partition, segments, report });
+    const written = await writeRun(out, {
+      partition: run.partition,
+      segments,
+      report,
+      baseModel: 'some/model',
+    });
     expect(await readPartition(join(out, 'partition'))).toMatchObject({ partition: run.partition, segments });
     expect(JSON.parse(await readFile(join(out, 'report.json'), 'utf8'))).toEqual(report);
     expect((await readdir(join(out, 'adapters'))).sort()).toEqual(['lamp', 'light']);
+    for (const folder of ['adapters/light', 'partition/segments/lamp'])
+      expect((await readPeftFolder(join(out, folder))).config['base_model_name_or_path']).toBe('some/model');
     // The lamp needs the light's ranks too.
     const [ranks = 0] = Object.values((await readPeftFolder(join(out, 'adapters/light'))).modules).map(
       ({ a }) => a.length,

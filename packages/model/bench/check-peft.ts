@@ -58,7 +58,11 @@ for (const base of ['llama-tiny', 'qwen3-tiny', 'smolvlm-tiny'])
       const name = `${base}, ${scaling}, ${kind}`;
       const adapter = join(directory, name);
       await mkdir(adapter);
-      await writePeftFolder(adapter, modules, { useRslora: kind === 'alone' && scaling === 'rslora' });
+      await writePeftFolder(adapter, modules, {
+        useRslora: kind === 'alone' && scaling === 'rslora',
+        baseModel: join(fixtures, base),
+        linears: linears.map((linear) => linear.name),
+      });
       const file = join(adapter, 'logits.safetensors');
       const ours = Float32Array.from(logits.dataSync());
       await writeSafetensors(file, [['logits', float32Tensor(logits.shape, ours)]]);

@@ -7,6 +7,7 @@ import { parseArgs } from 'node:util';
 import { openKernels } from '@contextlora/kernels';
 import { writeWhole } from '@contextlora/lora/files';
 
+import { adapterChecks } from '../test/adapter-checks.js';
 import { openModels, parityChecks } from '../test/parity-checks.js';
 
 const { values } = parseArgs({
@@ -20,13 +21,13 @@ const { open, dispose } = openModels(kernels);
 const rows: { fixture: string; quantity: string; error: number; tolerance: number; passes: boolean }[] = [];
 console.log(`on the ${kernels.backend} backend`);
 console.log(
-  `${'fixture'.padEnd(22)}${'quantity'.padEnd(34)}${'worst error'.padStart(12)}${'tolerance'.padStart(12)}`,
+  `${'fixture'.padEnd(32)}${'quantity'.padEnd(34)}${'worst error'.padStart(12)}${'tolerance'.padStart(12)}`,
 );
-for (const { fixture, quantity, tolerance, measure } of parityChecks) {
+for (const { fixture, quantity, tolerance, measure } of [...parityChecks, ...adapterChecks]) {
   const error = await measure(open);
   rows.push({ fixture, quantity, error, tolerance, passes: error <= tolerance });
   console.log(
-    `${fixture.padEnd(22)}${quantity.padEnd(34)}${error.toExponential(1).padStart(12)}${tolerance.toExponential(0).padStart(12)}${error <= tolerance ? '' : '  TOO FAR'}`,
+    `${fixture.padEnd(32)}${quantity.padEnd(34)}${error.toExponential(1).padStart(12)}${tolerance.toExponential(0).padStart(12)}${error <= tolerance ? '' : '  TOO FAR'}`,
   );
 }
 dispose();

@@ -43,8 +43,8 @@ export {
 } from './pass/language-pass.js';
 export { matrixRows, type RowMatrix } from './pass/matrix-rows.js';
 export { rotaryTable } from './pass/rotary-table.js';
+export { uploadAdapter, withAdapter, type AdaptedModel, type AnyAdapter } from './pass/with-adapter.js';
 export {
-  uploadAdapter,
   uploadSegments,
   type SegmentsByLinear,
   type SegmentTensors,

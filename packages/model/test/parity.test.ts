@@ -4,6 +4,7 @@ import { languageLogits, loadModel, readTokenizer, type LoadedModel, matrixRows 
 import { readFile } from 'node:fs/promises';
 
 import { batchOfGolden, fixture, Golden, worstDifference } from './golden.js';
+import { adapterChecks } from './adapter-checks.js';
 import { openModels, type OpenModel, parityChecks } from './parity-checks.js';
 
 describe.each(['reference', 'wasm', 'onnx'] as const)('on the %s backend', (backend) => {
@@ -19,12 +20,11 @@ describe.each(['reference', 'wasm', 'onnx'] as const)('on the %s backend', (back
     kernels.dispose();
   });
 
-  test.each(parityChecks.map((check) => [check.fixture, check.quantity, check] as const))(
-    '%s: %s as in the fixture',
-    async (_fixture, _quantity, { measure, tolerance }) => {
-      expect(await measure(open)).toBeLessThanOrEqual(tolerance);
-    },
-  );
+  test.each(
+    [...parityChecks, ...adapterChecks].map((check) => [check.fixture, check.quantity, check] as const),
+  )('%s: %s as in the fixture', async (_fixture, _quantity, { measure, tolerance }) => {
+    expect(await measure(open)).toBeLessThanOrEqual(tolerance);
+  });
 
   test.each([
     ['f16', 1e-3, 1e-2],

@@ -8,7 +8,7 @@ import {
   loadModel,
   locateModel,
   templatePlaces,
-  uploadAdapter,
+  withAdapter,
 } from '@contextlora/model';
 
 import { CliError, type CliErrorCode } from '../cli-error.js';
@@ -87,13 +87,14 @@ async function runChat(options: ChatOptions, context: CommandContext): Promise<b
     throw failure('CLI_OPTIONS_INVALID', '--task names a task of a run; give its folder with --adapter');
   const schema = options.schema === undefined ? undefined : await readSchema(options.schema);
   const kernels = await openKernels({ threads: options.threads });
-  const model = await loadModel(await locateModel(options.model, context), { kernels });
-  if (!options.plain && model.tokenizer.chatTemplate === undefined)
+  const base = await loadModel(await locateModel(options.model, context), { kernels });
+  if (!options.plain && base.tokenizer.chatTemplate === undefined)
     throw failure(
       'CLI_OPTIONS_INVALID',
       `${options.model} has no chat template (looked for in ${templatePlaces.join(', ')}); --plain gives it the prompt as it is`,
     );
-  const segments = adapter && uploadAdapter(model.spec, adapter);
+  const adapted = adapter && withAdapter(base, adapter);
+  const model = adapted?.model ?? base;
   const { temperature, topK, topP, repetitionPenalty, seed, maxTokens } = options;
   const settings: GenerateOptions = {
     temperature,
@@ -102,7 +103,7 @@ async function runChat(options: ChatOptions, context: CommandContext): Promise<b
     ...(topK === undefined ? {} : { topK }),
     ...(topP === undefined ? {} : { topP }),
     ...(repetitionPenalty === undefined ? {} : { repetitionPenalty }),
-    ...(segments ? { segments: segments.byLinear } : {}),
+    ...(adapted ? { segments: adapted.segments } : {}),
     ...(schema === undefined
       ? {}
       : { constraint: jsonConstraint(model.tokenizer, schema, { where: options.schema ?? '' }) }),
@@ -113,8 +114,8 @@ async function runChat(options: ChatOptions, context: CommandContext): Promise<b
     if (!context.input.isTTY) return await answerOnce(talk, await readAll(context.input));
     return await converse(talk);
   } finally {
-    segments?.dispose();
-    model.dispose();
+    adapted?.dispose();
+    base.dispose();
   }
 }
 

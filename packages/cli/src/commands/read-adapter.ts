@@ -3,15 +3,13 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { composeTask } from '@contextlora/lora';
-import { type PeftAdapter, readPartition, readPeftFolder } from '@contextlora/lora/files';
+import { readPartition, readPeftFolder } from '@contextlora/lora/files';
+import type { AnyAdapter } from '@contextlora/model';
 
 import { CliError } from '../cli-error.js';
 
 /** Reads a PEFT folder or, with a task, the task's adapter in the directory of a run or of a partition. */
-export async function readAdapter(
-  directory: string,
-  task: string | undefined,
-): Promise<Pick<PeftAdapter, 'modules'>> {
+export async function readAdapter(directory: string, task: string | undefined): Promise<AnyAdapter> {
   const isFile = async (...path: string[]) =>
     (await stat(join(directory, ...path)).catch(() => undefined))?.isFile() ?? false;
   const places = [directory, join(directory, 'partition')];

@@ -133,7 +133,12 @@ async function runTrain(
     progress.print();
     for (const line of taskTable(report)) progress.print(`  ${line}`);
     const written = [
-      ...(await writeRun(out, { partition: run.partition, segments: run.model.segments(), report })),
+      ...(await writeRun(out, {
+        partition: run.partition,
+        segments: run.model.segments(),
+        report,
+        baseModel: options.model,
+      })),
       ...(await writeDrawings(out, { name: report.name, graph: data.graph, losses: record.losses })),
     ];
     progress.print();

@@ -16,16 +16,23 @@ export interface FinishedRun {
   readonly partition: Partition;
   readonly segments: Segments;
   readonly report: RunReport;
+  /** Name or path of the base as the user gave it; PEFT finds it by this name. */
+  readonly baseModel?: string;
 }
 
 /** Writes everything below `directory`, and returns what a reader finds there. */
 export async function writeRun(
   directory: string,
-  { partition, segments, report }: FinishedRun,
+  { partition, segments, report, baseModel }: FinishedRun,
 ): Promise<readonly WrittenFile[]> {
-  await writePartition(join(directory, 'partition'), partition, segments);
+  const base = baseModel === undefined ? {} : { baseModel };
+  await writePartition(join(directory, 'partition'), partition, segments, base);
+  const linears = Object.keys(partition.layers);
   for (const task of partition.order)
-    await writePeftFolder(join(directory, 'adapters', task), composeTask(partition, segments, task));
+    await writePeftFolder(join(directory, 'adapters', task), composeTask(partition, segments, task), {
+      ...base,
+      linears,
+    });
   await writeWhole(join(directory, 'report.json'), `${JSON.stringify(report, null, 2)}\n`);
   return [
     { path: 'partition/', content: 'the segments of all tasks, their spans and SHA-256' },

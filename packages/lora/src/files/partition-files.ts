@@ -14,11 +14,12 @@ import { segmentModules, segmentOf } from '../segments/adapter-module.js';
 import type { Segment, Segments } from '../segments/segment.js';
 import { hashSegment } from './hash-segment.js';
 import { readPeftFolder } from './read-peft-folder.js';
-import { writePeftFolder } from './write-peft-folder.js';
+import { writePeftFolder, type WritePeftFolderOptions } from './write-peft-folder.js';
 import { writeWhole } from './write-whole.js';
 
 /**
- * Writes a partition and its segments; the manifest, written last, carries the SHA-256 of each segment.
+ * Writes a partition and its segments; the manifest, written last, carries the SHA-256 of each segment. `baseModel` is the name or path
+ * of the base, which PEFT looks up.
  *
  * @throws LoraError (`LORA_TASK_UNKNOWN`) when a segment is missing.
  */
@@ -26,6 +27,7 @@ export async function writePartition(
   directory: string,
   partition: Partition,
   segments: Segments,
+  { baseModel = null }: Pick<WritePeftFolderOptions, 'baseModel'> = {},
 ): Promise<void> {
   const hashes: [string, string][] = [];
   for (const task of partition.order) {
@@ -35,6 +37,8 @@ export async function writePartition(
     hashes.push([task, hashSegment(segment)]);
     await writePeftFolder(join(directory, 'segments', task), segmentModules(partition, task, segment), {
       useRslora: lookUp(partition.tasks, task)?.scaling === 'rslora',
+      baseModel,
+      linears: Object.keys(partition.layers),
     });
   }
   const manifest = { ...partition, sha256: Object.fromEntries(hashes) };

@@ -1,25 +1,35 @@
 /** Reads adapters as PEFT (0.21) keeps them: `adapter_config.json` and `adapter_model.safetensors` in one folder. */
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { LoraError } from '../lora-error.js';
-import { type FileTensor, toFloat32 } from '../safetensors/tensor.js';
-import type { AdapterModule, AdapterModules } from '../segments/adapter-module.js';
-import { parsePeftConfig, scaleFor, tensorPrefix } from './peft-config.js';
+import type { FileTensor } from '../safetensors/tensor.js';
+import type { AdapterModules } from '../segments/adapter-module.js';
+import { parsePeftConfig } from './peft-config.js';
+import { modulesOf } from './peft-modules.js';
+import type { PeftTargets } from './peft-targets.js';
+import { sortPeftTensors } from './peft-tensors.js';
 import { readSafetensors } from './safetensors-files.js';
 
 export interface PeftAdapter {
+  /** The pairs of linear modules: of decoder layers, a vision tower, the connector or `lm_head`. */
   readonly modules: AdapterModules;
-  /** Full weights that replace the base's (`modules_to_save`), by their name in the file without the prefix. */
+  /** The pairs of embeddings: A is `[rank, vocabulary]`, B is `[hidden, rank]`, and row t gains scale · B A[:, t]. */
+  readonly embeddings: AdapterModules;
+  /**
+   * Full weights that replace the base's, by their name in the file without the prefix: a module's own copy (`modules_to_save`), or with
+   * `.base_layer.weight` the base's weight itself, which a tied pair shares.
+   */
   readonly replaced: Readonly<Record<string, FileTensor>>;
+  readonly targets: PeftTargets;
   readonly config: Readonly<Record<string, unknown>>;
 }
 
 /**
- * Reads any PEFT LoRA folder: rank and alpha patterns, rsLoRA, modules_to_save.
+ * Reads any PEFT LoRA folder: rank and alpha patterns, rsLoRA, embeddings, modules_to_save.
  *
  * @throws LoraError naming the file when it is missing (`LORA_FILE_MISSING`) or damaged (`LORA_FILE_DAMAGED`), or when the adapter
- * is not a LoRA or uses what is not supported, such as DoRA (`LORA_ADAPTER_UNUSABLE`).
+ * is not a LoRA, has a tensor that is not used or not finite, or a setting that is not supported, such as DoRA (`LORA_ADAPTER_UNUSABLE`).
  */
 export async function readPeftFolder(directory: string): Promise<PeftAdapter> {
   const configPath = join(directory, 'adapter_config.json');
@@ -29,66 +39,31 @@ export async function readPeftFolder(directory: string): Promise<PeftAdapter> {
   });
   const config = parsePeftConfig(text, configPath);
   const weightsPath = join(directory, 'adapter_model.safetensors');
+  if (!(await exists(weightsPath)) && (await exists(join(directory, 'adapter_model.bin'))))
+    throw new LoraError(
+      'LORA_FILE_MISSING',
+      'readPeftFolder',
+      `${directory} has its weights in adapter_model.bin, a pickle; save the adapter with PEFT again, which writes adapter_model.safetensors`,
+    );
   const { tensors } = await readSafetensors(weightsPath);
-  const problems: string[] = [];
-  // Names come from the file; as entries, none of them can reach a prototype.
-  const modules: [string, AdapterModule][] = [];
-  const replaced: [string, FileTensor][] = [];
-  for (const [name, tensor] of tensors) {
-    const plain = name.startsWith(tensorPrefix) ? name.slice(tensorPrefix.length) : name;
-    const match = /^(.*)\.lora_([AB])\.weight$/.exec(plain);
-    if (!match) {
-      const kind = unsupportedKind(plain);
-      if (kind === undefined) replaced.push([plain, tensor]);
-      else problems.push(`tensor "${name}": ${kind} is not supported`);
-      continue;
-    }
-    const [, module = '', side] = match;
-    if (side === 'B') {
-      if (!tensors.has(name.replace('.lora_B.', '.lora_A.')))
-        problems.push(`"${module}": lora_B [${tensor.shape.join(', ')}] has no lora_A`);
-      continue;
-    }
-    if (!isFloat(tensor)) {
-      problems.push(`tensor "${name}" is of type ${tensor.dtype}, and must be F32, F16 or BF16`);
-      continue;
-    }
-    const other = tensors.get(name.replace('.lora_A.', '.lora_B.'));
-    const [rank = 0, inFeatures = 0] = tensor.shape;
-    const [outFeatures = 0, otherRank] = other?.shape ?? [];
-    if (
-      !other ||
-      tensor.shape.length !== 2 ||
-      other.shape.length !== 2 ||
-      rank !== otherRank ||
-      rank === 0 ||
-      !isFloat(other)
-    ) {
-      problems.push(
-        `"${module}": lora_A [${tensor.shape.join(', ')}] and lora_B ${other ? `[${other.shape.join(', ')}]` : 'missing'} do not fit`,
-      );
-      continue;
-    }
-    const scale = scaleFor(module, rank, config);
-    modules.push([
-      module,
-      { rank, scale, a: toFloat32(tensor), inFeatures, b: toFloat32(other), outFeatures },
-    ]);
-  }
-  if (modules.length === 0) problems.push('there is no LoRA tensor in it');
+  const sorted = sortPeftTensors(tensors, config);
+  const [linears, embeddings] = [modulesOf(sorted.linears, config), modulesOf(sorted.embeddings, config)];
+  const problems = [...sorted.problems, ...linears.problems, ...embeddings.problems];
+  if (tensors.size === 0) problems.push('there is no tensor in it');
+  else if (sorted.linears.size + sorted.embeddings.size === 0) problems.push('there is no LoRA tensor in it');
   if (problems.length > 0)
     throw new LoraError('LORA_ADAPTER_UNUSABLE', 'readPeftFolder', `${weightsPath}:`, { problems });
-  return { modules: Object.fromEntries(modules), replaced: Object.fromEntries(replaced), config: config.all };
+  return {
+    modules: linears.modules,
+    embeddings: embeddings.modules,
+    replaced: Object.fromEntries(sorted.replaced),
+    targets: config.targets,
+    config: config.all,
+  };
 }
 
-/** What an unsupported tensor is; undefined for a whole weight, which replaces the base's. */
-function unsupportedKind(name: string): string | undefined {
-  if (name.includes('lora_embedding_')) return 'LoRA on an embedding';
-  if (/lora_magnitude_vector|dora/i.test(name)) return 'DoRA';
-  if (/lora_[AB]\.bias$/.test(name)) return 'a bias of LoRA';
-  if (/lora_[AB]\.\w+\.weight$/.test(name))
-    return 'an adapter with a name in its tensors (as of a training checkpoint)';
-  return name.includes('lora_') ? 'a tensor of this kind' : undefined;
-}
-
-const isFloat = ({ dtype }: FileTensor) => dtype === 'F32' || dtype === 'F16' || dtype === 'BF16';
+const exists = (path: string) =>
+  stat(path).then(
+    () => true,
+    () => false,
+  );

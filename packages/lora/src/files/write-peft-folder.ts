@@ -8,15 +8,24 @@ import { tensorPrefix } from './peft-config.js';
 import { writeSafetensors } from './safetensors-files.js';
 import { writeWhole } from './write-whole.js';
 
+export interface WritePeftFolderOptions {
+  /** Name or path of the base, as PEFT shall look it up (`AutoPeftModel…`); null if it is not known. */
+  readonly baseModel?: string | null;
+  /** States scales as alpha / sqrt(rank) instead of alpha / rank. */
+  readonly useRslora?: boolean;
+  /** Names of all linears of the model, of which the modules may be only some; the modules alone by default. */
+  readonly linears?: readonly string[];
+}
+
 /**
- * Writes modules as a PEFT folder; `useRslora` states their scales as alpha / sqrt(rank) instead of alpha / rank.
+ * Writes modules as a PEFT folder.
  *
  * @throws LoraError (`LORA_PARTITION_INVALID`) when there is no module.
  */
 export async function writePeftFolder(
   directory: string,
   modules: AdapterModules,
-  { baseModel = null, useRslora = false }: { baseModel?: string | null; useRslora?: boolean } = {},
+  { baseModel = null, useRslora = false, linears }: WritePeftFolderOptions = {},
 ): Promise<void> {
   const sorted = Object.entries(modules)
     .sort(byKey)
@@ -38,7 +47,10 @@ export async function writePeftFolder(
     r: rank,
     rank_pattern: Object.fromEntries(others.map((module) => [module.name, module.rank])),
     alpha_pattern: Object.fromEntries(others.map((module) => [module.name, module.alpha])),
-    target_modules: targetsOf(sorted.map(({ name }) => name)),
+    target_modules: targetsOf(
+      sorted.map(({ name }) => name),
+      linears,
+    ),
     use_rslora: useRslora,
   };
   const json = JSON.stringify(Object.fromEntries(Object.entries(config).sort(byKey)), null, 2);
@@ -59,12 +71,13 @@ const alphaOf = ({ scale, rank }: AdapterModule, useRslora: boolean) =>
   Number((scale * (useRslora ? Math.sqrt(rank) : rank)).toPrecision(12));
 
 /** Suffixes where they select exactly these modules of a text model, otherwise one expression that matches the full names. */
-function targetsOf(names: readonly string[]): string[] | string {
+function targetsOf(names: readonly string[], linears: readonly string[] = names): string[] | string {
   const plain = names.every((name) => /^model\.layers\.\d+\.(self_attn|mlp)\.\w+$/.test(name));
   const suffixes = [...new Set(names.map((name) => name.slice(name.lastIndexOf('.') + 1)))].sort();
   const layers = new Set(names.map((name) => name.split('.')[2]));
-  if (plain && names.length === suffixes.length * layers.size && layers.has('0') && contiguous(layers))
-    return suffixes;
+  const selected = linears.filter((name) => suffixes.some((suffix) => name.endsWith(`.${suffix}`)));
+  const isWhole = names.length === suffixes.length * layers.size && selected.length === names.length;
+  if (plain && isWhole && layers.has('0') && contiguous(layers)) return suffixes;
   return names.map((name) => name.replaceAll('.', '\\.')).join('|');
 }
 

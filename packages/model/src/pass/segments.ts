@@ -1,11 +1,7 @@
 /** LoRA segments as the tensors that a pass computes with. */
 import type { LoraSegment } from '@contextlora/kernels';
 import { dispose, type Tensor2D, tensor2d } from '@contextlora/kernels/tfjs';
-import type { LayerMask, SegmentMatrices, Segments } from '@contextlora/lora';
-import type { PeftAdapter } from '@contextlora/lora/files';
-
-import { listProblems, ModelError } from '../model-error.js';
-import { linearsOf, type ModelSpec } from '../spec/model-spec.js';
+import type { AdapterModules, LayerMask, SegmentMatrices, Segments } from '@contextlora/lora';
 
 /** Active segments by the full name of their linear; a linear without an entry has only its base weight. */
 export type SegmentsByLinear = ReadonlyMap<string, readonly LoraSegment[]>;
@@ -62,28 +58,8 @@ export function uploadSegments(
   };
 }
 
-/**
- * Uploads the matrices of a PEFT adapter.
- *
- * @throws ModelError listing the adapter's linears that the model does not have, or has in another shape.
- */
-export function uploadAdapter(spec: ModelSpec, { modules }: Pick<PeftAdapter, 'modules'>): UploadedSegments {
-  const shapes = new Map(linearsOf(spec).map((shape) => [shape.name, shape]));
-  const problems = Object.entries(modules).flatMap(([name, { inFeatures, outFeatures }]) => {
-    const shape = shapes.get(name);
-    if (!shape) return [`"${name}" is not in the model`];
-    return shape.inFeatures === inFeatures && shape.outFeatures === outFeatures
-      ? []
-      : [
-          `"${name}" is [${outFeatures}, ${inFeatures}], the model's is [${shape.outFeatures}, ${shape.inFeatures}]`,
-        ];
-  });
-  if (problems.length > 0)
-    throw new ModelError(
-      'MODEL_MISMATCH',
-      'uploadAdapter',
-      listProblems('the adapter was made for another model:', problems),
-    );
+/** Uploads modules of an adapter, frozen. */
+export function uploadModules(modules: AdapterModules): UploadedSegments {
   const byLinear = new Map(
     Object.entries(modules).map(([name, module]) => [
       name,

@@ -5,6 +5,7 @@ import type { Kernels, LinearWeight } from '@contextlora/kernels';
 import * as tf from '@contextlora/kernels/tfjs';
 
 import type { VisionSpec } from '../spec/vision-spec.js';
+import type { SegmentsByLinear } from './segments.js';
 
 export interface VisionLayerWeights {
   readonly q: LinearWeight;
@@ -35,6 +36,8 @@ export interface VisionWeights {
   readonly lastNorm?: LayerNormWeights;
   /** LLaVA: the linear before the connector. */
   readonly projector?: LinearWeight;
+  /** What an adapter adds to linears of the tower and to the projector, by their full names. */
+  readonly segments?: SegmentsByLinear;
 }
 
 /**
@@ -69,18 +72,22 @@ export function visionTower(
       repeated(weights.positions, images.length, spec.hiddenSize),
     );
     if (weights.firstNorm) x = norm(x, weights.firstNorm);
-    for (const layer of weights.layers) {
+    for (const [layerIndex, layer] of weights.layers.entries()) {
+      const linear = (input: tf.Tensor2D, weight: LinearWeight, name: string) =>
+        kernels.linear(
+          input,
+          weight,
+          weights.segments?.get(`${spec.prefix}encoder.layers.${layerIndex}.${name}`),
+        ).y;
       const n = norm(x, layer.norm1);
-      const [q, k, v] = [layer.q, layer.k, layer.v].map((w) => kernels.linear(n, w).y) as [
-        tf.Tensor2D,
-        tf.Tensor2D,
-        tf.Tensor2D,
-      ];
+      const q = linear(n, layer.q, 'self_attn.q_proj');
+      const k = linear(n, layer.k, 'self_attn.k_proj');
+      const v = linear(n, layer.v, 'self_attn.v_proj');
       const attended = kernels.attention(q, k, v, shape).y;
-      x = kernels.add(x, kernels.linear(attended, layer.out).y);
+      x = kernels.add(x, linear(attended, layer.out, 'self_attn.out_proj'));
       const m = norm(x, layer.norm2);
-      const inner = kernels.gelu(kernels.linear(m, layer.up).y, spec.gelu).y;
-      x = kernels.add(x, kernels.linear(inner, layer.down).y);
+      const inner = kernels.gelu(linear(m, layer.up, 'mlp.fc1'), spec.gelu).y;
+      x = kernels.add(x, linear(inner, layer.down, 'mlp.fc2'));
     }
     if (weights.lastNorm) x = norm(x, weights.lastNorm);
     if (!weights.classToken || spec.keepsClassToken) return x;
@@ -124,7 +131,9 @@ export async function visionFeatures(
   const features = tf.tidy(() => {
     const hidden = visionTower(images, weights, { spec, kernels });
     if (!weights.projector || !spec.projector) return hidden;
-    return kernels.gelu(kernels.linear(hidden, weights.projector).y, spec.projector.gelu).y;
+    const active = weights.segments?.get(spec.projector.name);
+    const projected = kernels.linear(hidden, weights.projector, active).y;
+    return kernels.gelu(projected, spec.projector.gelu).y;
   });
   const values = (await features.data()) as Float32Array;
   features.dispose();

@@ -12,6 +12,8 @@ export interface ModelSpec {
   readonly architecture: string;
   readonly text: TextSpec;
   readonly vision?: VisionSpec;
+  /** The full weights that an adapter replaced (`withReplacedWeights`), by name. */
+  readonly replaced?: readonly string[];
 }
 
 const visionArchitectures = ['smolvlm', 'idefics3', 'llava'];
