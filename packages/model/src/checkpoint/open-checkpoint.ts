@@ -6,7 +6,7 @@ import { ggufConfig } from '../gguf/config.js';
 import { type GgufHeader, readGgufHeader } from '../gguf/header.js';
 import { ggufTokenizer } from '../gguf/tokenizer.js';
 import { ggufWeights } from '../gguf/weights.js';
-import { parseImageProcessor } from '../images/processor.js';
+import { readImageProcessor } from '../images/read-processor.js';
 import { ModelError } from '../model-error.js';
 import { partOf } from '../spec/config-reader.js';
 import { type ModelSpec, parseModelSpec } from '../spec/model-spec.js';
@@ -123,13 +123,8 @@ async function readConfig(directory: string): Promise<ModelSpec> {
     );
   const spec = parseModelSpec(config, path);
   if (!spec.vision) return spec;
-  const where = join(directory, 'preprocessor_config.json');
-  const processor = await readJsonObject(where, 'readModelSpec');
-  if (processor === undefined) return spec;
-  return {
-    ...spec,
-    vision: { ...spec.vision, processor: parseImageProcessor(processor, { where, ...spec.vision }) },
-  };
+  const processor = await readImageProcessor(directory, spec.vision);
+  return { ...spec, vision: { ...spec.vision, processor } };
 }
 
 /** Like transformers, this reads config.json only if there is no generation_config.json. */
