@@ -22,6 +22,17 @@ describe('scenes', () => {
     expect(other).not.toEqual(first);
   });
 
+  test.each([['bogus'], ['noto', 'toString'], ['../package']])(
+    'refuse unknown styles by name: %s',
+    (...styles) => {
+      const create = () => createSceneRenderer(styles as never);
+      expect(create).toThrow(
+        `benchmarks/createSceneRenderer: style ${JSON.stringify(styles.at(-1))} is unknown; the styles are noto, fluent`,
+      );
+      expect(() => createSceneRenderer([])).toThrow('no style is given; the styles are noto, fluent');
+    },
+  );
+
   test('have the requested answer, for every label of every task', () => {
     for (const task of iovTasks)
       for (const label of labelsOf[task]) {

@@ -50,6 +50,7 @@ export {
 export { type CoreLoad } from './sensors/counters.js';
 export { type CoreClock } from './sensors/read-core-clocks.js';
 export { type Memory, readMemory } from './sensors/read-memory.js';
+export { readPowerRails } from './sensors/read-power-rails.js';
 export { hottestOf, type Temperature } from './sensors/read-temperatures.js';
 export {
   type DeviceSample,

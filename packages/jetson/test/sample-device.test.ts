@@ -9,9 +9,11 @@ import {
   type FileTree,
   openFileTree,
   parseNvpmodelModes,
+  readPowerRails,
   type RecordedFile,
   recordedFileTree,
   sampleDevice,
+  totalPower,
   watchDevice,
 } from '@contextlora/jetson';
 
@@ -140,6 +142,27 @@ describe('one sample of each board', () => {
     expect(taken.clocks.memoryHertz).toBe(2_133_000_000);
     // cpu2 before cpu10.
     expect(taken.clocks.cores.map(({ core }) => core)).toEqual(Array.from({ length: 12 }, (_, i) => i));
+  });
+
+  test('takes an unlabelled INA238 beside INA3221 rails for the input, and nothing else', async () => {
+    const label = '/sys/class/hwmon/hwmon5/power1_label';
+    const bare = Object.fromEntries(Object.entries(filesOf('thor')).filter(([path]) => path !== label));
+    const at = (files: Parameters<typeof recordedFileTree>[0]) => readPowerRails(recordedFileTree(files));
+    const labelled = await at(filesOf('thor'));
+    expect(await at(bare)).toEqual(labelled);
+    expect(totalPower(await at(bare))).toEqual({ watts: 124.486, from: 'VIN' });
+    const chip = '/sys/class/hwmon/hwmon5/name';
+    expect(await at({ ...bare, [chip]: 'ina237\n' })).toEqual(labelled);
+    // Another kind of chip, or a second one, is not known to measure the input.
+    expect(totalPower(await at({ ...bare, [chip]: 'amdgpu\n' }))?.from).toBe('sum');
+    const second = {
+      '/sys/class/hwmon/hwmon6/name': 'ina238\n',
+      '/sys/class/hwmon/hwmon6/power1_input': '5000000\n',
+    };
+    expect((await at({ ...bare, ...second })).filter(({ rail }) => rail.startsWith('ina238'))).toHaveLength(
+      2,
+    );
+    expect(await at({ ...second })).toEqual([{ rail: 'ina238 1', watts: 5 }]);
   });
 
   test('a Thor has no load file, so its load comes from nvidia-smi or is unknown, never 0', async () => {

@@ -42,6 +42,34 @@ describe.each(backends)('the %s backend', (backend) => {
     });
   });
 
+  test('refuses a weight after its disposal, and lets it be disposed twice', async () => {
+    await inScope(() => {
+      const values = Float32Array.from({ length: 48 }, (_, i) => Math.sin(i));
+      const weight = kernels.prepareLinear(values, 6, 8);
+      const patches = kernels.prepareLinear(values.subarray(0, 24), 6, 4);
+      const [x, dy] = [tf.ones([4, 8]) as tf.Tensor2D, tf.ones([4, 6]) as tf.Tensor2D];
+      const { saved } = kernels.linear(x, weight);
+      for (const one of [weight, weight, patches]) one.dispose();
+      // What was freed is used again at once.
+      const next = kernels.prepareLinear(
+        values.map((value) => 7 * value),
+        6,
+        8,
+      );
+      const [targets, weights] = [Int32Array.of(0, 1, 2, 3), new Float32Array(4).fill(0.25)];
+      const shape = { imageSizePixels: 4, patchSizePixels: 2, channels: 1 };
+      for (const use of [
+        () => kernels.linear(x, weight),
+        () => kernels.linearBackward(dy, saved, weight, [], { input: true }),
+        () => kernels.patchEmbedding([new Float32Array(16)], patches, shape),
+        () => kernels.linearCrossEntropy(x, weight, targets, weights, { input: true }),
+      ])
+        expect(use).toThrow('the weight is disposed; was its model disposed while it was still in use?');
+      next.dispose();
+      saved.dispose();
+    });
+  });
+
   test('takes NaN, infinite and extreme numbers without a crash, and gives results of the same shapes', async () => {
     for (const hostile of [NaN, Infinity, -Infinity, 3e38, -3e38, 1e-42])
       await inScope(async () => {

@@ -63,8 +63,9 @@ export { type ModelIds, openTokenizer, type TextTokenizer, type TokenizerFiles }
 
 export { openImageFeatures, type ImageFeatures, type ImageFeaturesOptions } from './images/features.js';
 export { imageText, withImageTexts, type TileLayout } from './images/image-text.js';
-export { parseImageProcessor, type ImageProcessorSpec } from './images/processor.js';
-export { readImage, readImageTiles, readPicture } from './images/read-picture.js';
+export { parseImageProcessor } from './images/parse-processor.js';
+export type { ImageProcessorSpec } from './images/processor-spec.js';
+export { checkPicture, readImage, readImageTiles, readPicture } from './images/read-picture.js';
 export { resizeImage, type Resampling, type RgbImage } from './images/resize.js';
 
 export type {

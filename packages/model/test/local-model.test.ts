@@ -8,9 +8,11 @@ import { initialiseSegments, partitionRanks, type Roles } from '@contextlora/lor
 import { decodeSafetensors } from '@contextlora/lora/safetensors';
 import {
   createLocalModel,
+  generate,
   linearsOf,
   loadModel,
   ModelError,
+  scoreLabels,
   type LoadedModel,
   type LocalModel,
   type Example,
@@ -279,16 +281,50 @@ describe('a local model', () => {
     expect(loss).toBe(expected);
   });
 
-  test('refuses to train or to answer after its disposal', async () => {
+  test('refuses every call after its disposal', async () => {
     const local = make();
     await local.setPhase({ tasks: ['first'], roles: { first: rolesOfFirst } });
+    const state = await local.saveState();
     await local[Symbol.asyncDispose]();
+    const calls: Readonly<Record<Exclude<keyof LocalModel, symbol | 'features'>, () => unknown>> = {
+      predict: () => local.predict('first', examples, { first: 'freeze' }),
+      step: () => local.step('first', [examples], { learningRate: 1e-3 }),
+      setPhase: () => local.setPhase({ tasks: ['first'], roles: { first: rolesOfFirst } }),
+      hashSegment: () => local.hashSegment('first'),
+      saveState: () => local.saveState(),
+      restoreState: () => local.restoreState(state),
+      segments: () => local.segments(),
+    };
+    for (const [name, call] of Object.entries(calls))
+      await expect(
+        new Promise((resolve) => {
+          resolve(call());
+        }),
+      ).rejects.toThrow(`model/${name}: the model was disposed; create another`);
+    await local[Symbol.asyncDispose]();
+  });
+
+  test('answers nothing from the freed weights of its base', async () => {
+    const base = await loadModel(fixture('smolvlm-tiny'), { kernels });
+    const local = make({ on: base });
+    const image = fixture('images', 'photo.jpg');
+    const seen: Example[] = [{ prompt: 'what', image, answer: 'a', labels }];
+    await trainFor(local, 'first', rolesOfFirst, 1, seen);
+    const free: Example[] = [{ prompt: 'tell me', answer: 'the road' }];
+    base.dispose();
+    base.dispose();
+    const other = await loadModel(fixture('smolvlm-tiny'), { kernels });
     for (const attempt of [
-      () => local.predict('first', examples, { first: 'freeze' }),
-      () => local.step('first', [examples], { learningRate: 1e-3 }),
-      () => local.setPhase({ tasks: ['first'], roles: { first: rolesOfFirst } }),
+      () => local.predict('first', seen),
+      () => local.predict('first', free),
+      () => local.step('first', [seen], { learningRate: 1e-3 }),
+      () => local.features.get([fixture('images', 'plain.png')]),
+      () => generate(base, 'tell me', { maximumNewTokens: 1 }).next(),
+      () => scoreLabels(base, [5, 6], labels),
     ])
-      await expect(attempt()).rejects.toThrow('the model was disposed');
+      await expect(attempt()).rejects.toThrow('the weight is disposed; was its model disposed');
+    await local[Symbol.asyncDispose]();
+    other.dispose();
   });
 });
 

@@ -9,7 +9,14 @@ import { keyedRandom, type KeyedRandom } from '@contextlora/lora';
 import { renderAsync } from '@resvg/resvg-js';
 
 import { BenchmarksError } from '../benchmarks-error.js';
-import { type IconStyle, type Scene, type SceneObject, sceneSizePixels, type Weather } from './scene.js';
+import {
+  type IconStyle,
+  iconStyles,
+  type Scene,
+  type SceneObject,
+  sceneSizePixels,
+  type Weather,
+} from './scene.js';
 
 /** RGB, row-major, `64 · 64 · 3` bytes. */
 export type ScenePixels = Uint8Array;
@@ -18,8 +25,15 @@ export interface SceneRenderer {
   render(scene: Scene): Promise<ScenePixels>;
 }
 
-/** Loads the icon sets of the given styles once; renders as many scenes at a time as the thread pool takes. */
+/** Loads the icon sets of the given styles once; renders as many scenes at a time as the thread pool takes. @throws BenchmarksError when a style is unknown. */
 export function createSceneRenderer(styles: readonly IconStyle[]): SceneRenderer {
+  const unknown = styles.filter((style) => !iconStyles.includes(style));
+  if (unknown.length > 0 || styles.length === 0)
+    throw new BenchmarksError(
+      'BENCHMARKS_STYLE_UNKNOWN',
+      'createSceneRenderer',
+      `${unknown.length > 0 ? `style ${unknown.map((style) => JSON.stringify(style)).join(', ')} is unknown` : 'no style is given'}; the styles are ${iconStyles.join(', ')}`,
+    );
   const icons = new Map(styles.map((style) => [style, loadIcons(style)]));
   return {
     async render(scene) {

@@ -6,6 +6,7 @@ export type Ground = 'plain' | 'shiny' | 'striped' | 'logs';
 export type IconStyle = 'noto' | 'fluent';
 
 export const weathers: readonly Weather[] = ['clear', 'night', 'rain', 'snow', 'fog'];
+export const iconStyles: readonly IconStyle[] = ['noto', 'fluent'];
 export const grounds: readonly Ground[] = ['plain', 'shiny', 'striped', 'logs'];
 
 export interface SceneObject {

@@ -15,8 +15,11 @@ export async function readPowerRails(tree: FileTree): Promise<RailPower[]> {
     for (const name of await tree.list(monitor))
       if (name.startsWith('iio:device')) rails.push(...(await iioRails(tree, `${monitor}/${name}`)));
   }
-  rails.push(...(await otherSensors(tree)));
-  return rails;
+  const others = await otherSensors(tree);
+  return [
+    ...rails,
+    ...(rails.length > 0 ? withInputRail(others) : others).map(({ rail, watts }) => ({ rail, watts })),
+  ];
 }
 
 /** Directories of the INA3221 chips, each once, found by the chip's name or else by its driver. */
@@ -56,10 +59,29 @@ async function iioRails(tree: FileTree, directory: string): Promise<RailPower[]>
   return rails;
 }
 
+interface OtherSensor extends RailPower {
+  readonly chip: string;
+  readonly hasLabel: boolean;
+}
+
+/** Chips of Linux's ina238 driver, one of which measures the input of Thor; the driver itself gives no labels. */
+const inputChip = /^(?:ina2[23][78]|ina7[08]0|sq52206)/;
+
+/**
+ * On a board whose rails an INA3221 measures, the only such chip without a label measures the input, which tegrastats calls VIN: the rails
+ * get their power from it, and adding it to them would count it twice.
+ */
+function withInputRail(sensors: readonly OtherSensor[]): readonly RailPower[] {
+  const candidates = sensors.filter(({ chip, hasLabel }) => !hasLabel && inputChip.test(chip));
+  const [input] = candidates;
+  if (!input || candidates.length > 1) return sensors;
+  return sensors.map((sensor) => (sensor === input ? { rail: 'VIN', watts: sensor.watts } : sensor));
+}
+
 /** `powerN_input` in µW, from any other chip. */
-async function otherSensors(tree: FileTree): Promise<RailPower[]> {
+async function otherSensors(tree: FileTree): Promise<OtherSensor[]> {
   const root = '/sys/class/hwmon';
-  const rails: RailPower[] = [];
+  const rails: OtherSensor[] = [];
   for (const monitor of await tree.list(root)) {
     const chip = await readText(tree, `${root}/${monitor}/name`);
     if (chip === undefined || chip.startsWith('ina3221')) continue;
@@ -69,7 +91,12 @@ async function otherSensors(tree: FileTree): Promise<RailPower[]> {
       const microwatts = await readNumber(tree, `${root}/${monitor}/${file}`);
       const label = await readText(tree, `${root}/${monitor}/power${channel}_label`);
       if (microwatts !== undefined)
-        rails.push({ rail: label ?? `${chip} ${channel}`, watts: microwatts / 1e6 });
+        rails.push({
+          chip,
+          hasLabel: label !== undefined,
+          rail: label ?? `${chip} ${channel}`,
+          watts: microwatts / 1e6,
+        });
     }
   }
   return rails;

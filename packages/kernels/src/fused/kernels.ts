@@ -3,6 +3,7 @@
  */
 import { type CompactProducts, withCompactWeights } from '../compact/products.js';
 import type { Kernels } from '../kernels.js';
+import { withLiveWeights } from '../live-weights.js';
 import { fusedActivations } from './activations.js';
 import { fusedAdamW } from './adam-w.js';
 import { fusedAttention } from './attention.js';
@@ -18,7 +19,7 @@ export function createFusedKernels(backend: Kernels['backend'], parts: FusedCont
   const products: CompactProducts = withCompactWeights(parts.products, parts);
   const context = { ...parts, products };
   const attention = fusedAttention(context);
-  return {
+  return withLiveWeights({
     backend,
     ...fusedLinear(context),
     ...fusedNorms(context),
@@ -32,5 +33,5 @@ export function createFusedKernels(backend: Kernels['backend'], parts: FusedCont
       products.dispose();
       context.scratch.dispose();
     },
-  };
+  });
 }

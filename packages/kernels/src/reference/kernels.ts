@@ -8,6 +8,7 @@
 import * as tf from '@contextlora/kernels/tfjs';
 
 import type { Kernels } from '../kernels.js';
+import { withLiveWeights } from '../live-weights.js';
 import { patchesOf } from '../patches.js';
 import { requireLength } from '../require-length.js';
 import { requireIndices, requireShape } from '../require-shape.js';
@@ -21,7 +22,7 @@ import { layerNorm, layerNormBackward, rmsNorm, rmsNormBackward } from './norms.
 
 /** Makes the reference backend on the current tfjs backend. */
 export function createReferenceKernels(): Kernels {
-  return {
+  return withLiveWeights({
     backend: 'reference',
     prepareLinear,
     linear,
@@ -76,7 +77,7 @@ export function createReferenceKernels(): Kernels {
     linearCrossEntropy,
     adamW,
     dispose: () => undefined,
-  };
+  });
 }
 
 function gatherRowsBackward(dy: tf.Tensor2D, indices: Int32Array, rows: number): tf.Tensor2D {

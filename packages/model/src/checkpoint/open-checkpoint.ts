@@ -6,7 +6,7 @@ import { ggufSpec } from '../gguf/config.js';
 import { type GgufHeader, readGgufHeader } from '../gguf/header.js';
 import { ggufTokenizer } from '../gguf/tokenizer.js';
 import { ggufWeights } from '../gguf/weights.js';
-import { parseImageProcessor } from '../images/processor.js';
+import { readImageProcessor } from '../images/read-processor.js';
 import { listProblems, ModelError } from '../model-error.js';
 import { type ModelSpec, parseModelSpec } from '../spec/model-spec.js';
 import { modelTensors } from '../spec/model-tensors.js';
@@ -154,11 +154,6 @@ async function readConfig(directory: string): Promise<ModelSpec> {
     );
   const spec = parseModelSpec(config, path);
   if (!spec.vision) return spec;
-  const where = join(directory, 'preprocessor_config.json');
-  const processor = await readJsonObject(where, 'readModelSpec');
-  if (processor === undefined) return spec;
-  return {
-    ...spec,
-    vision: { ...spec.vision, processor: parseImageProcessor(processor, { where, ...spec.vision }) },
-  };
+  const processor = await readImageProcessor(directory, spec.vision);
+  return { ...spec, vision: { ...spec.vision, processor } };
 }

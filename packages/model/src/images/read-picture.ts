@@ -1,35 +1,94 @@
 /** Reads picture files for a vision tower. */
-import sharp from 'sharp';
+import { open, stat } from 'node:fs/promises';
 
 import { ModelError } from '../model-error.js';
 import type { VisionSpec } from '../spec/vision-spec.js';
+import { decodePicture } from './decode-picture.js';
+import { nameOfFile } from './file-signatures.js';
+import { readJpegHeader } from './jpeg-header.js';
+import { type PictureHeader, unsupportedPicture } from './picture-header.js';
+import { pngSignature, readPngHeader } from './png-header.js';
 import { processImage, splitImage } from './processor.js';
 import type { RgbImage } from './resize.js';
+import { readWebpHeader } from './webp-header.js';
 
-const maximumPixels = 64e6;
+const mostPixels = 64e6;
+const mostBytes = 2 ** 28;
 
-/** Reads a PNG, JPEG or WebP file upright and without transparency. @throws ModelError when it cannot be read or is too large. */
+/**
+ * Reads a PNG, JPEG or WebP file, which its content and not its name must prove, to the pixels of Pillow's `convert("RGB")`: upright,
+ * without transparency, and without colour management. At most 64 million pixels.
+ *
+ * @throws ModelError when the file cannot be opened, is damaged or cut short, is an animation or of another format, or is too large.
+ */
 export async function readPicture(path: string): Promise<RgbImage> {
-  try {
-    const { data, info } = await sharp(path, { limitInputPixels: maximumPixels })
-      .autoOrient()
-      .removeAlpha()
-      .toColourspace('srgb')
-      .raw()
-      .toBuffer({ resolveWithObject: true });
-    const { width, height, channels } = info;
-    if (channels === 3) return { width, height, pixels: new Uint8Array(data) };
-    const pixels = new Uint8Array(width * height * 3);
-    for (let i = 0; i < pixels.length; i++) pixels[i] = data[Math.floor(i / 3) * channels] ?? 0;
-    return { width, height, pixels };
-  } catch (cause) {
+  const { bytes, header } = await openPicture(path);
+  return decodePicture(bytes, header, path);
+}
+
+/**
+ * Checks that a file is a picture that is read, without decoding its pixels, and returns its size as stored.
+ *
+ * @throws ModelError as `readPicture`, except for damage within the compressed pixels of a JPEG or WebP.
+ */
+export async function checkPicture(
+  path: string,
+): Promise<{ readonly width: number; readonly height: number }> {
+  const { width, height } = (await openPicture(path)).header;
+  return { width, height };
+}
+
+async function openPicture(path: string): Promise<{ bytes: Buffer; header: PictureHeader }> {
+  const bytes = await readBytes(path);
+  const header = readHeader(bytes, path);
+  const { width, height } = header;
+  if (width * height > mostPixels)
     throw new ModelError(
-      'MODEL_FILE_DAMAGED',
+      'MODEL_UNSUPPORTED',
       'readPicture',
-      `cannot read ${path} as a picture (${(cause as Error).message}); PNG, JPEG and WebP are read`,
+      `cannot read ${path} as a picture: it has ${width} × ${height} pixels, and at most ${mostPixels / 1e6} million are read; make it smaller`,
+    );
+  return { bytes, header };
+}
+
+async function readBytes(path: string): Promise<Buffer> {
+  const missing = (cause: unknown) =>
+    new ModelError(
+      'MODEL_FILE_MISSING',
+      'readPicture',
+      `cannot read ${path} as a picture: it cannot be opened (${(cause as Error).message})`,
       { cause },
     );
+  // A pipe would be waited for, and a device has no end.
+  const { size, ...kind } = await stat(path).then(
+    (found) => ({ size: found.size, isFile: found.isFile() }),
+    (cause: unknown) => {
+      throw missing(cause);
+    },
+  );
+  if (!kind.isFile) throw unsupportedPicture(path, 'it is not a file');
+  if (size > mostBytes)
+    throw unsupportedPicture(
+      path,
+      `it has ${Math.ceil(size / 1e6)} MB, and at most ${Math.floor(mostBytes / 1e6)} are read`,
+    );
+  const file = await open(path).catch((cause: unknown) => {
+    throw missing(cause);
+  });
+  try {
+    return await file.readFile();
+  } catch (cause) {
+    throw missing(cause);
+  } finally {
+    await file.close();
   }
+}
+
+function readHeader(bytes: Buffer, path: string): PictureHeader {
+  if (bytes.subarray(0, 8).equals(pngSignature)) return readPngHeader(bytes, path);
+  if (bytes[0] === 0xff && bytes[1] === 0xd8 && bytes[2] === 0xff) return readJpegHeader(bytes, path);
+  if (/^RIFF[^]{4}WEBP/.test(bytes.toString('latin1', 0, 12))) return readWebpHeader(bytes, path);
+  throw unsupportedPicture(path, `it is ${nameOfFile(bytes)}`);
 }
 
 /** Reads a picture and processes it to one normalised image, `[3, size, size]`. */
@@ -37,7 +96,7 @@ export async function readImage(
   path: string,
   { imageSizePixels, processor }: Pick<VisionSpec, 'imageSizePixels' | 'processor'>,
 ): Promise<Float32Array> {
-  return processImage(await readPicture(path), processor, imageSizePixels);
+  return processImage(await readPicture(path), processor, { size: imageSizePixels, name: path });
 }
 
 /** Reads a picture and splits it into the images of its tiles, row by row, and of the whole; one image if the processor does not split. */
@@ -45,5 +104,5 @@ export async function readImageTiles(
   path: string,
   { imageSizePixels, processor }: Pick<VisionSpec, 'imageSizePixels' | 'processor'>,
 ): Promise<{ readonly rows: number; readonly columns: number; readonly images: readonly Float32Array[] }> {
-  return splitImage(await readPicture(path), processor, imageSizePixels);
+  return splitImage(await readPicture(path), processor, { size: imageSizePixels, name: path });
 }

@@ -55,16 +55,20 @@ interface Window {
   readonly weights: Int32Array;
 }
 
-/** For each output position, its inputs and their weights. */
-function windowsOf(from: number, to: number, { support, weight }: (typeof filters)[Resampling]): Window[] {
+/** Returns a function from an output position to its inputs and their weights, of which a very long line has too many to keep. */
+function windowsOf(
+  from: number,
+  to: number,
+  { support, weight }: (typeof filters)[Resampling],
+): (position: number) => Window {
   const scale = from / to;
   const stretch = Math.max(1, scale);
   const reach = support * stretch;
-  return Array.from({ length: to }, (_, position) => {
+  return (position) => {
     const center = (position + 0.5) * scale;
     const first = Math.max(0, Math.trunc(center - reach + 0.5));
     const end = Math.min(from, Math.trunc(center + reach + 0.5));
-    const plain = Float64Array.from({ length: end - first }, (__, i) =>
+    const plain = Float64Array.from({ length: end - first }, (_, i) =>
       weight((i + first - center + 0.5) * (1 / stretch)),
     );
     const sum = plain.reduce((total, value) => total + value, 0);
@@ -73,7 +77,7 @@ function windowsOf(from: number, to: number, { support, weight }: (typeof filter
       return Math.trunc(share < 0 ? share - 0.5 : share + 0.5);
     });
     return { first, weights };
-  });
+  };
 }
 
 function resample(
@@ -82,13 +86,14 @@ function resample(
   resampling: Resampling,
   along: 'columns' | 'rows',
 ): RgbImage {
-  const windows = windowsOf(along === 'columns' ? width : height, size, filters[resampling]);
+  const windowAt = windowsOf(along === 'columns' ? width : height, size, filters[resampling]);
   const [newWidth, newHeight] = along === 'columns' ? [size, height] : [width, size];
   // Distance in bytes between neighbours along the resized axis, and between its lines.
   const [step, lines, lineStep] = along === 'columns' ? [3, height, width * 3] : [width * 3, width, 3];
   const [newStep, newLineStep] = along === 'columns' ? [3, newWidth * 3] : [newWidth * 3, 3];
   const result = new Uint8ClampedArray(newWidth * newHeight * 3);
-  for (const [position, { first, weights }] of windows.entries())
+  for (let position = 0; position < size; position++) {
+    const { first, weights } = windowAt(position);
     for (let line = 0; line < lines; line++) {
       let [red, green, blue] = [1 << (precision - 1), 1 << (precision - 1), 1 << (precision - 1)];
       let at = line * lineStep + first * step;
@@ -103,5 +108,6 @@ function resample(
       result[to + 1] = green >> precision;
       result[to + 2] = blue >> precision;
     }
+  }
   return { width: newWidth, height: newHeight, pixels: new Uint8Array(result.buffer) };
 }

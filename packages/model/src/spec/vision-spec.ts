@@ -1,5 +1,5 @@
 /** The image part of a config: a SigLIP or CLIP tower and the layers that join it to the language model. */
-import { defaultProcessor, type ImageProcessorSpec } from '../images/processor.js';
+import { defaultProcessor, type ImageProcessorSpec } from '../images/processor-spec.js';
 import { type Config, type ConfigReader, readConfigNumbers, textOf } from './config-reader.js';
 
 export interface VisionSpec {

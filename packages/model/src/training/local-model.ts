@@ -47,7 +47,7 @@ export interface LocalModelOptions {
   readonly predictBatchSize?: number;
 }
 
-/** Structurally the trainer's `TrainableModel<Example>`. After dispose it neither trains nor predicts. */
+/** Structurally the trainer's `TrainableModel<Example>`. After its disposal every call is an error, except to dispose it again. */
 export interface LocalModel extends AsyncDisposable {
   setPhase(phase: {
     readonly tasks: readonly string[];
@@ -198,13 +198,17 @@ export function createLocalModel(
     },
 
     async hashSegment(task) {
+      requireOpen('hashSegment');
       const segment = segments[task];
       if (!segment)
         throw new ModelError('MODEL_INPUT_INVALID', 'hashSegment', `there is no segment of task "${task}"`);
       return Promise.resolve(hashSegment(segment));
     },
 
-    saveState: () => Promise.resolve(encodeState(segments, phase.trained)),
+    async saveState() {
+      requireOpen('saveState');
+      return Promise.resolve(encodeState(segments, phase.trained));
+    },
 
     async restoreState(files) {
       requireOpen('restoreState');
@@ -213,7 +217,10 @@ export function createLocalModel(
       return Promise.resolve();
     },
 
-    segments: () => copySegments(segments),
+    segments() {
+      requireOpen('segments');
+      return copySegments(segments);
+    },
 
     [Symbol.asyncDispose]() {
       isDisposed = true;
