@@ -146,7 +146,7 @@ describe('a run', () => {
     const events = trainRun(prepareRun(base, data, { settings }), {
       settings,
       checkpoints,
-      fingerprint: 'other',
+      fingerprint: { data: 'other' },
     });
     await expect(events.next()).rejects.toThrow(/belongs to another run/);
   });

@@ -7,7 +7,7 @@ export type TrainerErrorCode =
   | 'TRAINER_DATA_INVALID'
   /** A checkpoint cannot be read, or was not written by this package. */
   | 'TRAINER_CHECKPOINT_DAMAGED'
-  /** A checkpoint belongs to a run with other inputs. */
+  /** A checkpoint belongs to a run with other inputs; `problems` names each that differs. */
   | 'TRAINER_CHECKPOINT_FOREIGN'
   /** Arguments that make no sense, such as a task without examples. */
   | 'TRAINER_INPUT_INVALID';
@@ -17,7 +17,7 @@ export class TrainerError extends Error {
   readonly code: TrainerErrorCode;
   /** The tasks whose segments changed, for `TRAINER_FREEZE_VIOLATED`. */
   readonly tasks: readonly string[];
-  /** Every problem of a data file, for `TRAINER_DATA_INVALID`. */
+  /** Every problem found, where more than one was looked for. */
   readonly problems: readonly string[];
   constructor(
     code: TrainerErrorCode,

@@ -8,6 +8,7 @@ import {
   planPhases,
   rolesOf as contextRoles,
   type RolesOf,
+  type RunFingerprint,
   train,
   type TrainEvent,
   warmupCosine,
@@ -56,13 +57,13 @@ export interface TrainRunOptions {
   /** Where a stopped run is kept and resumed from. */
   readonly checkpoints?: CheckpointStore;
   /** Identifies the run's inputs: a checkpoint with another fingerprint is refused. */
-  readonly fingerprint?: string;
+  readonly fingerprint?: RunFingerprint;
 }
 
 /** Trains phase by phase; evaluates each task on its test sets when its phase ends, and all tasks at the end. */
 export async function* trainRun(
   { data, phases, model }: Pick<PreparedRun, 'data' | 'phases' | 'model'>,
-  { settings, checkpoints, fingerprint = '' }: TrainRunOptions,
+  { settings, checkpoints, fingerprint = {} }: TrainRunOptions,
 ): AsyncGenerator<RunEvent, void> {
   const { graph } = data;
   const evaluate = async function* (task: string, when: 'afterOwnPhase' | 'final'): AsyncGenerator<RunEvent> {

@@ -50,7 +50,7 @@ const pointerSchema = z.object({
     phase: count,
     step: count,
     certificate: z.record(z.string(), z.string()),
-    fingerprint: z.string(),
+    fingerprint: z.record(z.string(), z.string()),
   }),
   files: z.array(plainName),
 });

@@ -6,9 +6,14 @@ export interface RunPosition {
   readonly step: number;
   /** The certificate at the end of the last finished phase. */
   readonly certificate: Readonly<Record<string, string>>;
-  /** Identifies the inputs of the run: a checkpoint with another fingerprint is refused. */
-  readonly fingerprint: string;
+  readonly fingerprint: RunFingerprint;
 }
+
+/**
+ * What a run was made from: the name of each input, in words that a message can use, → its digest, or its value where that is short.
+ * A checkpoint with another fingerprint is refused.
+ */
+export type RunFingerprint = Readonly<Record<string, string>>;
 
 export interface Checkpoint {
   readonly position: RunPosition;

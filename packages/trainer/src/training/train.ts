@@ -4,8 +4,7 @@
  * A flat async generator: the caller sees every step, and stops by leaving its loop. Nothing is logged or printed here.
  */
 import type { Phase } from '../plan/plan-phases.js';
-import { TrainerError } from '../trainer-error.js';
-import type { Checkpoint, CheckpointStore, RunPosition } from './checkpoint.js';
+import type { CheckpointStore, RunFingerprint, RunPosition } from './checkpoint.js';
 import {
   type CertificateCheck,
   certifySegments,
@@ -16,6 +15,7 @@ import {
   trainedBy,
 } from './freeze-certificate.js';
 import { type LearningRate, warmupCosine } from './learning-rate.js';
+import { requireSameRun } from './require-same-run.js';
 import { type SampleBatch, sampleBatch } from './sample-batch.js';
 import type { StepResult, TrainableModel } from './trainable-model.js';
 
@@ -37,7 +37,7 @@ export interface TrainOptions<Example> {
   /** The number of steps between saves within a phase; its end is always saved. */
   readonly checkpointEverySteps?: number;
   /** Identifies the inputs of the run; a checkpoint with another fingerprint is refused. */
-  readonly fingerprint?: string;
+  readonly fingerprint?: RunFingerprint;
 }
 
 export type TrainEvent =
@@ -90,14 +90,14 @@ export async function* train<Example>(
     learningRate = warmupCosine(3e-3),
     checkpoints,
     checkpointEverySteps,
-    fingerprint = '',
+    fingerprint = {},
   }: TrainOptions<Example>,
 ): AsyncGenerator<TrainEvent, TrainReport> {
   const allTasks = segmentsOf(phases);
   const stepsOf = (task: string) => (typeof steps === 'number' ? steps : (steps[task] ?? 0));
   const resumed = await checkpoints?.load();
   if (resumed) {
-    requireSameRun(resumed, fingerprint);
+    requireSameRun(resumed.position.fingerprint, fingerprint);
     await model.restoreState(resumed.files);
     yield { type: 'resume', position: resumed.position };
   }
@@ -180,14 +180,4 @@ function split<T>(batch: readonly T[], parts: number): T[][] {
   const count = Math.min(parts, batch.length);
   const startOf = (part: number) => Math.ceil((part * batch.length) / count);
   return Array.from({ length: count }, (_, part) => batch.slice(startOf(part), startOf(part + 1)));
-}
-
-function requireSameRun({ position }: Checkpoint, fingerprint: string): void {
-  if (position.fingerprint !== fingerprint)
-    throw new TrainerError(
-      'TRAINER_CHECKPOINT_FOREIGN',
-      'train',
-      `the checkpoint belongs to another run (its inputs have the fingerprint "${position.fingerprint}", ` +
-        `these have "${fingerprint}"); remove the checkpoint to start again, or go back to its inputs`,
-    );
 }
