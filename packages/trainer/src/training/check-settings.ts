@@ -87,7 +87,7 @@ function rateProblems(learningRate: LearningRate, steps: number): string[] {
     const rate = learningRate(step, steps);
     if (!(rate >= 0 && rate <= maximumLearningRate))
       return [
-        `the learning rate is ${rate} at step ${step + 1} of ${steps}; it must be above 0 and at most ${maximumLearningRate}, usually 1e-5 to 1e-2`,
+        `the learning rate is ${Number(rate.toPrecision(4))} at step ${step + 1} of ${steps}; it must be above 0 and at most ${maximumLearningRate}, usually 1e-5 to 1e-2`,
       ];
     highest = Math.max(highest, rate);
   }
