@@ -1,6 +1,8 @@
 /** Files that exist whole or not at all. */
-import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises';
+import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
+
+import { makeDirectory } from './make-directory.js';
 
 /**
  * Writes a file next to its place, flushes it to disk, renames it into place and flushes its folder, so that it outlasts a power cut;
@@ -10,7 +12,8 @@ import { dirname, resolve } from 'node:path';
  */
 export async function writeWhole(path: string, content: string | Uint8Array): Promise<void> {
   const folder = dirname(resolve(path));
-  const firstMade = await mkdir(folder, { recursive: true });
+  const existing = await lowestThatExists(folder);
+  await makeDirectory(folder);
   const temporary = `${path}.partial`;
   try {
     const file = await open(temporary, 'w');
@@ -23,18 +26,23 @@ export async function writeWhole(path: string, content: string | Uint8Array): Pr
     await rename(temporary, path);
   } catch (error) {
     await rm(temporary, { force: true }).catch(() => undefined);
+    // The system does not say which file a write was for.
+    if (error instanceof Error && 'syscall' in error) throw Object.assign(error, { path });
     throw error;
   }
-  await flushFolders(folder, firstMade);
-}
-
-/** Flushes a folder and, where folders were made for it, each of them and the one that the first was made in. */
-async function flushFolders(folder: string, firstMade: string | undefined): Promise<void> {
-  const top = firstMade === undefined ? folder : dirname(resolve(firstMade));
   for (let at = folder; ; at = dirname(at)) {
     await flushFolder(at);
-    if (at === top || at === dirname(at)) return;
+    if (at === existing || at === dirname(at)) return;
   }
+}
+
+/** The folder itself or, of those above it, the lowest that is there: what is made below it must be flushed too. */
+async function lowestThatExists(folder: string): Promise<string> {
+  const exists = await stat(folder).then(
+    () => true,
+    () => false,
+  );
+  return exists || folder === dirname(folder) ? folder : lowestThatExists(dirname(folder));
 }
 
 /** Windows and some file systems cannot open or flush a folder; a rename is as lasting there as it can be made. */
