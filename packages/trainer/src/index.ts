@@ -16,7 +16,8 @@ export {
   type RolesOf,
 } from './plan/roles-of.js';
 export { TrainerError, type TrainerErrorCode } from './trainer-error.js';
-export type { Checkpoint, CheckpointStore, RunPosition } from './training/checkpoint.js';
+export { checkSettings, stepsOfTask, type RunSettings } from './training/check-settings.js';
+export type { Checkpoint, CheckpointStore, RunFingerprint, RunPosition } from './training/checkpoint.js';
 export {
   certifySegments,
   checkCertificate,

@@ -258,12 +258,27 @@ describe('a stopped run', () => {
     expect(resumed.weights).toEqual(uninterrupted.weights);
   });
 
-  test('of other inputs is refused with the way out', async () => {
+  test('of other inputs is refused with the way out and every input that differs', async () => {
     const checkpoints = fileCheckpoints(directory);
-    await run(new FakeModel(tasks), { checkpoints, fingerprint: 'a' }, 2);
-    await expect(run(new FakeModel(tasks), { checkpoints, fingerprint: 'b' })).rejects.toThrow(
-      'trainer/train: the checkpoint belongs to another run',
-    );
+    const fingerprint = { seed: '7', 'rows of road': 'a'.repeat(64), 'rows of weather': 'b'.repeat(64) };
+    await run(new FakeModel(tasks), { checkpoints, fingerprint }, 2);
+    const { seed, ...others } = fingerprint;
+    await expect(
+      run(new FakeModel(tasks), {
+        checkpoints,
+        fingerprint: { ...others, 'rows of road': 'c'.repeat(64), rank: '8' },
+      }),
+    ).rejects.toMatchObject({
+      code: 'TRAINER_CHECKPOINT_FOREIGN',
+      message: expect.stringMatching(/^trainer\/train: the checkpoint belongs to another run; go back/),
+      problems: [
+        `seed: ${seed} when the run began, absent now`,
+        'rows of road: aaaaaaaaaaaa when the run began, cccccccccccc now',
+        'rank: absent when the run began, 8 now',
+      ],
+    });
+    const events = await run(new FakeModel(tasks), { checkpoints, fingerprint });
+    expect(events[0]).toMatchObject({ type: 'resume', position: { fingerprint } });
   });
 
   test('that had already finished gives the segments back', async () => {

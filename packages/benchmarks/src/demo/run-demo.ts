@@ -170,7 +170,7 @@ export async function* runDemo({
       for await (const event of trainRun(run, {
         settings,
         checkpoints,
-        fingerprint: JSON.stringify(settings),
+        fingerprint: { settings: JSON.stringify(settings) },
       })) {
         add(event);
         metrics.add(event);

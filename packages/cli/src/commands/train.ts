@@ -109,7 +109,7 @@ async function runTrain(
     const events = trainRun(run, {
       settings,
       checkpoints: fileCheckpoints(join(out, 'checkpoints')),
-      fingerprint: fingerprintOf(settings, data, modelDirectory),
+      fingerprint: { inputs: fingerprintOf(settings, data, modelDirectory) },
     });
     try {
       for await (const event of untilStopped(events, signal)) {

@@ -3,11 +3,13 @@ import { initialiseSegments, type Partition, partitionRanks } from '@contextlora
 import { createLocalModel, linearsOf, type LoadedModel, type LocalModel } from '@contextlora/model';
 import { tasksOf } from '@contextlora/task-graph';
 import {
+  checkSettings,
   type CheckpointStore,
   type Phase,
   planPhases,
   rolesOf as contextRoles,
   type RolesOf,
+  type RunFingerprint,
   train,
   type TrainEvent,
   warmupCosine,
@@ -25,12 +27,20 @@ export interface PreparedRun {
   readonly model: LocalModel;
 }
 
-/** Decides ranks and phases and makes the model; trains nothing and writes nothing. */
+/**
+ * Checks the settings, decides ranks and phases and makes the model; trains nothing and writes nothing.
+ *
+ * @throws TrainerError (`TRAINER_INPUT_INVALID`) or LoraError (`LORA_PARTITION_INVALID`) when a setting makes no sense.
+ */
 export function prepareRun(
   base: LoadedModel,
   data: TaskData,
   { settings, rolesOf = contextRoles }: { settings: TrainSettings; rolesOf?: RolesOf },
 ): PreparedRun {
+  checkSettings(
+    { ...settings, learningRate: warmupCosine(settings.learningRate) },
+    { trained: tasksOf(data.graph).map(({ id }) => id) },
+  );
   const partition = partitionRanks(linearsOf(base.spec), tasksOf(data.graph), { rank: settings.rank });
   const segments = initialiseSegments(partition, { seed: settings.seed });
   return {
@@ -56,13 +66,13 @@ export interface TrainRunOptions {
   /** Where a stopped run is kept and resumed from. */
   readonly checkpoints?: CheckpointStore;
   /** Identifies the run's inputs: a checkpoint with another fingerprint is refused. */
-  readonly fingerprint?: string;
+  readonly fingerprint?: RunFingerprint;
 }
 
 /** Trains phase by phase; evaluates each task on its test sets when its phase ends, and all tasks at the end. */
 export async function* trainRun(
   { data, phases, model }: Pick<PreparedRun, 'data' | 'phases' | 'model'>,
-  { settings, checkpoints, fingerprint = '' }: TrainRunOptions,
+  { settings, checkpoints, fingerprint = {} }: TrainRunOptions,
 ): AsyncGenerator<RunEvent, void> {
   const { graph } = data;
   const evaluate = async function* (task: string, when: 'afterOwnPhase' | 'final'): AsyncGenerator<RunEvent> {

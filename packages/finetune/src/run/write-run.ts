@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 
 import { composeTask, type Partition, type Segments } from '@contextlora/lora';
-import { writePartition, writePeftFolder, writeWhole } from '@contextlora/lora/files';
+import { writeDigests, writePartition, writePeftFolder, writeWhole } from '@contextlora/lora/files';
 
 import type { RunReport } from '../report/run-report.js';
 
@@ -28,11 +28,11 @@ export async function writeRun(
   const base = baseModel === undefined ? {} : { baseModel };
   await writePartition(join(directory, 'partition'), partition, segments, base);
   const linears = Object.keys(partition.layers);
-  for (const task of partition.order)
-    await writePeftFolder(join(directory, 'adapters', task), composeTask(partition, segments, task), {
-      ...base,
-      linears,
-    });
+  for (const task of partition.order) {
+    const adapter = join(directory, 'adapters', task);
+    const modules = composeTask(partition, segments, task);
+    await writeDigests(adapter, await writePeftFolder(adapter, modules, { ...base, linears }));
+  }
   await writeWhole(join(directory, 'report.json'), `${JSON.stringify(report, null, 2)}\n`);
   return [
     { path: 'partition/', content: 'the segments of all tasks, their spans and SHA-256' },

@@ -1,8 +1,11 @@
-export { hashSegment } from './hash-segment.js';
+export { differenceFrom, digestOf, type FileDigest } from './file-digests.js';
+export { checkDigests, writeDigests, type FolderDigests } from './folder-digests.js';
+export { hashPartition, hashSegment } from './hash-segment.js';
 export { makeDirectory } from './make-directory.js';
 export { readPartition, writePartition } from './partition-files.js';
 export { targetedModules, type PeftTargets } from './peft-targets.js';
 export { readPeftFolder, type PeftAdapter } from './read-peft-folder.js';
 export { readSafetensors, writeSafetensors } from './safetensors-files.js';
+export { openSealed, sealJson } from './sealed-json.js';
 export { writePeftFolder, type WritePeftFolderOptions } from './write-peft-folder.js';
 export { writeWhole } from './write-whole.js';

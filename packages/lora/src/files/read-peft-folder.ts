@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { LoraError } from '../lora-error.js';
 import type { FileTensor } from '../safetensors/tensor.js';
 import type { AdapterModules } from '../segments/adapter-module.js';
+import { checkDigests } from './folder-digests.js';
 import { parsePeftConfig } from './peft-config.js';
 import { modulesOf } from './peft-modules.js';
 import type { PeftTargets } from './peft-targets.js';
@@ -26,12 +27,14 @@ export interface PeftAdapter {
 }
 
 /**
- * Reads any PEFT LoRA folder: rank and alpha patterns, rsLoRA, embeddings, modules_to_save.
+ * Reads any PEFT LoRA folder: rank and alpha patterns, rsLoRA, embeddings, modules_to_save. Where the folder has a `digests.json`, as in a
+ * run, its files are compared with it first.
  *
  * @throws LoraError naming the file when it is missing (`LORA_FILE_MISSING`) or damaged (`LORA_FILE_DAMAGED`), or when the adapter
  * is not a LoRA, has a tensor that is not used or not finite, or a setting that is not supported, such as DoRA (`LORA_ADAPTER_UNUSABLE`).
  */
 export async function readPeftFolder(directory: string): Promise<PeftAdapter> {
+  await checkDigests(directory);
   const configPath = join(directory, 'adapter_config.json');
   const text = await readFile(configPath, 'utf8').catch((cause: unknown) => {
     const what = `${directory} has no adapter_config.json; is it a PEFT folder?`;

@@ -1,16 +1,19 @@
 /** Files that exist whole or not at all. */
-import { open, rename, rm } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
 
 import { makeDirectory } from './make-directory.js';
 
 /**
- * Writes a file next to its place, flushes it to disk, then renames it into place; creates the folder if need be.
+ * Writes a file next to its place, flushes it to disk, renames it into place and flushes its folder, so that it outlasts a power cut;
+ * creates the folder if need be.
  *
  * When it fails, for instance on a full disk, the old file stays and nothing else is left.
  */
 export async function writeWhole(path: string, content: string | Uint8Array): Promise<void> {
-  await makeDirectory(dirname(path));
+  const folder = dirname(resolve(path));
+  const existing = await lowestThatExists(folder);
+  await makeDirectory(folder);
   const temporary = `${path}.partial`;
   try {
     const file = await open(temporary, 'w');
@@ -26,5 +29,33 @@ export async function writeWhole(path: string, content: string | Uint8Array): Pr
     // The system does not say which file a write was for.
     if (error instanceof Error && 'syscall' in error) throw Object.assign(error, { path });
     throw error;
+  }
+  for (let at = folder; ; at = dirname(at)) {
+    await flushFolder(at);
+    if (at === existing || at === dirname(at)) return;
+  }
+}
+
+/** The folder itself or, of those above it, the lowest that is there: what is made below it must be flushed too. */
+async function lowestThatExists(folder: string): Promise<string> {
+  const exists = await stat(folder).then(
+    () => true,
+    () => false,
+  );
+  return exists || folder === dirname(folder) ? folder : lowestThatExists(dirname(folder));
+}
+
+/** Windows and some file systems cannot open or flush a folder; a rename is as lasting there as it can be made. */
+const cannotFlush = new Set(['EINVAL', 'EISDIR', 'EPERM']);
+
+async function flushFolder(path: string): Promise<void> {
+  let folder: FileHandle | undefined;
+  try {
+    folder = await open(path, 'r');
+    await folder.sync();
+  } catch (error) {
+    if (!cannotFlush.has((error as NodeJS.ErrnoException).code ?? '')) throw error;
+  } finally {
+    await folder?.close();
   }
 }

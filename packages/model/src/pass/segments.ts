@@ -1,6 +1,6 @@
 /** LoRA segments as the tensors that a pass computes with. */
 import type { LoraSegment } from '@contextlora/kernels';
-import { dispose, type Tensor2D, tensor2d } from '@contextlora/kernels/tfjs';
+import { dispose, type Tensor2D, tensor2d, tidy } from '@contextlora/kernels/tfjs';
 import type { AdapterModules, LayerMask, SegmentMatrices, Segments } from '@contextlora/lora';
 
 /** Active segments by the full name of their linear; a linear without an entry has only its base weight. */
@@ -21,7 +21,11 @@ export type SegmentTensors = Pick<LoraSegment, 'a' | 'b'>;
 
 /** Uploads A `[rank, in]` and B `[out, rank]`. */
 export function uploadMatrices({ rank, a, b }: SegmentMatrices): SegmentTensors {
-  return { a: tensor2d(a, [rank, a.length / rank]), b: tensor2d(b, [b.length / rank, rank]) };
+  // Where memory is short, no half of a pair is left behind.
+  return tidy(() => ({
+    a: tensor2d(a, [rank, a.length / rank]),
+    b: tensor2d(b, [b.length / rank, rank]),
+  }));
 }
 
 /**
@@ -42,13 +46,18 @@ export function uploadSegments(
     return tensors;
   };
   const byLinear = new Map<string, readonly TaskSegment[]>();
-  for (const { layer, active } of masks) {
-    const loaded = active.flatMap(({ task, scale, train }): TaskSegment[] => {
-      const matrices = segments[task]?.[layer];
-      if (!matrices) return [];
-      return [{ ...(keptTensors(task, matrices) ?? upload(matrices)), task, scale, train }];
-    });
-    if (loaded.length > 0) byLinear.set(layer, loaded);
+  try {
+    for (const { layer, active } of masks) {
+      const loaded = active.flatMap(({ task, scale, train }): TaskSegment[] => {
+        const matrices = segments[task]?.[layer];
+        if (!matrices) return [];
+        return [{ ...(keptTensors(task, matrices) ?? upload(matrices)), task, scale, train }];
+      });
+      if (loaded.length > 0) byLinear.set(layer, loaded);
+    }
+  } catch (error) {
+    dispose(uploaded);
+    throw error;
   }
   return {
     byLinear,
