@@ -135,11 +135,12 @@ export async function* train<Example>(
         await checkSiblings(task);
         position = { ...position, step: turn + 1 };
         saved = false;
+        // Before the save, so that what the caller keeps with a checkpoint has this step too.
+        yield { type: 'step', phase: index, task, step, steps: stepsOf(task), learningRate: rate, ...result };
         if (checkpointEverySteps && position.step % checkpointEverySteps === 0) {
           await save();
           saved = true;
         }
-        yield { type: 'step', phase: index, task, step, steps: stepsOf(task), learningRate: rate, ...result };
       }
 
       const certificate = await certifySegments(model, allTasks);
@@ -147,9 +148,10 @@ export async function* train<Example>(
       const check = checkCertificate(position.certificate, certificate, mayChange);
       if (check.violated.length > 0) throw freezeViolation(phase.tasks, check.violated);
       position = { ...position, phase: index + 1, step: 0, certificate };
+      saved = false;
+      yield { type: 'phaseEnd', phase: index, tasks: phase.tasks, certificate, check };
       await save();
       saved = true;
-      yield { type: 'phaseEnd', phase: index, tasks: phase.tasks, certificate, check };
     }
     return { phases: phases.length, certificate: position.certificate };
   } catch (error) {
