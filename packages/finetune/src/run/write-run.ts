@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 
 import { composeTask, type Partition, type Segments } from '@contextlora/lora';
-import { writePartition, writePeftFolder, writeWhole } from '@contextlora/lora/files';
+import { writeDigests, writePartition, writePeftFolder, writeWhole } from '@contextlora/lora/files';
 
 import type { RunReport } from '../report/run-report.js';
 
@@ -24,8 +24,10 @@ export async function writeRun(
   { partition, segments, report }: FinishedRun,
 ): Promise<readonly WrittenFile[]> {
   await writePartition(join(directory, 'partition'), partition, segments);
-  for (const task of partition.order)
-    await writePeftFolder(join(directory, 'adapters', task), composeTask(partition, segments, task));
+  for (const task of partition.order) {
+    const adapter = join(directory, 'adapters', task);
+    await writeDigests(adapter, await writePeftFolder(adapter, composeTask(partition, segments, task)));
+  }
   await writeWhole(join(directory, 'report.json'), `${JSON.stringify(report, null, 2)}\n`);
   return [
     { path: 'partition/', content: 'the segments of all tasks, their spans and SHA-256' },

@@ -4,7 +4,9 @@
  */
 import { createHash } from 'node:crypto';
 
+import type { Partition } from '../partition/partition.js';
 import type { Segment } from '../segments/segment.js';
+import { sha256 } from './file-digests.js';
 
 /** SHA-256 over the names of the linears in sorted order, their ranks and bytes, in hexadecimal. */
 export function hashSegment(segment: Segment): string {
@@ -17,3 +19,14 @@ export function hashSegment(segment: Segment): string {
   }
   return hash.digest('hex');
 }
+
+/** SHA-256 over everything in a partition, alpha and spans included, whatever the order of its keys; in hexadecimal. */
+export function hashPartition(partition: Partition): string {
+  return sha256(JSON.stringify(partition, sortKeys));
+}
+
+/** A replacer for JSON.stringify. */
+const sortKeys = (_: string, value: unknown): unknown =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+    ? Object.fromEntries(Object.entries(value).sort(([p], [q]) => (p < q ? -1 : 1)))
+    : value;

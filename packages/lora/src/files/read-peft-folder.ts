@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { LoraError } from '../lora-error.js';
 import { type FileTensor, toFloat32 } from '../safetensors/tensor.js';
 import type { AdapterModule, AdapterModules } from '../segments/adapter-module.js';
+import { checkDigests } from './folder-digests.js';
 import { parsePeftConfig, scaleFor, tensorPrefix } from './peft-config.js';
 import { readSafetensors } from './safetensors-files.js';
 
@@ -16,12 +17,14 @@ export interface PeftAdapter {
 }
 
 /**
- * Reads any PEFT LoRA folder: rank and alpha patterns, rsLoRA, modules_to_save.
+ * Reads any PEFT LoRA folder: rank and alpha patterns, rsLoRA, modules_to_save. Where the folder has a `digests.json`, as
+ * in a run, its files are compared with it first.
  *
  * @throws LoraError naming the file when it is missing (`LORA_FILE_MISSING`) or damaged (`LORA_FILE_DAMAGED`), or when the adapter
  * is not a LoRA or uses what is not supported, such as DoRA (`LORA_ADAPTER_UNUSABLE`).
  */
 export async function readPeftFolder(directory: string): Promise<PeftAdapter> {
+  await checkDigests(directory);
   const configPath = join(directory, 'adapter_config.json');
   const text = await readFile(configPath, 'utf8').catch((cause: unknown) => {
     const what = `${directory} has no adapter_config.json; is it a PEFT folder?`;

@@ -2,22 +2,25 @@
 import { join } from 'node:path';
 
 import { LoraError } from '../lora-error.js';
+import { encodeSafetensors } from '../safetensors/safetensors.js';
 import { float32Tensor, type FileTensor } from '../safetensors/tensor.js';
 import type { AdapterModule, AdapterModules } from '../segments/adapter-module.js';
+import { digestOf } from './file-digests.js';
+import type { FolderDigests } from './folder-digests.js';
 import { tensorPrefix } from './peft-config.js';
-import { writeSafetensors } from './safetensors-files.js';
 import { writeWhole } from './write-whole.js';
 
 /**
- * Writes modules as a PEFT folder; `useRslora` states their scales as alpha / sqrt(rank) instead of alpha / rank.
+ * Writes modules as a PEFT folder; `useRslora` states their scales as alpha / sqrt(rank) instead of alpha / rank. Returns the
+ * digests of its files, for `writeDigests`.
  *
- * @throws LoraError (`LORA_PARTITION_INVALID`) when there is no module.
+ * @throws LoraError (`LORA_PARTITION_INVALID`) when there is no module, or a number in one is not finite.
  */
 export async function writePeftFolder(
   directory: string,
   modules: AdapterModules,
   { baseModel = null, useRslora = false }: { baseModel?: string | null; useRslora?: boolean } = {},
-): Promise<void> {
+): Promise<FolderDigests> {
   const sorted = Object.entries(modules)
     .sort(byKey)
     .map(([name, module]) => ({ name, alpha: alphaOf(module, useRslora), ...module }));
@@ -28,6 +31,14 @@ export async function writePeftFolder(
       'LORA_PARTITION_INVALID',
       'writePeftFolder',
       `there is no module to write to ${directory}; give the task at least one rank`,
+    );
+  const broken = sorted.filter(({ a, b, scale }) => ![a, b].every(allFinite) || !Number.isFinite(scale));
+  if (broken.length > 0)
+    throw new LoraError(
+      'LORA_PARTITION_INVALID',
+      'writePeftFolder',
+      `${directory} is not written: NaN or infinity is among the numbers of these modules, so that the adapter would destroy every answer:`,
+      { problems: broken.map(({ name }) => name) },
     );
   const { alpha } = first;
   const others = sorted.filter((module) => module.rank !== rank || module.alpha !== alpha);
@@ -48,9 +59,15 @@ export async function writePeftFolder(
       [`${tensorPrefix}${name}.lora_B.weight`, float32Tensor([outFeatures, r], b)],
     ],
   );
-  await writeSafetensors(join(directory, 'adapter_model.safetensors'), tensors, { format: 'pt' });
-  await writeWhole(join(directory, 'adapter_config.json'), `${json}\n`);
+  const files = {
+    'adapter_model.safetensors': encodeSafetensors(tensors, { format: 'pt' }),
+    'adapter_config.json': new TextEncoder().encode(`${json}\n`),
+  };
+  for (const [name, content] of Object.entries(files)) await writeWhole(join(directory, name), content);
+  return Object.fromEntries(Object.entries(files).map(([name, content]) => [name, digestOf(content)]));
 }
+
+const allFinite = (values: Float32Array) => values.every((value) => Number.isFinite(value));
 
 const byKey = ([p]: readonly [string, unknown], [q]: readonly [string, unknown]) => (p < q ? -1 : 1);
 

@@ -1,14 +1,16 @@
 /** Files that exist whole or not at all. */
-import { mkdir, open, rename, rm } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
 
 /**
- * Writes a file next to its place, flushes it to disk, then renames it into place; creates the folder if need be.
+ * Writes a file next to its place, flushes it to disk, renames it into place and flushes its folder, so that it outlasts a power cut;
+ * creates the folder if need be.
  *
  * When it fails, for instance on a full disk, the old file stays and nothing else is left.
  */
 export async function writeWhole(path: string, content: string | Uint8Array): Promise<void> {
-  await mkdir(dirname(path), { recursive: true });
+  const folder = dirname(resolve(path));
+  const firstMade = await mkdir(folder, { recursive: true });
   const temporary = `${path}.partial`;
   try {
     const file = await open(temporary, 'w');
@@ -22,5 +24,30 @@ export async function writeWhole(path: string, content: string | Uint8Array): Pr
   } catch (error) {
     await rm(temporary, { force: true }).catch(() => undefined);
     throw error;
+  }
+  await flushFolders(folder, firstMade);
+}
+
+/** Flushes a folder and, where folders were made for it, each of them and the one that the first was made in. */
+async function flushFolders(folder: string, firstMade: string | undefined): Promise<void> {
+  const top = firstMade === undefined ? folder : dirname(resolve(firstMade));
+  for (let at = folder; ; at = dirname(at)) {
+    await flushFolder(at);
+    if (at === top || at === dirname(at)) return;
+  }
+}
+
+/** Windows and some file systems cannot open or flush a folder; a rename is as lasting there as it can be made. */
+const cannotFlush = new Set(['EINVAL', 'EISDIR', 'EPERM']);
+
+async function flushFolder(path: string): Promise<void> {
+  let folder: FileHandle | undefined;
+  try {
+    folder = await open(path, 'r');
+    await folder.sync();
+  } catch (error) {
+    if (!cannotFlush.has((error as NodeJS.ErrnoException).code ?? '')) throw error;
+  } finally {
+    await folder?.close();
   }
 }

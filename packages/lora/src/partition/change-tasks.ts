@@ -26,6 +26,8 @@ export function addTask(
     if (!partition.order.includes(parent))
       throw invalid('addTask', `task "${task.id}" depends on "${parent}", which is not in the partition`);
   if (!Number.isInteger(rank) || rank < 1) throw invalid('addTask', `rank must be at least 1, got ${rank}`);
+  if (!(Number.isFinite(alpha) && alpha > 0))
+    throw invalid('addTask', `alpha must be a number above 0, got ${alpha}`);
   const layers = Object.entries(partition.layers).map(([name, layer]): [string, PartitionLayer] => {
     const start = rankOfLayer(layer);
     return [name, { ...layer, spans: { ...layer.spans, [task.id]: { start, end: start + rank } } }];

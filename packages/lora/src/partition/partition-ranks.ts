@@ -18,8 +18,8 @@ export interface PartitionRanksOptions {
 /**
  * Shares the ranks of every linear among the tasks.
  *
- * @throws LoraError (`LORA_PARTITION_INVALID`) when there are more tasks than ranks, when a task or linear is listed twice, or when
- * `only` names an unknown task.
+ * @throws LoraError (`LORA_PARTITION_INVALID`) when there are more tasks than ranks, when alpha is not a number above 0, when a task or
+ * linear is listed twice, or when `only` names an unknown task.
  */
 export function partitionRanks(
   linears: readonly LinearShape[],
@@ -40,6 +40,8 @@ export function partitionRanks(
       `rank ${rank} cannot be shared by ${tasks.length} tasks: each needs at least 1; ` +
         `raise the rank to ${Math.max(1, tasks.length)} or more, or leave tasks out`,
     );
+  if (alpha !== undefined && !(Number.isFinite(alpha) && alpha > 0))
+    throw invalid(`alpha must be a number above 0, got ${alpha}`);
   for (const id of Object.keys(only))
     if (!tasks.some((task) => task.id === id))
       throw invalid(`"only" names task "${id}", which is not among the tasks`);

@@ -20,19 +20,25 @@ export function validatePartition(value: unknown, where = 'the partition'): Part
   for (const id of order) {
     const task = lookUp(tasks, id);
     if (!task) problems.push(`task "${id}" is in "order" but has no entry in "tasks"`);
-    else if (!(task.alpha > 0)) problems.push(`task "${id}" has alpha ${task.alpha}`);
+    else {
+      if (!(Number.isFinite(task.alpha) && task.alpha > 0))
+        problems.push(`task "${id}" has alpha ${JSON.stringify(task.alpha)}`);
+      if (!['standard', 'rslora'].includes(task.scaling))
+        problems.push(`task "${id}" has scaling ${JSON.stringify(task.scaling)}`);
+    }
     for (const parent of task?.dependsOn ?? [])
       if (!order.includes(parent))
         problems.push(`task "${id}" depends on "${parent}", which is not in the partition`);
   }
   for (const [name, layer] of Object.entries(layers)) {
-    if (!(layer.inFeatures > 0 && layer.outFeatures > 0)) problems.push(`layer "${name}" has no size`);
+    if (![layer.inFeatures, layer.outFeatures].every((size) => Number.isSafeInteger(size) && size > 0))
+      problems.push(`layer "${name}" has no size`);
     let next = 0;
     for (const [id, { start, end }] of Object.entries(layer.spans).sort(
       ([, p], [, q]) => p.start - q.start,
     )) {
       if (!order.includes(id)) problems.push(`layer "${name}" has a span of "${id}", which is not a task`);
-      if (start !== next || end <= start)
+      if (start !== next || end <= start || !Number.isSafeInteger(end))
         problems.push(
           `layer "${name}": the span of "${id}" is [${start}, ${end}), expected to start at ${next}`,
         );
