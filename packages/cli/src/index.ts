@@ -7,3 +7,4 @@ export { plotLosses } from './drawings/plot-losses.js';
 export { drawingFont, renderPng } from './drawings/render-png.js';
 export { processWorld } from './process-world.js';
 export { exitCodes, runCommandLine } from './run-command-line.js';
+export { stopCodes, type StopSignal } from './stop-signals.js';

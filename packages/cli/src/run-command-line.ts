@@ -13,6 +13,7 @@ import { addPlanCommand } from './commands/plan.js';
 import { addProfileCommand } from './commands/profile.js';
 import { addTrainCommand } from './commands/train.js';
 import { hubDirectoryOf } from './hub-directory.js';
+import { stopCodes, type StopSignal } from './stop-signals.js';
 import { createProgress } from './terminal/progress.js';
 import { isUserError } from './user-error.js';
 
@@ -22,11 +23,15 @@ export const exitCodes = { done: 0, defect: 1, userMistake: 2, interrupted: 130 
 export async function runCommandLine(args: readonly string[], world: CommandWorld): Promise<number> {
   const stop = new AbortController();
   let takenOver: (() => void) | undefined;
-  const forget = world.listenForInterrupts(() => {
-    if (takenOver) takenOver();
-    else if (stop.signal.aborted) world.exitAtOnce(exitCodes.interrupted);
-    else stop.abort();
-  });
+  let stoppedBy: StopSignal = 'SIGINT';
+  const onStop = (signal: StopSignal) => {
+    if (takenOver && signal === 'SIGINT') takenOver();
+    else if (stop.signal.aborted) world.exitAtOnce(stopCodes[signal]);
+    else {
+      stoppedBy = signal;
+      stop.abort();
+    }
+  };
   // Whoever read the output has left (`| head`): stop as after Ctrl-C.
   const stopUnread = () => {
     stop.abort();
@@ -50,7 +55,7 @@ export async function runCommandLine(args: readonly string[], world: CommandWorl
     .version(world.version)
     .addHelpText(
       'after',
-      '\nRun "contextlora help <command>" for options and examples.\nExit codes: 0 done, 1 a defect of this program, 2 a mistake in the input, 130 interrupted.',
+      '\nRun "contextlora help <command>" for options and examples.\nExit codes: 0 done, 1 a defect of this program, 2 a mistake in the input, 130 stopped by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP.',
     )
     .showHelpAfterError()
     .exitOverride()
@@ -58,10 +63,22 @@ export async function runCommandLine(args: readonly string[], world: CommandWorl
       writeOut: (text) => world.output.write(text),
       writeErr: (text) => world.errorOutput.write(text),
     });
-  const run = async (work: () => Promise<unknown>) => {
-    if ((await work()) === 'interrupted') code = exitCodes.interrupted;
+  const setup: CommandSetup = {
+    program,
+    context,
+    world,
+    async run(work) {
+      const forget = world.listenForStops(onStop);
+      try {
+        if ((await work()) === 'interrupted') code = stopCodes[stoppedBy];
+      } finally {
+        forget();
+      }
+    },
+    async runToEnd(work) {
+      await work();
+    },
   };
-  const setup: CommandSetup = { program, context, world, run };
   for (const add of [
     addDemoCommand,
     addTrainCommand,
@@ -77,9 +94,9 @@ export async function runCommandLine(args: readonly string[], world: CommandWorl
     await program.parseAsync(args, { from: 'user' });
     return code;
   } catch (error) {
-    return reportFailure(error, { context, world });
+    const failure = reportFailure(error, { context, world });
+    return error instanceof Stopped ? stopCodes[stoppedBy] : failure;
   } finally {
-    forget();
     world.output.off('error', stopUnread);
   }
 }

@@ -3,14 +3,14 @@ import { chanceOf, macroAverage } from '@contextlora/trainer';
 
 import { mainTestOf, type TaskData } from '../data/read-task-data.js';
 import type { TaskEvaluation } from '../run/evaluate-task.js';
-import type { RunRecord } from '../run/run-record.js';
+import type { RecordedEvaluation } from '../run/run-record.js';
 import type { RunReport, TaskResult } from './run-report.js';
 
 export interface Evaluations {
   /** Task → evaluation of the base alone on the main test set. */
   readonly base: ReadonlyMap<string, Pick<TaskEvaluation, 'accuracy'>>;
   /** `${task}/${when}/${test}` → evaluation. */
-  readonly trained: RunRecord['evaluations'];
+  readonly trained: ReadonlyMap<string, Pick<RecordedEvaluation, 'accuracy' | 'predictionsSha256'>>;
   /** Task → test set → accuracy. */
   readonly probes: ReadonlyMap<string, Readonly<Record<string, number>>>;
 }

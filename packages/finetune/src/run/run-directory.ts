@@ -1,13 +1,15 @@
 /** The directory of a run: locked while a process works in it, and never anybody else's. */
 import { lstat, mkdir, readdir, rename, rm, rmdir, stat } from 'node:fs/promises';
-import { dirname, join, sep } from 'node:path';
+import { dirname, join } from 'node:path';
 
-import { FinetuneError } from '../finetune-error.js';
+import { inputDifferences, type RunFingerprint } from '@contextlora/trainer';
+
+import { FinetuneError, type FinetuneErrorCode } from '../finetune-error.js';
 import { digestFile } from './digest-file.js';
+import { digestsBelow, removeFiles } from './files-below.js';
 import { lockDirectory, lockFile } from './lock-directory.js';
 import { manifestFile, readManifest, type RunManifest, writeManifest } from './run-manifest.js';
 import type { WrittenFile } from './write-run.js';
-import type { RunFingerprint } from '@contextlora/trainer';
 
 export interface RunDirectoryOptions {
   /** What makes the run; a directory of another kind of run is refused. */
@@ -60,7 +62,13 @@ export async function openRunDirectory(
     await unlock();
     if (isBegun || created === undefined) return;
     for (let path = directory; path.length >= created.length; path = dirname(path))
-      if (!(await rmdir(path).then(() => true, () => false))) return;
+      if (
+        !(await rmdir(path).then(
+          () => true,
+          () => false,
+        ))
+      )
+        return;
   };
   const isOwn = (path: string, { files }: Pick<RunManifest, 'files'>) =>
     Object.hasOwn(files, path) || isFileOfEveryRun(path) || isWorkingFile(path);
@@ -84,7 +92,7 @@ export async function openRunDirectory(
         isBegun = true;
         if (manifest && force) {
           const old = await keep({ ...manifest, isFinished: false });
-          await removeFiles(directory, (path) => isOwn(path, old));
+          await removeFiles(directory, (path) => isOwn(path, old), { first: 'checkpoints/latest.json' });
         } else if (manifest) {
           requireSameInputs(directory, manifest.inputs, inputs);
           if (!manifest.isFinished) return 'begun';
@@ -101,7 +109,7 @@ export async function openRunDirectory(
         await rm(staging, { recursive: true, force: true });
         await mkdir(staging);
         const written = await write(staging);
-        const results = await digestsOf(staging);
+        const results = await digestsBelow(staging);
         await requireFree(directory, Object.keys(results), manifest);
         // Listed before they are moved, so that no file of the run is ever taken for somebody else's.
         const listed = await keep({ ...manifest, files: { ...manifest.files, ...results } });
@@ -110,7 +118,7 @@ export async function openRunDirectory(
           await rename(join(staging, path), join(directory, path));
         }
         await rm(staging, { recursive: true });
-        const kept = await digestsOf(directory, isFileOfEveryRun);
+        const kept = await digestsBelow(directory, isFileOfEveryRun);
         await keep({ ...listed, isFinished: true, files: { ...listed.files, ...kept } });
         return written;
       },
@@ -132,6 +140,11 @@ const isFileOfEveryRun = (path: string) =>
   /^(metrics\.jsonl|checkpoints\/(latest\.json|phase-[^/]+\/[^/]+))(\.partial)?$/.test(path) ||
   path.startsWith(`${stagingFolder}/`);
 
+const refusal = (code: FinetuneErrorCode, what: string, problems: readonly string[]) =>
+  new FinetuneError(code, 'openRunDirectory', [what, ...problems.map((one) => `  ${one}`)].join('\n'), {
+    problems,
+  });
+
 const taken = (what: string, problems: readonly string[] = []) =>
   new FinetuneError('FINETUNE_DIRECTORY_TAKEN', 'openRunDirectory', what, { problems });
 
@@ -146,26 +159,14 @@ async function firstMissing(path: string): Promise<string | undefined> {
 }
 
 function requireSameInputs(directory: string, before: RunFingerprint, now: RunFingerprint): void {
-  const names = [...new Set([...Object.keys(before), ...Object.keys(now)])];
-  const problems = names.flatMap((name) => {
-    const [was, is] = [before, now].map((inputs) => (Object.hasOwn(inputs, name) ? inputs[name] : undefined));
-    return was === is ? [] : [`${name}: ${shown(was)} when the run began, ${shown(is)} now`];
-  });
+  const problems = inputDifferences(before, now);
   if (problems.length > 0)
-    throw new FinetuneError(
+    throw refusal(
       'FINETUNE_RUN_FOREIGN',
-      'openRunDirectory',
-      [
-        `the run in ${directory} belongs to other inputs; go back to them, choose another --out, or start again in its place with --force:`,
-        ...problems.map((problem) => `  ${problem}`),
-      ].join('\n'),
-      { problems },
+      `${directory}: the checkpoint belongs to another run; go back to its inputs, choose another --out, or start again in its place with --force. These inputs differ:`,
+      problems,
     );
 }
-
-/** Digests are told apart by their beginning. */
-const shown = (value: string | undefined) =>
-  value === undefined ? 'none' : /^[0-9a-f]{64}$/.test(value) ? value.slice(0, 12) : value;
 
 /** Whether all files of a finished run are there; refuses those that were changed. */
 async function isComplete(directory: string, { files }: RunManifest): Promise<boolean> {
@@ -177,17 +178,13 @@ async function isComplete(directory: string, { files }: RunManifest): Promise<bo
       isWhole = false;
       return sha256;
     });
-    if (now !== sha256) problems.push(`${path}: ${shown(sha256)} as written, ${shown(now)} now`);
+    if (now !== sha256) problems.push(path);
   }
   if (problems.length > 0)
-    throw new FinetuneError(
+    throw refusal(
       'FINETUNE_RUN_DAMAGED',
-      'openRunDirectory',
-      [
-        `the run in ${directory} is finished, but files of it were changed or damaged since; delete them to have --resume write them again:`,
-        ...problems.map((problem) => `  ${problem}`),
-      ].join('\n'),
-      { problems },
+      `the run in ${directory} is finished, but these of its files are not as it wrote them; delete them to have --resume write them again:`,
+      problems,
     );
   return isWhole;
 }
@@ -208,44 +205,3 @@ async function requireFree(
       others,
     );
 }
-
-/** Files below a directory, relative to it and with slashes; symbolic links are not followed. */
-async function filesBelow(directory: string): Promise<string[]> {
-  const entries = await readdir(directory, { recursive: true, withFileTypes: true });
-  return entries.flatMap((entry) =>
-    entry.isDirectory()
-      ? []
-      : [
-          join(entry.parentPath, entry.name)
-            .slice(directory.length + 1)
-            .replaceAll(sep, '/'),
-        ],
-  );
-}
-
-async function digestsOf(
-  directory: string,
-  isWanted: (path: string) => boolean = () => true,
-): Promise<Record<string, string>> {
-  const digests: Record<string, string> = {};
-  for (const path of (await filesBelow(directory)).filter(isWanted).sort())
-    digests[path] = await digestFile(join(directory, path));
-  return digests;
-}
-
-/** Removes the chosen files, and the folders that this empties. */
-async function removeFiles(directory: string, isChosen: (path: string) => boolean): Promise<void> {
-  // The pointer first: a checkpoint of which a part is gone must not look whole.
-  const chosen = (await filesBelow(directory))
-    .filter(isChosen)
-    .sort((a, b) => Number(b === pointer) - Number(a === pointer));
-  const folders = new Set<string>();
-  for (const path of chosen) {
-    await rm(join(directory, path), { force: true });
-    for (let folder = dirname(path); folder !== '.'; folder = dirname(folder)) folders.add(folder);
-  }
-  for (const folder of [...folders].sort((a, b) => b.length - a.length))
-    await rmdir(join(directory, folder)).catch(() => undefined);
-}
-
-const pointer = 'checkpoints/latest.json';

@@ -1,9 +1,8 @@
 /** The file that marks a directory as a run's, and says what the run was made from and which files it has written. */
-import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { writeWhole } from '@contextlora/lora/files';
+import { openSealed, sealJson, writeWhole } from '@contextlora/lora/files';
 import * as z from 'zod';
 
 import { FinetuneError } from '../finetune-error.js';
@@ -42,32 +41,19 @@ export async function readManifest(directory: string): Promise<RunManifest | und
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw cause;
   }
-  try {
-    const { sha256, ...rest } = JSON.parse(source) as Record<string, unknown>;
-    const manifest = schema.parse(rest);
-    if (sha256 !== digestOf(manifest)) throw new Error('its SHA-256 differs');
-    return manifest;
-  } catch (cause) {
+  const opened = openSealed(source);
+  const { data } = schema.safeParse('value' in opened ? opened.value : undefined);
+  if (!data)
     throw new FinetuneError(
       'FINETUNE_RUN_DAMAGED',
       'readManifest',
-      `${path} was changed, damaged, or written by another version of this program, so nobody can say which files are the run's; ` +
-        'choose another directory, or remove this one yourself',
-      { cause },
+      `${path} ${'problem' in opened ? opened.problem : 'was written by another version of this program'}, ` +
+        "so that nobody can say which files are the run's; choose another directory, or remove this one yourself",
     );
-  }
+  return data;
 }
 
 /** Writes it whole or not at all. */
 export async function writeManifest(directory: string, manifest: RunManifest): Promise<void> {
-  const content = { note, ...manifest };
-  await writeWhole(
-    join(directory, manifestFile),
-    `${JSON.stringify({ ...content, sha256: digestOf(content) }, null, 2)}\n`,
-  );
+  await writeWhole(join(directory, manifestFile), sealJson({ note, ...manifest }));
 }
-
-const digestOf = (content: object) =>
-  createHash('sha256')
-    .update(JSON.stringify(Object.entries(content).sort(([a], [b]) => (a < b ? -1 : 1))))
-    .digest('hex');

@@ -69,10 +69,18 @@ export async function* trainRun(
     return event;
   };
   const evaluate = async function* (task: string, when: 'afterOwnPhase' | 'final'): AsyncGenerator<RunEvent> {
-    const known = new Set(entries.flatMap((entry) => (entry.type === 'evaluated' ? [evaluationKey(entry)] : [])));
+    const known = new Set(
+      entries.flatMap((entry) => (entry.type === 'evaluated' ? [evaluationKey(entry)] : [])),
+    );
     for (const [test, rows] of Object.entries(data.rows[task]?.tests ?? {}))
       if (rows.length > 0 && !known.has(evaluationKey({ task, when, test })))
-        yield recorded({ type: 'evaluated', task, when, test, ...(await evaluateTask(model, { graph, task, rows })) });
+        yield recorded({
+          type: 'evaluated',
+          task,
+          when,
+          test,
+          ...(await evaluateTask(model, { graph, task, rows })),
+        });
   };
   const events = train(model, phases, {
     examplesFor: (task) => trainingExamples(graph.getNodeAttributes(task), data.rows[task]?.train ?? []),
