@@ -12,12 +12,10 @@ import { addGraphCommand } from './commands/graph.js';
 import { addPlanCommand } from './commands/plan.js';
 import { addProfileCommand } from './commands/profile.js';
 import { addTrainCommand } from './commands/train.js';
+import { describeFailure, exitCodes } from './failure.js';
 import { hubDirectoryOf } from './hub-directory.js';
 import { stopCodes, type StopSignal } from './stop-signals.js';
 import { createProgress } from './terminal/progress.js';
-import { isUserError } from './user-error.js';
-
-export const exitCodes = { done: 0, defect: 1, userMistake: 2, interrupted: 130 } as const;
 
 /** Runs one command line; `args` are the arguments after program and script. Returns the exit code and never throws. */
 export async function runCommandLine(args: readonly string[], world: CommandWorld): Promise<number> {
@@ -32,8 +30,10 @@ export async function runCommandLine(args: readonly string[], world: CommandWorl
       stop.abort();
     }
   };
-  // Whoever read the output has left (`| head`): stop as after Ctrl-C.
-  const stopUnread = () => {
+  let outputError: NodeJS.ErrnoException | undefined;
+  const stopUnread = (error: NodeJS.ErrnoException) => {
+    // EPIPE: whoever read the output has left (`| head`), which is no failure.
+    if (error.code !== 'EPIPE') outputError ??= error;
     stop.abort();
   };
   world.output.on('error', stopUnread);
@@ -55,7 +55,7 @@ export async function runCommandLine(args: readonly string[], world: CommandWorl
     .version(world.version)
     .addHelpText(
       'after',
-      '\nRun "contextlora help <command>" for options and examples.\nExit codes: 0 done, 1 a defect of this program, 2 a mistake in the input, 130 stopped by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP.',
+      '\nRun "contextlora help <command>" for options and examples.\nExit codes: 0 done, 1 a defect of this program, 2 a mistake in the input or a fault of the machine (such as a full disk), 130 stopped by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP.',
     )
     .showHelpAfterError()
     .exitOverride()
@@ -92,32 +92,39 @@ export async function runCommandLine(args: readonly string[], world: CommandWorl
     add(setup);
   try {
     await program.parseAsync(args, { from: 'user' });
+    await written(world.output);
+    if (outputError) throw outputError;
     return code;
   } catch (error) {
-    const failure = reportFailure(error, { context, world });
-    return error instanceof Stopped ? stopCodes[stoppedBy] : failure;
+    const failure = reportFailure(outputError ?? error, {
+      context,
+      world,
+      isOutputError: outputError !== undefined,
+    });
+    return outputError === undefined && error instanceof Stopped ? stopCodes[stoppedBy] : failure;
   } finally {
     world.output.off('error', stopUnread);
   }
 }
 
+/** Resolves when everything printed so far is written, or its errors are emitted. */
+const written = (output: NodeJS.WritableStream) =>
+  new Promise<void>((resolve) => {
+    output.write('', () => setImmediate(resolve));
+  });
+
 function reportFailure(
   error: unknown,
-  { context, world }: { readonly context: CommandContext; readonly world: CommandWorld },
+  {
+    context,
+    world,
+    isOutputError,
+  }: { readonly context: CommandContext; readonly world: CommandWorld; readonly isOutputError: boolean },
 ): number {
   // commander has already printed its message or the requested help.
   if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.done : exitCodes.userMistake;
-  context.progress.print();
-  if (error instanceof Stopped) {
-    world.errorOutput.write(
-      'Stopped. Finished work is kept; run the same command with --resume to continue.\n',
-    );
-    return exitCodes.interrupted;
-  }
-  if (isUserError(error)) {
-    world.errorOutput.write(`${error.message}\n`);
-    return exitCodes.userMistake;
-  }
-  world.errorOutput.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
-  return exitCodes.defect;
+  if (!isOutputError) context.progress.print();
+  const { message, exitCode } = describeFailure(error);
+  world.errorOutput.write(`${message}\n`);
+  return exitCode;
 }

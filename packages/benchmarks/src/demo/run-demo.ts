@@ -29,7 +29,7 @@ import {
   type TrainSettings,
   type WrittenFile,
 } from '@contextlora/finetune';
-import { openKernels } from '@contextlora/kernels';
+import { type Kernels, openKernels } from '@contextlora/kernels';
 import { readPartition } from '@contextlora/lora/files';
 import { digestModel, loadModel, type LoadedModel } from '@contextlora/model';
 import type { TaskFile, TaskGraph } from '@contextlora/task-graph';
@@ -71,7 +71,7 @@ export type DemoEvent =
   /** The run to resume has nothing left to do: no event follows. */
   | { readonly type: 'finished' }
   | { readonly type: 'tasks'; readonly file: TaskFile; readonly graph: TaskGraph }
-  | { readonly type: 'base'; readonly base: LoadedModel; readonly backend: string }
+  | { readonly type: 'base'; readonly base: LoadedModel; readonly backend: Kernels['backend'] }
   | ({ readonly type: 'rendering' } & DatasetProgress)
   /** `scenes` is 0 if those of an earlier run were kept. */
   | { readonly type: 'rendered'; readonly scenes: number; readonly seconds: number }

@@ -18,6 +18,7 @@ import type { CommandSetup } from '../command-setup.js';
 import { renderPng } from '../drawings/render-png.js';
 import { writeDrawings } from '../drawings/write-drawings.js';
 import { naturalNumber, positiveNumber } from '../option-values.js';
+import { missingKernels } from '../terminal/missing-kernels.js';
 import { clockTime } from '../terminal/progress.js';
 import { imageOf, showDemo } from '../terminal/show-demo.js';
 import { forceOption } from './force-option.js';
@@ -60,6 +61,8 @@ async function runAndShowDemo(options: DemoCommandOptions, context: CommandConte
   const events = runDemo({ ...options, clock, program, version, writeResults });
   for await (const event of untilStopped(events, signal)) {
     show(event);
+    if (event.type === 'base')
+      for (const line of await missingKernels(event.backend)) progress.print(`   ${line}`);
     if (event.type === 'question') told.question = event;
     if (event.type === 'boards') told.boards = event;
     if (event.type === 'finished') return;

@@ -27,6 +27,7 @@ import { writeDrawings } from '../drawings/write-drawings.js';
 import { listFiles } from '../terminal/list-files.js';
 import { helpExamples } from '../help-examples.js';
 import { naturalNumber, positiveNumber } from '../option-values.js';
+import { missingKernels } from '../terminal/missing-kernels.js';
 import { forceOption } from './force-option.js';
 import { showModelDigests, showRowDigests } from './show-digests.js';
 import { bar, clockTime } from '../terminal/progress.js';
@@ -118,6 +119,7 @@ async function runTrain(options: TrainOptions, context: CommandContext): Promise
     progress.print(
       `  ${base.spec.architecture}, ${(base.parameterCount / 1e6).toFixed(2)} M parameters, ${kernels.backend} kernels`,
     );
+    for (const line of await missingKernels(kernels.backend)) progress.print(`  ${line}`);
     for await (const { done, total } of untilStopped(run.model.features.warm(imagesOf(data)), signal))
       progress.update(`  computing image features ${bar(done, total)} ${done}/${total}`);
     const onBase = await evaluateBase(run);

@@ -1,7 +1,8 @@
 /** The directory of a run: locked while a process works in it, and never anybody else's. */
-import { lstat, mkdir, readdir, rename, rm, rmdir, stat } from 'node:fs/promises';
+import { lstat, readdir, rename, rm, rmdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
+import { makeDirectory } from '@contextlora/lora/files';
 import { inputDifferences, type RunFingerprint } from '@contextlora/trainer';
 
 import { FinetuneError, type FinetuneErrorCode } from '../finetune-error.js';
@@ -54,8 +55,7 @@ export async function openRunDirectory(
   const entries = info ? await readdir(directory) : [];
   if (!entries.includes(manifestFile) && entries.some((name) => !ownBeforeBegin.has(name)))
     throw taken(`${directory} holds files that no run has written; choose another directory`);
-  const created = await firstMissing(directory);
-  await mkdir(directory, { recursive: true });
+  const created = await makeDirectory(directory);
   const unlock = await lockDirectory(directory);
   let isBegun = false;
   const close = async () => {
@@ -107,14 +107,14 @@ export async function openRunDirectory(
         if (!manifest) throw new Error('internal: a run directory is finished before it is begun');
         const staging = join(directory, stagingFolder);
         await rm(staging, { recursive: true, force: true });
-        await mkdir(staging);
+        await makeDirectory(staging);
         const written = await write(staging);
         const results = await digestsBelow(staging);
         await requireFree(directory, Object.keys(results), manifest);
         // Listed before they are moved, so that no file of the run is ever taken for somebody else's.
         const listed = await keep({ ...manifest, files: { ...manifest.files, ...results } });
         for (const path of Object.keys(results)) {
-          await mkdir(dirname(join(directory, path)), { recursive: true });
+          await makeDirectory(dirname(join(directory, path)));
           await rename(join(staging, path), join(directory, path));
         }
         await rm(staging, { recursive: true });
@@ -147,16 +147,6 @@ const refusal = (code: FinetuneErrorCode, what: string, problems: readonly strin
 
 const taken = (what: string, problems: readonly string[] = []) =>
   new FinetuneError('FINETUNE_DIRECTORY_TAKEN', 'openRunDirectory', what, { problems });
-
-/** The topmost directory on the way to a path that does not exist. */
-async function firstMissing(path: string): Promise<string | undefined> {
-  let missing: string | undefined;
-  for (let at = path; !(await stat(at).catch(() => undefined)); at = dirname(at)) {
-    if (at === dirname(at)) break;
-    missing = at;
-  }
-  return missing;
-}
 
 function requireSameInputs(directory: string, before: RunFingerprint, now: RunFingerprint): void {
   const problems = inputDifferences(before, now);

@@ -1,6 +1,7 @@
 export { differenceFrom, digestOf, type FileDigest } from './file-digests.js';
 export { checkDigests, writeDigests, type FolderDigests } from './folder-digests.js';
 export { hashPartition, hashSegment } from './hash-segment.js';
+export { makeDirectory } from './make-directory.js';
 export { readPartition, writePartition } from './partition-files.js';
 export { readPeftFolder, type PeftAdapter } from './read-peft-folder.js';
 export { readSafetensors, writeSafetensors } from './safetensors-files.js';

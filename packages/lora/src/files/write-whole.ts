@@ -1,6 +1,8 @@
 /** Files that exist whole or not at all. */
-import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises';
+import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
+
+import { makeDirectory } from './make-directory.js';
 
 /**
  * Writes a file next to its place, flushes it to disk, renames it into place and flushes its folder, so that it outlasts a power cut;
@@ -10,7 +12,7 @@ import { dirname, resolve } from 'node:path';
  */
 export async function writeWhole(path: string, content: string | Uint8Array): Promise<void> {
   const folder = dirname(resolve(path));
-  const firstMade = await mkdir(folder, { recursive: true });
+  const firstMade = await makeDirectory(folder);
   const temporary = `${path}.partial`;
   try {
     const file = await open(temporary, 'w');
@@ -23,6 +25,8 @@ export async function writeWhole(path: string, content: string | Uint8Array): Pr
     await rename(temporary, path);
   } catch (error) {
     await rm(temporary, { force: true }).catch(() => undefined);
+    // The system does not say which file a write was for.
+    if (error instanceof Error && 'syscall' in error) throw Object.assign(error, { path });
     throw error;
   }
   await flushFolders(folder, firstMade);
