@@ -22,6 +22,9 @@ const [runs, seed] = [Number(values.runs), Number(values.seed)];
 const root = join(import.meta.dirname, '../../..');
 const signals = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGKILL'] as const;
 
+/** What each process printed on its error output. */
+const errorsOf = new WeakMap<ChildProcess, string>();
+
 const directory = await mkdtemp(join(tmpdir(), 'interruptions-'));
 try {
   process.exitCode = (await check()) ? 0 : 1;
@@ -102,9 +105,6 @@ async function writeScenario(): Promise<string> {
   );
   return path;
 }
-
-/** What each process printed on its error output. */
-const errorsOf = new WeakMap<ChildProcess, string>();
 
 function start(taskFile: string, out: string, more: readonly string[]): ChildProcess {
   const program = join(root, 'packages/contextlora/src/bin.ts');

@@ -13,6 +13,7 @@ import {
   type RunReport,
   type TaskData,
   trainRun,
+  type TrainSettings,
   writeRun,
 } from '@contextlora/finetune';
 import { openKernels } from '@contextlora/kernels';
@@ -178,6 +179,43 @@ describe('a run', () => {
         code: 'FINETUNE_RUN_DAMAGED',
       });
     }
+  });
+
+  test('whose loss is not finite ends with an error that names task, step and rate, and keeps the last good checkpoint', async () => {
+    let calls = 0;
+    const linearCrossEntropy: LoadedModel['kernels']['linearCrossEntropy'] = (...given) => {
+      const result = base.kernels.linearCrossEntropy(...given);
+      return ++calls === 15 ? { ...result, loss: NaN } : result;
+    };
+    const broken = { ...base, kernels: { ...base.kernels, linearCrossEntropy } };
+    const checkpoints = inMemory();
+    const run = prepareRun(broken, data, { settings });
+    const attempt = eventsOf(run, { checkpoints });
+    await expect(attempt).rejects.toThrow(
+      /task "lamp", step 3 of 16, learning rate 0\.0\d+: the loss is NaN.*not applied.*lower learning rate/,
+    );
+    expect((await checkpoints.load())?.position).toMatchObject({ phase: 1, step: 0 });
+    const resumed = prepareRun(base, data, { settings });
+    const whole = prepareRun(base, data, { settings });
+    await eventsOf(resumed, { checkpoints });
+    await eventsOf(whole);
+    expect(await resumed.model.hashSegment('lamp')).toBe(await whole.model.hashSegment('lamp'));
+  });
+
+  test.each<[Partial<TrainSettings>, RegExp]>([
+    [{ steps: 0 }, /steps must be a whole number/],
+    [
+      { steps: { light: 12, lam: 16 } },
+      /steps names "lam".*did you mean "lamp"\?\n.*no number for task "lamp"/,
+    ],
+    [{ batchSize: 0 }, /batchSize must be/],
+    [{ seed: NaN }, /seed must be/],
+    [{ learningRate: 0 }, /the peak must be a number above 0/],
+    [{ learningRate: 1e6 }, /the learning rate is 50000 at step 1 of 12/],
+    [{ rank: 0 }, /rank 0 cannot be shared/],
+    [{ rank: 100_000 }, /more ranks than any linear of the model can hold/],
+  ])('is not prepared with settings out of sense: %j', (setting, message) => {
+    expect(() => prepareRun(base, data, { settings: { ...settings, ...setting } })).toThrow(message);
   });
 
   test('with other inputs is not resumed from its checkpoint', async () => {

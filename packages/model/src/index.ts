@@ -94,9 +94,5 @@ export {
 } from './answer/sampling.js';
 export { scoreLabels, type LabelScore, type ScoreLabelsOptions } from './answer/score-labels.js';
 
-export {
-  createLocalModel,
-  type LocalModel,
-  type LocalModelOptions,
-  type OptimizerOptions,
-} from './training/local-model.js';
+export { createLocalModel, type LocalModel, type LocalModelOptions } from './training/local-model.js';
+export type { OptimizerOptions } from './training/optimizer.js';

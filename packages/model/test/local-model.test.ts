@@ -279,6 +279,42 @@ describe('a local model', () => {
     expect(loss).toBe(expected);
   });
 
+  test.each(['first', 'in the middle', 'last'] as const)(
+    'frees every tensor when a kernel fails in a step (%s call)',
+    async (which) => {
+      const calls = { total: 0, failAt: Infinity };
+      const failing =
+        <Given extends readonly unknown[], Result>(kernel: (...given: Given) => Result) =>
+        (...given: Given): Result => {
+          calls.total += 1;
+          if (calls.total === calls.failAt) throw new Error('out of memory');
+          return kernel(...given);
+        };
+      const faulty: Kernels = {
+        ...kernels,
+        linear: failing((...given: Parameters<Kernels['linear']>) => kernels.linear(...given)),
+        linearBackward: failing((...given: Parameters<Kernels['linearBackward']>) =>
+          kernels.linearBackward(...given),
+        ),
+        attentionBackward: failing((...given: Parameters<Kernels['attentionBackward']>) =>
+          kernels.attentionBackward(...given),
+        ),
+        linearCrossEntropy: failing((...given: Parameters<Kernels['linearCrossEntropy']>) =>
+          kernels.linearCrossEntropy(...given),
+        ),
+      };
+      const local = make({ on: { ...model, kernels: faulty } });
+      await trainFor(local, 'second', rolesOfSecond, 1);
+      const perStep = calls.total;
+      const before = tf.memory().numTensors;
+      const hash = await local.hashSegment('second');
+      calls.failAt = perStep + { first: 1, 'in the middle': Math.ceil(perStep * 0.7), last: perStep }[which];
+      await expect(local.step('second', [examples], { learningRate: 1e-2 })).rejects.toThrow('out of memory');
+      expect(tf.memory().numTensors).toBe(before);
+      expect(await local.hashSegment('second')).toBe(hash);
+    },
+  );
+
   test('refuses to train or to answer after its disposal', async () => {
     const local = make();
     await local.setPhase({ tasks: ['first'], roles: { first: rolesOfFirst } });

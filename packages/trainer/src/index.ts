@@ -16,6 +16,7 @@ export {
   type RolesOf,
 } from './plan/roles-of.js';
 export { TrainerError, type TrainerErrorCode } from './trainer-error.js';
+export { checkSettings, stepsOfTask, type RunSettings } from './training/check-settings.js';
 export type { Checkpoint, CheckpointStore, RunFingerprint, RunPosition } from './training/checkpoint.js';
 export {
   certifySegments,

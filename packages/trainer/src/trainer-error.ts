@@ -9,13 +9,17 @@ export type TrainerErrorCode =
   | 'TRAINER_CHECKPOINT_DAMAGED'
   /** A checkpoint belongs to a run with other inputs; `problems` names each that differs. */
   | 'TRAINER_CHECKPOINT_FOREIGN'
+  /** A loss or a gradient is NaN or infinite; the step was not applied, and `tasks` names the task. */
+  | 'TRAINER_NOT_FINITE'
+  /** A task has had no gradient for many steps, and has not been learned; `tasks` names it. */
+  | 'TRAINER_STUCK'
   /** Arguments that make no sense, such as a task without examples. */
   | 'TRAINER_INPUT_INVALID';
 
 export class TrainerError extends Error {
   override readonly name = 'TrainerError';
   readonly code: TrainerErrorCode;
-  /** The tasks whose segments changed, for `TRAINER_FREEZE_VIOLATED`. */
+  /** The tasks that an error is about: for `TRAINER_FREEZE_VIOLATED`, those whose segments changed. */
   readonly tasks: readonly string[];
   /** Every problem found, where more than one was looked for. */
   readonly problems: readonly string[];

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 
-import type { Phase, Prediction, TrainableModel } from '@contextlora/trainer';
+import type { Phase, Prediction, StepResult, TrainableModel } from '@contextlora/trainer';
 
 /** What the fake learns from: the length of the answer. */
 export interface FakeExample {
@@ -18,6 +18,8 @@ export class FakeModel implements TrainableModel<FakeExample> {
   leaksDuring: string | undefined;
   /** The step of this number, from 1, fails after writing. */
   failsAtStep = Infinity;
+  /** What a step reports instead of what it computed; `step` counts from 1. */
+  reports: (step: number, task: string) => Partial<StepResult> = () => ({});
   steps = 0;
   hashes = 0;
   #moments: Record<string, number> = {};
@@ -50,7 +52,8 @@ export class FakeModel implements TrainableModel<FakeExample> {
     const batches = microBatches.map((batch) => batch.map(({ prompt }) => prompt).join(' '));
     this.calls.push(`step ${task}: ${batches.join(' | ')}`);
     if (++this.steps === this.failsAtStep) return Promise.reject(new Error('out of memory'));
-    return Promise.resolve({ loss: Math.abs(gradient), tokens: examples.length, gradientNorm: gradient });
+    const result = { loss: Math.abs(gradient), tokens: examples.length, gradientNorm: gradient };
+    return Promise.resolve({ ...result, ...this.reports(this.steps, task) });
   }
 
   predict(task: string, examples: readonly FakeExample[]): Promise<Prediction[]> {

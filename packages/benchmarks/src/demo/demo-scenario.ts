@@ -17,10 +17,10 @@ export const demoSettings = ({ seed, effort }: { seed: number; effort: number })
   batchSize: 16,
   learningRate: 3e-3,
   steps: {
-    vehicle: Math.round(250 * effort),
-    weather: Math.round(100 * effort),
-    road: Math.round(250 * effort),
-    strategy: Math.round(250 * effort),
+    vehicle: Math.max(1, Math.round(250 * effort)),
+    weather: Math.max(1, Math.round(100 * effort)),
+    road: Math.max(1, Math.round(250 * effort)),
+    strategy: Math.max(1, Math.round(250 * effort)),
   },
 });
 

@@ -3,6 +3,7 @@ import { initialiseSegments, type Partition, partitionRanks } from '@contextlora
 import { createLocalModel, linearsOf, type LoadedModel, type LocalModel } from '@contextlora/model';
 import { tasksOf } from '@contextlora/task-graph';
 import {
+  checkSettings,
   type CheckpointStore,
   type Phase,
   planPhases,
@@ -29,12 +30,20 @@ export interface PreparedRun {
   readonly model: LocalModel;
 }
 
-/** Decides ranks and phases and makes the model; trains nothing and writes nothing. */
+/**
+ * Checks the settings, decides ranks and phases and makes the model; trains nothing and writes nothing.
+ *
+ * @throws TrainerError (`TRAINER_INPUT_INVALID`) or LoraError (`LORA_PARTITION_INVALID`) when a setting makes no sense.
+ */
 export function prepareRun(
   base: LoadedModel,
   data: TaskData,
   { settings, rolesOf = contextRoles }: { settings: TrainSettings; rolesOf?: RolesOf },
 ): PreparedRun {
+  checkSettings(
+    { ...settings, learningRate: warmupCosine(settings.learningRate) },
+    { trained: tasksOf(data.graph).map(({ id }) => id) },
+  );
   const partition = partitionRanks(linearsOf(base.spec), tasksOf(data.graph), { rank: settings.rank });
   const segments = initialiseSegments(partition, { seed: settings.seed });
   return {

@@ -1,6 +1,6 @@
 /** LoRA segments as the tensors that a pass computes with. */
 import type { LoraSegment } from '@contextlora/kernels';
-import { dispose, type Tensor2D, tensor2d } from '@contextlora/kernels/tfjs';
+import { dispose, type Tensor2D, tensor2d, tidy } from '@contextlora/kernels/tfjs';
 import type { LayerMask, SegmentMatrices, Segments } from '@contextlora/lora';
 import type { PeftAdapter } from '@contextlora/lora/files';
 
@@ -25,7 +25,11 @@ export type SegmentTensors = Pick<LoraSegment, 'a' | 'b'>;
 
 /** Uploads A `[rank, in]` and B `[out, rank]`. */
 export function uploadMatrices({ rank, a, b }: SegmentMatrices): SegmentTensors {
-  return { a: tensor2d(a, [rank, a.length / rank]), b: tensor2d(b, [b.length / rank, rank]) };
+  // Where memory is short, no half of a pair is left behind.
+  return tidy(() => ({
+    a: tensor2d(a, [rank, a.length / rank]),
+    b: tensor2d(b, [b.length / rank, rank]),
+  }));
 }
 
 /**
@@ -46,13 +50,18 @@ export function uploadSegments(
     return tensors;
   };
   const byLinear = new Map<string, readonly TaskSegment[]>();
-  for (const { layer, active } of masks) {
-    const loaded = active.flatMap(({ task, scale, train }): TaskSegment[] => {
-      const matrices = segments[task]?.[layer];
-      if (!matrices) return [];
-      return [{ ...(keptTensors(task, matrices) ?? upload(matrices)), task, scale, train }];
-    });
-    if (loaded.length > 0) byLinear.set(layer, loaded);
+  try {
+    for (const { layer, active } of masks) {
+      const loaded = active.flatMap(({ task, scale, train }): TaskSegment[] => {
+        const matrices = segments[task]?.[layer];
+        if (!matrices) return [];
+        return [{ ...(keptTensors(task, matrices) ?? upload(matrices)), task, scale, train }];
+      });
+      if (loaded.length > 0) byLinear.set(layer, loaded);
+    }
+  } catch (error) {
+    dispose(uploaded);
+    throw error;
   }
   return {
     byLinear,

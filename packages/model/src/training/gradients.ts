@@ -1,9 +1,25 @@
 /** Gradients from the tensors of a backward pass to the optimizer's buffer. */
-import { dispose } from '@contextlora/kernels/tfjs';
+import { dispose, tidy } from '@contextlora/kernels/tfjs';
 import type { Segments } from '@contextlora/lora';
 
-import type { GradientsByLinear } from '../pass/language-pass.js';
+import { type GradientsByLinear, languageLoss } from '../pass/language-pass.js';
 import type { TaskSegment } from '../pass/segments.js';
+
+/** As {@link languageLoss}; when it fails on the way, the tensors that it has made are freed. */
+export function lossAndGradients(
+  ...[model, batch, request]: Parameters<typeof languageLoss>
+): ReturnType<typeof languageLoss> {
+  let result: ReturnType<typeof languageLoss> | undefined;
+  tidy(() => {
+    result = languageLoss(model, batch, request);
+    return tensorsOf(result.gradients);
+  });
+  if (!result) throw new Error('internal: tidy did not run its function');
+  return result;
+}
+
+const tensorsOf = (gradients: GradientsByLinear) =>
+  [...gradients.values()].flatMap((ofLinear) => ofLinear.flatMap((pair) => (pair ? [pair.a, pair.b] : [])));
 
 /** Adds the gradients of a backward pass to the views of the flat gradient, or with `isFirst` copies them. */
 export async function addGradients(
@@ -35,8 +51,7 @@ export async function addGradients(
 }
 
 export function disposeGradients(gradients: GradientsByLinear): void {
-  for (const linearGradients of gradients.values())
-    for (const gradient of linearGradients) if (gradient) dispose([gradient.a, gradient.b]);
+  dispose(tensorsOf(gradients));
 }
 
 export function euclideanNorm(values: Float32Array): number {

@@ -13,29 +13,20 @@ import {
   type Segment,
   type Segments,
 } from '@contextlora/lora';
-import { hashSegment } from '@contextlora/lora/files';
+import { hashPartition, hashSegment } from '@contextlora/lora/files';
 
 import { type AnswerPrediction, predictAnswers } from '../answer/predict-answers.js';
 import type { LoadedModel } from '../checkpoint/load-model.js';
 import { type ImageFeatures, imageFeaturesOf, openImageFeatures } from '../images/features.js';
 import { ModelError } from '../model-error.js';
-import { languageLoss } from '../pass/language-pass.js';
 import { type TaskSegment, uploadSegments } from '../pass/segments.js';
 import type { Example } from '../text/example.js';
 import { type FrozenTensors, openFrozenTensors } from './frozen-tensors.js';
-import { addGradients, disposeGradients, euclideanNorm } from './gradients.js';
+import { addGradients, disposeGradients, lossAndGradients } from './gradients.js';
 import { lossItems, openPreparation } from './loss-items.js';
+import { applyStep, type OptimizerOptions, optimizerOf, requireLearningRate } from './optimizer.js';
 import { decodeState, encodeState } from './state-files.js';
 import { flattenSegments, type TrainedParameters } from './trained-parameters.js';
-
-export interface OptimizerOptions {
-  readonly beta1?: number;
-  readonly beta2?: number;
-  readonly epsilon?: number;
-  readonly weightDecay?: number;
-  /** The largest global norm of the trained segment's gradient; Infinity for no limit. */
-  readonly clipNorm?: number;
-}
 
 export interface LocalModelOptions {
   readonly partition: Partition;
@@ -47,7 +38,10 @@ export interface LocalModelOptions {
   readonly predictBatchSize?: number;
 }
 
-/** Structurally the trainer's `TrainableModel<Example>`. After dispose it neither trains nor predicts. */
+/**
+ * Structurally the trainer's `TrainableModel<Example>`. After dispose it neither trains nor predicts. A step whose loss or gradient is not
+ * finite changes nothing.
+ */
 export interface LocalModel extends AsyncDisposable {
   setPhase(phase: {
     readonly tasks: readonly string[];
@@ -81,11 +75,13 @@ export function createLocalModel(
   {
     partition,
     segments: initial,
-    optimizer: { beta1 = 0.9, beta2 = 0.99, epsilon = 1e-8, weightDecay = 0, clipNorm = 1 } = {},
+    optimizer: optimizerOptions,
     features = openImageFeatures(model),
     predictBatchSize = 64,
   }: LocalModelOptions,
 ): LocalModel {
+  const optimizer = optimizerOf(optimizerOptions);
+  const partitionHash = hashPartition(partition);
   let segments = copySegments(initial);
   let isDisposed = false;
 
@@ -129,7 +125,7 @@ export function createLocalModel(
       for (const { batch, loss: request } of lossItems(model, prepared, images)) {
         const share = batch.batch / count;
         const weights = request.weights.map((weight) => weight * share);
-        const result = languageLoss(model, batch, { head: { ...request, weights }, segments: active });
+        const result = lossAndGradients(model, batch, { head: { ...request, weights }, segments: active });
         try {
           loss += await result.loss;
           await addGradients(segmentGradients, active, result.gradients, { isFirst });
@@ -161,6 +157,7 @@ export function createLocalModel(
           'step',
           `task "${task}" does not train in this phase; setPhase names the tasks that do`,
         );
+      requireLearningRate(learningRate, optimizer);
       flat.gradients.fill(0);
       const active = uploadSegments(masks, segments, {
         keptTensors: (frozen, matrices) => phase.frozen.tensorsOf(frozen, matrices),
@@ -168,19 +165,11 @@ export function createLocalModel(
       const { loss, tokens } = await computeGradients(flat, active.byLinear, microBatches).finally(() => {
         active.dispose();
       });
-      const gradientNorm = euclideanNorm(flat.gradients);
-      flat.step += 1;
-      model.kernels.adamW(flat.parameters, flat.gradients, flat.firstMoment, flat.secondMoment, {
-        learningRate,
-        beta1,
-        beta2,
-        epsilon,
-        weightDecay,
-        step: flat.step,
-        // As torch.nn.utils.clip_grad_norm_: factor min(1, limit / (norm + 1e-6)).
-        gradientScale: Math.min(1, clipNorm / (gradientNorm + 1e-6)),
-      });
-      return { loss, tokens, gradientNorm };
+      return {
+        loss,
+        tokens,
+        gradientNorm: applyStep(model.kernels, flat, { loss, learningRate, optimizer }),
+      };
     },
 
     async predict(_task, examples, roles) {
@@ -204,12 +193,14 @@ export function createLocalModel(
       return Promise.resolve(hashSegment(segment));
     },
 
-    saveState: () => Promise.resolve(encodeState(segments, phase.trained)),
+    async saveState() {
+      return Promise.resolve(encodeState({ segments, training: phase.trained, partitionHash }));
+    },
 
     async restoreState(files) {
       requireOpen('restoreState');
       phase.frozen.dispose();
-      decodeState(files, segments, phase.trained);
+      decodeState(files, { segments, training: phase.trained, partitionHash });
       return Promise.resolve();
     },
 

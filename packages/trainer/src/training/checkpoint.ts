@@ -1,11 +1,13 @@
 /** What a stopped run needs to continue, and where it is kept. */
 
+import type { FreezeCertificate } from './freeze-certificate.js';
+
 /** How far a run has come: `step` steps of phase `phase` are done. Plain JSON. */
 export interface RunPosition {
   readonly phase: number;
   readonly step: number;
   /** The certificate at the end of the last finished phase. */
-  readonly certificate: Readonly<Record<string, string>>;
+  readonly certificate: FreezeCertificate;
   readonly fingerprint: RunFingerprint;
 }
 
@@ -17,6 +19,8 @@ export type RunFingerprint = Readonly<Record<string, string>>;
 
 export interface Checkpoint {
   readonly position: RunPosition;
+  /** The certificate of the segments that `files` hold, compared with those that were restored from them. */
+  readonly segments: FreezeCertificate;
   /** The files of the model (TrainableModel.saveState): name → content. */
   readonly files: Readonly<Record<string, Uint8Array>>;
 }

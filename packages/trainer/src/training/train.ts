@@ -4,7 +4,9 @@
  * A flat async generator: the caller sees every step, and stops by leaving its loop. Nothing is logged or printed here.
  */
 import type { Phase } from '../plan/plan-phases.js';
-import type { CheckpointStore, RunFingerprint, RunPosition } from './checkpoint.js';
+import { TrainerError } from '../trainer-error.js';
+import { checkSettings, type RunSettings, stepsOfTask } from './check-settings.js';
+import type { Checkpoint, CheckpointStore, RunFingerprint, RunPosition } from './checkpoint.js';
 import {
   type CertificateCheck,
   certifySegments,
@@ -16,8 +18,10 @@ import {
 } from './freeze-certificate.js';
 import { type LearningRate, warmupCosine } from './learning-rate.js';
 import { requireSameRun } from './require-same-run.js';
+import { requireRestored, requireSoundCheckpoint } from './require-sound-checkpoint.js';
 import { type SampleBatch, sampleBatch } from './sample-batch.js';
 import type { StepResult, TrainableModel } from './trainable-model.js';
+import { watchTraining } from './watch-training.js';
 
 export interface TrainOptions<Example> {
   /** The training examples of a task; called at the start of its phase, when its ancestors are trained and can answer. */
@@ -74,8 +78,9 @@ export interface TrainReport {
 /**
  * Trains a model phase by phase.
  *
- * @throws TrainerError `TRAINER_FREEZE_VIOLATED` when a step changed a segment that it had to freeze or mask,
- * `TRAINER_CHECKPOINT_FOREIGN` when the checkpoint belongs to another run.
+ * @throws TrainerError `TRAINER_INPUT_INVALID` when settings make no sense; `TRAINER_CHECKPOINT_FOREIGN` when the checkpoint belongs to
+ * another run, `TRAINER_CHECKPOINT_DAMAGED` when it does not prove sound; `TRAINER_FREEZE_VIOLATED` when a step changed a segment that it
+ * had to freeze or mask; `TRAINER_NOT_FINITE` and `TRAINER_STUCK` when training comes to nothing. After an error nothing is saved.
  */
 export async function* train<Example>(
   model: TrainableModel<Example>,
@@ -94,11 +99,25 @@ export async function* train<Example>(
   }: TrainOptions<Example>,
 ): AsyncGenerator<TrainEvent, TrainReport> {
   const allTasks = segmentsOf(phases);
-  const stepsOf = (task: string) => (typeof steps === 'number' ? steps : (steps[task] ?? 0));
+  const settings: RunSettings = { steps, seed, batchSize, microBatches, learningRate };
+  ((..._: unknown[]) => undefined)(
+    { ...settings, ...(checkpointEverySteps === undefined ? {} : { checkpointEverySteps }) },
+    { trained: phases.flatMap(({ tasks }) => tasks), known: allTasks },
+  );
+  const stepsOf = (task: string) => stepsOfTask(steps, task);
   const resumed = await checkpoints?.load();
+  const restore = async ({ files, segments }: Checkpoint) => {
+    await model.restoreState(files);
+    requireRestored(segments, await certifySegments(model, allTasks));
+  };
   if (resumed) {
     requireSameRun(resumed.position.fingerprint, fingerprint);
-    await model.restoreState(resumed.files);
+    requireSoundCheckpoint(resumed, {
+      phases,
+      tasks: allTasks,
+      stepsOf: (phase) => turnsOf(phase, stepsOf).length,
+    });
+    await restore(resumed);
     yield { type: 'resume', position: resumed.position };
   }
   let position: RunPosition = resumed?.position ?? {
@@ -107,58 +126,66 @@ export async function* train<Example>(
     certificate: await certifySegments(model, allTasks),
     fingerprint,
   };
-  const save = async () => checkpoints?.save({ position, files: await model.saveState() });
+  /** Saves the position, if no segment has changed but those that may. */
+  const save = async (phase: Phase) => {
+    if (!checkpoints) return;
+    const segments = await certifySegments(model, allTasks);
+    const { violated } = checkCertificate(position.certificate, segments, changedBy(phase));
+    if (violated.length > 0) throw freezeViolation(phase.tasks, violated);
+    await checkpoints.save({ position, segments, files: await model.saveState() });
+  };
   // return() stops at a yield, where position and model agree; after an error they may not.
   let stoppedByCaller = true;
-  let saved = true;
+  let unsaved: Phase | undefined;
 
   try {
     for (const [index, phase] of phases.entries()) {
       if (index < position.phase) continue;
       await model.setPhase(phase);
       // In the middle of a phase the moments go on from the checkpoint; setPhase has just reset them.
-      if (resumed && position.step > 0 && position === resumed.position)
-        await model.restoreState(resumed.files);
+      if (resumed && position.step > 0 && position === resumed.position) await restore(resumed);
 
       const examples = new Map<string, readonly Example[]>();
       for (const task of phase.tasks) examples.set(task, await examplesFor(task));
       const turns = turnsOf(phase, stepsOf);
       const checkSiblings = await siblingCheck(model, phase);
+      const watch = watchTraining();
       yield { type: 'phaseStart', phase: index, tasks: phase.tasks, steps: turns.length };
 
       for (const [turn, { task, step }] of turns.entries()) {
         if (turn < position.step) continue;
         const all = examples.get(task) ?? [];
-        const batch = sample(all.length, batchSize, { seed, task, step }).flatMap((i) => all[i] ?? []);
+        const drawn = sample(all.length, batchSize, { seed, task, step });
+        const batch = split(batchOf(all, drawn, task), microBatches);
         const rate = learningRate(step, stepsOf(task));
-        const result = await model.step(task, split(batch, microBatches), { learningRate: rate });
+        const result = await model.step(task, batch, { learningRate: rate });
+        watch(result, { task, step, steps: stepsOf(task), learningRate: rate, examples: drawn });
         await checkSiblings(task);
         position = { ...position, step: turn + 1 };
-        saved = false;
+        unsaved = phase;
         // Before the save, so that what the caller keeps with a checkpoint has this step too.
         yield { type: 'step', phase: index, task, step, steps: stepsOf(task), learningRate: rate, ...result };
         if (checkpointEverySteps && position.step % checkpointEverySteps === 0) {
-          await save();
-          saved = true;
+          await save(phase);
+          unsaved = undefined;
         }
       }
 
       const certificate = await certifySegments(model, allTasks);
-      const mayChange = phase.tasks.flatMap((task) => trainedBy(phase, task));
-      const check = checkCertificate(position.certificate, certificate, mayChange);
+      const check = checkCertificate(position.certificate, certificate, changedBy(phase));
       if (check.violated.length > 0) throw freezeViolation(phase.tasks, check.violated);
       position = { ...position, phase: index + 1, step: 0, certificate };
-      saved = false;
+      unsaved = phase;
       yield { type: 'phaseEnd', phase: index, tasks: phase.tasks, certificate, check };
-      await save();
-      saved = true;
+      await save(phase);
+      unsaved = undefined;
     }
     return { phases: phases.length, certificate: position.certificate };
   } catch (error) {
     stoppedByCaller = false;
     throw error;
   } finally {
-    if (stoppedByCaller && !saved) await save();
+    if (stoppedByCaller && unsaved) await save(unsaved);
   }
 }
 
@@ -168,6 +195,20 @@ function turnsOf(phase: Phase, stepsOf: (task: string) => number): { task: strin
   return Array.from({ length: longest }, (_, step) =>
     phase.tasks.filter((task) => step < stepsOf(task)).map((task) => ({ task, step })),
   ).flat();
+}
+
+/** The tasks whose segments a phase may change. */
+const changedBy = (phase: Phase) => phase.tasks.flatMap((task) => trainedBy(phase, task));
+
+/** The drawn examples of a task. */
+function batchOf<Example>(all: readonly Example[], drawn: readonly number[], task: string): Example[] {
+  const batch = drawn.flatMap((index) => all[index] ?? []);
+  if (batch.length === drawn.length && batch.length > 0) return batch;
+  throw new TrainerError(
+    'TRAINER_INPUT_INVALID',
+    'train',
+    `a batch of task "${task}" asks for examples that do not exist: ${drawn.join(', ')} of ${all.length}`,
+  );
 }
 
 /** All tasks that have a role in one of the phases, in the order of their first. */

@@ -30,7 +30,11 @@ export interface Prediction {
 export interface TrainableModel<Example> extends AsyncDisposable {
   /** Sets the roles; creates fresh optimizer state for the segments that train and drops all other state. */
   setPhase(phase: Phase): Promise<void>;
-  /** One optimizer step of a task over its micro-batches; the gradient is the mean over all their examples. */
+  /**
+   * One optimizer step of a task over its micro-batches; the gradient is the mean over all their examples.
+   *
+   * A step whose loss or gradient is NaN or infinite changes nothing and returns them as they are: the run ends there.
+   */
   step(
     task: string,
     microBatches: readonly (readonly Example[])[],
