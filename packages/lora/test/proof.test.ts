@@ -218,7 +218,7 @@ describe('ranks out of sense', () => {
   });
 
   test('more ranks than any linear can hold are refused before memory is taken for them', () => {
-    const huge = partitionRanks(linears, tasks, { rank: 100_000_000 });
+    const huge = partitionRanks(linears, tasks, { rank: 100_000 });
     expect(() => initialiseSegments(huge, { seed: 0 })).toThrow(
       'task "a" has more ranks than any linear of the model can hold; lower the rank',
     );

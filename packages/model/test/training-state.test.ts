@@ -149,6 +149,10 @@ describe('a saved state', () => {
     expect(await stateOf(local)).toEqual(digests(files));
   });
 
+  test('counts the steps of its phase from 1, as the optimizer corrects its moments by them', () => {
+    expect(decodeSafetensors(files[optimizer] ?? new Uint8Array()).metadata).toEqual({ step: '2' });
+  });
+
   test.each([{ alpha: 3 }, { rank: 4 }, { rank: 8, alpha: 2 }])(
     'of another partition (%j) is refused, even where all shapes fit',
     async (other) => {

@@ -100,7 +100,7 @@ export async function* train<Example>(
 ): AsyncGenerator<TrainEvent, TrainReport> {
   const allTasks = segmentsOf(phases);
   const settings: RunSettings = { steps, seed, batchSize, microBatches, learningRate };
-  ((..._: unknown[]) => undefined)(
+  checkSettings(
     { ...settings, ...(checkpointEverySteps === undefined ? {} : { checkpointEverySteps }) },
     { trained: phases.flatMap(({ tasks }) => tasks), known: allTasks },
   );

@@ -17,7 +17,7 @@ export interface StepResult {
   readonly loss: number;
   /** Tokens processed, without padding. */
   readonly tokens: number;
-  /** Global norm of the gradient of the trained segments, before clipping. */
+  /** Global norm of the gradient of the trained segments, before clipping; a run in which it stays 0 ends, as nothing is learned. */
   readonly gradientNorm: number;
 }
 
