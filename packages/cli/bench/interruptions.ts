@@ -142,5 +142,8 @@ function withoutTiming(name: string, bytes: Buffer): string {
   return JSON.stringify([rest, others, typeof timing, typeof seal, typeof report]);
 }
 
-const differing = (expected: ReadonlyMap<string, string>, got: ReadonlyMap<string, string>) =>
-  [...new Set([...expected.keys(), ...got.keys()])].filter((path) => expected.get(path) !== got.get(path));
+function differing(expected: ReadonlyMap<string, string>, got: ReadonlyMap<string, string>): string[] {
+  return [...new Set([...expected.keys(), ...got.keys()])].filter(
+    (path) => expected.get(path) !== got.get(path),
+  );
+}
