@@ -1,22 +1,19 @@
-import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { type DemoEvent, type DemoOptions, runDemo, writeIovDataset } from '@contextlora/benchmarks';
+import { type DemoEvent, type DemoOptions, runDemo } from '@contextlora/benchmarks';
 import type { PreparedRun } from '@contextlora/finetune';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 
 let directory: string;
-let scenes: string;
+/** A demo that was stopped when its scenes were rendered: that takes most of its time. */
+let rendered: string;
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'benchmarks-demo-'));
-  scenes = join(directory, 'scenes');
-  const each = { vehicle: 6, weather: 6, road: 6, strategy: 6 };
-  const counts = { train: each, validation: each, test: each, 'unseen-style': each };
-  for await (const { done, total } of writeIovDataset(scenes, { seed: 0, counts }))
-    expect(done).toBeLessThanOrEqual(total);
-  await writeFile(join(scenes, 'complete.json'), '{}');
-});
+  rendered = join(directory, 'rendered');
+  await runUntil(optionsOf('rendered'), ({ type }) => type === 'rendered');
+}, 120_000);
 afterAll(() => rm(directory, { recursive: true, force: true }));
 
 const optionsOf = (out: string): DemoOptions => ({
@@ -45,11 +42,9 @@ async function runUntil(options: DemoOptions, stop: (event: DemoEvent) => boolea
   return { kinds, segments: run?.model.segments() ?? {} };
 }
 
-/** A directory with few scenes, as an earlier run would have left it: rendering the demo's own takes most of its time. */
 async function withScenes(out: string): Promise<DemoOptions> {
   const options = { ...optionsOf(out), resume: true };
-  await cp(scenes, join(options.out, 'scenes'), { recursive: true });
-  await writeFile(join(options.out, '.contextlora-run'), '');
+  await cp(rendered, options.out, { recursive: true });
   return options;
 }
 
@@ -58,6 +53,12 @@ test('a new demo begins with its tasks and its base, and renders the scenes', as
   const { kinds } = await runUntil(options, ({ type }) => type === 'rendering');
   expect(kinds).toEqual(['tasks', 'base', 'rendering']);
   expect((await readdir(options.out)).sort()).toEqual(['.contextlora-run', 'scenes']);
+  // Nothing is continued or replaced unasked, and other inputs continue nothing.
+  await expect(runUntil(options, () => true)).rejects.toMatchObject({ code: 'FINETUNE_DIRECTORY_TAKEN' });
+  await expect(runUntil({ ...options, resume: true, seed: 5 }, () => false)).rejects.toMatchObject({
+    code: 'FINETUNE_RUN_FOREIGN',
+    problems: ['the seed: 0 when the run began, 5 now'],
+  });
 });
 
 test('the demo trains, reports, answers and plans, and stopped and resumed it gives the same segments', async () => {
@@ -73,10 +74,10 @@ test('the demo trains, reports, answers and plans, and stopped and resumed it gi
   expect(kinds).toEqual([
     ...['tasks', 'base', 'rendered', 'looking', 'looked', 'prepared'],
     ...[phase, phase, phase, phase].flat(),
-    ...['report', 'question', 'boards'],
+    ...['report', 'question', 'boards', 'written'],
   ]);
 
-  const { report, segments, graph, losses } = next.value;
+  const { report, segments, graph, losses } = next.value!;
   expect(graph.order).toBe(4);
   // 2 % of 250, 100, 250 and 250 steps.
   expect(losses).toHaveLength(5 + 2 + 5 + 5);
@@ -91,8 +92,8 @@ test('the demo trains, reports, answers and plans, and stopped and resumed it gi
     'scenes',
   ]);
   const lines = (await readFile(join(whole.out, 'metrics.jsonl'), 'utf8')).trim().split('\n');
-  // Steps, and both test sets of four tasks after their phases and at the end.
-  expect(lines).toHaveLength(losses.length + 4 * 2 * 2);
+  // Steps, the ends of phases, and both test sets of four tasks after their phases and at the end.
+  expect(lines).toHaveLength(losses.length + 4 + 4 * 2 * 2);
 
   const stopped = await withScenes('stopped');
   const first = await runUntil(
@@ -105,4 +106,5 @@ test('the demo trains, reports, answers and plans, and stopped and resumed it gi
   expect(second.kinds).toContain('resume');
   expect(second.kinds.filter((kind) => kind === 'step')).toHaveLength(4 + 5);
   expect(second.segments).toEqual(segments);
+  expect((await runUntil(whole, () => false)).kinds).toEqual(['tasks', 'base', 'finished']);
 }, 120_000);

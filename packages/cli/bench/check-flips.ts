@@ -88,10 +88,13 @@ async function train(
     now: () => new Date(),
     environment: process.env,
     hostname: 'flips',
-    listenForInterrupts(handler) {
-      interrupt = handler;
+    listenForStops(handler) {
+      interrupt = () => {
+        handler('SIGINT');
+      };
       return () => undefined;
     },
+    listenForOrphaning: () => () => undefined,
     exitAtOnce: () => undefined,
     sendToParent: () => Promise.resolve(),
   });

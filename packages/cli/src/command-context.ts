@@ -1,4 +1,6 @@
 /** The parts of the world that a command uses: streams, clocks, signals and paths. */
+import { setImmediate } from 'node:timers/promises';
+
 import type { Progress } from './terminal/progress.js';
 
 export interface CommandContext {
@@ -7,9 +9,11 @@ export interface CommandContext {
   readonly clock: () => number;
   /** Processor seconds of this process so far. */
   readonly cpuSeconds: () => number;
+  /** Version of the installed command. */
+  readonly version: string;
   /** Path of the running program, to start it in a second process. */
   readonly program: string;
-  /** Aborted by Ctrl-C: long work stops at its next step and keeps what it has. */
+  /** Aborted by Ctrl-C, SIGTERM or SIGHUP: long work stops at its next step and keeps what it has. */
   readonly signal: AbortSignal;
   /** Handles Ctrl-C in place of the signal until the returned function is called. */
   readonly onInterrupt: (handler: () => void) => () => void;
@@ -26,11 +30,13 @@ export interface CommandContext {
 export async function* untilStopped<T>(events: AsyncIterable<T>, signal: AbortSignal): AsyncGenerator<T> {
   for await (const event of events) {
     yield event;
+    // Work that only computes never waits; without a turn of the event loop no signal would arrive.
+    await setImmediate();
     if (signal.aborted) throw new Stopped();
   }
 }
 
-/** Thrown inside a command that was stopped by Ctrl-C. */
+/** Thrown inside a command that a signal stopped. */
 export class Stopped extends Error {
   override readonly name = 'Stopped';
   constructor() {

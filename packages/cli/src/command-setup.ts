@@ -8,6 +8,8 @@ export interface CommandSetup {
   readonly program: Command;
   readonly context: CommandContext;
   readonly world: CommandWorld;
-  /** Runs a command's work, which returns 'interrupted' if Ctrl-C ended it. */
+  /** Runs a command's work, which stops when the context's signal is aborted, and returns 'interrupted' if that ended it. */
   readonly run: (work: () => Promise<unknown>) => Promise<void>;
+  /** Runs work that has no place to stop and nothing to keep: signals end the process, as if nobody listened. */
+  readonly runToEnd: (work: () => Promise<unknown>) => Promise<void>;
 }

@@ -8,3 +8,4 @@ export { drawingFont, renderPng } from './drawings/render-png.js';
 export { describeFailure, exitCodes, type Failure } from './failure.js';
 export { processWorld } from './process-world.js';
 export { runCommandLine } from './run-command-line.js';
+export { stopCodes, type StopSignal } from './stop-signals.js';

@@ -2,6 +2,9 @@
 import { hostname } from 'node:os';
 
 import type { CommandWorld } from './command-world.js';
+import { stopCodes, type StopSignal } from './stop-signals.js';
+
+const stopSignals = Object.keys(stopCodes) as StopSignal[];
 
 /** The output's last listener: an error of its last write may come after the command has ended. */
 function onOutputError(this: NodeJS.WriteStream, error: NodeJS.ErrnoException): void {
@@ -32,10 +35,16 @@ export function processWorld(process: NodeJS.Process, { version }: { version: st
     now: () => new Date(),
     environment: process.env,
     hostname: hostname(),
-    listenForInterrupts(handler) {
-      process.on('SIGINT', handler);
+    listenForStops(handler) {
+      for (const signal of stopSignals) process.on(signal, handler);
       return () => {
-        process.off('SIGINT', handler);
+        for (const signal of stopSignals) process.off(signal, handler);
+      };
+    },
+    listenForOrphaning(handler) {
+      process.on('disconnect', handler);
+      return () => {
+        process.off('disconnect', handler);
       };
     },
     exitAtOnce: (code) => process.exit(code),

@@ -1,7 +1,7 @@
 /** The command line as a function: arguments and a world in, an exit code out. */
 import { Command, CommanderError } from 'commander';
 
-import type { CommandContext } from './command-context.js';
+import { type CommandContext, Stopped } from './command-context.js';
 import type { CommandSetup } from './command-setup.js';
 import type { CommandWorld } from './command-world.js';
 import { addChatCommand } from './commands/chat.js';
@@ -14,17 +14,22 @@ import { addProfileCommand } from './commands/profile.js';
 import { addTrainCommand } from './commands/train.js';
 import { describeFailure, exitCodes } from './failure.js';
 import { hubDirectoryOf } from './hub-directory.js';
+import { stopCodes, type StopSignal } from './stop-signals.js';
 import { createProgress } from './terminal/progress.js';
 
 /** Runs one command line; `args` are the arguments after program and script. Returns the exit code and never throws. */
 export async function runCommandLine(args: readonly string[], world: CommandWorld): Promise<number> {
   const stop = new AbortController();
   let takenOver: (() => void) | undefined;
-  const forget = world.listenForInterrupts(() => {
-    if (takenOver) takenOver();
-    else if (stop.signal.aborted) world.exitAtOnce(exitCodes.interrupted);
-    else stop.abort();
-  });
+  let stoppedBy: StopSignal = 'SIGINT';
+  const onStop = (signal: StopSignal) => {
+    if (takenOver && signal === 'SIGINT') takenOver();
+    else if (stop.signal.aborted) world.exitAtOnce(stopCodes[signal]);
+    else {
+      stoppedBy = signal;
+      stop.abort();
+    }
+  };
   let outputError: NodeJS.ErrnoException | undefined;
   const stopUnread = (error: NodeJS.ErrnoException) => {
     // EPIPE: whoever read the output has left (`| head`), which is no failure.
@@ -50,7 +55,7 @@ export async function runCommandLine(args: readonly string[], world: CommandWorl
     .version(world.version)
     .addHelpText(
       'after',
-      '\nRun "contextlora help <command>" for options and examples.\nExit codes: 0 done, 1 a defect of this program, 2 a mistake in the input or a fault of the machine (such as a full disk), 130 interrupted.',
+      '\nRun "contextlora help <command>" for options and examples.\nExit codes: 0 done, 1 a defect of this program, 2 a mistake in the input or a fault of the machine (such as a full disk), 130 stopped by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP.',
     )
     .showHelpAfterError()
     .exitOverride()
@@ -58,10 +63,22 @@ export async function runCommandLine(args: readonly string[], world: CommandWorl
       writeOut: (text) => world.output.write(text),
       writeErr: (text) => world.errorOutput.write(text),
     });
-  const run = async (work: () => Promise<unknown>) => {
-    if ((await work()) === 'interrupted') code = exitCodes.interrupted;
+  const setup: CommandSetup = {
+    program,
+    context,
+    world,
+    async run(work) {
+      const forget = world.listenForStops(onStop);
+      try {
+        if ((await work()) === 'interrupted') code = stopCodes[stoppedBy];
+      } finally {
+        forget();
+      }
+    },
+    async runToEnd(work) {
+      await work();
+    },
   };
-  const setup: CommandSetup = { program, context, world, run };
   for (const add of [
     addDemoCommand,
     addTrainCommand,
@@ -79,9 +96,13 @@ export async function runCommandLine(args: readonly string[], world: CommandWorl
     if (outputError) throw outputError;
     return code;
   } catch (error) {
-    return reportFailure(outputError ?? error, { context, world, isOutputError: outputError !== undefined });
+    const failure = reportFailure(outputError ?? error, {
+      context,
+      world,
+      isOutputError: outputError !== undefined,
+    });
+    return outputError === undefined && error instanceof Stopped ? stopCodes[stoppedBy] : failure;
   } finally {
-    forget();
     world.output.off('error', stopUnread);
   }
 }

@@ -193,6 +193,34 @@ describe('the train command', () => {
     expect(await stepsOf('stopped')).toEqual(await stepsOf('whole'));
   });
 
+  test.each([
+    ['SIGTERM', 143],
+    ['SIGHUP', 129],
+  ] as const)(
+    'stopped by %s ends with %i; the run is then continued or replaced only when asked',
+    async (signal, expected) => {
+      const out = `stopped-by-${signal}`;
+      let isStopped = false;
+      const stopped = await run(trainArgs(out), {
+        onOutput(text, interrupt) {
+          if (isStopped || !text.includes('step 1/4')) return;
+          isStopped = true;
+          interrupt(signal);
+        },
+      });
+      expect(stopped.code).toBe(expected);
+      await writeFile(join(directory, out, 'notes.txt'), 'mine');
+      const again = await run(trainArgs(out));
+      expect(again.code).toBe(2);
+      expect(again.err).toMatch(/holds a run that was stopped; --resume .*--force .*--out/);
+      const forced = await run(trainArgs(out, { more: ['--force'] }));
+      expect(forced.code).toBe(0);
+      expect(await readFile(join(directory, out, 'notes.txt'), 'utf8')).toBe('mine');
+      const finished = await run(trainArgs(out, { more: ['--resume'] }));
+      expect(finished.out).toMatch(/is finished; its files are as it wrote them, and nothing is left to do/);
+    },
+  );
+
   test('refuses to resume a run of other settings', async () => {
     const { code, err } = await run(trainArgs('whole', { more: ['--resume', '--seed', '9'] }));
     expect(code).toBe(2);

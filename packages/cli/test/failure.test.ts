@@ -93,7 +93,8 @@ describe('an output that cannot be written', () => {
       now: () => new Date(0),
       environment: {},
       hostname: 'test',
-      listenForInterrupts: () => () => undefined,
+      listenForOrphaning: () => () => undefined,
+      listenForStops: () => () => undefined,
       exitAtOnce: () => undefined,
       sendToParent: () => Promise.resolve(),
     };

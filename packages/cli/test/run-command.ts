@@ -1,7 +1,7 @@
 /** Runs the command line in a world made for a test. */
 import { Readable, Writable } from 'node:stream';
 
-import { runCommandLine } from '@contextlora/cli';
+import { runCommandLine, type StopSignal } from '@contextlora/cli';
 
 export interface Outcome {
   readonly code: number;
@@ -15,8 +15,8 @@ export interface RunOptions {
   /** Whether the input is a terminal on which someone types. */
   readonly isTerminal?: boolean;
   readonly environment?: Readonly<Record<string, string | undefined>>;
-  /** Called after every print with everything printed so far; `interrupt` acts like Ctrl-C. */
-  readonly onOutput?: (out: string, interrupt: () => void) => void;
+  /** Called after every print with everything printed so far; `interrupt` acts like Ctrl-C, or as the signal that it is given. */
+  readonly onOutput?: (out: string, interrupt: (signal?: StopSignal) => void) => void;
 }
 
 export async function runCommand(
@@ -24,9 +24,9 @@ export async function runCommand(
   { input = '', isTerminal = false, environment = process.env, onOutput }: RunOptions = {},
 ): Promise<Outcome> {
   let [out, err] = ['', ''];
-  const handlers = new Set<() => void>();
-  const interrupt = () => {
-    for (const handler of handlers) handler();
+  const handlers = new Set<(signal: StopSignal) => void>();
+  const interrupt = (signal: StopSignal = 'SIGINT') => {
+    for (const handler of handlers) handler(signal);
   };
   // Synchronous, so that a test can interrupt between two lines.
   const output = new Writable({
@@ -53,10 +53,11 @@ export async function runCommand(
     now: () => new Date(),
     environment,
     hostname: 'test',
-    listenForInterrupts(handler) {
+    listenForStops(handler) {
       handlers.add(handler);
       return () => handlers.delete(handler);
     },
+    listenForOrphaning: () => () => undefined,
     exitAtOnce() {
       throw new Error('a test interrupted twice');
     },

@@ -5,13 +5,19 @@ export type FinetuneErrorCode =
   | 'FINETUNE_TASK_FILE_UNREADABLE'
   /** Data files are missing or have rows that cannot be used; `problems` lists all of them. */
   | 'FINETUNE_DATA_INVALID'
-  /** The output directory is a file, or holds files that no run has written. */
-  | 'FINETUNE_DIRECTORY_TAKEN';
+  /** The output directory is a file, holds files that no run has written, or a run that is neither to be resumed nor to be replaced. */
+  | 'FINETUNE_DIRECTORY_TAKEN'
+  /** Another process is at work in the directory of a run. */
+  | 'FINETUNE_RUN_LOCKED'
+  /** The run to resume was begun with other inputs; `problems` lists those that differ. */
+  | 'FINETUNE_RUN_FOREIGN'
+  /** Files of a run are not as they were written; `problems` lists them if they are several. */
+  | 'FINETUNE_RUN_DAMAGED';
 
 export class FinetuneError extends Error {
   override readonly name = 'FinetuneError';
   readonly code: FinetuneErrorCode;
-  /** One entry per data file or task with a problem; empty for other codes. */
+  /** One entry per problem, where several are looked for. */
   readonly problems: readonly string[];
 
   constructor(

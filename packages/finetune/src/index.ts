@@ -13,16 +13,18 @@ export type { DecisionResult, RunReport, TaskResult } from './report/run-report.
 export { taskResults, type Evaluations } from './report/task-results.js';
 export { answerQuestion, type AnswerLine } from './run/answer-question.js';
 export { evaluateBase } from './run/evaluate-base.js';
-export { evaluateTask, samePredictions, type TaskEvaluation } from './run/evaluate-task.js';
+export { evaluateTask, type TaskEvaluation } from './run/evaluate-task.js';
 export { openMetricsFile, type MetricsFile } from './run/metrics-file.js';
-export { prepareRunDirectory } from './run/run-directory.js';
-export { recordRun, type LossPoint, type PhaseCertificate, type RunRecord } from './run/run-record.js';
+export { openRunDirectory, type RunDirectory, type RunDirectoryOptions } from './run/run-directory.js';
+export type { EvaluatedEvent, MetricsEntry, RunEvent } from './run/run-event.js';
+export { describeInputs, digestRows, type InputSources, type RowProgress } from './run/run-inputs.js';
 export {
-  prepareRun,
-  trainRun,
-  type PreparedRun,
-  type RunEvent,
-  type TrainRunOptions,
-} from './run/train-run.js';
+  recordRun,
+  type LossPoint,
+  type PhaseCertificate,
+  type RecordedEvaluation,
+  type RunRecord,
+} from './run/run-record.js';
+export { prepareRun, trainRun, type PreparedRun, type TrainRunOptions } from './run/train-run.js';
 export { stepsOfTask, totalSteps, type TrainSettings } from './run/train-settings.js';
 export { writeRun, type FinishedRun, type WrittenFile } from './run/write-run.js';

@@ -1,4 +1,10 @@
-import { type TaskData, type TaskEvaluation, samePredictions, taskResults } from '@contextlora/finetune';
+import {
+  type RecordedEvaluation,
+  recordRun,
+  type TaskData,
+  type TaskEvaluation,
+  taskResults,
+} from '@contextlora/finetune';
 import { buildTaskGraph, parseTasks } from '@contextlora/task-graph';
 import { describe, expect, test } from '@jest/globals';
 
@@ -19,11 +25,20 @@ const evaluation = (accuracy: number, logProbability = -0.5): TaskEvaluation => 
   predictions: [{ answer: 'night', labelLogProbabilities: [logProbability, -1] }],
 });
 
-describe('samePredictions', () => {
-  test('compares answers and every bit of the log-probabilities, and not the accuracy alone', () => {
-    expect(samePredictions(evaluation(1, 0.1 + 0.2), evaluation(1, 0.1 + 0.2))).toBe(true);
-    expect(samePredictions(evaluation(1, 0.1 + 0.2), evaluation(1, 0.3))).toBe(false);
-    expect(samePredictions(evaluation(1), { accuracy: 1, predictions: [{ answer: 'sunny' }] })).toBe(false);
+/** An evaluation as a run's record keeps it. */
+function recorded(given: TaskEvaluation): RecordedEvaluation {
+  const { record, add } = recordRun({ clock: () => 0 });
+  add({ type: 'evaluated', task: 'light', when: 'final', test: 'test', ...given });
+  return record.evaluations.get('light/final/test')!;
+}
+
+describe('the digest of predictions', () => {
+  const digest = (given: TaskEvaluation) => recorded(given).predictionsSha256;
+
+  test('covers answers and every bit of the log-probabilities, and not the accuracy alone', () => {
+    expect(digest(evaluation(1, 0.1 + 0.2))).toBe(digest(evaluation(1, 0.1 + 0.2)));
+    expect(digest(evaluation(1, 0.1 + 0.2))).not.toBe(digest(evaluation(1, 0.3)));
+    expect(digest(evaluation(1))).not.toBe(digest({ accuracy: 1, predictions: [{ answer: 'sunny' }] }));
   });
 });
 
@@ -31,7 +46,7 @@ describe('taskResults', () => {
   const results = (trained: readonly (readonly [string, TaskEvaluation])[]) =>
     taskResults(data, ['light', 'lamp'], {
       base: new Map([['light', evaluation(0.25)]]),
-      trained: new Map(trained),
+      trained: new Map(trained.map(([key, given]) => [key, recorded(given)])),
       probes: new Map([['light', { test: 0.6, other: 0.1 }]]),
     });
   const trained = [

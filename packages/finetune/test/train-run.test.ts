@@ -7,6 +7,8 @@ import {
   prepareRun,
   type PreparedRun,
   readTaskData,
+  recordRun,
+  type RunRecord,
   type RunEvent,
   type RunReport,
   type TaskData,
@@ -66,6 +68,12 @@ async function eventsOf(
     if (stop?.(event)) break;
   }
   return events;
+}
+
+function recordOf(events: readonly RunEvent[]): RunRecord {
+  const { record, add } = recordRun({ clock: () => 0 });
+  events.forEach(add);
+  return record;
 }
 
 describe('a run', () => {
@@ -141,8 +149,43 @@ describe('a run', () => {
     expect(events.filter(({ type }) => type === 'step')).toHaveLength(9);
     for (const task of ['light', 'lamp'])
       expect(await resumed.model.hashSegment(task)).toBe(await whole.model.hashSegment(task));
-    const evaluated = (all: readonly RunEvent[]) => all.filter(({ type }) => type === 'evaluated');
-    expect(evaluated(events)).toEqual(evaluated(wholeEvents));
+    expect(recordOf(events)).toEqual(recordOf(wholeEvents));
+  });
+
+  test('killed at any event and resumed, records what an uninterrupted one records', async () => {
+    const wholeEvents = await eventsOf(prepareRun(base, data, { settings }));
+    const whole = recordOf(wholeEvents);
+    expect(whole.losses).toHaveLength(28);
+    expect(whole.certificates).toHaveLength(2);
+    expect(whole.evaluations.size).toBe(6);
+    // At a step, at the last step of a phase, at the phase's end, among its evaluations, among the last ones.
+    for (const stopAt of [7, 13, 14, 16, 35]) {
+      const checkpoints = inMemory();
+      let seen = 0;
+      await eventsOf(prepareRun(base, data, { settings }), { checkpoints, stop: () => ++seen === stopAt });
+      const resumed = recordOf(await eventsOf(prepareRun(base, data, { settings }), { checkpoints }));
+      expect({ stopAt, ...resumed }).toEqual({ stopAt, ...whole });
+      // The order too, which is that of the lines in metrics.jsonl.
+      expect([...resumed.evaluations.keys()]).toEqual([...whole.evaluations.keys()]);
+    }
+  }, 120_000);
+
+  test('does not go on from a checkpoint whose metrics are missing or damaged', async () => {
+    const checkpoints = inMemory();
+    await eventsOf(prepareRun(base, data, { settings }), {
+      checkpoints,
+      stop: ({ type }) => type === 'phaseEnd',
+    });
+    const kept = await checkpoints.load();
+    expect(Object.keys(kept?.files ?? {})).toContain('metrics.jsonl');
+    const { 'metrics.jsonl': metrics, ...files } = kept!.files;
+    const damaged = { ...files, 'metrics.jsonl': metrics!.subarray(5) };
+    for (const changed of [files, damaged]) {
+      await checkpoints.save({ ...kept!, files: changed });
+      await expect(eventsOf(prepareRun(base, data, { settings }), { checkpoints })).rejects.toMatchObject({
+        code: 'FINETUNE_RUN_DAMAGED',
+      });
+    }
   });
 
   test('whose loss is not finite ends with an error that names task, step and rate, and keeps the last good checkpoint', async () => {

@@ -9,6 +9,7 @@ export {
   type LoadModelOptions,
 } from './checkpoint/load-model.js';
 export { locateModel } from './checkpoint/locate-model.js';
+export { digestModel, type DigestProgress, type ModelDigests } from './checkpoint/model-digests.js';
 export { openCheckpoint, readModelSpec, type Checkpoint } from './checkpoint/open-checkpoint.js';
 export type { BaseFormat } from './checkpoint/read-weights.js';
 export { withReplacedWeights } from './checkpoint/replace-weights.js';

@@ -25,6 +25,7 @@ export {
   type FreezeCertificate,
 } from './training/freeze-certificate.js';
 export { constantRate, warmupCosine, type LearningRate } from './training/learning-rate.js';
+export { inputDifferences } from './training/require-same-run.js';
 export { sampleBatch, stratifiedBatch, type SampleBatch } from './training/sample-batch.js';
 export type { Prediction, StepOptions, StepResult, TrainableModel } from './training/trainable-model.js';
 export { train, type TrainEvent, type TrainOptions, type TrainReport } from './training/train.js';

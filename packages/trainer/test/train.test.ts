@@ -4,6 +4,7 @@ import { join } from 'node:path';
 
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import {
+  type CheckpointStore,
   constantRate,
   planPhases,
   train,
@@ -243,6 +244,31 @@ describe('a stopped run', () => {
     for (let i = 0; i < 4; i++) await iterator.next();
     // No return(): as after a crash.
     expect((await checkpoints.load())?.position).toMatchObject({ phase: 0, step: 2 });
+  });
+
+  test('comes after the caller has seen every step and phase end that it counts', async () => {
+    const seen: TrainEvent[] = [];
+    const counts: (readonly [counted: number, steps: number, phaseEnds: number])[] = [];
+    const checkpoints: CheckpointStore = {
+      load: () => Promise.resolve(undefined),
+      save({ position: { phase, step } }) {
+        const of = (type: TrainEvent['type']) => seen.filter((event) => event.type === type).length;
+        counts.push([phase * 4 + step, of('step'), of('phaseEnd')]);
+        return Promise.resolve();
+      },
+    };
+    for await (const event of train(new FakeModel(tasks), planPhases(sceneGraph()), {
+      ...options,
+      checkpoints,
+      checkpointEverySteps: 3,
+    }))
+      seen.push(event);
+    expect(counts).toEqual(
+      [0, 4, 8, 12].flatMap((start, phase) => [
+        [start + 3, start + 3, phase],
+        [start + 4, start + 4, phase + 1],
+      ]),
+    );
   });
 
   test('is not saved after an error, when part of a step may have been applied', async () => {

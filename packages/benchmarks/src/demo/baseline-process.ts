@@ -110,7 +110,8 @@ export function startBaselines(job: BaselineJob, { program }: { program: string 
     share: () => share,
     probes,
     stop: () => {
-      child.kill();
+      // It has nothing to save, and may be in the middle of a long computation.
+      child.kill('SIGKILL');
     },
   };
 }

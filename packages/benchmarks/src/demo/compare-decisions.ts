@@ -22,7 +22,7 @@ export interface CompareDecisionsOptions {
   /** The model trained with the method. */
   readonly run: LocalModel;
   /** Evaluations of that model: `${task}/${when}/${test}` → evaluation. */
-  readonly evaluations: ReadonlyMap<string, TaskEvaluation>;
+  readonly evaluations: ReadonlyMap<string, Pick<TaskEvaluation, 'accuracy'>>;
   /** From {@link trainEmptyGraph}. */
   readonly empty: TrainedSegments;
   /** From {@link trainJoint}. */

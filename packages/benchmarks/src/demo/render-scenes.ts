@@ -1,5 +1,5 @@
 /** The demo's scenes on disk: rendered once and kept when a run is resumed. */
-import { stat } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { writeWhole } from '@contextlora/lora/files';
@@ -17,14 +17,15 @@ export async function* renderScenes(
   { seed, effort }: { seed: number; effort: number },
 ): AsyncGenerator<DatasetProgress, number> {
   const complete = join(directory, 'complete.json');
-  if (await stat(complete).catch(() => undefined)) return 0;
   const counts = effort >= 1 ? defaultIovCounts : scaledCounts(defaultIovCounts, effort);
+  const content = `${JSON.stringify({ seed, counts }, null, 2)}\n`;
+  if ((await readFile(complete, 'utf8').catch(() => undefined)) === content) return 0;
   let total = 0;
   for await (const progress of writeIovDataset(directory, { seed, counts })) {
     total = progress.total;
     yield progress;
   }
-  await writeWhole(complete, `${JSON.stringify({ seed, counts }, null, 2)}\n`);
+  await writeWhole(complete, content);
   return total;
 }
 

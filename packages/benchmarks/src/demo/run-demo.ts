@@ -5,14 +5,16 @@ import { setTimeout } from 'node:timers/promises';
 import {
   type AnswerLine,
   answerQuestion,
+  describeInputs,
+  digestRows,
   evaluateBase,
   type FinishedRun,
   imagesOf,
   mainTestRows,
   openMetricsFile,
+  openRunDirectory,
   type PreparedRun,
   prepareRun,
-  prepareRunDirectory,
   readTaskData,
   readTaskFile,
   recordRun,
@@ -25,10 +27,11 @@ import {
   trainingExamples,
   trainRun,
   type TrainSettings,
+  type WrittenFile,
 } from '@contextlora/finetune';
 import { type Kernels, openKernels } from '@contextlora/kernels';
 import { readPartition } from '@contextlora/lora/files';
-import { loadModel, type LoadedModel } from '@contextlora/model';
+import { digestModel, loadModel, type LoadedModel } from '@contextlora/model';
 import type { TaskFile, TaskGraph } from '@contextlora/task-graph';
 import type { TaskRow, TrainEvent } from '@contextlora/trainer';
 import { fileCheckpoints } from '@contextlora/trainer/files';
@@ -52,13 +55,21 @@ export interface DemoOptions {
   readonly compare: boolean;
   /** Whether to continue an earlier run, from its scenes and its checkpoint. */
   readonly resume: boolean;
+  /** Whether to start again in place of an earlier run. */
+  readonly force?: boolean;
+  /** Version of the program: a run of another one is not resumed. */
+  readonly version?: string;
   /** Monotonic seconds. */
   readonly clock: () => number;
   /** Path of a program that runs {@link runBaselines} for its subcommand {@link baselineCommand}; started for the joint baseline. */
   readonly program: string;
+  /** Writes the results below a directory, from which they are moved into `out`; without it nothing but the working files is written. */
+  readonly writeResults?: (result: DemoResult, directory: string) => Promise<readonly WrittenFile[]>;
 }
 
 export type DemoEvent =
+  /** The run to resume has nothing left to do: no event follows. */
+  | { readonly type: 'finished' }
   | { readonly type: 'tasks'; readonly file: TaskFile; readonly graph: TaskGraph }
   | { readonly type: 'base'; readonly base: LoadedModel; readonly backend: Kernels['backend'] }
   | ({ readonly type: 'rendering' } & DatasetProgress)
@@ -75,29 +86,33 @@ export type DemoEvent =
     }
   /** An event of the method's training; `jointShare` is the progress of the joint baseline in [0, 1]. */
   | { readonly type: 'run'; readonly event: RunEvent; readonly jointShare: number }
-  | { readonly type: 'trained'; readonly prediction: NonNullable<RunReport['prediction']> }
+  | { readonly type: 'trained'; readonly prediction: NonNullable<RunReport['timing']['prediction']> }
   | { readonly type: 'emptyGraph'; readonly event: TrainEvent }
   | { readonly type: 'waitingForJoint'; readonly jointShare: number }
   | { readonly type: 'report'; readonly report: RunReport; readonly decisionRows: number }
   /** The first scene of the decision's test set, with its answer and the answers that this one builds on. */
   | { readonly type: 'question'; readonly row: TaskRow; readonly answers: readonly AnswerLine[] }
-  | { readonly type: 'boards'; readonly plan: BoardPlan };
+  | { readonly type: 'boards'; readonly plan: BoardPlan }
+  | { readonly type: 'written'; readonly files: readonly WrittenFile[] };
 
 export interface DemoResult extends FinishedRun {
   readonly graph: TaskGraph;
   readonly losses: RunRecord['losses'];
 }
 
-/** Runs the demo. Ending the loop early stops it; `resume` continues from there. */
+/** Runs the demo. Ending the loop early stops it; `resume` continues from there. Returns nothing if there was nothing left to do. */
 export async function* runDemo({
   out,
   seed,
   effort,
   compare,
   resume,
+  force = false,
+  version = '',
   clock,
   program,
-}: DemoOptions): AsyncGenerator<DemoEvent, DemoResult> {
+  writeResults = () => Promise.resolve([]),
+}: DemoOptions): AsyncGenerator<DemoEvent, DemoResult | undefined> {
   const started = clock();
   const seconds: Record<string, number> = {};
   /** Measures from now until the returned function is called. */
@@ -112,6 +127,7 @@ export async function* runDemo({
   const { taskFile, modelDirectory } = embeddedScenario();
   const settings = demoSettings({ seed, effort });
   const { file, graph } = await readTaskFile(taskFile);
+  await using directory = await openRunDirectory(out, { kind: 'demo', resume, force, isWorkingFile });
   yield { type: 'tasks', file, graph };
 
   const kernels = await openKernels();
@@ -121,13 +137,29 @@ export async function* runDemo({
   let joint: BaselineProcess | undefined;
   try {
     yield { type: 'base', base, backend: kernels.backend };
-    await prepareRunDirectory(out, { keep: resume });
+    const given = describeInputs({
+      settings,
+      file,
+      model: await resultOf(digestModel(modelDirectory)),
+      others: {
+        'the effort': String(effort),
+        'whether the baselines are trained': compare ? 'yes' : 'no',
+        'the kernels': kernels.backend,
+        'the version of contextlora': version,
+      },
+    });
+    const state = await directory.begin(given);
+    if (state === 'finished') {
+      yield { type: 'finished' };
+      return undefined;
+    }
     const dataDirectory = join(out, 'scenes');
     const rendered = stopwatch('renderScenes');
     const rendering = renderScenes(dataDirectory, { seed, effort });
     const scenes = yield* mapped(rendering, (progress) => ({ type: 'rendering', ...progress }));
     yield { type: 'rendered', scenes, seconds: rendered() };
     const data = await readTaskData(taskFile, { dataDirectory });
+    const inputs = { ...given, ...(await resultOf(digestRows(data))) };
     const jointDirectory = join(out, 'baselines', 'joint');
     if (compare)
       joint = startBaselines(
@@ -170,7 +202,7 @@ export async function* runDemo({
       for await (const event of trainRun(run, {
         settings,
         checkpoints,
-        fingerprint: { settings: JSON.stringify(settings) },
+        fingerprint: inputs,
       })) {
         add(event);
         metrics.add(event);
@@ -186,7 +218,8 @@ export async function* runDemo({
       error: predicted.seconds / record.stepSeconds - 1,
       settled: predicted.settled,
     };
-    if (!resume) yield { type: 'trained', prediction };
+    // Of a run that was resumed only a part has been measured.
+    if (state === 'new') yield { type: 'trained', prediction };
 
     let empty: TrainedSegments | undefined;
     if (joint) {
@@ -220,6 +253,7 @@ export async function* runDemo({
       name: file.name ?? 'demo',
       seed,
       settings: { ...settings, jointLearningRate },
+      inputs,
       base: { directory: 'embedded', parameters: base.parameterCount, backend: kernels.backend },
       ...taskResults(data, order, {
         base: onBase,
@@ -228,8 +262,7 @@ export async function* runDemo({
       }),
       ...(methods ? { decision: { task: decisionTask, methods } } : {}),
       certificates: record.certificates,
-      ...(resume ? {} : { prediction }),
-      seconds,
+      timing: { seconds, ...(state === 'new' ? { prediction } : {}) },
     };
     yield { type: 'report', report, decisionRows: data.rows[decisionTask]?.train.length ?? 0 };
 
@@ -239,18 +272,26 @@ export async function* runDemo({
     const plan = planForBoards(graph);
     planned();
     yield { type: 'boards', plan };
-    return {
+    const total = Math.round(clock() - started);
+    const result: DemoResult = {
       graph,
       losses: record.losses,
       partition: run.partition,
       segments: run.model.segments(),
-      report: { ...report, seconds: { ...seconds, total: Math.round(clock() - started) } },
+      report: { ...report, timing: { ...report.timing, seconds: { ...seconds, total } } },
     };
+    yield { type: 'written', files: await directory.finish((folder) => writeResults(result, folder)) };
+    return result;
   } finally {
     joint?.stop();
     base.dispose();
   }
 }
+
+/** Scenes and baselines: files of this run in addition to those of every run. */
+const isWorkingFile = (path: string) =>
+  /^scenes\/(complete\.json|\w+\.[\w-]+\.jsonl|images\/\w+\.[\w-]+\/\d{5}\.png)(\.partial)?$/.test(path) ||
+  /^baselines\/joint\/(partition\.json|segments\/joint\/[\w.]+)(\.partial)?$/.test(path);
 
 /** Between two checks whether the joint baseline is done. */
 const waitingMilliseconds = 200;
@@ -269,6 +310,14 @@ async function* mapped<Value, Result>(
   } finally {
     // When this generator is ended early, so must the inner one: it may have a state to save.
     await values.return(undefined as never);
+  }
+}
+
+/** The result of a generator whose progress nobody watches: the demo's own files are small. */
+async function resultOf<Result>(events: AsyncGenerator<unknown, Result>): Promise<Result> {
+  for (;;) {
+    const next = await events.next();
+    if (next.done) return next.value;
   }
 }
 

@@ -69,7 +69,7 @@ export async function answerOnce(talk: Talk, text: string): Promise<boolean> {
   return finish === 'aborted';
 }
 
-/** Answers line by line until the input ends or Ctrl-C is pressed twice in a row. Returns whether Ctrl-C ended it. */
+/** Answers line by line until the input ends or Ctrl-C is pressed twice in a row. Returns whether that or another signal ended it. */
 export async function converse(talk: Talk): Promise<boolean> {
   const { options, context } = talk;
   const lines = createInterface({ input: context.input, output: context.output, prompt: '> ' });
@@ -78,11 +78,14 @@ export async function converse(talk: Talk): Promise<boolean> {
   let answering: AbortController | undefined;
   let isSecond = false;
   let isLeft = false;
+  const leave = () => {
+    isLeft = true;
+    answering?.abort();
+    lines.close();
+  };
   const interrupt = () => {
     if (isSecond) {
-      isLeft = true;
-      answering?.abort();
-      lines.close();
+      leave();
       return;
     }
     isSecond = true;
@@ -93,6 +96,7 @@ export async function converse(talk: Talk): Promise<boolean> {
     }
   };
   const restore = context.onInterrupt(interrupt);
+  context.signal.addEventListener('abort', leave);
   // While readline reads a terminal, Ctrl-C arrives as a key.
   lines.on('SIGINT', interrupt);
   try {
@@ -123,6 +127,7 @@ export async function converse(talk: Talk): Promise<boolean> {
     }
   } finally {
     restore();
+    context.signal.removeEventListener('abort', leave);
     lines.close();
     conversation.dispose();
   }

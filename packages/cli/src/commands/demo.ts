@@ -1,14 +1,19 @@
 /** `contextlora demo`: the whole method on the embedded model and scenes, shown on the terminal and written to files. */
 import { join } from 'node:path';
 
-import { type BoardPlan, type DemoOptions, type DemoResult, runDemo } from '@contextlora/benchmarks';
-import { type AnswerLine, type WrittenFile, writeRun } from '@contextlora/finetune';
+import {
+  type BoardPlan,
+  type DemoEvent,
+  type DemoOptions,
+  type DemoResult,
+  runDemo,
+} from '@contextlora/benchmarks';
+import { type WrittenFile, writeRun } from '@contextlora/finetune';
 import { publishedAssumptions } from '@contextlora/jetson';
 import { writeWhole } from '@contextlora/lora/files';
 import { drawGanttSvg, traceEvents } from '@contextlora/scheduler/views';
-import type { TaskRow } from '@contextlora/trainer';
 
-import { type CommandContext, Stopped } from '../command-context.js';
+import { type CommandContext, untilStopped } from '../command-context.js';
 import type { CommandSetup } from '../command-setup.js';
 import { renderPng } from '../drawings/render-png.js';
 import { writeDrawings } from '../drawings/write-drawings.js';
@@ -16,8 +21,9 @@ import { naturalNumber, positiveNumber } from '../option-values.js';
 import { missingKernels } from '../terminal/missing-kernels.js';
 import { clockTime } from '../terminal/progress.js';
 import { imageOf, showDemo } from '../terminal/show-demo.js';
+import { forceOption } from './force-option.js';
 
-type DemoCommandOptions = Omit<DemoOptions, 'clock' | 'program'>;
+type DemoCommandOptions = Omit<DemoOptions, 'clock' | 'program' | 'version' | 'writeResults'>;
 
 export function addDemoCommand({ program, context, run }: CommandSetup): void {
   program
@@ -33,73 +39,63 @@ export function addDemoCommand({ program, context, run }: CommandSetup): void {
     )
     .option('--no-compare', 'do not train the baselines')
     .option('--resume', 'continue an earlier run in the same directory', false)
+    .addOption(forceOption())
     .action((options: DemoCommandOptions) => run(() => runAndShowDemo(options, context)));
 }
 
 async function runAndShowDemo(options: DemoCommandOptions, context: CommandContext): Promise<void> {
-  const { progress, clock, program, signal } = context;
+  const { progress, clock, program, version, signal } = context;
   const { out } = options;
   const started = clock();
   const show = showDemo({ ...options, progress, clock });
   progress.print('ContextLoRA: one small vision-language model learns four tasks that build on each other');
-  const written: WrittenFile[] = [];
-  const events = runDemo({ ...options, clock, program });
-  let result: DemoResult;
-  try {
-    for (;;) {
-      const next = await events.next();
-      if (next.done) {
-        result = next.value;
-        break;
-      }
-      show(next.value);
-      if (next.value.type === 'base')
-        for (const line of await missingKernels(next.value.backend)) progress.print(`   ${line}`);
-      if (next.value.type === 'question')
-        written.push(await writeQuestion(out, next.value.row, next.value.answers));
-      if (next.value.type === 'boards') written.push(...(await writeBoardPlan(out, next.value.plan)));
-      if (signal.aborted) throw new Stopped();
-    }
-  } finally {
-    await events.return(undefined as never);
-  }
-  const { graph, losses, report } = result;
-  const files: readonly WrittenFile[] = [
+  /** What events told that is also written to files. */
+  const told: { question?: Told<'question'>; boards?: Told<'boards'> } = {};
+  const writeResults = async (result: DemoResult, folder: string): Promise<readonly WrittenFile[]> => [
     { path: 'scenes/', content: 'the pictures and their labels' },
-    ...(await writeRun(out, result)),
-    ...(await writeDrawings(out, { name: report.name, graph, losses })),
-    ...written,
+    ...(await writeRun(folder, result)),
+    ...(await writeDrawings(folder, { ...result, name: result.report.name })),
+    ...(told.question ? [await writeQuestion(folder, imageOf(out, told.question.row), told.question)] : []),
+    ...(told.boards ? await writeBoardPlan(folder, told.boards.plan) : []),
   ];
-  progress.print();
-  progress.print(`8  Written to ${out}/`);
-  for (const { path, content } of files) progress.print(`     ${path.padEnd(20)} ${content}`);
+  const events = runDemo({ ...options, clock, program, version, writeResults });
+  for await (const event of untilStopped(events, signal)) {
+    show(event);
+    if (event.type === 'base')
+      for (const line of await missingKernels(event.backend)) progress.print(`   ${line}`);
+    if (event.type === 'question') told.question = event;
+    if (event.type === 'boards') told.boards = event;
+    if (event.type === 'finished') return;
+  }
   progress.print();
   progress.print(`Done in ${clockTime(clock() - started)}.`);
 }
 
+type Told<Type extends DemoEvent['type']> = Extract<DemoEvent, { type: Type }>;
+
 /** Writes the question to a file, so that another program can ask the same (tools/check-peft.py does). */
 async function writeQuestion(
-  out: string,
-  row: TaskRow,
-  answers: readonly AnswerLine[],
+  folder: string,
+  image: string,
+  { row, answers }: Told<'question'>,
 ): Promise<WrittenFile> {
   await writeWhole(
-    join(out, 'question.json'),
-    `${JSON.stringify({ image: imageOf(out, row), text: row.text, answers }, null, 2)}\n`,
+    join(folder, 'question.json'),
+    `${JSON.stringify({ image, text: row.text, answers }, null, 2)}\n`,
   );
   return { path: 'question.json', content: 'the question and its answers' };
 }
 
 async function writeBoardPlan(
-  out: string,
+  folder: string,
   { simulated: { plan, schedule, timeline }, settings, cluster, peers }: BoardPlan,
 ): Promise<readonly WrittenFile[]> {
   const svg = drawGanttSvg(timeline, schedule);
-  await writeWhole(join(out, 'plan.svg'), svg);
-  await writeWhole(join(out, 'plan.png'), renderPng(svg, { widthPixels: 1400 }));
-  await writeWhole(join(out, 'plan-trace.json'), JSON.stringify(traceEvents(timeline, schedule)));
+  await writeWhole(join(folder, 'plan.svg'), svg);
+  await writeWhole(join(folder, 'plan.png'), renderPng(svg, { widthPixels: 1400 }));
+  await writeWhole(join(folder, 'plan-trace.json'), JSON.stringify(traceEvents(timeline, schedule)));
   await writeWhole(
-    join(out, 'plan.json'),
+    join(folder, 'plan.json'),
     `${JSON.stringify({ simulated: true, assumptions: publishedAssumptions, settings, cluster, plan, peers }, null, 2)}\n`,
   );
   return [

@@ -14,13 +14,13 @@ const formats = {
   svg: (graph: TaskGraph) => drawGraph(graph),
 } as const;
 
-export function addGraphCommand({ program, context: { output }, run }: CommandSetup): void {
+export function addGraphCommand({ program, context: { output }, runToEnd }: CommandSetup): void {
   program
     .command('graph <tasks.yaml>')
     .description('print the dependency graph of a task file')
     .addOption(new Option('--format <format>', 'output format').choices(Object.keys(formats)).default('text'))
     .action((taskFile: string, { format }: { format: keyof typeof formats }) =>
-      run(async () => {
+      runToEnd(async () => {
         const { graph } = await readTaskFile(taskFile);
         output.write(`${await formats[format](graph)}\n`);
       }),

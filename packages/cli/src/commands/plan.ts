@@ -43,7 +43,7 @@ interface PlanOptions extends GraphWorkloadSettings {
   readonly front?: string;
 }
 
-export function addPlanCommand({ program, context, run }: CommandSetup): void {
+export function addPlanCommand({ program, context, runToEnd }: CommandSetup): void {
   program
     .command('plan <tasks.yaml>')
     .description(
@@ -104,7 +104,7 @@ export function addPlanCommand({ program, context, run }: CommandSetup): void {
       ]),
     )
     .action((taskFile: string, options: Omit<PlanOptions, 'taskFile'>) =>
-      run(() => runPlan({ taskFile, ...options }, context)),
+      runToEnd(() => runPlan({ taskFile, ...options }, context)),
     );
 }
 

@@ -1,5 +1,7 @@
 /** Other programs that provide samples. */
-import { execFile, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { setTimeout } from 'node:timers/promises';
 
 import type { CommandRunner } from '@contextlora/jetson';
 
@@ -16,7 +18,7 @@ export const programRunner =
       execFile(
         command,
         args,
-        { timeout: 5000, maxBuffer: 1 << 20, env: { ...environment } },
+        { timeout: 5000, killSignal: 'SIGKILL', maxBuffer: 1 << 20, env: { ...environment } },
         (error, stdout) => {
           resolve(error ? undefined : stdout);
         },
@@ -60,6 +62,19 @@ export async function* streamProgram(
     for await (const text of child.stdout) yield text as string;
   } finally {
     signal.removeEventListener('abort', stop);
-    child.kill();
+    await end(child);
   }
 }
+
+/** Ends a program, by force if it does not end when asked. */
+async function end(child: ChildProcess): Promise<void> {
+  const isRunning = () => child.pid !== undefined && child.exitCode === null && child.signalCode === null;
+  if (!isRunning()) return;
+  const ended = once(child, 'exit');
+  child.kill();
+  await Promise.race([ended, setTimeout(graceMilliseconds, undefined, { ref: false })]);
+  if (isRunning()) child.kill('SIGKILL');
+  await ended;
+}
+
+const graceMilliseconds = 1000;

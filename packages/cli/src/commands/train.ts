@@ -1,17 +1,16 @@
 /** `contextlora train`: the method on the user's task file, data and model. */
-import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 
 import {
+  describeInputs,
   evaluateBase,
   imagesOf,
   openMetricsFile,
+  openRunDirectory,
   prepareRun,
-  prepareRunDirectory,
   readTaskData,
   recordRun,
   type RunReport,
-  type TaskData,
   taskResults,
   trainRun,
   type TrainSettings,
@@ -25,9 +24,12 @@ import { fileCheckpoints } from '@contextlora/trainer/files';
 import { type CommandContext, untilStopped } from '../command-context.js';
 import type { CommandSetup } from '../command-setup.js';
 import { writeDrawings } from '../drawings/write-drawings.js';
+import { listFiles } from '../terminal/list-files.js';
 import { helpExamples } from '../help-examples.js';
 import { naturalNumber, positiveNumber } from '../option-values.js';
 import { missingKernels } from '../terminal/missing-kernels.js';
+import { forceOption } from './force-option.js';
+import { showModelDigests, showRowDigests } from './show-digests.js';
 import { bar, clockTime } from '../terminal/progress.js';
 import { taskTable } from '../terminal/report-tables.js';
 import { showTraining } from '../terminal/show-training.js';
@@ -38,6 +40,7 @@ interface TrainOptions extends TrainSettings {
   readonly data?: string;
   readonly out: string;
   readonly resume: boolean;
+  readonly force: boolean;
   readonly threads: number;
 }
 
@@ -55,6 +58,7 @@ export function addTrainCommand({ program, context, run }: CommandSetup): void {
     .option('--seed <n>', 'random seed for adapters and batches', naturalNumber, 0)
     .option('--threads <n>', 'threads per native operation', naturalNumber, 1)
     .option('--resume', 'continue an earlier run in the same directory', false)
+    .addOption(forceOption())
     .addHelpText(
       'after',
       helpExamples([
@@ -75,12 +79,10 @@ export function addTrainCommand({ program, context, run }: CommandSetup): void {
 }
 
 /** Checks its inputs, then trains, evaluates and writes. */
-async function runTrain(
-  options: TrainOptions,
-  { progress, clock, signal, hubDirectory }: CommandContext,
-): Promise<void> {
+async function runTrain(options: TrainOptions, context: CommandContext): Promise<void> {
+  const { progress, clock, signal, hubDirectory, version } = context;
   const started = clock();
-  const { taskFile, out, resume, threads } = options;
+  const { taskFile, out, resume, force, threads } = options;
   const { seed, rank, steps, batchSize, learningRate } = options;
   const settings: TrainSettings = { seed, rank, steps, batchSize, learningRate };
   // Everything is read first, so that a mistake leaves nothing behind.
@@ -89,11 +91,29 @@ async function runTrain(
     options.data === undefined ? {} : { dataDirectory: options.data },
   );
   const modelDirectory = await locateModel(options.model, { hubDirectory });
+  await using directory = await openRunDirectory(out, { kind: 'train', resume, force });
   const kernels = await openKernels({ threads });
   const base = await loadModel(modelDirectory, { kernels });
   try {
     const run = prepareRun(base, data, { settings });
-    await prepareRunDirectory(out, { keep: resume });
+    const model = await showModelDigests(modelDirectory, context);
+    const inputs = {
+      ...describeInputs({
+        settings,
+        file: data.file,
+        model,
+        others: { 'the kernels': kernels.backend, 'the version of contextlora': version },
+      }),
+      ...(await showRowDigests(data, context)),
+    };
+    const state = await directory.begin(inputs);
+    if (state === 'finished') {
+      progress.print(
+        `The run in ${out} is finished; its files are as it wrote them, and nothing is left to do.`,
+      );
+      return;
+    }
+    if (resume && state === 'new') progress.print(`  There is no earlier run in ${out}: a new one begins.`);
 
     for (const line of toText(data.graph).split('\n')) progress.print(`  ${line}`);
     progress.print(
@@ -109,7 +129,7 @@ async function runTrain(
     const events = trainRun(run, {
       settings,
       checkpoints: fileCheckpoints(join(out, 'checkpoints')),
-      fingerprint: { inputs: fingerprintOf(settings, data, modelDirectory) },
+      fingerprint: inputs,
     });
     try {
       for await (const event of untilStopped(events, signal)) {
@@ -125,34 +145,27 @@ async function runTrain(
       name: data.file.name ?? taskFile,
       seed,
       settings: { ...settings },
+      inputs,
       base: { directory: modelDirectory, parameters: base.parameterCount, backend: kernels.backend },
       ...taskResults(data, order, { base: onBase, trained: record.evaluations, probes: new Map() }),
       certificates: record.certificates,
-      seconds: { total: Math.round(clock() - started) },
+      timing: { seconds: { total: Math.round(clock() - started) } },
     };
     progress.print();
     for (const line of taskTable(report)) progress.print(`  ${line}`);
-    const written = [
-      ...(await writeRun(out, {
+    const written = await directory.finish(async (folder) => [
+      ...(await writeRun(folder, {
         partition: run.partition,
         segments: run.model.segments(),
         report,
         baseModel: options.model,
       })),
-      ...(await writeDrawings(out, { name: report.name, graph: data.graph, losses: record.losses })),
-    ];
+      ...(await writeDrawings(folder, { name: report.name, graph: data.graph, losses: record.losses })),
+    ]);
     progress.print();
-    for (const { path, content } of written) progress.print(`  ${join(out, path).padEnd(30)} ${content}`);
+    for (const line of listFiles(written, { below: out })) progress.print(`  ${line}`);
     progress.print(`Done in ${clockTime(clock() - started)}.`);
   } finally {
     base.dispose();
   }
 }
-
-const fingerprintOf = (settings: TrainSettings, { file, rows }: TaskData, modelDirectory: string): string =>
-  createHash('sha256')
-    .update(
-      JSON.stringify([settings, file, modelDirectory, Object.values(rows).map(({ train }) => train.length)]),
-    )
-    .digest('hex')
-    .slice(0, 16);

@@ -6,6 +6,7 @@ import type { AnswerLine } from '@contextlora/finetune';
 import { toText } from '@contextlora/task-graph';
 import type { TaskRow } from '@contextlora/trainer';
 
+import { listFiles } from './list-files.js';
 import { bar, clockTime, type Progress } from './progress.js';
 import { decisionTable, taskTable } from './report-tables.js';
 import { showTraining } from './show-training.js';
@@ -130,6 +131,15 @@ export function showDemo({ out, compare, progress, clock }: ShowDemoOptions): (e
       case 'question':
         print();
         for (const line of questionLines(out, event.row, event.answers)) print(line);
+        break;
+      case 'finished':
+        print();
+        print(`The run in ${out} is finished; its files are as it wrote them, and nothing is left to do.`);
+        break;
+      case 'written':
+        print();
+        print(`8  Written to ${out}/`);
+        for (const line of listFiles(event.files)) print(`     ${line}`);
         break;
       case 'boards':
         print();

@@ -1,4 +1,6 @@
 /** The results of a run as one plain value: report.json. */
+import type { RunFingerprint } from '@contextlora/trainer';
+
 import type { PhaseCertificate } from '../run/run-record.js';
 
 export interface TaskResult {
@@ -30,6 +32,8 @@ export interface RunReport {
   readonly name: string;
   readonly seed: number;
   readonly settings: Readonly<Record<string, unknown>>;
+  /** What the run was made from, by content: name → SHA-256 or value. */
+  readonly inputs: RunFingerprint;
   readonly base: { readonly directory: string; readonly parameters: number; readonly backend: string };
   /** In phase order. */
   readonly tasks: readonly TaskResult[];
@@ -41,14 +45,17 @@ export interface RunReport {
   };
   readonly decision?: { readonly task: string; readonly methods: readonly DecisionResult[] };
   readonly certificates: readonly PhaseCertificate[];
-  /** Time of all optimizer steps: predicted by the cost model, measured, and the relative error. */
-  readonly prediction?: {
-    readonly predictedSeconds: number;
-    readonly measuredSeconds: number;
-    readonly error: number;
-    /** Whether the measurements behind the prediction agree. */
-    readonly settled: boolean;
+  /** Everything that two runs of the same inputs may differ in. */
+  readonly timing: {
+    /** Wall-clock seconds of each stage, of the process that finished the run. */
+    readonly seconds: Readonly<Record<string, number>>;
+    /** Time of all optimizer steps: predicted by the cost model, measured, and the relative error. */
+    readonly prediction?: {
+      readonly predictedSeconds: number;
+      readonly measuredSeconds: number;
+      readonly error: number;
+      /** Whether the measurements behind the prediction agree. */
+      readonly settled: boolean;
+    };
   };
-  /** Wall-clock seconds of each stage. */
-  readonly seconds: Readonly<Record<string, number>>;
 }

@@ -2,14 +2,15 @@
 import { chanceOf, macroAverage } from '@contextlora/trainer';
 
 import { mainTestOf, type TaskData } from '../data/read-task-data.js';
-import { samePredictions, type TaskEvaluation } from '../run/evaluate-task.js';
+import type { TaskEvaluation } from '../run/evaluate-task.js';
+import type { RecordedEvaluation } from '../run/run-record.js';
 import type { RunReport, TaskResult } from './run-report.js';
 
 export interface Evaluations {
   /** Task → evaluation of the base alone on the main test set. */
-  readonly base: ReadonlyMap<string, TaskEvaluation>;
+  readonly base: ReadonlyMap<string, Pick<TaskEvaluation, 'accuracy'>>;
   /** `${task}/${when}/${test}` → evaluation. */
-  readonly trained: ReadonlyMap<string, TaskEvaluation>;
+  readonly trained: ReadonlyMap<string, Pick<RecordedEvaluation, 'accuracy' | 'predictionsSha256'>>;
   /** Task → test set → accuracy. */
   readonly probes: ReadonlyMap<string, Readonly<Record<string, number>>>;
 }
@@ -33,7 +34,7 @@ export function taskResults(
       base: base.get(id)?.accuracy ?? 0,
       afterOwnPhase: afterPhase?.accuracy ?? 0,
       final: final?.accuracy ?? 0,
-      bitIdentical: afterPhase !== undefined && final !== undefined && samePredictions(afterPhase, final),
+      bitIdentical: final !== undefined && afterPhase?.predictionsSha256 === final.predictionsSha256,
       otherTests: Object.fromEntries(
         others.map((name) => [name, trained.get(`${id}/final/${name}`)?.accuracy ?? 0]),
       ),

@@ -40,8 +40,3 @@ export async function evaluateTask(
     predictions,
   };
 }
-
-/** Whether two evaluations agree in every bit of every answer and log-probability. */
-export function samePredictions(first: TaskEvaluation, second: TaskEvaluation): boolean {
-  return JSON.stringify(first.predictions) === JSON.stringify(second.predictions);
-}

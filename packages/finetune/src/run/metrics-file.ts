@@ -1,44 +1,51 @@
-/** Training steps and evaluations as they happen, one JSON object per line. */
-import { appendFile } from 'node:fs/promises';
-import { dirname } from 'node:path';
+/** The entries of a run as they happen, one JSON object per line. */
+import { appendFile, open } from 'node:fs/promises';
 
-import { makeDirectory } from '@contextlora/lora/files';
+import { writeWhole } from '@contextlora/lora/files';
 
-import type { RunEvent } from './train-run.js';
+import { encodeMetrics, metricsEntryOf } from './metrics-entry.js';
+import type { MetricsEntry, RunEvent } from './run-event.js';
 
 export interface MetricsFile {
-  /** Keeps steps and evaluations; ignores other events. */
+  /** Keeps steps, phase ends and evaluations. A resumed run's earlier entries replace all that the file has. */
   add(event: RunEvent): void;
+  /** Writes what is waiting, down to the disk. */
   flush(): Promise<void>;
 }
 
-/** Appends to `path`, `flushEvery` lines at a time. */
+/** Begins `path` anew and writes to it `flushEvery` lines at a time. */
 export function openMetricsFile(
   path: string,
   { flushEvery = 50 }: { flushEvery?: number } = {},
 ): MetricsFile {
-  let waiting: string[] = [];
-  let writing: Promise<unknown> = makeDirectory(dirname(path));
-  const flush = async () => {
-    const lines = waiting;
+  let waiting: MetricsEntry[] = [];
+  let writing: Promise<unknown> = writeWhole(path, '');
+  const write = () => {
+    const text = encodeMetrics(waiting);
     waiting = [];
-    if (lines.length > 0) writing = writing.then(() => appendFile(path, `${lines.join('\n')}\n`));
-    await writing;
+    if (text !== '') writing = writing.then(() => appendFile(path, text));
+    // A failure is told by flush; until then it must not count as unhandled.
+    writing.catch(() => undefined);
   };
   return {
     add(event) {
-      const entry = entryOf(event);
-      if (!entry) return;
-      waiting.push(JSON.stringify(entry));
-      if (waiting.length >= flushEvery) void flush();
+      if (event.type === 'resume') {
+        waiting = [];
+        writing = writing.then(() => writeWhole(path, encodeMetrics(event.earlier)));
+      }
+      const entry = metricsEntryOf(event);
+      if (entry) waiting.push(entry);
+      if (waiting.length >= flushEvery) write();
     },
-    flush,
+    async flush() {
+      write();
+      await writing;
+      const file = await open(path, 'r+');
+      try {
+        await file.sync();
+      } finally {
+        await file.close();
+      }
+    },
   };
-}
-
-function entryOf(event: RunEvent): object | undefined {
-  if (event.type === 'step') return event;
-  if (event.type !== 'evaluated') return undefined;
-  const { type, task, when, test, accuracy } = event;
-  return { type, task, when, test, accuracy };
 }

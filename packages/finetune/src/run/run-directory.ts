@@ -1,34 +1,197 @@
-/** A directory that a run may write to: new, empty, or left by an earlier run. */
-import { readdir, rm, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+/** The directory of a run: locked while a process works in it, and never anybody else's. */
+import { lstat, readdir, rename, rm, rmdir, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 
-import { makeDirectory, writeWhole } from '@contextlora/lora/files';
+import { makeDirectory } from '@contextlora/lora/files';
+import { inputDifferences, type RunFingerprint } from '@contextlora/trainer';
 
-import { FinetuneError } from '../finetune-error.js';
+import { FinetuneError, type FinetuneErrorCode } from '../finetune-error.js';
+import { digestFile } from './digest-file.js';
+import { digestsBelow, removeFiles } from './files-below.js';
+import { lockDirectory, lockFile } from './lock-directory.js';
+import { manifestFile, readManifest, type RunManifest, writeManifest } from './run-manifest.js';
+import type { WrittenFile } from './write-run.js';
 
-/** Marks a directory as made by a run. */
-const marker = '.contextlora-run';
+export interface RunDirectoryOptions {
+  /** What makes the run; a directory of another kind of run is refused. */
+  readonly kind: string;
+  /** Whether to go on with the run that the directory may hold. */
+  readonly resume?: boolean;
+  /** Whether to start again in place of the run that the directory may hold. */
+  readonly force?: boolean;
+  /** Whether a path relative to the directory, with slashes, is a file of this kind of run in addition to those that every run has. */
+  readonly isWorkingFile?: (path: string) => boolean;
+}
+
+export interface RunDirectory extends AsyncDisposable {
+  /**
+   * Makes the directory that of a run with these inputs: call it once they have all been checked. `new`: nothing is left of an earlier
+   * run, or there was none; `begun`: an earlier run with the same inputs goes on; `finished`: it has nothing left to do.
+   *
+   * @throws FinetuneError `FINETUNE_RUN_FOREIGN` listing the inputs that differ from those of the run to resume, `FINETUNE_RUN_DAMAGED`
+   * listing the files of a finished run that are not as it wrote them.
+   */
+  begin(inputs: RunFingerprint): Promise<'new' | 'begun' | 'finished'>;
+  /**
+   * Moves what `write` writes below a temporary directory into place and marks the run as finished.
+   *
+   * @throws FinetuneError (`FINETUNE_DIRECTORY_TAKEN`) when somebody else's file is in the way.
+   */
+  finish(write: (directory: string) => Promise<readonly WrittenFile[]>): Promise<readonly WrittenFile[]>;
+}
 
 /**
- * Makes the directory ready. Removes the files of an earlier run unless `keep` is set.
+ * Locks the directory of a run; leaving its scope unlocks it. Until `begin` nothing in it is changed.
  *
- * @throws FinetuneError when the directory holds files that no run has written.
+ * @throws FinetuneError `FINETUNE_DIRECTORY_TAKEN` when it is a file, has files that no run has written, or holds a run that is neither to
+ * be resumed nor to be replaced; `FINETUNE_RUN_LOCKED` while another process works in it.
  */
-export async function prepareRunDirectory(
+export async function openRunDirectory(
   directory: string,
-  { keep = false }: { keep?: boolean } = {},
-): Promise<void> {
-  const taken = (what: string) =>
-    new FinetuneError('FINETUNE_DIRECTORY_TAKEN', 'prepareRunDirectory', `${directory} ${what}`);
+  { kind, resume = false, force = false, isWorkingFile = () => false }: RunDirectoryOptions,
+): Promise<RunDirectory> {
   const info = await stat(directory).catch(() => undefined);
-  if (info && !info.isDirectory()) throw taken('is a file; choose another directory');
+  if (info && !info.isDirectory()) throw taken(`${directory} is a file; choose another directory`);
   const entries = info ? await readdir(directory) : [];
-  if (entries.length > 0 && !entries.includes(marker))
-    throw taken('holds files that no run has written; choose another directory or empty it');
-  if (!keep) for (const entry of entries) await rm(join(directory, entry), { recursive: true });
-  await makeDirectory(directory);
-  await writeWhole(
-    join(directory, marker),
-    'Made by the contextlora command, which may replace what is in here.\n',
-  );
+  if (!entries.includes(manifestFile) && entries.some((name) => !ownBeforeBegin.has(name)))
+    throw taken(`${directory} holds files that no run has written; choose another directory`);
+  const created = await makeDirectory(directory);
+  const unlock = await lockDirectory(directory);
+  let isBegun = false;
+  const close = async () => {
+    await unlock();
+    if (isBegun || created === undefined) return;
+    for (let path = directory; path.length >= created.length; path = dirname(path))
+      if (
+        !(await rmdir(path).then(
+          () => true,
+          () => false,
+        ))
+      )
+        return;
+  };
+  const isOwn = (path: string, { files }: Pick<RunManifest, 'files'>) =>
+    Object.hasOwn(files, path) || isFileOfEveryRun(path) || isWorkingFile(path);
+
+  try {
+    let manifest = await readManifest(directory);
+    if (manifest && manifest.kind !== kind)
+      throw taken(`${directory} holds a run of "${manifest.kind}"; choose another directory`);
+    if (manifest && !resume && !force)
+      throw taken(
+        `${directory} holds ${manifest.isFinished ? 'a finished run' : 'a run that was stopped'}; ` +
+          `--resume ${manifest.isFinished ? 'checks its files' : 'goes on with it'}, --force starts again in its place, ` +
+          'and another --out leaves it alone',
+      );
+    const keep = async (next: RunManifest) => {
+      await writeManifest(directory, next);
+      return (manifest = next);
+    };
+    return {
+      async begin(inputs) {
+        isBegun = true;
+        if (manifest && force) {
+          const old = await keep({ ...manifest, isFinished: false });
+          await removeFiles(directory, (path) => isOwn(path, old), { first: 'checkpoints/latest.json' });
+        } else if (manifest) {
+          requireSameInputs(directory, manifest.inputs, inputs);
+          if (!manifest.isFinished) return 'begun';
+          if (await isComplete(directory, manifest)) return 'finished';
+          await keep({ ...manifest, isFinished: false });
+          return 'begun';
+        }
+        await keep({ kind, inputs, isFinished: false, files: {} });
+        return 'new';
+      },
+      async finish(write) {
+        if (!manifest) throw new Error('internal: a run directory is finished before it is begun');
+        const staging = join(directory, stagingFolder);
+        await rm(staging, { recursive: true, force: true });
+        await makeDirectory(staging);
+        const written = await write(staging);
+        const results = await digestsBelow(staging);
+        await requireFree(directory, Object.keys(results), manifest);
+        // Listed before they are moved, so that no file of the run is ever taken for somebody else's.
+        const listed = await keep({ ...manifest, files: { ...manifest.files, ...results } });
+        for (const path of Object.keys(results)) {
+          await makeDirectory(dirname(join(directory, path)));
+          await rename(join(staging, path), join(directory, path));
+        }
+        await rm(staging, { recursive: true });
+        const kept = await digestsBelow(directory, isFileOfEveryRun);
+        await keep({ ...listed, isFinished: true, files: { ...listed.files, ...kept } });
+        return written;
+      },
+      [Symbol.asyncDispose]: close,
+    };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+const stagingFolder = '.results.partial';
+
+/** What a process that died before it had begun may have left. */
+const ownBeforeBegin: ReadonlySet<string> = new Set([lockFile, `${manifestFile}.partial`]);
+
+/** Metrics and checkpoints; those of a checkpoint that is being replaced too. */
+const isFileOfEveryRun = (path: string) =>
+  /^(metrics\.jsonl|checkpoints\/(latest\.json|phase-[^/]+\/[^/]+))(\.partial)?$/.test(path) ||
+  path.startsWith(`${stagingFolder}/`);
+
+const refusal = (code: FinetuneErrorCode, what: string, problems: readonly string[]) =>
+  new FinetuneError(code, 'openRunDirectory', [what, ...problems.map((one) => `  ${one}`)].join('\n'), {
+    problems,
+  });
+
+const taken = (what: string, problems: readonly string[] = []) =>
+  new FinetuneError('FINETUNE_DIRECTORY_TAKEN', 'openRunDirectory', what, { problems });
+
+function requireSameInputs(directory: string, before: RunFingerprint, now: RunFingerprint): void {
+  const problems = inputDifferences(before, now);
+  if (problems.length > 0)
+    throw refusal(
+      'FINETUNE_RUN_FOREIGN',
+      `${directory}: the checkpoint belongs to another run; go back to its inputs, choose another --out, or start again in its place with --force. These inputs differ:`,
+      problems,
+    );
+}
+
+/** Whether all files of a finished run are there; refuses those that were changed. */
+async function isComplete(directory: string, { files }: RunManifest): Promise<boolean> {
+  let isWhole = true;
+  const problems: string[] = [];
+  for (const [path, sha256] of Object.entries(files)) {
+    const now = await digestFile(join(directory, path)).catch((error: unknown) => {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+      isWhole = false;
+      return sha256;
+    });
+    if (now !== sha256) problems.push(path);
+  }
+  if (problems.length > 0)
+    throw refusal(
+      'FINETUNE_RUN_DAMAGED',
+      `the run in ${directory} is finished, but these of its files are not as it wrote them; delete them to have --resume write them again:`,
+      problems,
+    );
+  return isWhole;
+}
+
+async function requireFree(
+  directory: string,
+  paths: readonly string[],
+  { files }: RunManifest,
+): Promise<void> {
+  const others: string[] = [];
+  for (const path of paths)
+    if (!Object.hasOwn(files, path) && (await lstat(join(directory, path)).catch(() => undefined)))
+      others.push(path);
+  if (others.length > 0)
+    throw taken(
+      `${directory} has files in the place of results, and this run has not written them: ${others.join(', ')}; ` +
+        'move them, then --resume',
+      others,
+    );
 }

@@ -1,8 +1,8 @@
 /** The parts of a run's events that its report needs: losses, certificates and evaluations. */
 import type { CertificateCheck } from '@contextlora/trainer';
 
-import type { TaskEvaluation } from './evaluate-task.js';
-import type { RunEvent } from './train-run.js';
+import { metricsEntryOf } from './metrics-entry.js';
+import type { MetricsEntry, RunEvent } from './run-event.js';
 
 export interface LossPoint {
   /** Optimizer steps since the start of the run. */
@@ -18,16 +18,18 @@ export interface PhaseCertificate {
   readonly certificate: Readonly<Record<string, string>>;
 }
 
+export type RecordedEvaluation = Extract<MetricsEntry, { type: 'evaluated' }>;
+
 export interface RunRecord {
   readonly losses: readonly LossPoint[];
   readonly certificates: readonly PhaseCertificate[];
   /** `${task}/${when}/${test}` → evaluation. */
-  readonly evaluations: ReadonlyMap<string, TaskEvaluation>;
+  readonly evaluations: ReadonlyMap<string, RecordedEvaluation>;
   /** Seconds from the start of each phase to its last step, over the phases that ran in this process. */
   readonly stepSeconds: number;
 }
 
-/** Collects a record from the events given to `add`; `clock` gives monotonic seconds. */
+/** Collects a record from the events given to `add`, with those before a resumed run was stopped; `clock` gives monotonic seconds. */
 export function recordRun({ clock }: { readonly clock: () => number }): {
   readonly record: RunRecord;
   readonly add: (event: RunEvent) => void;
@@ -35,37 +37,44 @@ export function recordRun({ clock }: { readonly clock: () => number }): {
   const record = {
     losses: [] as LossPoint[],
     certificates: [] as PhaseCertificate[],
-    evaluations: new Map<string, TaskEvaluation>(),
+    evaluations: new Map<string, RecordedEvaluation>(),
     stepSeconds: 0,
+  };
+  const keep = (entry: MetricsEntry) => {
+    switch (entry.type) {
+      case 'step':
+        record.losses.push({ step: record.losses.length, task: entry.task, loss: entry.loss });
+        break;
+      case 'phaseEnd':
+        record.certificates.push({
+          tasks: entry.tasks,
+          check: entry.check,
+          certificate: entry.certificate,
+        });
+        break;
+      case 'evaluated':
+        record.evaluations.set(evaluationKey(entry), entry);
+        break;
+      default:
+        entry satisfies never;
+    }
   };
   let last = clock();
   return {
     record,
     add(event) {
-      switch (event.type) {
-        case 'resume':
-          break;
-        case 'phaseStart':
-          last = clock();
-          break;
-        case 'step':
-          record.losses.push({ step: record.losses.length, task: event.task, loss: event.loss });
-          record.stepSeconds += clock() - last;
-          last = clock();
-          break;
-        case 'phaseEnd':
-          record.certificates.push({
-            tasks: event.tasks,
-            check: event.check,
-            certificate: event.certificate,
-          });
-          break;
-        case 'evaluated':
-          record.evaluations.set(`${event.task}/${event.when}/${event.test}`, event);
-          break;
-        default:
-          event satisfies never;
-      }
+      if (event.type === 'resume') event.earlier.forEach(keep);
+      if (event.type === 'step') record.stepSeconds += clock() - last;
+      if (event.type === 'step' || event.type === 'phaseStart') last = clock();
+      const entry = metricsEntryOf(event);
+      if (entry) keep(entry);
     },
   };
 }
+
+/** The key of an evaluation in {@link RunRecord}. */
+export const evaluationKey = ({
+  task,
+  when,
+  test,
+}: Pick<RecordedEvaluation, 'task' | 'when' | 'test'>): string => `${task}/${when}/${test}`;

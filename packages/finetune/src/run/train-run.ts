@@ -11,13 +11,16 @@ import {
   type RolesOf,
   type RunFingerprint,
   train,
-  type TrainEvent,
   warmupCosine,
 } from '@contextlora/trainer';
 
 import { trainingExamples } from '../data/examples.js';
 import type { TaskData } from '../data/read-task-data.js';
-import { evaluateTask, type TaskEvaluation } from './evaluate-task.js';
+import { evaluateTask } from './evaluate-task.js';
+import { metricsEntryOf } from './metrics-entry.js';
+import { withMetrics } from './metrics-in-checkpoints.js';
+import type { MetricsEntry, RunEvent } from './run-event.js';
+import { evaluationKey } from './run-record.js';
 import type { TrainSettings } from './train-settings.js';
 
 export interface PreparedRun {
@@ -51,16 +54,6 @@ export function prepareRun(
   };
 }
 
-export type RunEvent =
-  | TrainEvent
-  | ({
-      readonly type: 'evaluated';
-      readonly task: string;
-      readonly when: 'afterOwnPhase' | 'final';
-      /** Name of the test set. */
-      readonly test: string;
-    } & TaskEvaluation);
-
 export interface TrainRunOptions {
   readonly settings: TrainSettings;
   /** Where a stopped run is kept and resumed from. */
@@ -69,16 +62,34 @@ export interface TrainRunOptions {
   readonly fingerprint?: RunFingerprint;
 }
 
-/** Trains phase by phase; evaluates each task on its test sets when its phase ends, and all tasks at the end. */
+/**
+ * Trains phase by phase; evaluates each task on its test sets when its phase ends, and all tasks at the end. A stopped and resumed run
+ * tells in `earlier` and in its own events what an uninterrupted one tells.
+ */
 export async function* trainRun(
   { data, phases, model }: Pick<PreparedRun, 'data' | 'phases' | 'model'>,
   { settings, checkpoints, fingerprint = {} }: TrainRunOptions,
 ): AsyncGenerator<RunEvent, void> {
   const { graph } = data;
+  const entries: MetricsEntry[] = [];
+  const recorded = (event: RunEvent): RunEvent => {
+    const entry = metricsEntryOf(event);
+    if (entry) entries.push(entry);
+    return event;
+  };
   const evaluate = async function* (task: string, when: 'afterOwnPhase' | 'final'): AsyncGenerator<RunEvent> {
+    const known = new Set(
+      entries.flatMap((entry) => (entry.type === 'evaluated' ? [evaluationKey(entry)] : [])),
+    );
     for (const [test, rows] of Object.entries(data.rows[task]?.tests ?? {}))
-      if (rows.length > 0)
-        yield { type: 'evaluated', task, when, test, ...(await evaluateTask(model, { graph, task, rows })) };
+      if (rows.length > 0 && !known.has(evaluationKey({ task, when, test })))
+        yield recorded({
+          type: 'evaluated',
+          task,
+          when,
+          test,
+          ...(await evaluateTask(model, { graph, task, rows })),
+        });
   };
   const events = train(model, phases, {
     examplesFor: (task) => trainingExamples(graph.getNodeAttributes(task), data.rows[task]?.train ?? []),
@@ -87,14 +98,17 @@ export async function* trainRun(
     batchSize: settings.batchSize,
     learningRate: warmupCosine(settings.learningRate),
     fingerprint,
-    ...(checkpoints ? { checkpoints, checkpointEverySteps: 100 } : {}),
+    ...(checkpoints ? { checkpoints: withMetrics(checkpoints, entries), checkpointEverySteps: 100 } : {}),
   });
   for await (const event of events) {
-    yield event;
-    // Finished tasks have not changed by a byte since, so they answer now as they did then.
-    if (event.type === 'resume')
+    if (event.type === 'resume') {
+      yield { ...event, earlier: [...entries] };
+      // What was not evaluated before the run was stopped. Finished tasks answer now as they did then, to the bit.
       for (const { tasks } of phases.slice(0, event.position.phase))
         for (const task of tasks) yield* evaluate(task, 'afterOwnPhase');
+      continue;
+    }
+    yield recorded(event);
     if (event.type === 'phaseEnd') for (const task of event.tasks) yield* evaluate(task, 'afterOwnPhase');
   }
   for (const task of phases.flatMap(({ tasks }) => tasks)) yield* evaluate(task, 'final');

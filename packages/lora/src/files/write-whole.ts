@@ -1,5 +1,5 @@
 /** Files that exist whole or not at all. */
-import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises';
+import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 
 import { makeDirectory } from './make-directory.js';
@@ -12,8 +12,7 @@ import { makeDirectory } from './make-directory.js';
  */
 export async function writeWhole(path: string, content: string | Uint8Array): Promise<void> {
   const folder = dirname(resolve(path));
-  const existing = await lowestThatExists(folder);
-  await makeDirectory(folder);
+  const firstMade = await makeDirectory(folder);
   const temporary = `${path}.partial`;
   try {
     const file = await open(temporary, 'w');
@@ -30,19 +29,16 @@ export async function writeWhole(path: string, content: string | Uint8Array): Pr
     if (error instanceof Error && 'syscall' in error) throw Object.assign(error, { path });
     throw error;
   }
-  for (let at = folder; ; at = dirname(at)) {
-    await flushFolder(at);
-    if (at === existing || at === dirname(at)) return;
-  }
+  await flushFolders(folder, firstMade);
 }
 
-/** The folder itself or, of those above it, the lowest that is there: what is made below it must be flushed too. */
-async function lowestThatExists(folder: string): Promise<string> {
-  const exists = await stat(folder).then(
-    () => true,
-    () => false,
-  );
-  return exists || folder === dirname(folder) ? folder : lowestThatExists(dirname(folder));
+/** Flushes a folder and, where folders were made for it, each of them and the one that the first was made in. */
+async function flushFolders(folder: string, firstMade: string | undefined): Promise<void> {
+  const top = firstMade === undefined ? folder : dirname(resolve(firstMade));
+  for (let at = folder; ; at = dirname(at)) {
+    await flushFolder(at);
+    if (at === top || at === dirname(at)) return;
+  }
 }
 
 /** Windows and some file systems cannot open or flush a folder; a rename is as lasting there as it can be made. */

@@ -180,7 +180,8 @@ async function readHeader(source: ByteSource) {
 
 const maximumHeaderBytes = 100 * 2 ** 20;
 
-async function filesOf(directory: string): Promise<{ paths: string[]; shardOf: Map<string, string> }> {
+/** The files that hold the weights of a model directory, and where its index says that each tensor is. */
+export async function filesOf(directory: string): Promise<{ paths: string[]; shardOf: Map<string, string> }> {
   const single = join(directory, 'model.safetensors');
   if ((await stat(single).catch(() => undefined))?.isFile()) return { paths: [single], shardOf: new Map() };
   const index = join(directory, 'model.safetensors.index.json');

@@ -2,17 +2,22 @@
 import { TrainerError } from '../trainer-error.js';
 import type { RunFingerprint } from './checkpoint.js';
 
+/** Every input that differs, with what it was and what it is; digests by their beginning. */
+export function inputDifferences(before: RunFingerprint, now: RunFingerprint): string[] {
+  const names = [...new Set([...Object.keys(before), ...Object.keys(now)])];
+  return names.flatMap((name) => {
+    const [was, is] = [valueOf(before, name), valueOf(now, name)];
+    return was === is ? [] : [`${name}: ${show(was)} when the run began, ${show(is)} now`];
+  });
+}
+
 /**
  * Checks that a checkpoint was made from the inputs of this run.
  *
  * @throws TrainerError (`TRAINER_CHECKPOINT_FOREIGN`) with every input that differs.
  */
 export function requireSameRun(saved: RunFingerprint, current: RunFingerprint): void {
-  const names = [...new Set([...Object.keys(saved), ...Object.keys(current)])];
-  const problems = names.flatMap((name) => {
-    const [before, now] = [valueOf(saved, name), valueOf(current, name)];
-    return before === now ? [] : [`${name}: ${show(before)} when the run began, ${show(now)} now`];
-  });
+  const problems = inputDifferences(saved, current);
   if (problems.length > 0)
     throw new TrainerError(
       'TRAINER_CHECKPOINT_FOREIGN',

@@ -163,20 +163,22 @@ export async function* train<Example>(
         await checkSiblings(task);
         position = { ...position, step: turn + 1 };
         unsaved = phase;
+        // Before the save, so that what the caller keeps with a checkpoint has this step too.
+        yield { type: 'step', phase: index, task, step, steps: stepsOf(task), learningRate: rate, ...result };
         if (checkpointEverySteps && position.step % checkpointEverySteps === 0) {
           await save(phase);
           unsaved = undefined;
         }
-        yield { type: 'step', phase: index, task, step, steps: stepsOf(task), learningRate: rate, ...result };
       }
 
       const certificate = await certifySegments(model, allTasks);
       const check = checkCertificate(position.certificate, certificate, changedBy(phase));
       if (check.violated.length > 0) throw freezeViolation(phase.tasks, check.violated);
       position = { ...position, phase: index + 1, step: 0, certificate };
+      unsaved = phase;
+      yield { type: 'phaseEnd', phase: index, tasks: phase.tasks, certificate, check };
       await save(phase);
       unsaved = undefined;
-      yield { type: 'phaseEnd', phase: index, tasks: phase.tasks, certificate, check };
     }
     return { phases: phases.length, certificate: position.certificate };
   } catch (error) {

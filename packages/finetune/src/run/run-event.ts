@@ -1,0 +1,26 @@
+/** What a run tells while it goes on, and which of that is kept. */
+import type { TrainEvent } from '@contextlora/trainer';
+
+import type { TaskEvaluation } from './evaluate-task.js';
+
+export type EvaluatedEvent = {
+  readonly type: 'evaluated';
+  readonly task: string;
+  readonly when: 'afterOwnPhase' | 'final';
+  /** Name of the test set. */
+  readonly test: string;
+} & TaskEvaluation;
+
+/** A line of `metrics.jsonl`. */
+export type MetricsEntry =
+  | Extract<TrainEvent, { type: 'step' | 'phaseEnd' }>
+  /** The predictions as their digest: two evaluations with the same one agree in every bit. */
+  | (Omit<EvaluatedEvent, 'predictions'> & { readonly predictionsSha256: string });
+
+export type RunEvent =
+  | Exclude<TrainEvent, { type: 'resume' }>
+  | (Extract<TrainEvent, { type: 'resume' }> & {
+      /** Everything that was recorded up to the checkpoint. */
+      readonly earlier: readonly MetricsEntry[];
+    })
+  | EvaluatedEvent;

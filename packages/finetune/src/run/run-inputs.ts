@@ -1,0 +1,108 @@
+/**
+ * What a run is made from, by content: two runs with the same inputs give the same bytes, wherever their files lie.
+ *
+ * Each input has a name for messages and its SHA-256, or its value where that is short.
+ */
+import { createHash } from 'node:crypto';
+
+import type { ModelDigests } from '@contextlora/model';
+import type { TaskFile } from '@contextlora/task-graph';
+import type { RunFingerprint, TaskRow } from '@contextlora/trainer';
+
+import { imagesOf, type TaskData } from '../data/read-task-data.js';
+import { FinetuneError } from '../finetune-error.js';
+import { digestFile } from './digest-file.js';
+import type { TrainSettings } from './train-settings.js';
+
+export interface InputSources {
+  readonly settings: TrainSettings;
+  readonly file: TaskFile;
+  readonly model: ModelDigests;
+  /** What else decides the result, such as the version of a program: name → value. */
+  readonly others?: RunFingerprint;
+}
+
+/** The inputs that need no further reading: settings, the meaning of the task file, the model. */
+export function describeInputs({ settings, file, model, others = {} }: InputSources): RunFingerprint {
+  const tasks = file.tasks.map(({ id, data, answer, ...task }) => [
+    `the definition of task "${id}"`,
+    digest([sorted({ ...task, answer: sorted(answer) }), Object.keys(data.test ?? {})]),
+  ]);
+  return {
+    ...Object.fromEntries(
+      Object.entries(settings).map(([key, value]) => [`the ${inWords(key)}`, shown(value)]),
+    ),
+    'the order of the tasks': file.tasks.map(({ id }) => id).join(', '),
+    ...(file.name === undefined ? {} : { 'the name in the task file': file.name }),
+    ...(Object.fromEntries(tasks) as RunFingerprint),
+    ...Object.fromEntries(Object.entries(model).map(([part, hash]) => [`the model's ${part}`, hash])),
+    ...others,
+  };
+}
+
+export interface RowProgress {
+  /** Pictures read. */
+  readonly done: number;
+  readonly total: number;
+}
+
+/**
+ * Reads every picture and yields progress; returns one input per set of rows.
+ *
+ * @throws FinetuneError (`FINETUNE_DATA_INVALID`) when a picture cannot be read.
+ */
+export async function* digestRows(data: TaskData): AsyncGenerator<RowProgress, RunFingerprint> {
+  const images = imagesOf(data);
+  const pictures = new Map<string, string>();
+  for (let start = 0; start < images.length; start += groupSize) {
+    const group = images.slice(start, start + groupSize);
+    for (const [path, hash] of await Promise.all(group.map(pictureOf))) pictures.set(path, hash);
+    yield { done: pictures.size, total: images.length };
+  }
+  const inputs: Record<string, string> = {};
+  for (const [id, { train, validation, tests }] of Object.entries(data.rows)) {
+    const sets: readonly (readonly [string, readonly TaskRow[]])[] = [
+      ['training rows', train],
+      ['validation rows', validation],
+      ...Object.entries(tests).map(([name, rows]) => [`test rows "${name}"`, rows] as const),
+    ];
+    for (const [what, rows] of sets)
+      if (rows.length > 0) inputs[`the ${what} of task "${id}"`] = digestOfRows(rows, pictures);
+  }
+  return inputs;
+}
+
+/** Pictures read at once. */
+const groupSize = 16;
+
+async function pictureOf(path: string): Promise<readonly [string, string]> {
+  const hash = await digestFile(path).catch((cause: unknown) => {
+    const problem = `cannot read the picture ${path} (${(cause as Error).message})`;
+    throw new FinetuneError('FINETUNE_DATA_INVALID', 'digestRows', problem, { cause, problems: [problem] });
+  });
+  return [path, hash];
+}
+
+function digestOfRows(rows: readonly TaskRow[], pictures: ReadonlyMap<string, string>): string {
+  const hash = createHash('sha256');
+  for (const { image, text, parents, answer } of rows)
+    hash.update(
+      `${JSON.stringify([image === undefined ? null : pictures.get(image), text, sorted(parents), answer])}\n`,
+    );
+  return hash.digest('hex');
+}
+
+const digest = (value: unknown) => createHash('sha256').update(JSON.stringify(value)).digest('hex');
+
+/** By key, so that the order in which a file names them does not count. */
+const sorted = (value: object) => Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
+
+/** `batchSize` → `batch size`. */
+const inWords = (key: string) => key.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
+
+const shown = (value: unknown) =>
+  typeof value === 'object' && value !== null
+    ? sorted(value)
+        .map(([key, part]) => `${key} ${String(part)}`)
+        .join(', ')
+    : String(value);

@@ -1,0 +1,179 @@
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { describeInputs, digestRows, readTaskData, readTaskFile } from '@contextlora/finetune';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+
+import { taskFile, writeScenario } from './light-scenario.js';
+
+const settings = { seed: 3, rank: 8, steps: { light: 12, lamp: 16 }, batchSize: 2, learningRate: 1e-2 };
+const model = { configuration: 'c'.repeat(64), weights: 'd'.repeat(64), tokenizer: 'e'.repeat(64) };
+
+let directory: string;
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'finetune-inputs-'));
+});
+afterAll(() => rm(directory, { recursive: true, force: true }));
+
+/** Two tasks whose light rows have pictures. */
+const withPictures = taskFile.replace('inputs: [text]', 'inputs: [text, image]');
+const light = (image: string, answer: string) => `${JSON.stringify({ image, text: 'a', answer })}\n`;
+let count = 0;
+async function scenario({ tasks = withPictures, files = {} } = {}): Promise<string> {
+  const folder = join(directory, `scenario-${count++}`);
+  const path = await writeScenario(folder, {
+    tasks,
+    files: {
+      'light.train.jsonl': light('one.png', 'night') + light('two.png', 'sunny'),
+      'light.test.jsonl': light('one.png', 'night'),
+      'light.other.jsonl': light('two.png', 'sunny'),
+      ...files,
+    },
+  });
+  await writeFile(join(folder, 'one.png'), 'first picture');
+  await writeFile(join(folder, 'two.png'), 'second picture');
+  return path;
+}
+async function inputsOf(path: string): Promise<Readonly<Record<string, string>>> {
+  const data = await readTaskData(path);
+  const rows = digestRows(data);
+  for (;;) {
+    const next = await rows.next();
+    if (next.done) return { ...describeInputs({ settings, file: data.file, model }), ...next.value };
+    expect(next.value.done).toBeLessThanOrEqual(next.value.total);
+  }
+}
+/** Names of the inputs in which two runs differ. */
+async function differing(first: string, second: string): Promise<string[]> {
+  const [one, two] = [await inputsOf(first), await inputsOf(second)];
+  return [...new Set([...Object.keys(one), ...Object.keys(two)])].filter((name) => one[name] !== two[name]);
+}
+
+describe("a run's inputs", () => {
+  test('have names for messages, and short values as they are', async () => {
+    expect(await inputsOf(await scenario())).toEqual({
+      'the seed': '3',
+      'the rank': '8',
+      'the steps': 'lamp 16, light 12',
+      'the batch size': '2',
+      'the learning rate': '0.01',
+      'the order of the tasks': 'light, lamp',
+      'the name in the task file': 'Light',
+      'the definition of task "light"': expect.stringMatching(/^[0-9a-f]{64}$/),
+      'the definition of task "lamp"': expect.stringMatching(/^[0-9a-f]{64}$/),
+      "the model's configuration": model.configuration,
+      "the model's weights": model.weights,
+      "the model's tokenizer": model.tokenizer,
+      'the training rows of task "light"': expect.stringMatching(/^[0-9a-f]{64}$/),
+      'the test rows "test" of task "light"': expect.stringMatching(/^[0-9a-f]{64}$/),
+      'the test rows "other" of task "light"': expect.stringMatching(/^[0-9a-f]{64}$/),
+      'the training rows of task "lamp"': expect.stringMatching(/^[0-9a-f]{64}$/),
+      'the test rows "test" of task "lamp"': expect.stringMatching(/^[0-9a-f]{64}$/),
+    });
+  });
+
+  test('are the same where files were moved, renamed or written in another way', async () => {
+    const first = await scenario();
+    const moved = join(directory, 'moved');
+    await cp(join(first, '..'), moved, { recursive: true });
+    expect(await differing(first, join(moved, 'tasks.yaml'))).toEqual([]);
+    const renamed = await scenario({
+      tasks: withPictures
+        .replaceAll('light.train.jsonl', './light.test.jsonl')
+        .replace(
+          'dependsOn: [light]\n    instruction: ',
+          'dependsOn: [ "light" ]\n    instruction: # a comment\n      ',
+        ),
+      files: {
+        'light.test.jsonl':
+          `\n{"answer":"night", "text":"a", "image":"./one.png"}\n` + light('../' + 'copy/two.png', 'sunny'),
+      },
+    });
+    await cp(join(renamed, '..'), join(directory, 'copy'), { recursive: true });
+    expect(await differing(first, renamed)).toEqual(['the test rows "test" of task "light"']);
+  });
+
+  const lamp = (given: string, answer: string) =>
+    `${JSON.stringify({ text: 'b', parents: { light: given }, answer })}\n`;
+  const base = { 'lamp.train.jsonl': lamp('night', 'yes') + lamp('sunny', 'no') };
+  test.each([
+    ['exchanged answers', lamp('night', 'no') + lamp('sunny', 'yes')],
+    ['exchanged rows', lamp('sunny', 'no') + lamp('night', 'yes')],
+    ["another parent's answer", lamp('night', 'yes') + lamp('night', 'no')],
+    ['another text', (lamp('night', 'yes') + lamp('sunny', 'no')).replace('"b"', '"b "')],
+    ['a row less', lamp('night', 'yes')],
+  ])('notice %s', async (_, changed) => {
+    const [first, second] = [
+      await scenario({ files: base }),
+      await scenario({ files: { 'lamp.train.jsonl': changed } }),
+    ];
+    expect(await differing(first, second)).toEqual(['the training rows of task "lamp"']);
+  });
+
+  test('notice one changed byte of a picture, in every set of rows that shows it', async () => {
+    const [first, second] = [await scenario(), await scenario()];
+    const picture = join(second, '..', 'two.png');
+    await writeFile(picture, (await readFile(picture, 'utf8')).replace('s', 't'));
+    expect(await differing(first, second)).toEqual([
+      'the training rows of task "light"',
+      'the test rows "other" of task "light"',
+    ]);
+  });
+
+  test.each<[string, (yaml: string) => string, string[]]>([
+    [
+      'an instruction',
+      (yaml) => yaml.replace("'{text} light ?'", "'{text} light now ?'"),
+      ['the definition of task "light"'],
+    ],
+    [
+      'the order of labels',
+      (yaml) => yaml.replace('[yes, no]', '[no, yes]'),
+      ['the definition of task "lamp"'],
+    ],
+    [
+      'the name of the file',
+      (yaml) => yaml.replace('name: Light', 'name: Lamps'),
+      ['the name in the task file'],
+    ],
+    [
+      'the name of a test',
+      (yaml) => yaml.replace('other:', 'second:'),
+      [
+        'the definition of task "light"',
+        'the test rows "other" of task "light"',
+        'the test rows "second" of task "light"',
+      ],
+    ],
+  ])('notice in a task file: %s', async (_, change, expected) => {
+    const [first, second] = [await scenario(), await scenario({ tasks: change(withPictures) })];
+    expect(await differing(first, second)).toEqual(expected);
+  });
+
+  test('notice every setting, every part of the model and whatever else a caller names', async () => {
+    const { file } = await readTaskFile(await scenario());
+    const before = describeInputs({ settings, file, model });
+    const changes = {
+      'the seed': { settings: { ...settings, seed: 4 } },
+      'the steps': { settings: { ...settings, steps: { light: 12, lamp: 17 } } },
+      'the learning rate': { settings: { ...settings, learningRate: 0.011 } },
+      "the model's weights": { model: { ...model, weights: 'f'.repeat(64) } },
+      'the version': { others: { 'the version': '2' } },
+    };
+    for (const [name, change] of Object.entries(changes)) {
+      const after = describeInputs({ settings, file, model, ...change });
+      expect(Object.keys(after).filter((key) => after[key] !== before[key])).toEqual([name]);
+    }
+  });
+
+  test('name a picture that cannot be read', async () => {
+    const path = await scenario();
+    const data = await readTaskData(path);
+    await rm(join(path, '..', 'one.png'));
+    await expect(digestRows(data).next()).rejects.toMatchObject({
+      code: 'FINETUNE_DATA_INVALID',
+      message: expect.stringContaining('one.png'),
+    });
+  });
+});
