@@ -179,9 +179,17 @@ function headLosses(
     dTop = before && next.dTop ? model.kernels.add(before, next.dTop) : next.dTop;
     if (before && next.dTop) dispose([before, next.dTop]);
   }
-  const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
+  return { loss: sumOf(losses), dTop };
+}
+
+/** A number if all are; on WebGPU a promise. */
+function sumOf(losses: readonly LossValue[]): LossValue {
   const known = losses.filter((loss) => typeof loss === 'number');
-  return { loss: known.length === losses.length ? sum(known) : Promise.all(losses).then(sum), dTop };
+  if (known.length === losses.length) return known.reduce((total, loss) => total + loss, 0);
+  return losses.reduce<Promise<number>>(
+    async (total, loss) => (await total) + (await loss),
+    Promise.resolve(0),
+  );
 }
 
 /** The loss over the requested rows and, with `input`, the gradient of the top layer's output. */
