@@ -1,5 +1,6 @@
 /**
- * A control for a finished demo: does the decision use its parents' answers, or only the picture?
+ * Two controls for a finished demo. Does the model also write the answers that it chooses among the labels? And does the decision use its
+ * parents' answers, or only the picture?
  * Usage, after the demo: npm run bench:answers -- [--run DIRECTORY] [--json FILE]
  */
 import { createRequire } from 'node:module';
@@ -45,7 +46,40 @@ const answersOf = (of: readonly TaskRow[]) =>
 const withImageOf = (row: TaskRow, other: TaskRow | undefined): TaskRow =>
   other?.image === undefined ? row : { ...row, image: other.image };
 
-const result = {
+/** Accuracies with scored and with written answers, parents' answers included, and how often both are the same. */
+const bothForms = async (task: string, inputs: readonly TaskRow[]) => {
+  const exampleOf = exampleOfGraph(graph);
+  const scored = await composeAnswers(model, graph, task, inputs, { exampleOf });
+  const written = await composeAnswers(model, graph, task, inputs, {
+    exampleOf: (...asked) => {
+      const { prompt, answer, image } = exampleOf(...asked);
+      return { prompt, answer, ...(image === undefined ? {} : { image }) };
+    },
+  });
+  const [chosen, free] = [scored, written].map((of) => (of[task] ?? []).map(({ answer }) => answer));
+  const gold = inputs.map(({ answer }) => answer);
+  return {
+    scored: accuracy(chosen ?? [], gold),
+    written: accuracy(free ?? [], gold),
+    same: accuracy(free ?? [], chosen ?? []),
+  };
+};
+const percent = (share: number) => `${(100 * share).toFixed(1)} %`.padStart(9);
+
+const forms: Record<string, Record<string, Awaited<ReturnType<typeof bothForms>>>> = {};
+console.log(
+  `${'answers'.padEnd(28)}${'scored'.padStart(9)}${'written'.padStart(10)}${'the same'.padStart(11)}`,
+);
+for (const task of graph.nodes())
+  for (const [name, inputs] of Object.entries(rows[task]?.tests ?? {})) {
+    const found = await bothForms(task, inputs);
+    forms[task] = { ...forms[task], [name]: found };
+    console.log(
+      `${`${task}, ${name}`.padEnd(28)}${percent(found.scored)} ${percent(found.written)}  ${percent(found.same)}`,
+    );
+  }
+
+const control = {
   'predicted answers': await ask(test),
   'gold answers': await ask(test, answersOf(test)),
   "another scene's answers": await ask(test, answersOf(shuffled)),
@@ -54,6 +88,6 @@ const result = {
     answersOf(test),
   ),
 };
-for (const [name, share] of Object.entries(result))
-  console.log(`${name.padEnd(40)} ${(100 * share).toFixed(1)} %`);
-if (values.json) await writeWhole(values.json, `${JSON.stringify(result, null, 2)}\n`);
+console.log("\nthe decision's accuracy, given");
+for (const [name, share] of Object.entries(control)) console.log(`${name.padEnd(40)}${percent(share)}`);
+if (values.json) await writeWhole(values.json, `${JSON.stringify({ forms, control }, null, 2)}\n`);

@@ -1,7 +1,7 @@
 /**
  * Two dependent text tasks on a language model: the topic of a customer's message, then the action that topic and tone call for. Prints the
- * test accuracy of the base model, asked in two ways, and after a ContextLoRA run; and whether the first task's outputs stayed the same
- * while the second task trained.
+ * test accuracy of the base model, asked in two ways, and after a ContextLoRA run, with answers chosen among the labels and with answers
+ * written freely; and whether the first task's outputs stayed the same while the second task trained.
  * Usage: npm run bench:text -- --model PATH [--steps N] [--train N] [--test N] [--threads N] [--seed N] [--json FILE]
  */
 import { parseArgs } from 'node:util';
@@ -99,10 +99,18 @@ const score = (answers: readonly { answer: string }[], of: 'topic' | 'action') =
     answers.map(({ answer }) => answer),
     test.map((message) => message[of]),
   );
-/** The action's prompt contains the topic that the model predicted. */
-const both = async (using: (id: string) => ReturnType<typeof roles> | undefined) => {
-  const topic = await model.predict('topic', test.map(topicOf), using('topic'));
-  const examples = test.map((message, i) => actionOf(message, topic[i]!.answer));
+/** The action's prompt contains the topic that the model predicted; with `written` the model writes without knowing the labels. */
+const both = async (
+  using: (id: string) => ReturnType<typeof roles> | undefined,
+  { written = false }: { written?: boolean } = {},
+) => {
+  const asked = (example: Example): Example => {
+    const { prompt, answer } = example;
+    return written ? { prompt, answer } : example;
+  };
+  const topicExamples = test.map((message) => asked(topicOf(message)));
+  const topic = await model.predict('topic', topicExamples, using('topic'));
+  const examples = test.map((message, i) => asked(actionOf(message, topic[i]!.answer)));
   const action = await model.predict('action', examples, using('action'));
   return { topic, action };
 };
@@ -171,8 +179,18 @@ for await (const event of train(model, planPhases(graph), {
   }
 }
 const trained = await both(roles);
+const written = await both(roles, { written: true });
+const same = (of: 'topic' | 'action') =>
+  accuracy(
+    written[of].map(({ answer }) => answer),
+    trained[of].map(({ answer }) => answer),
+  );
 const after = { topic: score(trained.topic, 'topic'), action: score(trained.action, 'action') };
-show('after ContextLoRA', after);
+const afterWritten = { topic: score(written.topic, 'topic'), action: score(written.action, 'action') };
+const agreement = { topic: same('topic'), action: same('action') };
+show('after, scored', after);
+show('after, written', afterWritten);
+show('both the same', agreement);
 const logs = (answers: Answers) => JSON.stringify(answers.map((of) => of.labelLogProbabilities));
 const outputsUnchanged = logs(afterFirst) === logs(trained.topic);
 const peakMebibytes = process.resourceUsage().maxRSS / 1024;
@@ -184,6 +202,6 @@ console.log(`${seconds()} s, peak memory ${peakMebibytes.toFixed(0)} MiB`);
 if (values.json)
   await writeWhole(
     values.json,
-    `${JSON.stringify({ settings: values, zeroShot, after, losses, certificates, outputsUnchanged, seconds: seconds(), peakMebibytes }, null, 2)}\n`,
+    `${JSON.stringify({ settings: values, zeroShot, after, written: afterWritten, agreement, losses, certificates, outputsUnchanged, seconds: seconds(), peakMebibytes }, null, 2)}\n`,
   );
 base.dispose();

@@ -7,11 +7,10 @@ import {
   linearsOf,
   type LoadedModel,
   type Example,
-  promptIds,
   type TextSpec,
 } from '@contextlora/model';
 import { type DeviceProfile, plan } from '@contextlora/scheduler';
-import { profileModel, workloadsOf } from '@contextlora/workloads';
+import { profileModel, sampleShapeOf, workloadsOf } from '@contextlora/workloads';
 
 import { randomModel } from '../../model/bench/random-model.js';
 import { small, smolLm2 } from '../../model/bench/shapes.js';
@@ -150,7 +149,7 @@ function stepOf(base: LoadedModel, { tokens, samples }: { tokens: number; sample
   // The tokenizer adds one token before the prompt.
   const prompt = Array.from({ length: tokens - 1 }, (_, i) => String(i % 10)).join(' ');
   const examples: Example[] = Array.from({ length: samples }, () => ({ prompt, answer: '1', labels }));
-  const shape = { tokens: promptIds(base, examples[0]!).length, answered: 1, columns: labels.length };
+  const shape = sampleShapeOf(base, examples);
   const [workload] = workloadsOf(base.spec, partition, [phase], {
     trainingOf: () => ({ sample: shape, samples, steps: 1 }),
   });

@@ -9,5 +9,6 @@ export {
   type TrainingPrediction,
 } from './predict-training.js';
 export { profileModel, type ModelProfile, type ProfileModelOptions } from './profile-model.js';
+export { sampleShapeOf } from './sample-shape.js';
 export { WorkloadsError, type WorkloadsErrorCode } from './workloads-error.js';
 export { type TaskTraining, workloadsOf, type WorkloadsOfOptions } from './workloads-of.js';

@@ -1,12 +1,12 @@
 /** How long a run will train on this machine: a plan for one device, whose rates are measured first. */
 import { measureRates } from '@contextlora/jetson';
 import type { Partition } from '@contextlora/lora';
-import { type LoadedModel, type LocalModel, type Example, promptIds } from '@contextlora/model';
+import { type LoadedModel, type LocalModel, type Example } from '@contextlora/model';
 import { type Cluster, plan } from '@contextlora/scheduler';
 import type { Phase } from '@contextlora/trainer';
 
-import type { SampleShape } from './layer-costs.js';
 import { measuredLayer } from './measured-layer.js';
+import { sampleShapeOf } from './sample-shape.js';
 import { stepOverhead } from './step-overhead.js';
 import { WorkloadsError } from './workloads-error.js';
 import { workloadsOf } from './workloads-of.js';
@@ -56,7 +56,7 @@ export async function predictTraining(
     phase.tasks.map((task) => {
       const [example, ...others] = examplesOf(task, examplesInspected);
       if (!example) throw missing(`task "${task}" has no training example`);
-      return { phase, task, example, shape: shapeOf(base, example, others) };
+      return { phase, task, example, shape: sampleShapeOf(base, [example, ...others]) };
     }),
   );
   const [first] = samples;
@@ -99,17 +99,6 @@ export async function predictTraining(
     secondsByTask,
     cluster,
     settled: measured.settled,
-  };
-}
-
-function shapeOf(base: LoadedModel, first: Example, others: readonly Example[]): SampleShape {
-  const lengths = [first, ...others].map((example) => promptIds(base, example).length);
-  return {
-    tokens: Math.max(1, ...lengths),
-    answered: 1,
-    ...(first.labels ? { columns: first.labels.length } : {}),
-    images: first.image === undefined ? 0 : 1,
-    featuresKept: true,
   };
 }
 

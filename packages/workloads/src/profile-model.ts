@@ -4,6 +4,7 @@ import { partitionRanks } from '@contextlora/lora';
 import { linearsOf, type LoadedModel, promptIds } from '@contextlora/model';
 
 import { measuredLayer } from './measured-layer.js';
+import { sampleShapeOf } from './sample-shape.js';
 import { stepOverhead } from './step-overhead.js';
 
 export interface ProfileModelOptions {
@@ -57,7 +58,7 @@ export async function profileModel(
     phase: { tasks: [task], roles: { [task]: { [task]: 'train' } } },
     task,
     example,
-    shape: { tokens: promptIds(base, example).length, answered: 1, columns: labels.length },
+    shape: sampleShapeOf(base, [example]),
     device: measuredDevice(rates, { id: 'this machine', memoryBytes: 1 }),
     clock,
     cpuSeconds,

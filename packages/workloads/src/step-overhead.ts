@@ -37,6 +37,8 @@ export async function stepOverhead(
   await using trial = createLocalModel(base, {
     partition,
     segments: initialiseSegments(partition, { seed: 0 }),
+    // It writes no answer, so none is too long.
+    maximumNewTokens: Infinity,
     ...(features && { features }),
   });
   await trial.setPhase(phase);

@@ -66,14 +66,14 @@ export interface LossRequest extends HeadRequest {
 }
 
 /**
- * The weighted cross-entropy and the gradients of every segment that trains.
+ * The weighted cross-entropy, or the sum of several over one pass, and the gradients of every segment that trains.
  *
  * Layers below the lowest one that trains keep nothing and have no backward pass.
  */
 export function languageLoss(
   model: LoadedModel,
   tokens: TokenBatch,
-  { head, segments }: { head: LossRequest; segments: SegmentsByLinear },
+  { head, segments }: { head: LossRequest | readonly LossRequest[]; segments: SegmentsByLinear },
 ): { loss: LossValue; gradients: GradientsByLinear } {
   const { kernels } = model;
   const layers = modelLayers(model, segments);
@@ -85,7 +85,8 @@ export function languageLoss(
   const gradients: GradientsByLinear = new Map();
 
   const hidden = forward(model, tokens, { segments, layers, keepFrom: lowest });
-  const { loss, dTop } = headLoss(model, hidden.top, { head, input: lowest !== Infinity });
+  const heads = 'rows' in head ? [head] : head;
+  const { loss, dTop } = headLosses(model, hidden.top, { heads, input: lowest !== Infinity });
   let dy = dTop;
   for (const [layerIndex, layer] of [...layers.entries()].slice(lowest).reverse()) {
     const saved = hidden.saved[layerIndex];
@@ -161,6 +162,34 @@ function forward(
       dispose([...kept, x]);
     },
   };
+}
+
+/** The summed losses and, with `input`, the gradient of the top layer's output. */
+function headLosses(
+  model: LoadedModel,
+  top: Tensor2D,
+  { heads, input }: { heads: readonly LossRequest[]; input: boolean },
+): { loss: LossValue; dTop: Tensor2D | null } {
+  const losses: LossValue[] = [];
+  let dTop: Tensor2D | null = null;
+  for (const head of heads) {
+    const next = headLoss(model, top, { head, input });
+    losses.push(next.loss);
+    const before: Tensor2D | null = dTop;
+    dTop = before && next.dTop ? model.kernels.add(before, next.dTop) : next.dTop;
+    if (before && next.dTop) dispose([before, next.dTop]);
+  }
+  return { loss: sumOf(losses), dTop };
+}
+
+/** A number if all are; on WebGPU a promise. */
+function sumOf(losses: readonly LossValue[]): LossValue {
+  const known = losses.filter((loss) => typeof loss === 'number');
+  if (known.length === losses.length) return known.reduce((total, loss) => total + loss, 0);
+  return losses.reduce<Promise<number>>(
+    async (total, loss) => (await total) + (await loss),
+    Promise.resolve(0),
+  );
 }
 
 /** The loss over the requested rows and, with `input`, the gradient of the top layer's output. */

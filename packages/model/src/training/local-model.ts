@@ -21,9 +21,9 @@ import { type ImageFeatures, imageFeaturesOf, openImageFeatures } from '../image
 import { ModelError } from '../model-error.js';
 import { type TaskSegment, uploadSegments } from '../pass/segments.js';
 import type { Example } from '../text/example.js';
+import { batchLoss, openPreparation } from './batch-loss.js';
 import { type FrozenTensors, openFrozenTensors } from './frozen-tensors.js';
 import { addGradients, disposeGradients, lossAndGradients } from './gradients.js';
-import { lossItems, openPreparation } from './loss-items.js';
 import { applyStep, type OptimizerOptions, optimizerOf, requireLearningRate } from './optimizer.js';
 import { decodeState, encodeState } from './state-files.js';
 import { flattenSegments, type TrainedParameters } from './trained-parameters.js';
@@ -36,6 +36,8 @@ export interface LocalModelOptions {
   readonly features?: ImageFeatures;
   /** The number of prompts answered at once. */
   readonly predictBatchSize?: number;
+  /** The most tokens that a free-text answer is written with, without its end; longer ones are refused in training. @default 128 */
+  readonly maximumNewTokens?: number;
 }
 
 /**
@@ -78,6 +80,7 @@ export function createLocalModel(
     optimizer: optimizerOptions,
     features = openImageFeatures(model),
     predictBatchSize = 64,
+    maximumNewTokens = 128,
   }: LocalModelOptions,
 ): LocalModel {
   const optimizer = optimizerOf(optimizerOptions);
@@ -97,7 +100,7 @@ export function createLocalModel(
     return {
       masks,
       trained,
-      prepare: openPreparation(model),
+      prepare: openPreparation(model, { maximumNewTokens }),
       frozen: openFrozenTensors(new Set(changing)),
     };
   };
@@ -119,21 +122,19 @@ export function createLocalModel(
     let loss = 0;
     let tokens = 0;
     for (const examples of microBatches) {
+      if (examples.length === 0) continue;
       const images = await imageFeaturesOf(examples, features);
       const prepared = examples.map(phase.prepare);
       for (const { ids } of prepared) tokens += ids.length;
-      for (const { batch, loss: request } of lossItems(model, prepared, images)) {
-        const share = batch.batch / count;
-        const weights = request.weights.map((weight) => weight * share);
-        const result = lossAndGradients(model, batch, { head: { ...request, weights }, segments: active });
-        try {
-          loss += await result.loss;
-          await addGradients(segmentGradients, active, result.gradients, { isFirst });
-        } finally {
-          disposeGradients(result.gradients);
-        }
-        isFirst = false;
+      const { batch, losses } = batchLoss(model, prepared, { images, weight: 1 / count });
+      const result = lossAndGradients(model, batch, { head: losses, segments: active });
+      try {
+        loss += await result.loss;
+        await addGradients(segmentGradients, active, result.gradients, { isFirst });
+      } finally {
+        disposeGradients(result.gradients);
       }
+      isFirst = false;
     }
     return { loss, tokens };
   };
@@ -180,6 +181,7 @@ export function createLocalModel(
           features,
           segments: active?.byLinear ?? new Map(),
           batchSize: predictBatchSize,
+          maximumNewTokens,
         });
       } finally {
         active?.dispose();

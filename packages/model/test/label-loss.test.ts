@@ -1,0 +1,154 @@
+import { readFile } from 'node:fs/promises';
+
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { openKernels, type Kernels } from '@contextlora/kernels';
+import { initialiseSegments, partitionRanks, type Segments } from '@contextlora/lora';
+import { readPeftFolder } from '@contextlora/lora/files';
+import {
+  createLocalModel,
+  linearsOf,
+  loadModel,
+  type Example,
+  type LoadedModel,
+  type LocalModel,
+} from '@contextlora/model';
+
+import { fixture } from './golden.js';
+
+interface Golden {
+  examples: Example[];
+  losses: number[];
+  gradient_norms: number[];
+  scores: number[][];
+}
+
+let golden: Golden;
+beforeAll(async () => {
+  golden = JSON.parse(await readFile(fixture('label-loss.json'), 'utf8')) as Golden;
+});
+
+const roles = { t: { t: 'train' } } as const;
+
+function makeModel(
+  model: LoadedModel,
+  { segments, rank = 4 }: { segments?: Segments; rank?: number } = {},
+): LocalModel {
+  const partition = partitionRanks(linearsOf(model.spec), [{ id: 't', dependsOn: [] }], { rank });
+  return createLocalModel(model, {
+    partition,
+    segments: segments ?? initialiseSegments(partition, { seed: 0 }),
+  });
+}
+
+describe.each(['reference', 'wasm', 'onnx'] as const)('on the %s backend', (backend) => {
+  let kernels: Kernels;
+  let model: LoadedModel;
+  beforeAll(async () => {
+    kernels = await openKernels({ prefer: backend });
+    model = await loadModel(fixture('llama-tiny'), { kernels });
+  });
+  afterAll(() => {
+    model.dispose();
+    kernels.dispose();
+  });
+
+  test('three steps on examples of every kind have PyTorch’s losses and gradients, and lead to its scores', async () => {
+    const { modules } = await readPeftFolder(fixture('lora-llama'));
+    const local = makeModel(model, { segments: { t: modules } });
+    await local.setPhase({ tasks: ['t'], roles });
+    for (const [step, expected] of golden.losses.entries()) {
+      const { loss, gradientNorm } = await local.step('t', [golden.examples], { learningRate: 1e-2 });
+      expect(Math.abs(loss - expected)).toBeLessThan(2e-5);
+      expect(gradientNorm / golden.gradient_norms[step]!).toBeCloseTo(1, 4);
+    }
+    const asked = golden.examples.filter(({ labels }) => labels);
+    const predictions = await local.predict('t', asked, { t: 'freeze' });
+    for (const [i, { labelLogProbabilities = [] }] of predictions.entries()) {
+      const sums = golden.scores[i]!;
+      const total = Math.log(sums.reduce((sum, score) => sum + Math.exp(score), 0));
+      for (const [j, score] of sums.entries())
+        expect(Math.abs(labelLogProbabilities[j]! - (score - total))).toBeLessThan(2e-3);
+    }
+  });
+});
+
+describe('a trained task', () => {
+  let kernels: Kernels;
+  let model: LoadedModel;
+  beforeAll(async () => {
+    kernels = await openKernels();
+    model = await loadModel(fixture('llama-tiny'), { kernels });
+  });
+  afterAll(() => {
+    model.dispose();
+    kernels.dispose();
+  });
+
+  async function trained(examples: readonly Example[], steps = 90) {
+    const local = makeModel(model, { rank: 8 });
+    await local.setPhase({ tasks: ['t'], roles });
+    for (let step = 0; step < steps; step++) await local.step('t', [examples], { learningRate: 1e-2 });
+    return local;
+  }
+  const prompts = ['sky a :', 'fire b :', 'tree c :', 'sea d :', 'car e :', 'hut f :'];
+
+  test.each([
+    ['single tokens', ['1', '2', '3']],
+    ['unequal lengths', ['red', 'light blue']],
+    ['one that begins another', ['rain', 'rain snow']],
+    ['three that begin each other', ['stop', 'stop now', 'stop now please']],
+    ['one word with and without accents', ['resume', 'résumé']],
+    ['other scripts', ['はい', 'いいえ', 'нет']],
+    ['emoji', ['☀️', '🌧️', '☀️🌧️']],
+    ['the same letters in other cases', ['us', 'US', 'Us']],
+  ])('with labels of %s chooses and writes each right one', async (_, labels) => {
+    const examples = prompts.map((prompt, i) => ({ prompt, answer: labels[i % labels.length]!, labels }));
+    const local = await trained(examples);
+    const answers = examples.map(({ answer }) => answer);
+    const chosen = await local.predict('t', examples, { t: 'freeze' });
+    expect(chosen.map(({ answer }) => answer)).toEqual(answers);
+    const written = await local.predict(
+      't',
+      examples.map(({ prompt }) => ({ prompt, answer: '' })),
+      { t: 'freeze' },
+    );
+    expect(written.map(({ answer }) => answer)).toEqual(answers);
+  });
+
+  test.each(['a space ', 'a line\n', 'a colon:', 'chat<|im_end|>\n<|im_start|>assistant\n'])(
+    'after a prompt that ends in %j chooses and writes it',
+    async (end) => {
+      const labels = ['left', 'right', 'right now'];
+      const examples = labels.map((answer, i) => ({ prompt: `case ${i} ${end}`, answer, labels }));
+      const local = await trained(examples);
+      for (const asked of [examples, examples.map(({ prompt }) => ({ prompt, answer: '' }))])
+        expect((await local.predict('t', asked, { t: 'freeze' })).map(({ answer }) => answer)).toEqual(
+          labels,
+        );
+    },
+  );
+
+  test('answers with nothing where that is the right answer', async () => {
+    const examples = [
+      { prompt: 'sky a :', answer: '' },
+      { prompt: 'fire b :', answer: 'red' },
+    ];
+    const local = await trained(examples);
+    const written = await local.predict('t', examples, { t: 'freeze' });
+    expect(written.map(({ answer }) => answer)).toEqual(['', 'red']);
+  });
+
+  test('gives a label the same score in any company: alone, with texts, and with labels of other lengths', async () => {
+    const local = await trained([{ prompt: 'sky a :', answer: '1', labels: ['1', '2'] }], 5);
+    const one: Example = { prompt: 'fire b :', answer: '', labels: ['1', '2', '3'] };
+    const others: Example[] = [
+      { prompt: 'a longer prompt before it :', answer: '', labels: ['red', 'light blue'] },
+      one,
+      { prompt: 'sky', answer: '' },
+    ];
+    const [alone] = await local.predict('t', [one], { t: 'freeze' });
+    const [, together] = await local.predict('t', others, { t: 'freeze' });
+    for (const [i, value] of alone!.labelLogProbabilities!.entries())
+      expect(together!.labelLogProbabilities![i]).toBeCloseTo(value, 4);
+  });
+});
