@@ -1,4 +1,4 @@
-export { decodeText, type EncodingProblem } from './decode-text.js';
+export { decodeText, encodingProblem, type EncodingProblem } from './decode-text.js';
 export { toDot, toMermaid, toText } from './draw-graph.js';
 export { findCycle } from './find-cycle.js';
 export { nearestSpelling } from './nearest-spelling.js';

@@ -17,7 +17,7 @@ export class TrainerError extends Error {
   readonly code: TrainerErrorCode;
   /** The tasks whose segments changed, for `TRAINER_FREEZE_VIOLATED`. */
   readonly tasks: readonly string[];
-  /** Every problem of a data file, for `TRAINER_DATA_INVALID`. */
+  /** The problems of a data file, for `TRAINER_DATA_INVALID`; at most the first hundred. */
   readonly problems: readonly string[];
   constructor(
     code: TrainerErrorCode,
@@ -26,11 +26,20 @@ export class TrainerError extends Error {
     {
       tasks = [],
       problems = [],
+      problemCount = problems.length,
       ...options
-    }: ErrorOptions & { readonly tasks?: readonly string[]; readonly problems?: readonly string[] } = {},
+    }: ErrorOptions & {
+      readonly tasks?: readonly string[];
+      readonly problems?: readonly string[];
+      /** All problems, if they are more than `problems`. */
+      readonly problemCount?: number;
+    } = {},
   ) {
-    const shown = problems.slice(0, 20).map((problem) => `  ${problem}`);
-    const rest = problems.length > 20 ? [`  … and ${problems.length - 20} more`] : [];
+    const shown = problems.map((problem) => `  ${problem}`);
+    const rest =
+      problemCount > problems.length
+        ? [`  … and ${problemCount - problems.length} more (${problemCount} problems)`]
+        : [];
     super([`trainer/${where}: ${what}`, ...shown, ...rest].join('\n'), options);
     this.code = code;
     this.tasks = tasks;
