@@ -62,6 +62,7 @@ export { openTokenizer, readTokenizer, type TextTokenizer, type TokenizerFiles }
 export { openImageFeatures, type ImageFeatures, type ImageFeaturesOptions } from './images/features.js';
 export { imageText, withImageTexts, type TileLayout } from './images/image-text.js';
 export { parseImageProcessor, type ImageProcessorSpec } from './images/processor.js';
+export { inspectPicture } from './images/inspect-picture.js';
 export { readImage, readImageTiles, readPicture } from './images/read-picture.js';
 export { resizeImage, type Resampling, type RgbImage } from './images/resize.js';
 
@@ -73,6 +74,7 @@ export type {
   RowEvent,
 } from './answer/answer-row.js';
 export type { ConstraintState, TokenConstraint } from './answer/constraint.js';
+export { writeJsonAnswer, type JsonAnswer } from './answer/json-answer.js';
 export { openConversation, type Conversation } from './answer/conversation.js';
 export {
   generate,
@@ -82,7 +84,7 @@ export {
   type TurnControl,
 } from './answer/generate.js';
 export { jsonConstraint } from './answer/json-constraint.js';
-export type { JsonBounds } from './answer/json-schema.js';
+export { schemaProblems, type JsonBounds } from './answer/json-schema.js';
 export type { AnswerPrediction } from './answer/predict-answers.js';
 export {
   drawToken,
