@@ -1,13 +1,15 @@
 export { exampleOfGraph, trainingExamples } from './data/examples.js';
+export { readTaskData, readTaskFile } from './data/read-task-data.js';
 export {
   imagesOf,
   mainTestOf,
   mainTestRows,
-  readTaskData,
-  readTaskFile,
+  type ReadTaskData,
+  type RowSource,
+  type SplitSources,
   type TaskData,
   type TaskSplits,
-} from './data/read-task-data.js';
+} from './data/task-data.js';
 export { FinetuneError, type FinetuneErrorCode } from './finetune-error.js';
 export type { DecisionResult, RunReport, TaskResult } from './report/run-report.js';
 export { taskResults, type Evaluations } from './report/task-results.js';

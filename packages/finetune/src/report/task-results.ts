@@ -1,7 +1,7 @@
 /** From evaluations to the rows of the report. */
 import { chanceOf, macroAverage } from '@contextlora/trainer';
 
-import { mainTestOf, type TaskData } from '../data/read-task-data.js';
+import { mainTestOf, type TaskData } from '../data/task-data.js';
 import { samePredictions, type TaskEvaluation } from '../run/evaluate-task.js';
 import type { RunReport, TaskResult } from './run-report.js';
 

@@ -14,7 +14,7 @@ import {
 } from '@contextlora/trainer';
 
 import { trainingExamples } from '../data/examples.js';
-import type { TaskData } from '../data/read-task-data.js';
+import type { TaskData } from '../data/task-data.js';
 import { evaluateTask, type TaskEvaluation } from './evaluate-task.js';
 import type { TrainSettings } from './train-settings.js';
 

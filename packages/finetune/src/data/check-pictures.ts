@@ -1,0 +1,34 @@
+/** Finds the pictures of a run that cannot be read, before anything is trained. */
+import { inspectPicture } from '@contextlora/model';
+
+import { eachSplit } from './each-split.js';
+import type { SourceProblems } from './list-problems.js';
+import type { ReadTaskData } from './task-data.js';
+
+/** Files that are open at the same time. */
+const openFiles = 16;
+
+/** Inspects every picture once, and reports it where it is first named. */
+export async function pictureProblems(data: Omit<ReadTaskData, 'warnings'>): Promise<SourceProblems[]> {
+  const places = new Map<string, { path: string; line: number; rows: number }>();
+  for (const { rows, source } of eachSplit(data))
+    for (const [i, { image }] of rows.entries()) {
+      if (image === undefined || !source) continue;
+      const known = places.get(image);
+      if (known) known.rows += 1;
+      else places.set(image, { path: source.path, line: source.lines[i] ?? 0, rows: 1 });
+    }
+  const found: SourceProblems[] = [];
+  const waiting = places.entries();
+  const inspect = async () => {
+    // All workers take from one iterator.
+    for (const [image, { path, line, rows }] of waiting) {
+      const problem = await inspectPicture(image);
+      if (problem === undefined) continue;
+      const others = rows > 1 ? ` (and in ${rows - 1} more rows)` : '';
+      found.push({ path, problems: [`line ${line}: image ${image}${others}: ${problem}`], problemCount: 1 });
+    }
+  };
+  await Promise.all(Array.from({ length: openFiles }, inspect));
+  return found;
+}
