@@ -46,8 +46,9 @@ export type RunEvent =
   | ({
       readonly type: 'evaluated';
       readonly task: string;
-      readonly when: 'afterOwnPhase' | 'final';
-      /** Name of the test set. */
+      /** `validation`: on the validation rows, after the task's own phase. */
+      readonly when: 'afterOwnPhase' | 'validation' | 'final';
+      /** Name of the test set; `validation` for the validation rows. */
       readonly test: string;
     } & TaskEvaluation);
 
@@ -59,7 +60,10 @@ export interface TrainRunOptions {
   readonly fingerprint?: string;
 }
 
-/** Trains phase by phase; evaluates each task on its test sets when its phase ends, and all tasks at the end. */
+/**
+ * Trains phase by phase; evaluates each task on its validation rows and its test sets when its phase ends, and all tasks on their test sets
+ * at the end.
+ */
 export async function* trainRun(
   { data, phases, model }: Pick<PreparedRun, 'data' | 'phases' | 'model'>,
   { settings, checkpoints, fingerprint = '' }: TrainRunOptions,
@@ -69,6 +73,18 @@ export async function* trainRun(
     for (const [test, rows] of Object.entries(data.rows[task]?.tests ?? {}))
       if (rows.length > 0)
         yield { type: 'evaluated', task, when, test, ...(await evaluateTask(model, { graph, task, rows })) };
+  };
+  const evaluateFinished = async function* (task: string): AsyncGenerator<RunEvent> {
+    const rows = data.rows[task]?.validation ?? [];
+    if (rows.length > 0)
+      yield {
+        type: 'evaluated',
+        task,
+        when: 'validation',
+        test: 'validation',
+        ...(await evaluateTask(model, { graph, task, rows })),
+      };
+    yield* evaluate(task, 'afterOwnPhase');
   };
   const events = train(model, phases, {
     examplesFor: (task) => trainingExamples(graph.getNodeAttributes(task), data.rows[task]?.train ?? []),
@@ -84,8 +100,8 @@ export async function* trainRun(
     // Finished tasks have not changed by a byte since, so they answer now as they did then.
     if (event.type === 'resume')
       for (const { tasks } of phases.slice(0, event.position.phase))
-        for (const task of tasks) yield* evaluate(task, 'afterOwnPhase');
-    if (event.type === 'phaseEnd') for (const task of event.tasks) yield* evaluate(task, 'afterOwnPhase');
+        for (const task of tasks) yield* evaluateFinished(task);
+    if (event.type === 'phaseEnd') for (const task of event.tasks) yield* evaluateFinished(task);
   }
   for (const task of phases.flatMap(({ tasks }) => tasks)) yield* evaluate(task, 'final');
 }
