@@ -54,8 +54,9 @@ export {
 export { batchOf, type TokenBatch } from './pass/token-batch.js';
 export { visionFeatures, visionTower, type VisionWeights } from './pass/vision-tower.js';
 
+export { answerIds, labelIds } from './text/answer-tokens.js';
 export { renderChat, type ChatMessage, type RenderChatOptions } from './text/chat-template.js';
-export { answerIds, promptIds, type Example } from './text/example.js';
+export { promptIds, type Example } from './text/example.js';
 export { openTextStream, type TextStream } from './text/stream.js';
 export { openTokenizer, readTokenizer, type TextTokenizer, type TokenizerFiles } from './text/tokenizer.js';
 

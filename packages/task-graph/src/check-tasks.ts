@@ -1,4 +1,5 @@
 /** Checks between the fields of a task file, which no schema of single fields can make: ids, dependencies, cycles, labels, slots. */
+import { checkLabels } from './check-labels.js';
 import { findCycle } from './find-cycle.js';
 import { nearestSpelling } from './nearest-spelling.js';
 import { quoteText } from './quote-text.js';
@@ -64,12 +65,9 @@ function* checkTask(
       yield { path, message: `task "${id}" lists its dependency "${parent}" twice` };
     parents.add(parent);
   }
-  const labels = new Set<string>();
-  for (const [i, label] of (answer?.type === 'label' ? answer.labels : []).entries()) {
-    if (labels.has(label))
-      yield { path: ['answer', 'labels', i], message: `task "${id}" has the label "${label}" twice` };
-    labels.add(label);
-  }
+  if (answer?.type === 'label')
+    for (const { index, message } of checkLabels(id, answer.labels))
+      yield { path: ['answer', 'labels', index], message };
   const slots = slotsOf(instruction);
   if (slots.includes('text') && inputs && !inputs.includes('text'))
     yield {

@@ -4,7 +4,7 @@ import { keyedRandom } from '@contextlora/lora';
 import type { LoadedModel } from '../checkpoint/load-model.js';
 import { ModelError } from '../model-error.js';
 import type { SegmentsByLinear } from '../pass/segments.js';
-import { promptIds } from '../text/example.js';
+import { promptIds, requirePrompt } from '../text/example.js';
 import { openTextStream } from '../text/stream.js';
 import type { ConstraintState, TokenConstraint } from './constraint.js';
 import {
@@ -150,7 +150,7 @@ function readPrompt(model: LoadedModel, options: GenerateRequest): readonly numb
   if (stop.includes('')) throw invalid('a stop sequence must not be empty');
   const ids =
     typeof prompt === 'string' ? promptIds(model, { prompt, ...(image ? { image: 'given' } : {}) }) : prompt;
-  if (ids.length === 0) throw invalid('the prompt has no token, and this model has no begin token');
+  requirePrompt(ids, 'generate');
   const { vocabularySize } = model.spec.text;
   const wrong = ids.find((id) => !(Number.isInteger(id) && id >= 0 && id < vocabularySize));
   if (wrong !== undefined)

@@ -66,14 +66,14 @@ export interface LossRequest extends HeadRequest {
 }
 
 /**
- * The weighted cross-entropy and the gradients of every segment that trains.
+ * The weighted cross-entropy, or the sum of several over one pass, and the gradients of every segment that trains.
  *
  * Layers below the lowest one that trains keep nothing and have no backward pass.
  */
 export function languageLoss(
   model: LoadedModel,
   tokens: TokenBatch,
-  { head, segments }: { head: LossRequest; segments: SegmentsByLinear },
+  { head, segments }: { head: LossRequest | readonly LossRequest[]; segments: SegmentsByLinear },
 ): { loss: LossValue; gradients: GradientsByLinear } {
   const { kernels } = model;
   const layers = modelLayers(model, segments);
@@ -85,7 +85,8 @@ export function languageLoss(
   const gradients: GradientsByLinear = new Map();
 
   const hidden = forward(model, tokens, { segments, layers, keepFrom: lowest });
-  const { loss, dTop } = headLoss(model, hidden.top, { head, input: lowest !== Infinity });
+  const heads = 'rows' in head ? [head] : head;
+  const { loss, dTop } = headLosses(model, hidden.top, { heads, input: lowest !== Infinity });
   let dy = dTop;
   for (const [layerIndex, layer] of [...layers.entries()].slice(lowest).reverse()) {
     const saved = hidden.saved[layerIndex];
@@ -161,6 +162,26 @@ function forward(
       dispose([...kept, x]);
     },
   };
+}
+
+/** The summed losses and, with `input`, the gradient of the top layer's output. */
+function headLosses(
+  model: LoadedModel,
+  top: Tensor2D,
+  { heads, input }: { heads: readonly LossRequest[]; input: boolean },
+): { loss: LossValue; dTop: Tensor2D | null } {
+  const losses: LossValue[] = [];
+  let dTop: Tensor2D | null = null;
+  for (const head of heads) {
+    const next = headLoss(model, top, { head, input });
+    losses.push(next.loss);
+    const before: Tensor2D | null = dTop;
+    dTop = before && next.dTop ? model.kernels.add(before, next.dTop) : next.dTop;
+    if (before && next.dTop) dispose([before, next.dTop]);
+  }
+  const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
+  const known = losses.filter((loss) => typeof loss === 'number');
+  return { loss: known.length === losses.length ? sum(known) : Promise.all(losses).then(sum), dTop };
 }
 
 /** The loss over the requested rows and, with `input`, the gradient of the top layer's output. */

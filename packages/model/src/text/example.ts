@@ -1,6 +1,7 @@
-/** An example: what a model is asked and should answer, and the token ids of both. */
+/** An example: what a model is asked and should answer, and the token ids of the question. */
 import type { LoadedModel } from '../checkpoint/load-model.js';
 import { framesImages, imageText } from '../images/image-text.js';
+import { ModelError } from '../model-error.js';
 
 /** A rendered prompt, perhaps with an image, and its answer. */
 export interface Example {
@@ -35,16 +36,12 @@ export function promptIds(
   return [...begin, ...imageIds, ...text];
 }
 
-/** The ids of an answer after a prompt, with the space that separates words. */
-export function answerIds({ tokenizer }: LoadedModel, answer: string): number[] {
-  // A tokenizer that adds the space itself gives the same ids with and without one.
-  const [plain, spaced] = [tokenizer.encode(answer), tokenizer.encode(` ${answer}`)];
-  return spaced.length <= plain.length ? spaced : plain;
-}
-
-/** The single token of each label, if every label is one token and no two labels share it. */
-export function labelTokens(model: LoadedModel, labels: readonly string[]): number[] | undefined {
-  const ids = labels.map((label) => answerIds(model, label));
-  const single = ids.flatMap((sequence) => (sequence.length === 1 ? sequence : []));
-  return single.length === labels.length && new Set(single).size === labels.length ? single : undefined;
+/** @throws ModelError when a prompt has no id: a model cannot continue from nothing. */
+export function requirePrompt(ids: readonly number[], where: string): void {
+  if (ids.length === 0)
+    throw new ModelError(
+      'MODEL_INPUT_INVALID',
+      where,
+      'the prompt has no token, and this model has no begin token',
+    );
 }

@@ -22,9 +22,9 @@ import { ModelError } from '../model-error.js';
 import { languageLoss } from '../pass/language-pass.js';
 import { type TaskSegment, uploadSegments } from '../pass/segments.js';
 import type { Example } from '../text/example.js';
+import { batchLoss, openPreparation } from './batch-loss.js';
 import { type FrozenTensors, openFrozenTensors } from './frozen-tensors.js';
 import { addGradients, disposeGradients, euclideanNorm } from './gradients.js';
-import { lossItems, openPreparation } from './loss-items.js';
 import { decodeState, encodeState } from './state-files.js';
 import { flattenSegments, type TrainedParameters } from './trained-parameters.js';
 
@@ -45,6 +45,8 @@ export interface LocalModelOptions {
   readonly features?: ImageFeatures;
   /** The number of prompts answered at once. */
   readonly predictBatchSize?: number;
+  /** The most tokens that a free-text answer is written with, without its end; longer ones are refused in training. @default 128 */
+  readonly maximumNewTokens?: number;
 }
 
 /** Structurally the trainer's `TrainableModel<Example>`. After dispose it neither trains nor predicts. */
@@ -84,6 +86,7 @@ export function createLocalModel(
     optimizer: { beta1 = 0.9, beta2 = 0.99, epsilon = 1e-8, weightDecay = 0, clipNorm = 1 } = {},
     features = openImageFeatures(model),
     predictBatchSize = 64,
+    maximumNewTokens = 128,
   }: LocalModelOptions,
 ): LocalModel {
   let segments = copySegments(initial);
@@ -101,7 +104,7 @@ export function createLocalModel(
     return {
       masks,
       trained,
-      prepare: openPreparation(model),
+      prepare: openPreparation(model, { maximumNewTokens }),
       frozen: openFrozenTensors(new Set(changing)),
     };
   };
@@ -123,21 +126,19 @@ export function createLocalModel(
     let loss = 0;
     let tokens = 0;
     for (const examples of microBatches) {
+      if (examples.length === 0) continue;
       const images = await imageFeaturesOf(examples, features);
       const prepared = examples.map(phase.prepare);
       for (const { ids } of prepared) tokens += ids.length;
-      for (const { batch, loss: request } of lossItems(model, prepared, images)) {
-        const share = batch.batch / count;
-        const weights = request.weights.map((weight) => weight * share);
-        const result = languageLoss(model, batch, { head: { ...request, weights }, segments: active });
-        try {
-          loss += await result.loss;
-          await addGradients(segmentGradients, active, result.gradients, { isFirst });
-        } finally {
-          disposeGradients(result.gradients);
-        }
-        isFirst = false;
+      const { batch, losses } = batchLoss(model, prepared, { images, weight: 1 / count });
+      const result = languageLoss(model, batch, { head: losses, segments: active });
+      try {
+        loss += await result.loss;
+        await addGradients(segmentGradients, active, result.gradients, { isFirst });
+      } finally {
+        disposeGradients(result.gradients);
       }
+      isFirst = false;
     }
     return { loss, tokens };
   };
@@ -191,6 +192,7 @@ export function createLocalModel(
           features,
           segments: active?.byLinear ?? new Map(),
           batchSize: predictBatchSize,
+          maximumNewTokens,
         });
       } finally {
         active?.dispose();

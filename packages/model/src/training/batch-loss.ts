@@ -1,0 +1,144 @@
+/**
+ * What a model is trained on: examples as tokens, and a batch of them with its loss.
+ *
+ * The loss of an example with labels is −ln p(answer | labels), which decides among the labels as fast as a small budget allows, plus a
+ * share of the whole-vocabulary loss, by which the model also writes its answer and ends it. The loss of free text is the second alone:
+ * the mean of −ln p(token | what precedes it) over the answer's tokens, its end included.
+ */
+import type { LoadedModel } from '../checkpoint/load-model.js';
+import { ModelError } from '../model-error.js';
+import type { LossRequest } from '../pass/language-pass.js';
+import { batchOf, type TokenBatch } from '../pass/token-batch.js';
+import { answerIds, openLabelIds } from '../text/answer-tokens.js';
+import { type Example, promptIds, requirePrompt } from '../text/example.js';
+
+/** The weight of the whole-vocabulary loss beside the choice among labels; docs/decisions.md, 2026-11-28, has the measurement. */
+const vocabularyShare = 0.2;
+
+/** An example as tokens. */
+interface PreparedExample {
+  /** The ids that the model reads: the prompt, and the answer without its end. */
+  readonly ids: readonly number[];
+  /** The position of the first logits in the loss: that of the prompt's last id. */
+  readonly start: number;
+  /** The answer's ids, which are the targets from `start` on. */
+  readonly answer: readonly number[];
+  /** Where the tokens so far leave a choice among labels; none without labels. */
+  readonly choices: readonly Choice[];
+  /** The weight of the loss over the whole vocabulary. */
+  readonly share: number;
+}
+
+/** The tokens of the answer's labels that can stand at a position of the answer, and the index of the right one. */
+interface Choice {
+  readonly at: number;
+  readonly columns: readonly number[];
+  readonly target: number;
+}
+
+export interface PreparationOptions {
+  /** The most tokens that a free-text answer is written with, without its end. */
+  readonly maximumNewTokens: number;
+}
+
+/** Returns a function that turns examples into tokens, once for each example object. */
+export function openPreparation(
+  model: LoadedModel,
+  { maximumNewTokens }: PreparationOptions,
+): (example: Example) => PreparedExample {
+  const prepared = new WeakMap<Example, PreparedExample>();
+  const labelIdsOf = openLabelIds(model);
+  const invalid = (what: string) => new ModelError('MODEL_INPUT_INVALID', 'step', what);
+  const prepare = (example: Example): PreparedExample => {
+    const { labels, answer } = example;
+    const prompt = promptIds(model, example);
+    requirePrompt(prompt, 'step');
+    const all = labels && labelIdsOf(labels, prompt);
+    const ids = all ? all[labels.indexOf(answer)] : answerIds(model, answer, prompt);
+    if (!ids) throw invalid(`answer "${answer}" is not among the labels ${(labels ?? []).join(', ')}`);
+    if (!all && ids.length - 1 > maximumNewTokens)
+      throw invalid(
+        `an answer has ${ids.length - 1} tokens (${JSON.stringify(`${answer.slice(0, 60)}…`)}), but answers are written with at most ` +
+          `${maximumNewTokens}; raise maximumNewTokens or shorten the answer`,
+      );
+    return {
+      ids: [...prompt, ...ids.slice(0, -1)],
+      start: prompt.length - 1,
+      answer: ids,
+      choices: all ? choicesOf(ids, all) : [],
+      share: all ? vocabularyShare : 1,
+    };
+  };
+  return (example) => {
+    const known = prepared.get(example);
+    if (known) return known;
+    const made = prepare(example);
+    prepared.set(example, made);
+    return made;
+  };
+}
+
+/**
+ * The positions where labels part: Π over them of the right token's share among the tokens of labels that agree so far is
+ * p(answer | labels).
+ */
+function choicesOf(answer: readonly number[], labels: readonly (readonly number[])[]): Choice[] {
+  return answer.flatMap((id, at) => {
+    const possible = labels.filter((label) => label.slice(0, at).every((token, i) => token === answer[i]));
+    const columns = [...new Set(possible.flatMap((label) => label[at] ?? []))];
+    return columns.length > 1 ? [{ at, columns, target: columns.indexOf(id) }] : [];
+  });
+}
+
+/** A row of logits in a loss. */
+interface Term {
+  readonly row: number;
+  readonly target: number;
+  readonly weight: number;
+}
+
+/**
+ * A batch with the parts of its loss, each over its own columns; the loss is the sum over examples, `weight` times each. `images` holds
+ * the features of each example.
+ */
+export function batchLoss(
+  model: LoadedModel,
+  examples: readonly PreparedExample[],
+  { images, weight }: { images: readonly (Float32Array | undefined)[]; weight: number },
+): { batch: TokenBatch; losses: LossRequest[] } {
+  const batch = batchOf(
+    model,
+    examples.map(({ ids }) => ids),
+    images,
+  );
+  const vocabulary: Term[] = [];
+  const choices = new Map<string, { columns: readonly number[]; terms: Term[] }>();
+  for (const [i, example] of examples.entries()) {
+    const first = i * batch.time + example.start;
+    for (const [at, target] of example.answer.entries())
+      vocabulary.push({
+        row: first + at,
+        target,
+        weight: (weight * example.share) / example.answer.length,
+      });
+    for (const { at, columns, target } of example.choices) {
+      const key = columns.join();
+      const same = choices.get(key) ?? { columns, terms: [] };
+      same.terms.push({ row: first + at, target, weight });
+      choices.set(key, same);
+    }
+  }
+  return {
+    batch,
+    losses: [
+      lossOver(vocabulary),
+      ...[...choices.values()].map(({ columns, terms }) => ({ ...lossOver(terms), columns })),
+    ],
+  };
+}
+
+const lossOver = (terms: readonly Term[]): LossRequest => ({
+  rows: Int32Array.from(terms, ({ row }) => row),
+  targets: Int32Array.from(terms, ({ target }) => target),
+  weights: Float32Array.from(terms, ({ weight }) => weight),
+});
