@@ -1,4 +1,11 @@
 export { exampleOfGraph, trainingExamples } from './data/examples.js';
+export {
+  fitRows,
+  type FitRowsOptions,
+  type FittedData,
+  type LongRowChange,
+  type LongRows,
+} from './data/fit-rows.js';
 export { readTaskData, readTaskFile } from './data/read-task-data.js';
 export {
   imagesOf,
@@ -23,6 +30,7 @@ export {
   prepareRun,
   trainRun,
   type PreparedRun,
+  type PrepareRunOptions,
   type RunEvent,
   type TrainRunOptions,
 } from './run/train-run.js';

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import {
   evaluateBase,
   imagesOf,
+  type LongRows,
   openMetricsFile,
   prepareRun,
   prepareRunDirectory,
@@ -21,6 +22,7 @@ import { openKernels } from '@contextlora/kernels';
 import { loadModel, locateModel } from '@contextlora/model';
 import { toText } from '@contextlora/task-graph';
 import { fileCheckpoints } from '@contextlora/trainer/files';
+import { Option } from 'commander';
 
 import { type CommandContext, untilStopped } from '../command-context.js';
 import type { CommandSetup } from '../command-setup.js';
@@ -30,6 +32,7 @@ import { naturalNumber, positiveNumber } from '../option-values.js';
 import { bar, clockTime } from '../terminal/progress.js';
 import { taskTable } from '../terminal/report-tables.js';
 import { showTraining } from '../terminal/show-training.js';
+import { fitTrainingRows } from './fit-training-rows.js';
 
 interface TrainOptions extends TrainSettings {
   readonly taskFile: string;
@@ -38,6 +41,7 @@ interface TrainOptions extends TrainSettings {
   readonly out: string;
   readonly resume: boolean;
   readonly threads: number;
+  readonly longRows: LongRows;
 }
 
 export function addTrainCommand({ program, context, run }: CommandSetup): void {
@@ -53,6 +57,14 @@ export function addTrainCommand({ program, context, run }: CommandSetup): void {
     .option('--learning-rate <rate>', 'peak learning rate', positiveNumber, 3e-3)
     .option('--seed <n>', 'random seed for adapters and batches', naturalNumber, 0)
     .option('--threads <n>', 'threads per native operation', naturalNumber, 1)
+    .addOption(
+      new Option(
+        '--long-rows <choice>',
+        "rows that are longer than the model's context: refuse, skip (training rows), or truncate (their text)",
+      )
+        .choices(['refuse', 'skip', 'truncate'])
+        .default('refuse'),
+    )
     .option('--resume', 'continue an earlier run in the same directory', false)
     .addHelpText(
       'after',
@@ -83,7 +95,7 @@ async function runTrain(
   const { seed, rank, steps, batchSize, learningRate } = options;
   const settings: TrainSettings = { seed, rank, steps, batchSize, learningRate };
   // Everything is read first, so that a mistake leaves nothing behind.
-  const data = await readTaskData(
+  const read = await readTaskData(
     taskFile,
     options.data === undefined ? {} : { dataDirectory: options.data },
   );
@@ -91,7 +103,8 @@ async function runTrain(
   const kernels = await openKernels({ threads });
   const base = await loadModel(modelDirectory, { kernels });
   try {
-    const run = prepareRun(base, data, { settings });
+    const { data, changes } = await fitTrainingRows(base, read, options, { progress, signal });
+    const run = prepareRun(base, data, { settings, rowsFit: true });
     await prepareRunDirectory(out, { keep: resume });
 
     for (const line of toText(data.graph).split('\n')) progress.print(`  ${line}`);
@@ -125,6 +138,7 @@ async function runTrain(
       settings: { ...settings },
       base: { directory: modelDirectory, parameters: base.parameterCount, backend: kernels.backend },
       ...taskResults(data, order, { base: onBase, trained: record.evaluations, probes: new Map() }),
+      ...(changes.length > 0 ? { longRows: changes } : {}),
       certificates: record.certificates,
       seconds: { total: Math.round(clock() - started) },
     };

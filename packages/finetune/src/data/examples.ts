@@ -18,6 +18,7 @@ function exampleOf({ inputs, answer }: TaskSpec, prompt: string, { image }: Comp
     answer: '',
     ...(image === undefined || !inputs.includes('image') ? {} : { image }),
     ...(answer.type === 'label' ? { labels: answer.labels } : {}),
+    ...(answer.type === 'json' ? { schema: answer.schema } : {}),
   };
 }
 

@@ -14,12 +14,17 @@ export interface SourceProblems {
 /** The most problems that are listed. */
 const listed = 100;
 
-/** The error that lists the problems of several files. */
-export function dataInvalid(where: string, found: readonly SourceProblems[]): FinetuneError {
+/** The error that lists the problems of several files, and perhaps a way out. */
+export function dataInvalid(where: string, found: readonly SourceProblems[], wayOut?: string): FinetuneError {
   const { title, problems } = listProblems(found);
-  return new FinetuneError('FINETUNE_DATA_INVALID', where, [`${title}:`, ...problems].join('\n'), {
-    problems,
-  });
+  return new FinetuneError(
+    'FINETUNE_DATA_INVALID',
+    where,
+    [`${title}:`, ...problems, ...(wayOut === undefined ? [] : [wayOut])].join('\n'),
+    {
+      problems,
+    },
+  );
 }
 
 /** One entry per file, its problems indented below its path, and a title with the number of all problems. */

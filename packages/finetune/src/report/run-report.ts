@@ -1,4 +1,5 @@
 /** The results of a run as one plain value: report.json. */
+import type { LongRowChange } from '../data/fit-rows.js';
 import type { PhaseCertificate } from '../run/run-record.js';
 
 /** Accuracies in [0, 1] on held-out rows; null where nothing was measured: a task without test rows, or chance among free answers. */
@@ -43,6 +44,8 @@ export interface RunReport {
     readonly final: number | null;
   };
   readonly decision?: { readonly task: string; readonly methods: readonly DecisionResult[] };
+  /** Rows that were longer than the model's context and were changed; absent if there were none. */
+  readonly longRows?: readonly LongRowChange[];
   readonly certificates: readonly PhaseCertificate[];
   /** Time of all optimizer steps: predicted by the cost model, measured, and the relative error. */
   readonly prediction?: {

@@ -14,6 +14,7 @@ import {
 } from '@contextlora/trainer';
 
 import { trainingExamples } from '../data/examples.js';
+import { requireFittingRows } from '../data/fit-rows.js';
 import type { TaskData } from '../data/task-data.js';
 import { evaluateTask, type TaskEvaluation } from './evaluate-task.js';
 import type { TrainSettings } from './train-settings.js';
@@ -25,12 +26,24 @@ export interface PreparedRun {
   readonly model: LocalModel;
 }
 
-/** Decides ranks and phases and makes the model; trains nothing and writes nothing. */
+export interface PrepareRunOptions {
+  readonly settings: TrainSettings;
+  readonly rolesOf?: RolesOf;
+  /** Whether the rows are known to fit into the model's context, because `fitRows` returned them. @default false */
+  readonly rowsFit?: boolean;
+}
+
+/**
+ * Decides ranks and phases and makes the model; trains nothing and writes nothing.
+ *
+ * @throws FinetuneError (`FINETUNE_DATA_INVALID`) when rows are longer than the model's context.
+ */
 export function prepareRun(
   base: LoadedModel,
   data: TaskData,
-  { settings, rolesOf = contextRoles }: { settings: TrainSettings; rolesOf?: RolesOf },
+  { settings, rolesOf = contextRoles, rowsFit = false }: PrepareRunOptions,
 ): PreparedRun {
+  if (!rowsFit) requireFittingRows(base, data);
   const partition = partitionRanks(linearsOf(base.spec), tasksOf(data.graph), { rank: settings.rank });
   const segments = initialiseSegments(partition, { seed: settings.seed });
   return {
