@@ -15,7 +15,7 @@ import { type EmulatedLink, emulateLinks, whyNotEmulated } from './emulate-links
 const { values } = parseArgs({
   options: { budget: { type: 'string', default: '10' }, json: { type: 'string' } },
 });
-const program = fileURLToPath(new URL('../../contextlora/src/bin.ts', import.meta.url));
+const program = fileURLToPath(new URL('../../contextlora/src/cli.ts', import.meta.url));
 
 const link = (mbit: number | readonly [number, number], milliseconds: number, loss = 0): EmulatedLink => ({
   name: 'a',

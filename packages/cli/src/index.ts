@@ -5,5 +5,6 @@ export { drawGraph } from './drawings/draw-graph.js';
 export { plotFront } from './drawings/plot-front.js';
 export { plotLosses } from './drawings/plot-losses.js';
 export { drawingFont, renderPng } from './drawings/render-png.js';
+export { describeFailure, exitCodes, type Failure } from './failure.js';
 export { processWorld } from './process-world.js';
-export { exitCodes, runCommandLine } from './run-command-line.js';
+export { runCommandLine } from './run-command-line.js';

@@ -3,15 +3,21 @@ import { hostname } from 'node:os';
 
 import type { CommandWorld } from './command-world.js';
 
-function ignoreClosedPipe(error: NodeJS.ErrnoException): void {
-  if (error.code !== 'EPIPE') throw error;
+/** The output's last listener: an error of its last write may come after the command has ended. */
+function onOutputError(this: NodeJS.WriteStream, error: NodeJS.ErrnoException): void {
+  // A closed pipe is no failure, a running command listens for the others itself, and one is reported once.
+  if (error.code !== 'EPIPE' && this.listenerCount('error') === 1 && !process.exitCode) throw error;
 }
+
+/** Nobody is left to be told. */
+const ignoreError = () => undefined;
 
 /** Streams, clocks, signals and environment of `process`; `version` is the version of the installed command. */
 export function processWorld(process: NodeJS.Process, { version }: { version: string }): CommandWorld {
-  // For good: the error of the last write may come after the command has ended.
-  if (!process.stdout.listeners('error').includes(ignoreClosedPipe))
-    process.stdout.on('error', ignoreClosedPipe);
+  if (!process.stdout.listeners('error').includes(onOutputError)) {
+    process.stdout.on('error', onOutputError);
+    process.stderr.on('error', ignoreError);
+  }
   return {
     version,
     clock: () => performance.now() / 1000,

@@ -1,7 +1,7 @@
 /** The command line as a function: arguments and a world in, an exit code out. */
 import { Command, CommanderError } from 'commander';
 
-import { type CommandContext, Stopped } from './command-context.js';
+import type { CommandContext } from './command-context.js';
 import type { CommandSetup } from './command-setup.js';
 import type { CommandWorld } from './command-world.js';
 import { addChatCommand } from './commands/chat.js';
@@ -12,11 +12,9 @@ import { addGraphCommand } from './commands/graph.js';
 import { addPlanCommand } from './commands/plan.js';
 import { addProfileCommand } from './commands/profile.js';
 import { addTrainCommand } from './commands/train.js';
+import { describeFailure, exitCodes } from './failure.js';
 import { hubDirectoryOf } from './hub-directory.js';
 import { createProgress } from './terminal/progress.js';
-import { isUserError } from './user-error.js';
-
-export const exitCodes = { done: 0, defect: 1, userMistake: 2, interrupted: 130 } as const;
 
 /** Runs one command line; `args` are the arguments after program and script. Returns the exit code and never throws. */
 export async function runCommandLine(args: readonly string[], world: CommandWorld): Promise<number> {
@@ -27,8 +25,10 @@ export async function runCommandLine(args: readonly string[], world: CommandWorl
     else if (stop.signal.aborted) world.exitAtOnce(exitCodes.interrupted);
     else stop.abort();
   });
-  // Whoever read the output has left (`| head`): stop as after Ctrl-C.
-  const stopUnread = () => {
+  let outputError: NodeJS.ErrnoException | undefined;
+  const stopUnread = (error: NodeJS.ErrnoException) => {
+    // EPIPE: whoever read the output has left (`| head`), which is no failure.
+    if (error.code !== 'EPIPE') outputError ??= error;
     stop.abort();
   };
   world.output.on('error', stopUnread);
@@ -50,7 +50,7 @@ export async function runCommandLine(args: readonly string[], world: CommandWorl
     .version(world.version)
     .addHelpText(
       'after',
-      '\nRun "contextlora help <command>" for options and examples.\nExit codes: 0 done, 1 a defect of this program, 2 a mistake in the input, 130 interrupted.',
+      '\nRun "contextlora help <command>" for options and examples.\nExit codes: 0 done, 1 a defect of this program, 2 a mistake in the input or a fault of the machine (such as a full disk), 130 interrupted.',
     )
     .showHelpAfterError()
     .exitOverride()
@@ -75,32 +75,35 @@ export async function runCommandLine(args: readonly string[], world: CommandWorl
     add(setup);
   try {
     await program.parseAsync(args, { from: 'user' });
+    await written(world.output);
+    if (outputError) throw outputError;
     return code;
   } catch (error) {
-    return reportFailure(error, { context, world });
+    return reportFailure(outputError ?? error, { context, world, isOutputError: outputError !== undefined });
   } finally {
     forget();
     world.output.off('error', stopUnread);
   }
 }
 
+/** Resolves when everything printed so far is written, or its errors are emitted. */
+const written = (output: NodeJS.WritableStream) =>
+  new Promise<void>((resolve) => {
+    output.write('', () => setImmediate(resolve));
+  });
+
 function reportFailure(
   error: unknown,
-  { context, world }: { readonly context: CommandContext; readonly world: CommandWorld },
+  {
+    context,
+    world,
+    isOutputError,
+  }: { readonly context: CommandContext; readonly world: CommandWorld; readonly isOutputError: boolean },
 ): number {
   // commander has already printed its message or the requested help.
   if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.done : exitCodes.userMistake;
-  context.progress.print();
-  if (error instanceof Stopped) {
-    world.errorOutput.write(
-      'Stopped. Finished work is kept; run the same command with --resume to continue.\n',
-    );
-    return exitCodes.interrupted;
-  }
-  if (isUserError(error)) {
-    world.errorOutput.write(`${error.message}\n`);
-    return exitCodes.userMistake;
-  }
-  world.errorOutput.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
-  return exitCodes.defect;
+  if (!isOutputError) context.progress.print();
+  const { message, exitCode } = describeFailure(error);
+  world.errorOutput.write(`${message}\n`);
+  return exitCode;
 }

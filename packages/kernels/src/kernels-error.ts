@@ -10,6 +10,8 @@ export type KernelsErrorCode =
   | 'KERNELS_NO_BACKWARD'
   /** The wasm heap has no room left. */
   | 'KERNELS_HEAP_FULL'
+  /** The process may not reserve the address space of a wasm memory. */
+  | 'KERNELS_MEMORY_REFUSED'
   /** The requested backend does not start on this machine. */
   | 'KERNELS_BACKEND_UNAVAILABLE'
   /** onnxruntime refused a graph or its tensors; the message is its own. */

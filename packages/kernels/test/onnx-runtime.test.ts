@@ -17,15 +17,15 @@ describe('without the native library', () => {
 
   test('a package that is missing or has another version is named, with the command that fixes it', () => {
     expect(loadOnnxRuntime({ ...sources, resolve: fail('Cannot find module') })).toMatch(
-      /^onnxruntime-node is not installed; ONNXRUNTIME_NODE_INSTALL=skip npm install onnxruntime-node@1\.30\.0 koffi/,
+      /^onnxruntime-node is not installed; ONNXRUNTIME_NODE_INSTALL=skip npm install onnxruntime-node@1\.30\.0 koffi@3\.3\.4/,
     );
     expect(loadOnnxRuntime({ ...sources, require: () => ({ version: '1.31.0' }) })).toMatch(
-      /^onnxruntime-node 1\.31\.0 is installed, .* in 1\.30\.0 only; npm install/,
+      /^onnxruntime-node 1\.31\.0 is installed, .* in 1\.30\.0 only; ONNXRUNTIME_NODE_INSTALL=skip npm install/,
     );
     const withoutKoffi = (module: string) =>
       module === 'koffi' ? fail('Cannot find module\nRequire stack: …')() : { version: '1.30.0' };
     expect(loadOnnxRuntime({ ...sources, require: withoutKoffi })).toMatch(
-      /^koffi, .* does not load \(Cannot find module\); npm install koffi/,
+      /^koffi, .* does not load \(Cannot find module\); npm install koffi@3\.3\.4/,
     );
   });
 

@@ -14,6 +14,7 @@ import {
 } from '@contextlora/lora';
 import {
   hashSegment,
+  makeDirectory,
   readPartition,
   readPeftFolder,
   readSafetensors,
@@ -321,6 +322,23 @@ describe('safetensors', () => {
       { numRuns: 2000 },
     );
   });
+
+  test('a directory is made with its parents, and one that exists is left as it is', async () => {
+    const path = join(directory, 'made/of/parts');
+    await makeDirectory(path);
+    await writeFile(join(path, 'kept'), 'kept');
+    await Promise.all([makeDirectory(path), makeDirectory(path), makeDirectory(join(path, 'deeper'))]);
+    expect(await readdir(path)).toEqual(['deeper', 'kept']);
+    await expect(makeDirectory(join(path, 'kept/below'))).rejects.toMatchObject({ code: 'ENOTDIR' });
+    await expect(makeDirectory(join(path, 'kept'))).rejects.toMatchObject({ code: 'EEXIST' });
+  });
+
+  (process.platform === 'linux' ? test : test.skip)(
+    'a place where nothing can be made is an error at once',
+    async () => {
+      await expect(makeDirectory('/proc/contextlora/run')).rejects.toMatchObject({ code: 'ENOENT' });
+    },
+  );
 
   test('a failed write leaves the old file and nothing else', async () => {
     const folder = join(directory, 'in the way');

@@ -58,7 +58,9 @@ export { answerIds, labelIds } from './text/answer-tokens.js';
 export { renderChat, type ChatMessage, type RenderChatOptions } from './text/chat-template.js';
 export { promptIds, type Example } from './text/example.js';
 export { openTextStream, type TextStream } from './text/stream.js';
-export { openTokenizer, readTokenizer, type TextTokenizer, type TokenizerFiles } from './text/tokenizer.js';
+export { readTokenizer } from './text/read-tokenizer.js';
+export { templatePlaces } from './text/template-places.js';
+export { type ModelIds, openTokenizer, type TextTokenizer, type TokenizerFiles } from './text/tokenizer.js';
 
 export { openImageFeatures, type ImageFeatures, type ImageFeaturesOptions } from './images/features.js';
 export { imageText, withImageTexts, type TileLayout } from './images/image-text.js';

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { readTokenizer, renderChat, type ChatMessage } from '@contextlora/model';
-import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -46,8 +46,58 @@ test('a template is found next to the tokenizer, in its config and in a list of 
   }
 });
 
+// What AutoProcessor, and without its files AutoTokenizer, of transformers 5.24 takes.
+test.each([
+  ['chat_template.json', { 'chat_template.json': { chat_template: 'old' } }, 'old'],
+  ['processor_config.json', { 'processor_config.json': { chat_template: 'processor' } }, 'processor'],
+  [
+    'chat_template.jinja before chat_template.json without a processor',
+    { 'chat_template.jinja': 'main', 'chat_template.json': { chat_template: 'old' } },
+    'main',
+  ],
+  [
+    'chat_template.json before chat_template.jinja with a processor',
+    {
+      'chat_template.jinja': 'main',
+      'chat_template.json': { chat_template: 'old' },
+      'preprocessor_config.json': {},
+    },
+    'old',
+  ],
+  [
+    'processor_config.json before both',
+    {
+      'chat_template.jinja': 'main',
+      'chat_template.json': { chat_template: 'old' },
+      'processor_config.json': { chat_template: 'processor' },
+    },
+    'processor',
+  ],
+  [
+    'chat_template.jinja beside additional templates',
+    { 'chat_template.jinja': 'main', 'additional_chat_templates/rag.jinja': 'rag' },
+    'main',
+  ],
+  ['additional templates without a default', { 'additional_chat_templates/rag.jinja': 'rag' }, undefined],
+])('a template is found in %s', async (_, files, expected) => {
+  const directory = await mkdtemp(join(tmpdir(), 'chat-template-'));
+  try {
+    await cp(fixture('llama-tiny'), directory, { recursive: true });
+    await rm(join(directory, 'chat_template.jinja'));
+    await mkdir(join(directory, 'additional_chat_templates'));
+    for (const [name, content] of Object.entries(files))
+      await writeFile(join(directory, name), typeof content === 'string' ? content : JSON.stringify(content));
+    const tokenizer = await readTokenizer(directory);
+    expect(tokenizer.chatTemplate).toBe(expected);
+    if ('additional_chat_templates/rag.jinja' in files)
+      expect(renderChat(tokenizer, messages, { template: 'rag' })).toBe('rag');
+  } finally {
+    await rm(directory, { recursive: true });
+  }
+});
+
 test('a template gets the special tokens, the date if there is one, and additional variables', () => {
-  expect(render('{{ bos_token }}{{ messages[0].content }}{{ add_generation_prompt }}')).toBe('<s>hellotrue');
+  expect(render('{{ bos_token }}{{ messages[0].content }}{{ add_generation_prompt }}')).toBe('<s>helloTrue');
   expect(render('{{ strftime_now("%d %b %Y") }}', { now: new Date(2026, 6, 4) })).toBe('04 Jul 2026');
   expect(render('{{ mood }}', { variables: { mood: 'calm' } })).toBe('calm');
   expect(render('{% for i in range(1, 6, 2) %}{{ i }}{% endfor %}{{ range(2) | length }}')).toBe('1352');
@@ -62,6 +112,6 @@ test('a template that fails gives one clear message', () => {
   expect(() => render('{{ messages.nothing() }}')).toThrow('model/renderChat: the chat template fails');
   expect(() => render('{{ strftime_now("%Y") }}')).toThrow('it writes the date, and none is given');
   expect(() => renderChat({ chatTemplate: undefined, specialTokens: {} }, messages)).toThrow(
-    'the model has no chat template; pass one, or pass a plain prompt to generate',
+    'the model has no chat template; pass one, or pass a plain prompt to generate (looked for in chat_template.jinja, additional_chat_templates, tokenizer_config.json, chat_template.json, processor_config.json)',
   );
 });

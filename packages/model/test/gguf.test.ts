@@ -232,6 +232,7 @@ describe('a damaged GGUF file', () => {
     return tokenizer();
   };
   const { metadata, tensors } = smallGguf;
+  const flag: Value = { type: 'raw', kind: 7, bytes: Uint8Array.of(1) };
   const withTensor = (change: Partial<WrittenTensor>) =>
     writeGguf({ ...smallGguf, tensors: tensors.map((t, i) => (i === 1 ? { ...t, ...change } : t)) });
   const withMetadata = (key: string, value: Value) =>
@@ -341,6 +342,33 @@ describe('a damaged GGUF file', () => {
       'an unknown split',
       withMetadata('tokenizer.ggml.pre', { type: 'text', value: 'constructor' }),
       '("tokenizer.ggml.pre" "constructor") is unknown; known are gpt-2',
+    ],
+    [
+      'no word on how text is split',
+      writeGguf({ ...smallGguf, metadata: metadata.filter(([key]) => key !== 'tokenizer.ggml.pre') }),
+      'it does not say how its tokenizer splits text; convert the model again, or add "tokenizer.ggml.pre" (gpt-2',
+    ],
+    [
+      'an end token after every text',
+      writeGguf({
+        ...smallGguf,
+        metadata: [
+          ...metadata.filter(([key]) => key !== 'tokenizer.ggml.eos_token_id'),
+          ['tokenizer.ggml.eos_token_id', { type: 'u32', value: 1 }],
+          ['tokenizer.ggml.add_eos_token', flag],
+        ],
+      }),
+      'its post_processor puts 0 tokens before a text and 1 after it',
+    ],
+    [
+      'a begin token that it does not name',
+      writeGguf({ ...smallGguf, metadata: [...metadata, ['tokenizer.ggml.add_bos_token', flag]] }),
+      '"tokenizer.ggml.add_bos_token" needs "tokenizer.ggml.bos_token_id"',
+    ],
+    [
+      'spaces removed',
+      writeGguf({ ...smallGguf, metadata: [...metadata, ['tokenizer.ggml.remove_extra_whitespaces', flag]] }),
+      '"tokenizer.ggml.remove_extra_whitespaces" is not supported',
     ],
     [
       'another tokenizer',

@@ -26,7 +26,7 @@ import {
   trainRun,
   type TrainSettings,
 } from '@contextlora/finetune';
-import { openKernels } from '@contextlora/kernels';
+import { type Kernels, openKernels } from '@contextlora/kernels';
 import { readPartition } from '@contextlora/lora/files';
 import { loadModel, type LoadedModel } from '@contextlora/model';
 import type { TaskFile, TaskGraph } from '@contextlora/task-graph';
@@ -60,7 +60,7 @@ export interface DemoOptions {
 
 export type DemoEvent =
   | { readonly type: 'tasks'; readonly file: TaskFile; readonly graph: TaskGraph }
-  | { readonly type: 'base'; readonly base: LoadedModel; readonly backend: string }
+  | { readonly type: 'base'; readonly base: LoadedModel; readonly backend: Kernels['backend'] }
   | ({ readonly type: 'rendering' } & DatasetProgress)
   /** `scenes` is 0 if those of an earlier run were kept. */
   | { readonly type: 'rendered'; readonly scenes: number; readonly seconds: number }

@@ -3,11 +3,11 @@
  *
  * Every scene is a function of (seed, task, split, index): splits never share a scene, and another task would change none of them.
  */
-import { mkdir } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { keyedRandom } from '@contextlora/lora';
-import { writeWhole } from '@contextlora/lora/files';
+import { makeDirectory, writeWhole } from '@contextlora/lora/files';
 import sharp from 'sharp';
 
 import { createSceneRenderer, type SceneRenderer } from '../scenes/render-scene.js';
@@ -61,7 +61,7 @@ export async function* writeIovDataset(
   let done = 0;
   for (const { split, task, count } of plan) {
     const name = `${task}.${split}`;
-    await mkdir(join(directory, 'images', name), { recursive: true });
+    await makeDirectory(join(directory, 'images', name));
     const rows: string[] = [];
     for (let start = 0; start < count; start += groupSize) {
       const group = Array.from({ length: Math.min(groupSize, count - start) }, (_, i) => start + i);
@@ -102,9 +102,11 @@ async function writeExample(
   });
   const image = `images/${task}.${split}/${String(index).padStart(5, '0')}.png`;
   const size = { width: sceneSizePixels, height: sceneSizePixels, channels: 3 } as const;
-  await sharp(await renderer.render(scene), { raw: size })
+  // sharp would report a full disk without the code of the system's error.
+  const png = await sharp(await renderer.render(scene), { raw: size })
     .png({ compressionLevel: 1 })
-    .toFile(join(directory, image));
+    .toBuffer();
+  await writeFile(join(directory, image), png);
   return JSON.stringify({
     image,
     text: task === 'strategy' ? `limit ${situation.limit} .` : '',

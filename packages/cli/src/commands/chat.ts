@@ -7,6 +7,7 @@ import {
   jsonConstraint,
   loadModel,
   locateModel,
+  templatePlaces,
   uploadAdapter,
 } from '@contextlora/model';
 
@@ -90,7 +91,7 @@ async function runChat(options: ChatOptions, context: CommandContext): Promise<b
   if (!options.plain && model.tokenizer.chatTemplate === undefined)
     throw failure(
       'CLI_OPTIONS_INVALID',
-      `${options.model} has no chat template; --plain gives it the prompt as it is`,
+      `${options.model} has no chat template (looked for in ${templatePlaces.join(', ')}); --plain gives it the prompt as it is`,
     );
   const segments = adapter && uploadAdapter(model.spec, adapter);
   const { temperature, topK, topP, repetitionPenalty, seed, maxTokens } = options;

@@ -13,6 +13,7 @@ import type { CommandSetup } from '../command-setup.js';
 import { renderPng } from '../drawings/render-png.js';
 import { writeDrawings } from '../drawings/write-drawings.js';
 import { naturalNumber, positiveNumber } from '../option-values.js';
+import { missingKernels } from '../terminal/missing-kernels.js';
 import { clockTime } from '../terminal/progress.js';
 import { imageOf, showDemo } from '../terminal/show-demo.js';
 
@@ -52,6 +53,8 @@ async function runAndShowDemo(options: DemoCommandOptions, context: CommandConte
         break;
       }
       show(next.value);
+      if (next.value.type === 'base')
+        for (const line of await missingKernels(next.value.backend)) progress.print(`   ${line}`);
       if (next.value.type === 'question')
         written.push(await writeQuestion(out, next.value.row, next.value.answers));
       if (next.value.type === 'boards') written.push(...(await writeBoardPlan(out, next.value.plan)));

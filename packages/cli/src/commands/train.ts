@@ -29,6 +29,7 @@ import type { CommandSetup } from '../command-setup.js';
 import { writeDrawings } from '../drawings/write-drawings.js';
 import { helpExamples } from '../help-examples.js';
 import { naturalNumber, positiveNumber } from '../option-values.js';
+import { missingKernels } from '../terminal/missing-kernels.js';
 import { bar, clockTime } from '../terminal/progress.js';
 import { taskTable } from '../terminal/report-tables.js';
 import { showTraining } from '../terminal/show-training.js';
@@ -111,6 +112,7 @@ async function runTrain(
     progress.print(
       `  ${base.spec.architecture}, ${(base.parameterCount / 1e6).toFixed(2)} M parameters, ${kernels.backend} kernels`,
     );
+    for (const line of await missingKernels(kernels.backend)) progress.print(`  ${line}`);
     for await (const { done, total } of untilStopped(run.model.features.warm(imagesOf(data)), signal))
       progress.update(`  computing image features ${bar(done, total)} ${done}/${total}`);
     const onBase = await evaluateBase(run);

@@ -1,6 +1,8 @@
 /** Training steps and evaluations as they happen, one JSON object per line. */
-import { appendFile, mkdir } from 'node:fs/promises';
+import { appendFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
+
+import { makeDirectory } from '@contextlora/lora/files';
 
 import type { RunEvent } from './train-run.js';
 
@@ -16,7 +18,7 @@ export function openMetricsFile(
   { flushEvery = 50 }: { flushEvery?: number } = {},
 ): MetricsFile {
   let waiting: string[] = [];
-  let writing: Promise<unknown> = mkdir(dirname(path), { recursive: true });
+  let writing: Promise<unknown> = makeDirectory(dirname(path));
   const flush = async () => {
     const lines = waiting;
     waiting = [];

@@ -1,8 +1,8 @@
 /** A directory that a run may write to: new, empty, or left by an earlier run. */
-import { mkdir, readdir, rm, stat } from 'node:fs/promises';
+import { readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { writeWhole } from '@contextlora/lora/files';
+import { makeDirectory, writeWhole } from '@contextlora/lora/files';
 
 import { FinetuneError } from '../finetune-error.js';
 
@@ -26,7 +26,7 @@ export async function prepareRunDirectory(
   if (entries.length > 0 && !entries.includes(marker))
     throw taken('holds files that no run has written; choose another directory or empty it');
   if (!keep) for (const entry of entries) await rm(join(directory, entry), { recursive: true });
-  await mkdir(directory, { recursive: true });
+  await makeDirectory(directory);
   await writeWhole(
     join(directory, marker),
     'Made by the contextlora command, which may replace what is in here.\n',

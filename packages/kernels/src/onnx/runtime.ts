@@ -7,6 +7,9 @@ import { type Koffi, type OnnxRuntime, openOnnxLibrary } from './library.js';
 /** Pinned, because the folder that holds the library is not part of the package's interface. */
 const pinnedOnnxRuntimeVersion = '1.30.0';
 
+/** Another version at the top of a project would be resolved instead of the package's own. */
+const koffiNeeded = 'koffi@3.3.4';
+
 /** File name of the library on platforms that do not name it as Linux does. */
 const libraryNames: Readonly<Record<string, string>> = {
   darwin: `libonnxruntime.${pinnedOnnxRuntimeVersion}.dylib`,
@@ -41,18 +44,18 @@ export function loadOnnxRuntime(sources: OnnxRuntimeSources = installed()): Onnx
     manifest = resolve('onnxruntime-node/package.json');
     ({ version } = require('onnxruntime-node/package.json') as { version: string });
   } catch {
-    return `onnxruntime-node is not installed; ONNXRUNTIME_NODE_INSTALL=skip npm install ${needed} koffi adds it`;
+    return `onnxruntime-node is not installed; ONNXRUNTIME_NODE_INSTALL=skip npm install ${needed} ${koffiNeeded} adds it`;
   }
   if (version !== pinnedOnnxRuntimeVersion)
     return (
       `onnxruntime-node ${version} is installed, but the location of its library is known in ` +
-      `${pinnedOnnxRuntimeVersion} only; npm install ${needed}`
+      `${pinnedOnnxRuntimeVersion} only; ONNXRUNTIME_NODE_INSTALL=skip npm install ${needed}`
     );
   let koffi: Koffi;
   try {
     koffi = require('koffi') as Koffi;
   } catch (cause) {
-    return `koffi, which calls onnxruntime's library, does not load (${firstLine(cause)}); npm install koffi adds it`;
+    return `koffi, which calls onnxruntime's library, does not load (${firstLine(cause)}); npm install ${koffiNeeded} adds it`;
   }
   const library = libraryNames[platform] ?? 'libonnxruntime.so.1';
   const path = join(dirname(manifest), 'bin', 'napi-v6', platform, architecture, library);

@@ -1,4 +1,5 @@
 export { hashSegment } from './hash-segment.js';
+export { makeDirectory } from './make-directory.js';
 export { readPartition, writePartition } from './partition-files.js';
 export { readPeftFolder, type PeftAdapter } from './read-peft-folder.js';
 export { readSafetensors, writeSafetensors } from './safetensors-files.js';

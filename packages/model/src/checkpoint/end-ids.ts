@@ -1,21 +1,41 @@
-/** The ids that end an answer, as a model's files list them in addition to the tokenizer's own end token. */
+/** The ids that begin a text and end an answer, as a model's files list them in addition to the tokenizer's own tokens. */
+import { join } from 'node:path';
+
 import type { GgufHeader } from '../gguf/header.js';
 import { ModelError } from '../model-error.js';
-import { type Config, textOf } from '../spec/config-reader.js';
+import { type Config, partOf, textOf } from '../spec/config-reader.js';
+import { readJsonObject } from '../spec/read-json.js';
+import type { ModelIds } from '../text/tokenizer.js';
 
 /**
- * `eos_token_id` of a generation_config.json or config.json: an id, a list of ids, or none.
+ * The ids in generation_config.json or, only if there is no such file (as in transformers), config.json.
  *
- * @throws ModelError when it is anything else.
+ * @throws ModelError when one is damaged.
  */
-export function configEndIds(config: Config, where: string): number[] {
-  const value = Object.hasOwn(config, 'eos_token_id') ? config['eos_token_id'] : undefined;
+export async function readModelIds(directory: string): Promise<ModelIds> {
+  for (const name of ['generation_config.json', 'config.json']) {
+    const where = join(directory, name);
+    const config = await readJsonObject(where, 'openCheckpoint');
+    if (config === undefined) continue;
+    const text = partOf(config, 'text_config');
+    const idsOf = (key: string) =>
+      configIds(config[key] === undefined ? (text ?? config) : config, { key, where });
+    return { begin: idsOf('bos_token_id')[0], pad: idsOf('pad_token_id')[0], ends: idsOf('eos_token_id') };
+  }
+  return { ends: [] };
+}
+
+/** An id, a list of ids, or none. */
+function configIds(config: Config, { key, where }: { key: string; where: string }): number[] {
+  const value = Object.hasOwn(config, key) ? config[key] : undefined;
   const ids: readonly unknown[] = Array.isArray(value) ? value : [value ?? []].flat();
+  // transformers writes -1 for no padding token.
+  if (key === 'pad_token_id' && value === -1) return [];
   if (!ids.every((id) => Number.isSafeInteger(id) && (id as number) >= 0))
     throw new ModelError(
       'MODEL_FILE_DAMAGED',
       'openCheckpoint',
-      `${where}: "eos_token_id" is ${textOf(value).slice(0, 80)}; it must be an id or a list of ids`,
+      `${where}: "${key}" is ${textOf(value).slice(0, 80)}; it must be an id or a list of ids`,
     );
   return ids as number[];
 }

@@ -8,7 +8,8 @@ import { rotaryTable } from '../pass/rotary-table.js';
 import type { VisionWeights } from '../pass/vision-tower.js';
 import type { ModelSpec } from '../spec/model-spec.js';
 import { layerTensors, modelTensors } from '../spec/model-tensors.js';
-import { readTokenizer, type TextTokenizer } from '../text/tokenizer.js';
+import { readTokenizer } from '../text/read-tokenizer.js';
+import type { TextTokenizer } from '../text/tokenizer.js';
 import { type OpenBytes, openFileBytes } from './byte-source.js';
 import { openCheckpoint } from './open-checkpoint.js';
 import { type BaseFormat, openWeightReader } from './read-weights.js';
@@ -64,7 +65,7 @@ export async function loadModel(
   try {
     const tokenizer = await (tokenizerDirectory === undefined
       ? checkpoint.tokenizer()
-      : readTokenizer(tokenizerDirectory));
+      : readTokenizer(tokenizerDirectory, { modelIds: { ends: checkpoint.endIds } }));
     const { text } = spec;
     const wanted = modelTensors(spec);
     const reader = openWeightReader(files, { kernels, wanted, path, where: 'loadModel' });

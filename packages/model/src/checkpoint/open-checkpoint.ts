@@ -8,12 +8,12 @@ import { ggufTokenizer } from '../gguf/tokenizer.js';
 import { ggufWeights } from '../gguf/weights.js';
 import { parseImageProcessor } from '../images/processor.js';
 import { ModelError } from '../model-error.js';
-import { partOf } from '../spec/config-reader.js';
 import { type ModelSpec, parseModelSpec } from '../spec/model-spec.js';
 import { readJsonObject } from '../spec/read-json.js';
-import { openTokenizer, readTokenizer, type TextTokenizer } from '../text/tokenizer.js';
+import { readTokenizer } from '../text/read-tokenizer.js';
+import { openTokenizer, type TextTokenizer } from '../text/tokenizer.js';
 import { type ByteSource, type OpenBytes, openFileBytes } from './byte-source.js';
-import { configEndIds, ggufEndIds } from './end-ids.js';
+import { ggufEndIds, readModelIds } from './end-ids.js';
 import { openSafetensorsFiles } from './safetensors-files.js';
 import { storedNames } from './stored-names.js';
 import type { WeightFiles } from './weight-files.js';
@@ -39,16 +39,16 @@ export async function openCheckpoint(
 ): Promise<Checkpoint> {
   if (await isGguf(path)) return openGguf(path, openBytes);
   const spec = await readConfig(path);
-  const endIds = await readEndIds(path);
+  const modelIds = await readModelIds(path);
   return {
     spec,
-    endIds,
+    endIds: modelIds.ends,
     weights: await openSafetensorsFiles(path, {
       openBytes,
       namesOf: (name) => storedNames(spec.architecture, name),
     }),
     format: 'safetensors',
-    tokenizer: () => readTokenizer(path),
+    tokenizer: () => readTokenizer(path, { modelIds }),
   };
 }
 
@@ -73,7 +73,10 @@ async function openGguf(path: string, openBytes: OpenBytes): Promise<Checkpoint>
       weights: ggufWeights(source, header, spec),
       endIds: ggufEndIds(header),
       format: 'gguf',
-      tokenizer: () => Promise.resolve(openTokenizer(ggufTokenizer(header, path), path)),
+      tokenizer: () =>
+        Promise.resolve(
+          openTokenizer({ ...ggufTokenizer(header, path), modelIds: { ends: ggufEndIds(header) } }, path),
+        ),
     };
   } catch (error) {
     await source.close();
@@ -130,18 +133,4 @@ async function readConfig(directory: string): Promise<ModelSpec> {
     ...spec,
     vision: { ...spec.vision, processor: parseImageProcessor(processor, { where, ...spec.vision }) },
   };
-}
-
-/** Like transformers, this reads config.json only if there is no generation_config.json. */
-async function readEndIds(directory: string): Promise<number[]> {
-  for (const name of ['generation_config.json', 'config.json']) {
-    const where = join(directory, name);
-    const config = await readJsonObject(where, 'openCheckpoint');
-    if (config === undefined) continue;
-    return configEndIds(
-      config['eos_token_id'] === undefined ? (partOf(config, 'text_config') ?? config) : config,
-      where,
-    );
-  }
-  return [];
 }

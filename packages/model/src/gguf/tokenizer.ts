@@ -8,7 +8,7 @@ import { ModelError, type ModelErrorCode } from '../model-error.js';
 import type { TokenizerFiles } from '../text/tokenizer.js';
 import type { GgufHeader, GgufValue } from './header.js';
 
-/** The split expressions of the families, from their tokenizer.json. */
+/** How texts are split, from the tokenizer.json of each family. */
 const splits = {
   gpt2: undefined,
   llama3:
@@ -17,22 +17,31 @@ const splits = {
     "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
   digits: undefined,
 } as const;
-/** Values of `tokenizer.ggml.pre`, as llama.cpp writes them. */
-const families: Readonly<Record<string, keyof typeof splits>> = {
-  'gpt-2': 'gpt2',
-  mpt: 'gpt2',
-  olmo: 'gpt2',
-  'phi-2': 'gpt2',
-  'llama-bpe': 'llama3',
-  'llama-v3': 'llama3',
-  llama3: 'llama3',
-  'smaug-bpe': 'llama3',
-  qwen2: 'qwen2',
-  'deepseek-r1-qwen': 'qwen2',
-  smollm: 'digits',
-  starcoder: 'digits',
-  refact: 'digits',
-  'command-r': 'digits',
+
+interface Family {
+  readonly split: keyof typeof splits;
+  /** A word that is a token is never merged from parts. */
+  readonly ignoresMerges?: boolean;
+  /** Texts begin with the begin token unless the file says otherwise. */
+  readonly addsBegin?: boolean;
+}
+const llama3: Family = { split: 'llama3', ignoresMerges: true, addsBegin: true };
+/** Values of `tokenizer.ggml.pre`, as llama.cpp writes and reads them (llama-vocab.cpp). */
+const families: Readonly<Record<string, Family>> = {
+  'gpt-2': { split: 'gpt2' },
+  mpt: { split: 'gpt2' },
+  olmo: { split: 'gpt2' },
+  'phi-2': { split: 'gpt2' },
+  'llama-bpe': llama3,
+  'llama-v3': llama3,
+  llama3,
+  'smaug-bpe': { split: 'llama3' },
+  qwen2: { split: 'qwen2' },
+  'deepseek-r1-qwen': { split: 'qwen2' },
+  smollm: { split: 'digits' },
+  starcoder: { split: 'digits' },
+  refact: { split: 'digits' },
+  'command-r': { split: 'digits' },
 };
 
 /** Values of `token_type`. */
@@ -68,30 +77,77 @@ export function ggufTokenizer({ metadata }: GgufHeader, path: string): Tokenizer
     const id = metadata.get(`tokenizer.ggml.${name}_token_id`);
     return typeof id === 'number' ? tokens[id] : undefined;
   };
-  const template = metadata.get('tokenizer.chat_template');
-  const addBegin = metadata.get('tokenizer.ggml.add_bos_token');
+  if (metadata.get('tokenizer.ggml.remove_extra_whitespaces') === true)
+    return refuse('"tokenizer.ggml.remove_extra_whitespaces" is not supported', 'MODEL_UNSUPPORTED');
   const config = {
     bos_token: special('bos'),
     eos_token: special('eos'),
     unk_token: special('unknown'),
     pad_token: special('padding'),
-    add_bos_token: typeof addBegin === 'boolean' ? addBegin : addsBeginByDefault(kind, metadata),
-    ...(typeof template === 'string' ? { chat_template: template } : {}),
+    chat_template: templatesOf(metadata),
   };
-  if (kind === 'gpt2')
-    return { json: { ...shared, ...byteLevel(metadata, { vocab, byText, refuse }) }, config };
+  const frame = (addsByDefault: boolean) => ({
+    post_processor: framing(metadata, { tokens, addsByDefault, refuse }),
+  });
+  if (kind === 'gpt2') {
+    const family = familyOf(metadata, refuse);
+    const parts = byteLevel(metadata, { vocab, byText, refuse, family });
+    return { json: { ...shared, ...parts, ...frame(family.addsBegin === true) }, config };
+  }
   if (kind === 'llama')
-    return { json: { ...shared, ...sentencePiece(metadata, { tokens, vocab, byText, refuse }) }, config };
+    return {
+      json: { ...shared, ...sentencePiece(metadata, { tokens, vocab, byText, refuse }), ...frame(true) },
+      config,
+    };
   return refuse(
     `a tokenizer of kind ${JSON.stringify(kind)} is not supported; "gpt2" and "llama" are`,
     'MODEL_UNSUPPORTED',
   );
 }
 
-/** The default of llama.cpp if `tokenizer.ggml.add_bos_token` is absent: SentencePiece and Llama 3 texts begin with the token. */
-const addsBeginByDefault = (kind: GgufValue | undefined, metadata: GgufHeader['metadata']) =>
-  kind === 'llama' ||
-  ['llama3', 'llama-v3', 'llama-bpe'].includes(metadata.get('tokenizer.ggml.pre') as string);
+/** The file's template, and those that it has under other names. */
+function templatesOf(metadata: GgufHeader['metadata']): object[] {
+  const names = metadata.get('tokenizer.chat_templates');
+  const keys: [name: string, key: string][] = [
+    ['default', 'tokenizer.chat_template'],
+    ...(isTexts(names) ? names : []).map((name): [string, string] => [
+      name,
+      `tokenizer.chat_template.${name}`,
+    ]),
+  ];
+  return keys.flatMap(([name, key]) => {
+    const template = metadata.get(key);
+    return typeof template === 'string' ? [{ name, template }] : [];
+  });
+}
+
+/** The tokens around a plain text, as a post-processor. */
+function framing(
+  metadata: GgufHeader['metadata'],
+  {
+    tokens,
+    addsByDefault,
+    refuse,
+  }: Pick<Parts, 'refuse'> & { tokens: readonly string[]; addsByDefault: boolean },
+): object {
+  const added = (end: 'bos' | 'eos', byDefault: boolean) => {
+    const flag = metadata.get(`tokenizer.ggml.add_${end}_token`);
+    const id = metadata.get(`tokenizer.ggml.${end}_token_id`);
+    const content = typeof id === 'number' ? tokens[id] : undefined;
+    if (flag === true && content === undefined)
+      return refuse(`"tokenizer.ggml.add_${end}_token" needs "tokenizer.ggml.${end}_token_id"`);
+    const isAdded = typeof flag === 'boolean' ? flag : byDefault;
+    return isAdded && content !== undefined ? [{ content, ids: [id] }] : [];
+  };
+  const [before, after] = [added('bos', addsByDefault), added('eos', false)];
+  const pieces = (list: readonly { content: string }[]) =>
+    list.map(({ content }) => ({ SpecialToken: { id: content } }));
+  return {
+    type: 'TemplateProcessing',
+    single: [...pieces(before), { Sequence: { id: 'A' } }, ...pieces(after)],
+    special_tokens: Object.fromEntries([...before, ...after].map(({ content, ids }) => [content, { ids }])),
+  };
+}
 
 const isTexts = (value: GgufValue | undefined): value is readonly string[] => Array.isArray(value);
 
@@ -101,14 +157,24 @@ interface Parts {
   readonly refuse: (what: string, code?: ModelErrorCode) => never;
 }
 
-function byteLevel(metadata: GgufHeader['metadata'], { vocab, byText, refuse }: Parts): object {
-  const pre = metadata.get('tokenizer.ggml.pre') ?? 'gpt-2';
+/** Files of before 2024 do not say how text is split, and guessing gives other ids for numbers and accents. */
+function familyOf(metadata: GgufHeader['metadata'], refuse: Parts['refuse']): Family {
+  const pre = metadata.get('tokenizer.ggml.pre');
   const family = typeof pre === 'string' && Object.hasOwn(families, pre) ? families[pre] : undefined;
-  if (family === undefined)
-    return refuse(
-      `the way its tokenizer splits text ("tokenizer.ggml.pre" ${JSON.stringify(pre)}) is unknown; known are ${Object.keys(families).join(', ')}`,
-      'MODEL_UNSUPPORTED',
-    );
+  if (family) return family;
+  const known = Object.keys(families).join(', ');
+  return refuse(
+    pre === undefined
+      ? `it does not say how its tokenizer splits text; convert the model again, or add "tokenizer.ggml.pre" (${known}), for example with gguf-new-metadata --pre-tokenizer`
+      : `the way its tokenizer splits text ("tokenizer.ggml.pre" ${JSON.stringify(pre)}) is unknown; known are ${known}`,
+    'MODEL_UNSUPPORTED',
+  );
+}
+
+function byteLevel(
+  metadata: GgufHeader['metadata'],
+  { vocab, byText, refuse, family }: Parts & { family: Family },
+): object {
   const lines = metadata.get('tokenizer.ggml.merges');
   if (!isTexts(lines)) return refuse('a "gpt2" tokenizer needs "tokenizer.ggml.merges"');
   const merges = lines.map((line, i) => {
@@ -119,18 +185,20 @@ function byteLevel(metadata: GgufHeader['metadata'], { vocab, byText, refuse }: 
     return pair;
   });
   const bytes = { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true };
-  const split = splits[family];
+  const split = splits[family.split];
   const first =
-    family === 'digits'
+    family.split === 'digits'
       ? { type: 'Digits', individual_digits: true }
       : { type: 'Split', pattern: { Regex: split }, behavior: 'Isolated', invert: false };
   return {
-    normalizer: family === 'qwen2' ? { type: 'NFC' } : null,
+    normalizer: family.split === 'qwen2' ? { type: 'NFC' } : null,
     pre_tokenizer: {
       type: 'Sequence',
-      pretokenizers: [...(family === 'gpt2' ? [] : [first]), { ...bytes, use_regex: split === undefined }],
+      pretokenizers: [
+        ...(family.split === 'gpt2' ? [] : [first]),
+        { ...bytes, use_regex: split === undefined },
+      ],
     },
-    post_processor: null,
     decoder: { ...bytes, use_regex: true },
     model: {
       type: 'BPE',
@@ -140,7 +208,7 @@ function byteLevel(metadata: GgufHeader['metadata'], { vocab, byText, refuse }: 
       end_of_word_suffix: null,
       fuse_unk: false,
       byte_fallback: false,
-      ignore_merges: family === 'llama3',
+      ignore_merges: family.ignoresMerges === true,
       vocab,
       merges,
     },
@@ -165,7 +233,6 @@ function sentencePiece(
       ],
     },
     pre_tokenizer: null,
-    post_processor: null,
     decoder: {
       type: 'Sequence',
       decoders: [

@@ -1,17 +1,11 @@
 /** Renders conversations as prompts with the Jinja template that comes with a model. */
-import * as jinja from '@huggingface/jinja';
-
+import { parseTemplate } from '../jinja/parser.js';
+import { renderTemplate } from '../jinja/render.js';
+import { strftime } from '../jinja/strftime.js';
 import { ModelError } from '../model-error.js';
+import { templatePlaces } from './template-places.js';
 import { openTimeLimit } from './time-limit.js';
 import type { TextTokenizer } from './tokenizer.js';
-
-/** The part of the library in use; its own types do not resolve under NodeNext. */
-interface Library {
-  readonly Template: new (template: string) => { readonly parsed: object };
-  readonly Environment: new () => { set(name: string, value: unknown): void };
-  readonly Interpreter: new (environment: object) => { run(program: object): { readonly value: string } };
-}
-const { Environment, Interpreter, Template } = jinja as unknown as Library;
 
 export interface ChatMessage {
   /** Usually `system`, `user` or `assistant`; the template decides what is allowed. */
@@ -22,7 +16,7 @@ export interface ChatMessage {
 export interface RenderChatOptions {
   /** Begin the assistant's answer, for the model to continue. @default true */
   readonly addGenerationPrompt?: boolean;
-  /** Replaces the model's own template. */
+  /** Replaces the model's own template, or names one of its `namedTemplates`. */
   readonly template?: string;
   /** The date, for templates that write it. */
   readonly now?: Date;
@@ -38,11 +32,11 @@ export interface RenderChatOptions {
  * @throws ModelError when the model has no template, the template is damaged, or it refuses the messages (with its reason).
  */
 export function renderChat(
-  tokenizer: Pick<TextTokenizer, 'chatTemplate' | 'specialTokens'>,
+  tokenizer: Pick<TextTokenizer, 'chatTemplate' | 'specialTokens' | 'namedTemplates'>,
   messages: readonly ChatMessage[],
   {
     addGenerationPrompt = true,
-    template = tokenizer.chatTemplate,
+    template: given,
     now,
     variables = {},
     limitMilliseconds: milliseconds = 3000,
@@ -51,42 +45,41 @@ export function renderChat(
   const fail = (what: string, cause?: unknown): never => {
     throw new ModelError('MODEL_TEMPLATE_FAILED', 'renderChat', what, { cause });
   };
-  if (template === undefined)
-    return fail('the model has no chat template; pass one, or pass a plain prompt to generate');
+  const template = templateOf(tokenizer, { given, hasTools: isGiven(variables['tools']) });
+  if (template === undefined) {
+    const names = Object.keys(tokenizer.namedTemplates ?? {});
+    return fail(
+      names.length > 0
+        ? `the model has several chat templates and none is called "default"; name one of ${names.join(', ')} (option "template")`
+        : `the model has no chat template; pass one, or pass a plain prompt to generate (looked for in ${templatePlaces.join(', ')})`,
+    );
+  }
   const limit = openTimeLimit();
   const slow = () => new Error(`it takes more than ${milliseconds} ms`);
-  let parsed: object;
+  let parsed: ReturnType<typeof parseTemplate>;
   try {
-    parsed = limit(() => new Template(template).parsed, { milliseconds, slow });
+    parsed = limit(() => parseTemplate(template), { milliseconds, slow });
   } catch (cause) {
     return fail(`the chat template cannot be parsed: ${(cause as Error).message}`, cause);
   }
   let refusal: string | undefined;
-  const run = () => {
-    // The clock and raise_exception of `Template.render` cannot be replaced.
-    const environment = new Environment();
-    for (const [name, value] of Object.entries({
-      ...constants,
-      range,
+  const run = () =>
+    renderTemplate(parsed, {
       raise_exception: (message: unknown) => {
         refusal = String(message);
         throw new Error(refusal);
       },
-      strftime_now: (format: string) => {
+      strftime_now: (format: unknown) => {
         if (!now) throw new Error('it writes the date, and none is given (option "now")');
-        return formatDate(now, format);
+        return strftime(now, String(format));
       },
       tools: null,
       documents: null,
       ...tokenizer.specialTokens,
       ...variables,
-      // Templates modify their input.
-      messages: messages.map((message) => ({ ...message })),
+      messages: messages.map(withoutEmpty),
       add_generation_prompt: addGenerationPrompt,
-    }))
-      environment.set(name, value);
-    return new Interpreter(environment).run(parsed).value;
-  };
+    });
   try {
     return limit(run, { milliseconds, slow });
   } catch (cause) {
@@ -99,41 +92,18 @@ export function renderChat(
   }
 }
 
-const constants = { true: true, True: true, false: false, False: false, none: null, None: null };
+const isGiven = (value: unknown) => value !== undefined && value !== null;
 
-/** The limit of Jinja's sandbox, in which transformers runs templates. */
-const longestRange = 100_000;
-
-/** Python's range. */
-function range(first: number, end?: number, step = 1): number[] {
-  const [from, to] = end === undefined ? [0, first] : [first, end];
-  const length = Math.max(0, Math.ceil((to - from) / step));
-  if (!(length <= longestRange)) throw new Error(`its range has more than ${longestRange} numbers`);
-  return Array.from({ length }, (_, i) => from + i * step);
+/** As in transformers, tools select the template of that name. */
+function templateOf(
+  { chatTemplate, namedTemplates = {} }: Pick<TextTokenizer, 'chatTemplate' | 'namedTemplates'>,
+  { given, hasTools }: { given: string | undefined; hasTools: boolean },
+): string | undefined {
+  const named = (name: string) => (Object.hasOwn(namedTemplates, name) ? namedTemplates[name] : undefined);
+  if (given !== undefined) return named(given) ?? given;
+  return (hasTools ? named('tool_use') : undefined) ?? chatTemplate;
 }
 
-const months = 'January February March April May June July August September October November December'.split(
-  ' ',
-);
-
-/** Supports the codes of Python's strftime that templates use, in local time. */
-function formatDate(date: Date, format: string): string {
-  const two = (value: number) => String(value).padStart(2, '0');
-  const month = months[date.getMonth()] ?? '';
-  const parts: Readonly<Record<string, string>> = {
-    '%Y': String(date.getFullYear()),
-    '%m': two(date.getMonth() + 1),
-    '%d': two(date.getDate()),
-    '%H': two(date.getHours()),
-    '%M': two(date.getMinutes()),
-    '%S': two(date.getSeconds()),
-    '%B': month,
-    '%b': month.slice(0, 3),
-    '%%': '%',
-  };
-  return format.replace(/%./g, (code) => {
-    const part = parts[code];
-    if (part === undefined) throw new Error(`it writes the date as ${code}, which is not supported`);
-    return part;
-  });
-}
+/** Templates would print or trip over what a caller leaves empty. */
+const withoutEmpty = (message: ChatMessage) =>
+  Object.fromEntries(Object.entries(message).filter(([, value]) => isGiven(value)));

@@ -1,4 +1,5 @@
 /** The bytes that each token of a tokenizer.json adds to a text. */
+import { charactersToBytes } from './byte-characters.js';
 
 interface TokenizerJson {
   readonly model?: {
@@ -16,29 +17,13 @@ export function tokenBytesOf(json: object): (Uint8Array | undefined)[] {
     ? (vocabulary as [string, number][]).map(([token], id) => [token, id] as const)
     : Object.entries(vocabulary as Record<string, number>);
   const skipped = new Set(added.map(({ id }) => id));
-  const byteOf = JSON.stringify(decoder ?? null).includes('"ByteLevel"') ? byteLevelTable() : undefined;
+  const isByteLevel = JSON.stringify(decoder ?? null).includes('"ByteLevel"');
   const bytes: (Uint8Array | undefined)[] = [];
   for (const [token, id] of entries) {
     if (skipped.has(id)) continue;
-    bytes[id] = byteOf ? byteLevelBytes(token, byteOf) : sentencePieceBytes(token);
+    bytes[id] = isByteLevel ? charactersToBytes(token) : sentencePieceBytes(token);
   }
   return bytes;
-}
-
-/** GPT-2's byte-level alphabet: printable bytes map to themselves, the others to characters from U+0100 on. */
-function byteLevelTable(): ReadonlyMap<number, number> {
-  const table = new Map<number, number>();
-  let next = 256;
-  for (let byte = 0; byte < 256; byte++) {
-    const isPrintable = (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174;
-    table.set(isPrintable ? byte : next++, byte);
-  }
-  return table;
-}
-
-function byteLevelBytes(token: string, byteOf: ReadonlyMap<number, number>): Uint8Array | undefined {
-  const bytes = Array.from(token, (character) => byteOf.get(character.codePointAt(0) ?? -1));
-  return bytes.includes(undefined) ? undefined : Uint8Array.from(bytes as number[]);
 }
 
 /** `<0xAB>` is a byte and ▁ a space. */

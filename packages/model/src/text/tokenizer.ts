@@ -1,25 +1,14 @@
 /** Converts text to token ids and back, as a `tokenizer.json` says. */
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
-
-import { Tokenizer } from '@huggingface/tokenizers';
-
 import { ModelError } from '../model-error.js';
-import type { Config } from '../spec/config-reader.js';
-import { readJsonObject } from '../spec/read-json.js';
+import { openAddedTokens } from './added-tokens.js';
+import { openDecoder } from './decoder.js';
+import { dropsCharacters, openNormalizer } from './normalizer.js';
+import { framingOf } from './post-processor.js';
+import { openPreTokenizer } from './pre-tokenizer.js';
+import { namedTokens, withListedTokens } from './special-tokens.js';
 import { openTimeLimit } from './time-limit.js';
 import { tokenBytesOf } from './token-bytes.js';
-
-/** The part of the library in use; its own types do not resolve under NodeNext. */
-interface LibraryTokenizer {
-  encode(text: string, options: { add_special_tokens: boolean }): { readonly ids: readonly number[] };
-  decode(
-    ids: number[],
-    options: { skip_special_tokens: boolean; clean_up_tokenization_spaces: boolean },
-  ): string;
-  token_to_id(token: string): number | undefined;
-}
-const LibraryTokenizer = Tokenizer as unknown as new (json: object, config: object) => LibraryTokenizer;
+import { openWordEncoder } from './word-encoder.js';
 
 export interface TextTokenizer {
   /** The ids of a text, without added special tokens. */
@@ -28,14 +17,17 @@ export interface TextTokenizer {
   /** The id of the token with exactly this text, if there is one. */
   idOf(token: string): number | undefined;
   readonly beginId: number | undefined;
+  /** The token that ends a trained answer: the tokenizer's own, else the first that the model's files list; undefined when none does. */
   readonly endId: number | undefined;
   readonly padId: number;
-  /** Whether the model's tokenizer puts the begin token before plain text, through its post-processor or `add_bos_token`. */
+  /** Whether the model's tokenizer puts the begin token before plain text, through its post-processor. */
   readonly addsBegin: boolean;
-  /** The texts of the vocabulary's special tokens, under the names that chat templates use: `bos_token` and so on. */
+  /** The texts of the special tokens that have a name, under the names that chat templates use: `bos_token` and so on. */
   readonly specialTokens: Readonly<Record<string, string>>;
   /** The model's Jinja template for chats, if it has one. */
   readonly chatTemplate: string | undefined;
+  /** Every template of a model that has several, by name; `default` is `chatTemplate`. */
+  readonly namedTemplates?: Readonly<Record<string, string>>;
   /** The bytes that each token adds to a text, by id; undefined for special tokens. Computed on each call. */
   tokenBytes(): readonly (Uint8Array | undefined)[];
 }
@@ -44,31 +36,26 @@ export interface TextTokenizer {
 export interface TokenizerFiles {
   readonly json: object;
   readonly config: Readonly<Record<string, unknown>>;
+  /** What the model's other files list, for a tokenizer that names no such token. */
+  readonly modelIds?: ModelIds;
 }
 
-/**
- * Reads tokenizer.json, tokenizer_config.json and, if present, chat_template.jinja.
- *
- * @throws ModelError when a file is missing or damaged.
- */
-export async function readTokenizer(directory: string): Promise<TextTokenizer> {
-  const json = await readPart(directory, 'tokenizer.json');
-  const config = await readPart(directory, 'tokenizer_config.json');
-  const template = await readFile(join(directory, 'chat_template.jinja'), 'utf8').catch(() => undefined);
-  return openTokenizer(
-    { json, config: template === undefined ? config : { ...config, chat_template: template } },
-    join(directory, 'tokenizer.json'),
-  );
+/** Token ids in generation_config.json, config.json or the metadata of a GGUF file. */
+export interface ModelIds {
+  readonly begin?: number | undefined;
+  readonly pad?: number | undefined;
+  readonly ends: readonly number[];
 }
 
 /**
  * Makes a tokenizer; `where` names its file in messages. The file's regular expressions may run for `limitMilliseconds` plus one
  * millisecond per character.
  *
- * @throws ModelError when the files are damaged or a regular expression takes too long, then or later.
+ * @throws ModelError when the files are damaged, ask for something that is not supported, or a regular expression takes too long, then or
+ * later.
  */
 export function openTokenizer(
-  { json, config }: TokenizerFiles,
+  { json, config, modelIds }: TokenizerFiles,
   where: string,
   { limitMilliseconds = 3000 }: { readonly limitMilliseconds?: number } = {},
 ): TextTokenizer {
@@ -77,6 +64,7 @@ export function openTokenizer(
     try {
       return use();
     } catch (cause) {
+      if (cause instanceof ModelError) throw cause;
       throw new ModelError(
         'MODEL_FILE_DAMAGED',
         'readTokenizer',
@@ -85,7 +73,6 @@ export function openTokenizer(
       );
     }
   };
-  const tokenizer = guarded(() => new LibraryTokenizer(json, config));
   const limit = openTimeLimit();
   const limited = <T>(patterns: readonly string[], size: number, use: () => T): T => {
     if (patterns.length === 0) return guarded(use);
@@ -108,46 +95,73 @@ export function openTokenizer(
         'readTokenizer',
         `${where}: a regular expression has ${pattern.length} characters, and at most ${longestPattern} are read`,
       );
-  const idOf = (token: string) => tokenizer.token_to_id(token);
-  const specialTokens = Object.fromEntries(
-    ['bos_token', 'eos_token', 'unk_token', 'pad_token'].flatMap((key) => {
-      const value = config[key] as string | { content?: string } | null | undefined;
-      const content = typeof value === 'string' ? value : value?.content;
-      return typeof content === 'string' && idOf(content) !== undefined ? [[key, content] as const] : [];
-    }),
+  const pieces = limited(encodePatterns, 0, () => {
+    const words = openWordEncoder(parts['model'], where);
+    const { vocabulary } = words;
+    if (
+      dropsCharacters(parts['normalizer']) &&
+      JSON.stringify(parts['pre_tokenizer'] ?? null).includes('"prepend_scheme":"first"')
+    )
+      throw new ModelError(
+        'MODEL_UNSUPPORTED',
+        'readTokenizer',
+        `${where}: a Metaspace with "prepend_scheme" "first" after a normalizer that drops characters is not supported`,
+      );
+    const normalize = openNormalizer(parts['normalizer'], where);
+    const listed = withListedTokens(parts['added_tokens'], config, vocabulary);
+    return {
+      words,
+      added: openAddedTokens(listed, { vocabulary, size: words.texts.size, normalize, where }),
+      split: openPreTokenizer(parts['pre_tokenizer'], where),
+      decode: openDecoder(parts['decoder'], where),
+    };
+  });
+  const { words, added, split } = pieces;
+  const addedByContent = new Map(added.tokens.map(({ id, content }) => [content, id]));
+  const shownById = new Map(added.tokens.map(({ id, shown }) => [id, shown]));
+  // By text: in the reference, a special token that normalizing changes is not left out.
+  const special = new Set(
+    added.tokens.flatMap(({ content, special: isSpecial }) => (isSpecial === true ? [content] : [])),
   );
-  const special = (key: string) => {
+  const idOf = (token: string) => addedByContent.get(token) ?? words.vocabulary.get(token);
+
+  const specialTokens = namedTokens(config, idOf);
+  const named = (key: string) => {
     const content = specialTokens[key];
     return content === undefined ? undefined : idOf(content);
   };
-  const encode = (text: string, addSpecialTokens: boolean) =>
-    limited(encodePatterns, text.length, () => {
-      const ids = [...tokenizer.encode(text, { add_special_tokens: addSpecialTokens }).ids];
-      const odd = ids.find((id) => !Number.isSafeInteger(id) || id < 0);
-      if (odd !== undefined) throw new Error(`it gives the id ${String(odd)}`);
-      return ids;
-    });
-  const beginId = special('bos_token');
+  const framing = framingOf(parts['post_processor'], where);
+  const endId = named('eos_token') ?? modelIds?.ends[0];
+  const templates = templatesOf(config['chat_template']);
+  const isCleaned = config['clean_up_tokenization_spaces'] === true && words.kind !== 'BPE';
   return {
-    encode: (text) => encode(text, false),
-    // The library throws on an empty list, and cleans up spaces by default.
-    decode: (ids, { skipSpecialTokens = false } = {}) =>
-      ids.length === 0
-        ? ''
-        : limited(decodePatterns, ids.length, () =>
-            tokenizer.decode([...ids], {
-              skip_special_tokens: skipSpecialTokens,
-              clean_up_tokenization_spaces: false,
-            }),
+    encode: (text) =>
+      limited(encodePatterns, text.length, () =>
+        added
+          .cut(text)
+          .flatMap((section) =>
+            'id' in section
+              ? [section.id]
+              : split(section.text, section.isFirst).flatMap((word) => words.encode(word)),
           ),
+      ),
+    decode: (ids, { skipSpecialTokens = false } = {}) => {
+      if (ids.length === 0) return '';
+      const tokens = ids.flatMap((id) => {
+        const content = shownById.get(id) ?? words.texts.get(id);
+        return content === undefined || (skipSpecialTokens && special.has(content)) ? [] : [content];
+      });
+      const text = limited(decodePatterns, ids.length, () => pieces.decode(tokens));
+      return isCleaned ? cleanUp(text) : text;
+    },
     idOf,
-    beginId,
-    endId: special('eos_token'),
-    padId: special('pad_token') ?? special('eos_token') ?? 0,
-    addsBegin:
-      beginId !== undefined && (config['add_bos_token'] === true || encode('a', true)[0] === beginId),
+    beginId: named('bos_token') ?? framing.beginId ?? modelIds?.begin,
+    endId,
+    padId: named('pad_token') ?? modelIds?.pad ?? endId ?? 0,
+    addsBegin: framing.beginId !== undefined,
     specialTokens,
-    chatTemplate: chatTemplateOf(config['chat_template']),
+    chatTemplate: templates?.['default'],
+    ...(templates ? { namedTemplates: templates } : {}),
     tokenBytes: () => tokenBytesOf(json),
   };
 }
@@ -168,21 +182,28 @@ function regexesOf(part: unknown): string[] {
   return found;
 }
 
-/** A template is a text, or a list of named templates with one named "default". */
-function chatTemplateOf(value: unknown): string | undefined {
-  if (typeof value === 'string') return value;
+/** A template is a text, or a list of named templates. */
+function templatesOf(value: unknown): Record<string, string> | undefined {
+  if (typeof value === 'string') return { default: value };
   if (!Array.isArray(value)) return undefined;
-  const named = value as ({ name?: unknown; template?: unknown } | null)[];
-  const template = named.find((entry) => entry?.name === 'default')?.template;
-  return typeof template === 'string' ? template : undefined;
+  const entries = (value as ({ name?: unknown; template?: unknown } | null)[]).flatMap((entry) =>
+    typeof entry?.name === 'string' && typeof entry.template === 'string'
+      ? [[entry.name, entry.template] as const]
+      : [],
+  );
+  return Object.fromEntries(entries);
 }
 
-async function readPart(directory: string, name: string): Promise<Config> {
-  const part = await readJsonObject(join(directory, name), 'readTokenizer');
-  if (part) return part;
-  throw new ModelError(
-    'MODEL_FILE_MISSING',
-    'readTokenizer',
-    `${directory} has no ${name}; download the model again`,
-  );
-}
+/** transformers, clean_up_tokenization. */
+const cleanUp = (text: string) =>
+  text
+    .replaceAll(' .', '.')
+    .replaceAll(' ?', '?')
+    .replaceAll(' !', '!')
+    .replaceAll(' ,', ',')
+    .replaceAll(" ' ", "'")
+    .replaceAll(" n't", "n't")
+    .replaceAll(" 'm", "'m")
+    .replaceAll(" 's", "'s")
+    .replaceAll(" 've", "'ve")
+    .replaceAll(" 're", "'re");
