@@ -2,6 +2,7 @@
 import { readFile, stat } from 'node:fs/promises';
 
 import { type MeasuredCluster, mergeClusters, type MergedCluster } from '@contextlora/scheduler';
+import { decodeText } from '@contextlora/task-graph';
 
 import { CliError } from './cli-error.js';
 
@@ -24,9 +25,11 @@ export async function readClusterIfAny(path: string): Promise<MeasuredCluster | 
   if (!info?.isFile()) return undefined;
   if (info.size > largestBytes)
     throw invalid(`${path} has ${info.size} bytes; a cluster file has at most ${largestBytes}`);
+  const text = decodeText(await readFile(path));
+  if (typeof text !== 'string') throw invalid(`${path}:${text.line}: ${text.message}`);
   let value: unknown;
   try {
-    value = JSON.parse(await readFile(path, 'utf8'));
+    value = JSON.parse(text);
   } catch (cause) {
     throw invalid(`${path} is not JSON: ${(cause as Error).message}`, { cause });
   }

@@ -1,13 +1,22 @@
 export { exampleOfGraph, trainingExamples } from './data/examples.js';
 export {
+  fitRows,
+  type FitRowsOptions,
+  type FittedData,
+  type LongRowChange,
+  type LongRows,
+} from './data/fit-rows.js';
+export { readTaskData, readTaskFile } from './data/read-task-data.js';
+export {
   imagesOf,
   mainTestOf,
   mainTestRows,
-  readTaskData,
-  readTaskFile,
+  type ReadTaskData,
+  type RowSource,
+  type SplitSources,
   type TaskData,
   type TaskSplits,
-} from './data/read-task-data.js';
+} from './data/task-data.js';
 export { FinetuneError, type FinetuneErrorCode } from './finetune-error.js';
 export type { DecisionResult, RunReport, TaskResult } from './report/run-report.js';
 export { taskResults, type Evaluations } from './report/task-results.js';
@@ -25,6 +34,12 @@ export {
   type RecordedEvaluation,
   type RunRecord,
 } from './run/run-record.js';
-export { prepareRun, trainRun, type PreparedRun, type TrainRunOptions } from './run/train-run.js';
+export {
+  prepareRun,
+  trainRun,
+  type PreparedRun,
+  type PrepareRunOptions,
+  type TrainRunOptions,
+} from './run/train-run.js';
 export { stepsOfTask, totalSteps, type TrainSettings } from './run/train-settings.js';
 export { writeRun, type FinishedRun, type WrittenFile } from './run/write-run.js';

@@ -1,4 +1,4 @@
-import { answerQuestion, evaluateBase, evaluateTask } from '@contextlora/finetune';
+import { answerQuestion, evaluateBase, evaluateTask, exampleOfGraph } from '@contextlora/finetune';
 import type { Example } from '@contextlora/model';
 import type { Roles } from '@contextlora/lora';
 import { buildTaskGraph, parseTasks } from '@contextlora/task-graph';
@@ -61,6 +61,32 @@ describe('evaluateTask', () => {
     asked = [];
     await evaluateTask(model, { graph, task: 'lamp', rows, rolesOf: (_, task) => ({ [task]: 'train' }) });
     expect(asked.map(({ roles }) => roles)).toEqual([{ light: 'freeze' }, { lamp: 'freeze' }]);
+  });
+});
+
+describe('what a task takes and answers', () => {
+  const described = (source: string) => buildTaskGraph(parseTasks(source).tasks);
+
+  test('is an image only if the task file says so, also where an image is there for a parent', () => {
+    const seen = described(taskFile.replace('inputs: [text]', 'inputs: [image, text]'));
+    const input = { image: 'a.png', text: 'low .' };
+    expect(exampleOfGraph(seen)('light', 'light ?', input)).toMatchObject({ image: 'a.png' });
+    expect(exampleOfGraph(seen)('lamp', 'lamp ?', input)).not.toHaveProperty('image');
+  });
+
+  test('is compared by its value if it is JSON', async () => {
+    const schema = '{ type: object, properties: { now: { type: string }, lux: { type: number } } }';
+    const json = described(
+      taskFile.replace('{ type: label, labels: [night, sunny] }', `{ type: json, schema: ${schema} }`),
+    );
+    const answers = ['{"now": "night", "lux": 1.50}', '{"now": "sunny", "lux": 1}', 'no json', ''];
+    const writer = {
+      predict: () => Promise.resolve(answers.map((answer) => ({ answer }))),
+    };
+    const gold = '{"now": "night", "lux": 1.5}';
+    const rowsOfJson = answers.map(() => ({ text: 'a', parents: {}, answer: gold }));
+    const { accuracy } = await evaluateTask(writer, { graph: json, task: 'light', rows: rowsOfJson });
+    expect(accuracy).toBe(0.25);
   });
 });
 

@@ -73,14 +73,33 @@ describe('taskResults', () => {
       {
         id: 'lamp',
         chance: 0.5,
-        base: 0,
-        afterOwnPhase: 0,
-        final: 0,
-        bitIdentical: false,
+        base: null,
+        afterOwnPhase: null,
+        final: null,
+        bitIdentical: null,
         otherTests: {},
       },
     ]);
-    expect(macroAverage).toEqual({ chance: 0.5, base: 0.125, afterOwnPhase: 0.375, final: 0.375 });
+    expect(macroAverage).toEqual({ chance: 0.5, base: 0.25, afterOwnPhase: 0.75, final: 0.75 });
+  });
+
+  test('has the accuracy on validation rows, and no number that was not measured', () => {
+    const { tasks } = results([['light/validation/validation', evaluation(0.6)], ...trained.slice(0, 3)]);
+    expect(tasks[0]).toMatchObject({ validation: 0.6, otherTests: {} });
+    const { tasks: untrained, macroAverage } = results([]);
+    expect(untrained[0]).toMatchObject({ afterOwnPhase: null, final: null, bitIdentical: null });
+    expect(macroAverage).toEqual({ chance: null, base: null, afterOwnPhase: null, final: null });
+  });
+
+  test('has no chance for free answers, alone or in an average', () => {
+    const graph = buildTaskGraph(file.tasks.map((task) => ({ ...task, answer: { type: 'text' } })));
+    const { tasks, macroAverage } = taskResults({ ...data, graph }, ['light'], {
+      base: new Map([['light', evaluation(0.25)]]),
+      trained: new Map(trained.map(([key, given]) => [key, recorded(given)])),
+      probes: new Map(),
+    });
+    expect(tasks[0]?.chance).toBeNull();
+    expect(macroAverage).toEqual({ chance: null, base: 0.25, afterOwnPhase: 0.75, final: 0.75 });
   });
 
   test('reports a finished task whose answers are different at the end', () => {

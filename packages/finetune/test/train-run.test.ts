@@ -22,7 +22,7 @@ import { type LoadedModel, loadModel } from '@contextlora/model';
 import type { Checkpoint, CheckpointStore } from '@contextlora/trainer';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 
-import { writeScenario } from './light-scenario.js';
+import { taskFile, writeScenario } from './light-scenario.js';
 
 const baseModel = join(
   dirname(createRequire(import.meta.url).resolve('@contextlora/benchmarks/package.json')),
@@ -223,6 +223,48 @@ describe('a run', () => {
     [{ rank: 100_000 }, /more ranks than any linear of the model can hold/],
   ])('is not prepared with settings out of sense: %j', (setting, message) => {
     expect(() => prepareRun(base, data, { settings: { ...settings, ...setting } })).toThrow(message);
+  });
+
+  test('gives a task the ranks of its share', async () => {
+    const shared = await readTaskData(
+      await writeScenario(join(directory, 'share'), {
+        tasks: taskFile.replace('  - id: lamp', '  - id: lamp\n    share: 3'),
+      }),
+    );
+    const widths = (given: TaskData) =>
+      Object.values(prepareRun(base, given, { settings }).partition.layers).map(({ spans }) =>
+        Object.values(spans).map(({ start, end }) => end - start),
+      );
+    // One each, and the remaining six as one to three.
+    expect(widths(shared)[0]).toEqual([3, 5]);
+    expect(widths(data)[0]).toEqual([4, 4]);
+  });
+
+  test('evaluates the validation rows of each task when its phase ends, and on resuming', async () => {
+    const validated = await readTaskData(
+      await writeScenario(join(directory, 'validation'), {
+        tasks: taskFile.replace(
+          '{ train: lamp.train.jsonl,',
+          '{ train: lamp.train.jsonl, validation: lamp.test.jsonl,',
+        ),
+      }),
+    );
+    const checkpoints = inMemory();
+    const outline = (events: readonly RunEvent[]) =>
+      events.flatMap((event) =>
+        event.type === 'evaluated' ? [`${event.task} on ${event.test}, ${event.when}`] : [],
+      );
+    const events = await eventsOf(prepareRun(base, validated, { settings }), { checkpoints });
+    expect(outline(events).slice(2, 4)).toEqual([
+      'lamp on validation, validation',
+      'lamp on test, afterOwnPhase',
+    ]);
+    expect(events.find((event) => event.type === 'evaluated' && event.when === 'validation')).toMatchObject({
+      accuracy: 1,
+    });
+    expect(outline(await eventsOf(prepareRun(base, validated, { settings }), { checkpoints }))).toEqual(
+      outline(events),
+    );
   });
 
   test('with other inputs is not resumed from its checkpoint', async () => {

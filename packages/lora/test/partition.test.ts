@@ -70,6 +70,17 @@ describe('a partition', () => {
     );
   });
 
+  test('follows shares unless another allocation is given, and refuses those that are no weight', () => {
+    const weighted = (share: number) => tasks.map((task, i) => (i === 0 ? { ...task, share } : task));
+    const given = partitionRanks(linears, weighted(4), { rank: 10 });
+    expect(given).toEqual(partitionRanks(linears, weighted(4), { rank: 10, allocate: allocateByShare }));
+    expect(given).not.toEqual(partitionRanks(linears, tasks, { rank: 10 }));
+    for (const share of [0, -1, NaN, Infinity])
+      expect(() => partitionRanks(linears, weighted(share), { rank: 10 })).toThrow(
+        `has the share ${share}; it must be a positive number`,
+      );
+  });
+
   test('gives ranks in proportion to the shares, at least 1 each, the largest fractions rounding up', () => {
     const shareOut = (rank: number, ...shares: (number | undefined)[]) =>
       Object.values(

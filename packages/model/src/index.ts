@@ -78,6 +78,7 @@ export type {
   RowEvent,
 } from './answer/answer-row.js';
 export type { ConstraintState, TokenConstraint } from './answer/constraint.js';
+export { writeJsonAnswer, type JsonAnswer } from './answer/json-answer.js';
 export { openConversation, type Conversation } from './answer/conversation.js';
 export {
   generate,
@@ -87,7 +88,7 @@ export {
   type TurnControl,
 } from './answer/generate.js';
 export { jsonConstraint } from './answer/json-constraint.js';
-export type { JsonBounds } from './answer/json-schema.js';
+export { schemaProblems, type JsonBounds } from './answer/json-schema.js';
 export type { AnswerPrediction } from './answer/predict-answers.js';
 export {
   drawToken,

@@ -2,6 +2,7 @@
 import { checkLabels } from './check-labels.js';
 import { findCycle } from './find-cycle.js';
 import { nearestSpelling } from './nearest-spelling.js';
+import { quoteText } from './quote-text.js';
 import { slotsOf } from './render-instruction.js';
 import type { TaskSpec } from './task-spec.js';
 
@@ -11,13 +12,18 @@ export interface Located {
   readonly message: string;
 }
 
-/** The fields of a task that the checks need; the answer is absent where the file failed its schema. */
-export type CheckedTask = Pick<TaskSpec, 'id' | 'dependsOn' | 'instruction'> & {
-  readonly answer?: TaskSpec['answer'];
-};
+/** The fields of a task that the checks need; inputs and answer are absent where the file failed its schema. */
+export type CheckedTask = Pick<TaskSpec, 'id' | 'dependsOn' | 'instruction'> &
+  Partial<Pick<TaskSpec, 'inputs' | 'answer'>>;
+
+/** What is wrong with the JSON schema of an answer, one message per problem. */
+export type SchemaProblems = (schema: unknown) => readonly string[];
 
 /** Yields the problems one by one, so that a caller can stop early. */
-export function* checkTasks(tasks: readonly CheckedTask[]): Generator<Located> {
+export function* checkTasks(
+  tasks: readonly CheckedTask[],
+  { schemaProblems = () => [] }: { schemaProblems?: SchemaProblems } = {},
+): Generator<Located> {
   const ids = tasks.map(({ id }) => id);
   const defined = new Set(ids);
   const earlier = new Set<string>();
@@ -27,6 +33,9 @@ export function* checkTasks(tasks: readonly CheckedTask[]): Generator<Located> {
     earlier.add(task.id);
     for (const { path, message } of checkTask(task, ids, defined))
       yield { path: ['tasks', index, ...path], message };
+    if (task.answer?.type === 'json')
+      for (const problem of schemaProblems(task.answer.schema))
+        yield { path: ['tasks', index, 'answer', 'schema'], message: `the answer's schema: ${problem}` };
   }
   const cycle = findCycle(
     tasks.map(({ id, dependsOn }) => ({ id, dependsOn: dependsOn.filter((parent) => parent !== id) })),
@@ -39,7 +48,7 @@ export function* checkTasks(tasks: readonly CheckedTask[]): Generator<Located> {
 }
 
 function* checkTask(
-  { id, dependsOn, instruction, answer }: CheckedTask,
+  { id, dependsOn, instruction, inputs, answer }: CheckedTask,
   ids: readonly string[],
   defined: ReadonlySet<string>,
 ): Generator<Located> {
@@ -50,7 +59,7 @@ function* checkTask(
     else if (!defined.has(parent))
       yield {
         path,
-        message: `task "${id}" depends on "${parent}", which is not defined${didYouMean(parent, ids)}`,
+        message: `task "${id}" depends on ${quoteText(parent)}, which is not defined${didYouMean(parent, ids)}`,
       };
     else if (parents.has(parent))
       yield { path, message: `task "${id}" lists its dependency "${parent}" twice` };
@@ -59,7 +68,13 @@ function* checkTask(
   if (answer?.type === 'label')
     for (const { index, message } of checkLabels(id, answer.labels))
       yield { path: ['answer', 'labels', index], message };
-  for (const slot of slotsOf(instruction))
+  const slots = slotsOf(instruction);
+  if (slots.includes('text') && inputs && !inputs.includes('text'))
+    yield {
+      path: ['inputs'],
+      message: `the instruction of "${id}" has a slot {text}, but "text" is not among its inputs; add it, or remove the slot`,
+    };
+  for (const slot of slots)
     if (slot !== 'text' && !parents.has(slot))
       yield {
         path: ['instruction'],

@@ -5,7 +5,10 @@ export {
   type ComposedInput,
   type ComposeOptions,
 } from './answers/compose-answers.js';
-export { answerSlots, parseTaskRows, type TaskRow } from './answers/task-rows.js';
+export { checkDataFile, type DataFile, parseTaskRows } from './answers/parse-rows.js';
+export type { WriteJsonAnswer } from './answers/read-answer.js';
+export type { RowRules } from './answers/read-row.js';
+export { answerSlots, type TaskRow } from './answers/task-rows.js';
 export { chainGraph, emptyGraph, randomGraph, reversedGraph } from './plan/graph-variants.js';
 export { planPhases, type Phase, type PlanPhasesOptions } from './plan/plan-phases.js';
 export {

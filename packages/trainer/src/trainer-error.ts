@@ -21,7 +21,7 @@ export class TrainerError extends Error {
   readonly code: TrainerErrorCode;
   /** The tasks that an error is about: for `TRAINER_FREEZE_VIOLATED`, those whose segments changed. */
   readonly tasks: readonly string[];
-  /** Every problem found, where more than one was looked for. */
+  /** Every problem found, where more than one was looked for; of a data file at most the first hundred. */
   readonly problems: readonly string[];
   constructor(
     code: TrainerErrorCode,
@@ -30,11 +30,20 @@ export class TrainerError extends Error {
     {
       tasks = [],
       problems = [],
+      problemCount = problems.length,
       ...options
-    }: ErrorOptions & { readonly tasks?: readonly string[]; readonly problems?: readonly string[] } = {},
+    }: ErrorOptions & {
+      readonly tasks?: readonly string[];
+      readonly problems?: readonly string[];
+      /** All problems, if they are more than `problems`. */
+      readonly problemCount?: number;
+    } = {},
   ) {
-    const shown = problems.slice(0, 20).map((problem) => `  ${problem}`);
-    const rest = problems.length > 20 ? [`  … and ${problems.length - 20} more`] : [];
+    const shown = problems.map((problem) => `  ${problem}`);
+    const rest =
+      problemCount > problems.length
+        ? [`  … and ${problemCount - problems.length} more (${problemCount} problems)`]
+        : [];
     super([`trainer/${where}: ${what}`, ...shown, ...rest].join('\n'), options);
     this.code = code;
     this.tasks = tasks;

@@ -5,6 +5,7 @@ import {
   describeInputs,
   evaluateBase,
   imagesOf,
+  type LongRows,
   openMetricsFile,
   openRunDirectory,
   prepareRun,
@@ -20,6 +21,7 @@ import { openKernels } from '@contextlora/kernels';
 import { loadModel, locateModel } from '@contextlora/model';
 import { toText } from '@contextlora/task-graph';
 import { fileCheckpoints } from '@contextlora/trainer/files';
+import { Option } from 'commander';
 
 import { type CommandContext, untilStopped } from '../command-context.js';
 import type { CommandSetup } from '../command-setup.js';
@@ -33,6 +35,7 @@ import { showModelDigests, showRowDigests } from './show-digests.js';
 import { bar, clockTime } from '../terminal/progress.js';
 import { taskTable } from '../terminal/report-tables.js';
 import { showTraining } from '../terminal/show-training.js';
+import { fitTrainingRows } from './fit-training-rows.js';
 
 interface TrainOptions extends TrainSettings {
   readonly taskFile: string;
@@ -42,6 +45,7 @@ interface TrainOptions extends TrainSettings {
   readonly resume: boolean;
   readonly force: boolean;
   readonly threads: number;
+  readonly longRows: LongRows;
 }
 
 export function addTrainCommand({ program, context, run }: CommandSetup): void {
@@ -57,6 +61,14 @@ export function addTrainCommand({ program, context, run }: CommandSetup): void {
     .option('--learning-rate <rate>', 'peak learning rate', positiveNumber, 3e-3)
     .option('--seed <n>', 'random seed for adapters and batches', naturalNumber, 0)
     .option('--threads <n>', 'threads per native operation', naturalNumber, 1)
+    .addOption(
+      new Option(
+        '--long-rows <choice>',
+        "rows that are longer than the model's context: refuse, skip (training rows), or truncate (their text)",
+      )
+        .choices(['refuse', 'skip', 'truncate'])
+        .default('refuse'),
+    )
     .option('--resume', 'continue an earlier run in the same directory', false)
     .addOption(forceOption())
     .addHelpText(
@@ -86,7 +98,7 @@ async function runTrain(options: TrainOptions, context: CommandContext): Promise
   const { seed, rank, steps, batchSize, learningRate } = options;
   const settings: TrainSettings = { seed, rank, steps, batchSize, learningRate };
   // Everything is read first, so that a mistake leaves nothing behind.
-  const data = await readTaskData(
+  const read = await readTaskData(
     taskFile,
     options.data === undefined ? {} : { dataDirectory: options.data },
   );
@@ -95,7 +107,8 @@ async function runTrain(options: TrainOptions, context: CommandContext): Promise
   const kernels = await openKernels({ threads });
   const base = await loadModel(modelDirectory, { kernels });
   try {
-    const run = prepareRun(base, data, { settings });
+    const { data, changes } = await fitTrainingRows(base, read, options, { progress, signal });
+    const run = prepareRun(base, data, { settings, rowsFit: true });
     const model = await showModelDigests(modelDirectory, context);
     const inputs = {
       ...describeInputs({
@@ -148,6 +161,7 @@ async function runTrain(options: TrainOptions, context: CommandContext): Promise
       inputs,
       base: { directory: modelDirectory, parameters: base.parameterCount, backend: kernels.backend },
       ...taskResults(data, order, { base: onBase, trained: record.evaluations, probes: new Map() }),
+      ...(changes.length > 0 ? { longRows: changes } : {}),
       certificates: record.certificates,
       timing: { seconds: { total: Math.round(clock() - started) } },
     };

@@ -3,10 +3,12 @@ import type { RunReport } from '@contextlora/finetune';
 
 import { formatTable, percent } from './table.js';
 
-/** Accuracies of each task: with the base, after the task's phase, and at the end. */
+/** Accuracies of each task: with the base, after the task's phase, and at the end. What was not measured stays empty. */
 export function taskTable({ tasks, macroAverage: macro }: RunReport): string[] {
   const others = [...new Set(tasks.flatMap(({ otherTests }) => Object.keys(otherTests)))];
   const probe = tasks.some(({ pixelProbe }) => pixelProbe !== undefined);
+  const validation = tasks.some((task) => task.validation !== undefined);
+  const tested = tasks.filter(({ final }) => final !== null);
   const header = [
     'task',
     'chance',
@@ -14,28 +16,37 @@ export function taskTable({ tasks, macroAverage: macro }: RunReport): string[] {
     'after own phase',
     'at the end',
     'same bits',
+    ...(validation ? ['validation'] : []),
     ...others,
     ...(probe ? ['pixel probe'] : []),
   ];
   const rows = tasks.map((task) => [
     task.id,
-    percent(task.chance),
-    percent(task.base),
-    percent(task.afterOwnPhase),
-    percent(task.final),
-    task.bitIdentical ? 'yes' : 'NO',
-    ...others.map((name) => (name in task.otherTests ? percent(task.otherTests[name] ?? 0) : '')),
-    ...(probe ? [task.pixelProbe === undefined ? '' : percent(task.pixelProbe)] : []),
+    measured(task.chance),
+    ...(task.final === null
+      ? ['no test rows', '', '', '']
+      : [
+          measured(task.base),
+          measured(task.afterOwnPhase),
+          measured(task.final),
+          task.bitIdentical === null ? '' : task.bitIdentical ? 'yes' : 'NO',
+        ]),
+    ...(validation ? [measured(task.validation)] : []),
+    ...others.map((name) => measured(task.otherTests[name])),
+    ...(probe ? [measured(task.pixelProbe)] : []),
   ]);
   const macroRow = [
-    'macro average',
-    percent(macro.chance),
-    percent(macro.base),
-    percent(macro.afterOwnPhase),
-    percent(macro.final),
+    tested.length === tasks.length ? 'macro average' : `macro average of ${tested.length}`,
+    measured(macro.chance),
+    measured(macro.base),
+    measured(macro.afterOwnPhase),
+    measured(macro.final),
   ];
-  return formatTable(header, [...rows, macroRow]);
+  return formatTable(header, tested.length > 0 ? [...rows, macroRow] : rows);
 }
+
+const measured = (accuracy: number | null | undefined) =>
+  accuracy === null || accuracy === undefined ? '' : percent(accuracy);
 
 /** The decision task by method, at equal budget. */
 export function decisionTable({ methods }: NonNullable<RunReport['decision']>): string[] {
@@ -44,7 +55,7 @@ export function decisionTable({ methods }: NonNullable<RunReport['decision']>): 
     ['method', ...tests, 'parameters', 'steps', 'earlier tasks'],
     methods.map(({ method, accuracies, trainedParameters, steps, keepsEarlierTasks }) => [
       method,
-      ...tests.map((test) => percent(accuracies[test] ?? 0)),
+      ...tests.map((test) => measured(accuracies[test])),
       trainedParameters.toLocaleString('en'),
       String(steps),
       keepsEarlierTasks,

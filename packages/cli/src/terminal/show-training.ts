@@ -59,7 +59,7 @@ export function showTraining({
         break;
       }
       case 'evaluated':
-        if (event.when === 'afterOwnPhase')
+        if (event.when !== 'final')
           progress.print(`      ${event.task} on ${event.test}: ${percent(event.accuracy)}`);
         break;
       default:

@@ -11,13 +11,14 @@ export function trainingExamples(task: TaskSpec, rows: readonly TaskRow[]): Exam
   }));
 }
 
-/** An example to predict, from a rendered prompt. */
-function exampleOf(task: TaskSpec, prompt: string, { image }: ComposedInput): Example {
+/** An example to predict, from a rendered prompt; an image is for those of the chain's tasks that take one. */
+function exampleOf({ inputs, answer }: TaskSpec, prompt: string, { image }: ComposedInput): Example {
   return {
     prompt,
     answer: '',
-    ...(image === undefined ? {} : { image }),
-    ...(task.answer.type === 'label' ? { labels: task.answer.labels } : {}),
+    ...(image === undefined || !inputs.includes('image') ? {} : { image }),
+    ...(answer.type === 'label' ? { labels: answer.labels } : {}),
+    ...(answer.type === 'json' ? { schema: answer.schema } : {}),
   };
 }
 

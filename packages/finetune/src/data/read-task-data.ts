@@ -1,31 +1,27 @@
-/** Everything a run reads before it starts: the task file and the data files that it names. */
+/** Everything a run reads before it starts: the task file, the data files that it names, and the heads of the pictures. */
 import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 
-import { buildTaskGraph, parseTasks, type TaskFile, type TaskGraph } from '@contextlora/task-graph';
-import { type TaskRow, TrainerError } from '@contextlora/trainer';
-import { readTaskRows } from '@contextlora/trainer/files';
+import { schemaProblems, writeJsonAnswer } from '@contextlora/model';
+import {
+  buildTaskGraph,
+  parseTasks,
+  type TaskFile,
+  type TaskGraph,
+  type TaskSpec,
+} from '@contextlora/task-graph';
+import type { TaskRow } from '@contextlora/trainer';
+import { readDataFile } from '@contextlora/trainer/files';
 
 import { FinetuneError } from '../finetune-error.js';
-
-/** The rows of one task, by purpose. */
-export interface TaskSplits {
-  readonly train: readonly TaskRow[];
-  readonly validation: readonly TaskRow[];
-  /** Test sets by name. */
-  readonly tests: Readonly<Record<string, readonly TaskRow[]>>;
-}
-
-export interface TaskData {
-  readonly file: TaskFile;
-  readonly graph: TaskGraph;
-  /** Task → rows. */
-  readonly rows: Readonly<Record<string, TaskSplits>>;
-}
+import { pictureProblems } from './check-pictures.js';
+import { dataInvalid, type SourceProblems } from './list-problems.js';
+import { sharedInputs } from './shared-inputs.js';
+import type { ReadTaskData, RowSource, SplitSources, TaskSplits } from './task-data.js';
 
 /** Reads a task file and builds its graph. */
 export async function readTaskFile(path: string): Promise<{ file: TaskFile; graph: TaskGraph }> {
-  const source = await readFile(path, 'utf8').catch((cause: unknown) => {
+  const source = await readFile(path).catch((cause: unknown) => {
     throw new FinetuneError(
       'FINETUNE_TASK_FILE_UNREADABLE',
       'readTaskFile',
@@ -33,62 +29,76 @@ export async function readTaskFile(path: string): Promise<{ file: TaskFile; grap
       { cause },
     );
   });
-  const file = parseTasks(source, { file: path });
+  const file = parseTasks(source, { file: path, schemaProblems });
   return { file, graph: buildTaskGraph(file.tasks) };
 }
 
 /**
  * Reads a task file and its data files, relative to `dataDirectory` (by default the task file's own directory).
  *
- * @throws FinetuneError listing the problems of all data files at once.
+ * @throws FinetuneError listing the problems of all data files and pictures at once, up to a hundred, and their number.
  */
 export async function readTaskData(
   path: string,
   { dataDirectory = dirname(path) }: { dataDirectory?: string } = {},
-): Promise<TaskData> {
+): Promise<ReadTaskData> {
   const { file, graph } = await readTaskFile(path);
-  const problems: string[] = [];
+  const problems: SourceProblems[] = [];
   const rows: Record<string, TaskSplits> = {};
+  const sources: Record<string, SplitSources> = {};
   for (const task of file.tasks) {
-    const read = async (name: string | undefined) => {
-      if (name === undefined) return [];
-      try {
-        return await readTaskRows(resolve(dataDirectory, name), task);
-      } catch (error) {
-        if (!(error instanceof TrainerError) || error.code !== 'TRAINER_DATA_INVALID') throw error;
-        problems.push(error.message);
-        return [];
-      }
-    };
-    const tests: Record<string, readonly TaskRow[]> = {};
-    for (const [name, test] of Object.entries(task.data.test ?? {})) tests[name] = await read(test);
+    const { train, validation, test = {} } = task.data;
+    const read = (name: string | undefined, purpose: 'train' | 'answer') =>
+      name === undefined
+        ? undefined
+        : readSplit(resolve(dataDirectory, name), task, { tasks: file.tasks, purpose, problems });
+    const [trainSplit, validationSplit] = [await read(train, 'train'), await read(validation, 'answer')];
+    const tests: [string, ReadSplit][] = [];
+    for (const [name, testFile] of Object.entries(test)) {
+      const split = await read(testFile, 'answer');
+      if (split) tests.push([name, split]);
+    }
     rows[task.id] = {
-      train: await read(task.data.train),
-      validation: await read(task.data.validation),
-      tests,
+      train: trainSplit?.rows ?? [],
+      validation: validationSplit?.rows ?? [],
+      tests: Object.fromEntries(tests.map(([name, split]) => [name, split.rows])),
     };
-    if (task.data.train === undefined)
-      problems.push(`task "${task.id}" of ${path} names no training data (data.train)`);
+    sources[task.id] = {
+      ...(trainSplit ? { train: trainSplit.source } : {}),
+      ...(validationSplit ? { validation: validationSplit.source } : {}),
+      tests: Object.fromEntries(tests.map(([name, { source }]) => [name, source])),
+    };
+    if (!trainSplit)
+      problems.push({
+        path,
+        problems: [`task "${task.id}" names no training data (data.train)`],
+        problemCount: 1,
+      });
   }
-  if (problems.length > 0)
-    throw new FinetuneError('FINETUNE_DATA_INVALID', 'readTaskData', problems.join('\n'), { problems });
-  return { file, graph, rows };
+  const data = { file, graph, rows, sources };
+  problems.push(...(await pictureProblems(data)));
+  if (problems.length > 0) throw dataInvalid('readTaskData', problems);
+  return { ...data, warnings: sharedInputs(data) };
 }
 
-/** Name of a task's main test set, which is its first; empty if it has none. */
-export const mainTestOf = ({ rows }: TaskData, task: string): string =>
-  Object.keys(rows[task]?.tests ?? {})[0] ?? '';
+interface ReadSplit {
+  readonly rows: readonly TaskRow[];
+  readonly source: RowSource;
+}
 
-/** The rows of a task's main test set. */
-export const mainTestRows = (data: TaskData, task: string): readonly TaskRow[] =>
-  data.rows[task]?.tests[mainTestOf(data, task)] ?? [];
-
-/** Paths of all images of a run, each once. */
-export function imagesOf({ rows }: TaskData): string[] {
-  const all = Object.values(rows).flatMap(({ train, validation, tests }): TaskRow[] => [
-    ...train,
-    ...validation,
-    ...Object.values(tests).flat(),
-  ]);
-  return [...new Set(all.flatMap(({ image }) => (image === undefined ? [] : [image])))];
+async function readSplit(
+  path: string,
+  task: TaskSpec,
+  {
+    problems: found,
+    ...rules
+  }: { tasks: readonly TaskSpec[]; purpose: 'train' | 'answer'; problems: SourceProblems[] },
+): Promise<ReadSplit> {
+  const { rows, lines, problems, problemCount } = await readDataFile(path, task, {
+    ...rules,
+    writeJson: writeJsonAnswer,
+  });
+  // A file that several tasks or purposes name may have the same problem for each.
+  if (problemCount > 0) found.push({ path, problems, problemCount });
+  return { rows, source: { path, lines } };
 }

@@ -1,7 +1,7 @@
 /** From evaluations to the rows of the report. */
 import { chanceOf, macroAverage } from '@contextlora/trainer';
 
-import { mainTestOf, type TaskData } from '../data/read-task-data.js';
+import { mainTestOf, type TaskData } from '../data/task-data.js';
 import type { TaskEvaluation } from '../run/evaluate-task.js';
 import type { RecordedEvaluation } from '../run/run-record.js';
 import type { RunReport, TaskResult } from './run-report.js';
@@ -28,21 +28,29 @@ export function taskResults(
     const final = trained.get(`${id}/final/${test}`);
     const others = Object.keys(data.rows[id]?.tests ?? {}).filter((name) => name !== test);
     const probe = probes.get(id)?.[test];
+    const validation = trained.get(`${id}/validation/validation`);
     return {
       id,
-      chance: answer.type === 'label' ? chanceOf(answer.labels) : 0,
-      base: base.get(id)?.accuracy ?? 0,
-      afterOwnPhase: afterPhase?.accuracy ?? 0,
-      final: final?.accuracy ?? 0,
-      bitIdentical: final !== undefined && afterPhase?.predictionsSha256 === final.predictionsSha256,
+      chance: answer.type === 'label' ? chanceOf(answer.labels) : null,
+      base: base.get(id)?.accuracy ?? null,
+      afterOwnPhase: afterPhase?.accuracy ?? null,
+      final: final?.accuracy ?? null,
+      bitIdentical: afterPhase && final ? afterPhase.predictionsSha256 === final.predictionsSha256 : null,
+      ...(validation ? { validation: validation.accuracy } : {}),
       otherTests: Object.fromEntries(
-        others.map((name) => [name, trained.get(`${id}/final/${name}`)?.accuracy ?? 0]),
+        others.flatMap((name) => {
+          const evaluation = trained.get(`${id}/final/${name}`);
+          return evaluation ? [[name, evaluation.accuracy]] : [];
+        }),
       ),
       ...(probe === undefined ? {} : { pixelProbe: probe }),
     };
   });
-  const mean = (key: 'chance' | 'base' | 'afterOwnPhase' | 'final') =>
-    macroAverage(tasks.map((task) => task[key]));
+  const tested = tasks.filter(({ final }) => final !== null);
+  const mean = (key: 'chance' | 'base' | 'afterOwnPhase' | 'final') => {
+    const values = tested.flatMap((task) => task[key] ?? []);
+    return values.length > 0 && values.length === tested.length ? macroAverage(values) : null;
+  };
   return {
     tasks,
     macroAverage: {

@@ -2,7 +2,7 @@
 import type { Example } from '@contextlora/model';
 import type { TrainableModel } from '@contextlora/trainer';
 
-import { mainTestRows, type TaskData } from '../data/read-task-data.js';
+import { mainTestRows, type TaskData } from '../data/task-data.js';
 import { evaluateTask, type TaskEvaluation } from './evaluate-task.js';
 
 /** Evaluates every task on its main test set without any segment; parents' answers are the base's too. */

@@ -1,6 +1,6 @@
 /** How well a task is answered on held-out rows, with predicted answers of its parents, as in use. */
-import type { Example } from '@contextlora/model';
-import type { TaskGraph } from '@contextlora/task-graph';
+import { type Example, writeJsonAnswer } from '@contextlora/model';
+import type { TaskGraph, TaskSpec } from '@contextlora/task-graph';
 import {
   accuracy,
   composeAnswers,
@@ -32,11 +32,25 @@ export async function evaluateTask(
     ...(rolesOf ? { rolesOf } : {}),
   });
   const predictions = answers[task] ?? [];
+  const comparable = comparableTo(graph.getNodeAttributes(task));
   return {
     accuracy: accuracy(
-      predictions.map(({ answer }) => answer),
-      rows.map(({ answer }) => answer),
+      predictions.map(({ answer }) => comparable(answer)),
+      rows.map(({ answer }) => comparable(answer)),
     ),
     predictions,
+  };
+}
+
+/** Answers as they are compared: those in JSON by their values, so that 1.50 is 1.5. */
+function comparableTo({ answer: spec }: TaskSpec): (answer: string) => string {
+  if (spec.type !== 'json') return (answer) => answer;
+  return (answer) => {
+    try {
+      const written = writeJsonAnswer(JSON.parse(answer), spec.schema);
+      return 'text' in written ? written.text : answer;
+    } catch {
+      return answer;
+    }
   };
 }

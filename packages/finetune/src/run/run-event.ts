@@ -6,8 +6,9 @@ import type { TaskEvaluation } from './evaluate-task.js';
 export type EvaluatedEvent = {
   readonly type: 'evaluated';
   readonly task: string;
-  readonly when: 'afterOwnPhase' | 'final';
-  /** Name of the test set. */
+  /** `validation`: on the validation rows, after the task's own phase. */
+  readonly when: 'afterOwnPhase' | 'validation' | 'final';
+  /** Name of the test set; `validation` for the validation rows. */
   readonly test: string;
 } & TaskEvaluation;
 

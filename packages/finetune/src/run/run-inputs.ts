@@ -9,7 +9,7 @@ import type { ModelDigests } from '@contextlora/model';
 import type { TaskFile } from '@contextlora/task-graph';
 import type { RunFingerprint, TaskRow } from '@contextlora/trainer';
 
-import { imagesOf, type TaskData } from '../data/read-task-data.js';
+import { imagesOf, type TaskData } from '../data/task-data.js';
 import { FinetuneError } from '../finetune-error.js';
 import { digestFile } from './digest-file.js';
 import type { TrainSettings } from './train-settings.js';

@@ -10,16 +10,18 @@ import {
   rolesOf as contextRoles,
   type RolesOf,
   type RunFingerprint,
+  type TaskRow,
   train,
   warmupCosine,
 } from '@contextlora/trainer';
 
 import { trainingExamples } from '../data/examples.js';
-import type { TaskData } from '../data/read-task-data.js';
+import { requireFittingRows } from '../data/fit-rows.js';
+import type { TaskData } from '../data/task-data.js';
 import { evaluateTask } from './evaluate-task.js';
 import { metricsEntryOf } from './metrics-entry.js';
 import { withMetrics } from './metrics-in-checkpoints.js';
-import type { MetricsEntry, RunEvent } from './run-event.js';
+import type { EvaluatedEvent, MetricsEntry, RunEvent } from './run-event.js';
 import { evaluationKey } from './run-record.js';
 import type { TrainSettings } from './train-settings.js';
 
@@ -30,20 +32,29 @@ export interface PreparedRun {
   readonly model: LocalModel;
 }
 
+export interface PrepareRunOptions {
+  readonly settings: TrainSettings;
+  readonly rolesOf?: RolesOf;
+  /** Whether the rows are known to fit into the model's context, because `fitRows` returned them. @default false */
+  readonly rowsFit?: boolean;
+}
+
 /**
  * Checks the settings, decides ranks and phases and makes the model; trains nothing and writes nothing.
  *
- * @throws TrainerError (`TRAINER_INPUT_INVALID`) or LoraError (`LORA_PARTITION_INVALID`) when a setting makes no sense.
+ * @throws TrainerError (`TRAINER_INPUT_INVALID`) or LoraError (`LORA_PARTITION_INVALID`) when a setting makes no sense, FinetuneError
+ * (`FINETUNE_DATA_INVALID`) when rows are longer than the model's context.
  */
 export function prepareRun(
   base: LoadedModel,
   data: TaskData,
-  { settings, rolesOf = contextRoles }: { settings: TrainSettings; rolesOf?: RolesOf },
+  { settings, rolesOf = contextRoles, rowsFit = false }: PrepareRunOptions,
 ): PreparedRun {
   checkSettings(
     { ...settings, learningRate: warmupCosine(settings.learningRate) },
     { trained: tasksOf(data.graph).map(({ id }) => id) },
   );
+  if (!rowsFit) requireFittingRows(base, data);
   const partition = partitionRanks(linearsOf(base.spec), tasksOf(data.graph), { rank: settings.rank });
   const segments = initialiseSegments(partition, { seed: settings.seed });
   return {
@@ -63,8 +74,8 @@ export interface TrainRunOptions {
 }
 
 /**
- * Trains phase by phase; evaluates each task on its test sets when its phase ends, and all tasks at the end. A stopped and resumed run
- * tells in `earlier` and in its own events what an uninterrupted one tells.
+ * Trains phase by phase; evaluates each task on its validation rows and its test sets when its phase ends, and all tasks on their test sets
+ * at the end. A stopped and resumed run tells in `earlier` and in its own events what an uninterrupted one tells.
  */
 export async function* trainRun(
   { data, phases, model }: Pick<PreparedRun, 'data' | 'phases' | 'model'>,
@@ -77,11 +88,15 @@ export async function* trainRun(
     if (entry) entries.push(entry);
     return event;
   };
-  const evaluate = async function* (task: string, when: 'afterOwnPhase' | 'final'): AsyncGenerator<RunEvent> {
+  const evaluate = async function* (
+    task: string,
+    when: EvaluatedEvent['when'],
+    sets: Readonly<Record<string, readonly TaskRow[]>> = data.rows[task]?.tests ?? {},
+  ): AsyncGenerator<RunEvent> {
     const known = new Set(
       entries.flatMap((entry) => (entry.type === 'evaluated' ? [evaluationKey(entry)] : [])),
     );
-    for (const [test, rows] of Object.entries(data.rows[task]?.tests ?? {}))
+    for (const [test, rows] of Object.entries(sets))
       if (rows.length > 0 && !known.has(evaluationKey({ task, when, test })))
         yield recorded({
           type: 'evaluated',
@@ -90,6 +105,10 @@ export async function* trainRun(
           test,
           ...(await evaluateTask(model, { graph, task, rows })),
         });
+  };
+  const evaluateFinished = async function* (task: string): AsyncGenerator<RunEvent> {
+    yield* evaluate(task, 'validation', { validation: data.rows[task]?.validation ?? [] });
+    yield* evaluate(task, 'afterOwnPhase');
   };
   const events = train(model, phases, {
     examplesFor: (task) => trainingExamples(graph.getNodeAttributes(task), data.rows[task]?.train ?? []),
@@ -105,11 +124,11 @@ export async function* trainRun(
       yield { ...event, earlier: [...entries] };
       // What was not evaluated before the run was stopped. Finished tasks answer now as they did then, to the bit.
       for (const { tasks } of phases.slice(0, event.position.phase))
-        for (const task of tasks) yield* evaluate(task, 'afterOwnPhase');
+        for (const task of tasks) yield* evaluateFinished(task);
       continue;
     }
     yield recorded(event);
-    if (event.type === 'phaseEnd') for (const task of event.tasks) yield* evaluate(task, 'afterOwnPhase');
+    if (event.type === 'phaseEnd') for (const task of event.tasks) yield* evaluateFinished(task);
   }
   for (const task of phases.flatMap(({ tasks }) => tasks)) yield* evaluate(task, 'final');
 }

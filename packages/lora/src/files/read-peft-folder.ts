@@ -36,10 +36,22 @@ export interface PeftAdapter {
 export async function readPeftFolder(directory: string): Promise<PeftAdapter> {
   await checkDigests(directory);
   const configPath = join(directory, 'adapter_config.json');
-  const text = await readFile(configPath, 'utf8').catch((cause: unknown) => {
+  const bytes = await readFile(configPath).catch((cause: unknown) => {
     const what = `${directory} has no adapter_config.json; is it a PEFT folder?`;
     throw new LoraError('LORA_FILE_MISSING', 'readPeftFolder', what, { cause });
   });
+  let text: string;
+  try {
+    // Skips a byte order mark.
+    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch (cause) {
+    throw new LoraError(
+      'LORA_FILE_DAMAGED',
+      'readPeftFolder',
+      `${configPath} is not UTF-8; save it as UTF-8`,
+      { cause },
+    );
+  }
   const config = parsePeftConfig(text, configPath);
   const weightsPath = join(directory, 'adapter_model.safetensors');
   if (!(await exists(weightsPath)) && (await exists(join(directory, 'adapter_model.bin'))))

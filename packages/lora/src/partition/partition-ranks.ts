@@ -1,7 +1,7 @@
 /** Makes a partition: which task owns which ranks. */
 import { lookUp } from '../look-up.js';
 import { LoraError } from '../lora-error.js';
-import { type Allocate, allocateUniform, type AllocationTask } from './allocate.js';
+import { type Allocate, allocateByShare, type AllocationTask } from './allocate.js';
 import type { LinearShape, Partition, PartitionLayer, PartitionTask, Span } from './partition.js';
 
 export interface PartitionRanksOptions {
@@ -10,6 +10,7 @@ export interface PartitionRanksOptions {
   /** c = alpha / rank of the task's segment; by default alpha is twice the task's largest rank, so that c = 2 there. */
   readonly alpha?: number;
   readonly scaling?: PartitionTask['scaling'];
+  /** By default in proportion to each task's `share`: equal ranks where no task has one. */
   readonly allocate?: Allocate;
   /** Decoder layers in which a task may own ranks, `to` exclusive; all when absent. */
   readonly only?: Readonly<Record<string, { readonly from: number; readonly to: number }>>;
@@ -18,13 +19,13 @@ export interface PartitionRanksOptions {
 /**
  * Shares the ranks of every linear among the tasks.
  *
- * @throws LoraError (`LORA_PARTITION_INVALID`) when there are more tasks than ranks, when alpha is not a number above 0, when a task or
- * linear is listed twice, or when `only` names an unknown task.
+ * @throws LoraError (`LORA_PARTITION_INVALID`) when there are more tasks than ranks, when alpha or a share is not a number above 0, when a
+ * task or linear is listed twice, or when `only` names an unknown task.
  */
 export function partitionRanks(
   linears: readonly LinearShape[],
   tasks: readonly AllocationTask[],
-  { rank, alpha, scaling = 'standard', allocate = allocateUniform, only = {} }: PartitionRanksOptions,
+  { rank, alpha, scaling = 'standard', allocate = allocateByShare, only = {} }: PartitionRanksOptions,
 ): Partition {
   requireUnique(
     'linear',
@@ -42,6 +43,9 @@ export function partitionRanks(
     );
   if (alpha !== undefined && !(Number.isFinite(alpha) && alpha > 0))
     throw invalid(`alpha must be a number above 0, got ${alpha}`);
+  for (const { id, share = 1 } of tasks)
+    if (!(share > 0 && Number.isFinite(share)))
+      throw invalid(`task "${id}" has the share ${share}; it must be a positive number`);
   for (const id of Object.keys(only))
     if (!tasks.some((task) => task.id === id))
       throw invalid(`"only" names task "${id}", which is not among the tasks`);

@@ -5,7 +5,9 @@ import type { SegmentsByLinear } from '../pass/segments.js';
 import { openLabelIds } from '../text/answer-tokens.js';
 import { type Example, promptIds } from '../text/example.js';
 import type { GenerateRequest } from './answer-row.js';
+import type { TokenConstraint } from './constraint.js';
 import { generateBatch } from './generate.js';
+import { jsonConstraint } from './json-constraint.js';
 import { scoreAnswers, type ScoredPrompt } from './score-answers.js';
 
 export interface AnswerPrediction {
@@ -29,6 +31,7 @@ export async function predictAnswers(
   { features, segments, batchSize, maximumNewTokens }: PredictOptions,
 ): Promise<AnswerPrediction[]> {
   const labelIdsOf = openLabelIds(model);
+  const constraintOf = openConstraints(model);
   const answers = new Array<AnswerPrediction>(examples.length);
   for (let start = 0; start < examples.length; start += batchSize) {
     const slice = examples.slice(start, start + batchSize);
@@ -37,10 +40,17 @@ export async function predictAnswers(
     const texts: { at: number; request: GenerateRequest }[] = [];
     for (const [i, example] of slice.entries()) {
       const [at, ids, image] = [start + i, promptIds(model, example), images[i]];
-      const { labels } = example;
+      const { labels, schema } = example;
       if (labels) choices.push({ at, labels, prompt: { ids, image, answers: labelIdsOf(labels, ids) } });
-      else
-        texts.push({ at, request: { prompt: ids, segments, maximumNewTokens, ...(image ? { image } : {}) } });
+      else {
+        const constraint = schema && constraintOf(schema);
+        const limit = Math.max(maximumNewTokens, constraint?.minimumTokens ?? 0);
+        const request = { prompt: ids, segments, maximumNewTokens: limit };
+        texts.push({
+          at,
+          request: { ...request, ...(image ? { image } : {}), ...(constraint ? { constraint } : {}) },
+        });
+      }
     }
     const scores = await scoreAnswers(
       model,
@@ -56,6 +66,17 @@ export async function predictAnswers(
     for (const [i, { at }] of texts.entries()) answers[at] = { answer: (written[i] ?? '').trim() };
   }
   return answers;
+}
+
+/** The constraint of each schema, made once: it sorts the whole vocabulary. */
+function openConstraints(model: LoadedModel): (schema: object) => TokenConstraint {
+  const made = new Map<object, TokenConstraint>();
+  return (schema) => {
+    const constraint =
+      made.get(schema) ?? jsonConstraint(model.tokenizer, schema, { where: "the schema of a task's answer" });
+    made.set(schema, constraint);
+    return constraint;
+  };
 }
 
 async function writeTexts(model: LoadedModel, requests: readonly GenerateRequest[]): Promise<string[]> {

@@ -12,6 +12,8 @@ export interface Example {
   readonly answer: string;
   /** The answers to choose from; without labels the answer is free text. */
   readonly labels?: readonly string[];
+  /** The JSON schema of a free answer; what is written meets it. */
+  readonly schema?: Readonly<Record<string, unknown>>;
 }
 
 /**

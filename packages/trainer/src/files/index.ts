@@ -1,2 +1,2 @@
 export { fileCheckpoints } from './file-checkpoints.js';
-export { readTaskRows } from './read-task-rows.js';
+export { readDataFile, readTaskRows } from './read-task-rows.js';

@@ -1,0 +1,49 @@
+/** Goes through all rows of a run, whatever their purpose. */
+import type { TaskRow } from '@contextlora/trainer';
+
+import type { RowSource, TaskData } from './task-data.js';
+
+/** Rows with one purpose. */
+export interface Split {
+  readonly task: string;
+  readonly kind: 'train' | 'validation' | 'test';
+  /** As a person calls it: `training rows`, `validation rows`, or the rows of a test set. */
+  readonly title: string;
+  /** Of a test set; otherwise empty. */
+  readonly test: string;
+  readonly rows: readonly TaskRow[];
+  readonly source: RowSource | undefined;
+}
+
+/** The splits of all tasks, in the order of the task file; a task's training rows come first. */
+export function* eachSplit({ file, rows, sources }: TaskData): Generator<Split> {
+  for (const { id: task } of file.tasks) {
+    const [splits, from] = [rows[task], sources?.[task]];
+    if (!splits) continue;
+    const { train, validation, tests } = splits;
+    yield { task, kind: 'train', title: 'training rows', test: '', rows: train, source: from?.train };
+    yield {
+      task,
+      kind: 'validation',
+      title: 'validation rows',
+      test: '',
+      rows: validation,
+      source: from?.validation,
+    };
+    for (const [test, testRows] of Object.entries(tests))
+      yield {
+        task,
+        kind: 'test',
+        title: `rows of the test set "${test}"`,
+        test,
+        rows: testRows,
+        source: from?.tests[test],
+      };
+  }
+}
+
+/** Where a row stands, for a person; its number where it comes from no file. */
+export const placeOf = ({ source, task, title }: Split, index: number): string =>
+  source
+    ? `${source.path}:${source.lines[index] ?? 0}`
+    : `row ${index + 1} of the ${title} of task "${task}"`;

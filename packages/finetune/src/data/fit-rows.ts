@@ -1,0 +1,207 @@
+/** Finds the rows that are longer than a model's context before anything is trained, and refuses, skips or shortens them. */
+import { setImmediate } from 'node:timers/promises';
+
+import type { LoadedModel } from '@contextlora/model';
+import type { TaskRow } from '@contextlora/trainer';
+
+import { eachSplit, type Split } from './each-split.js';
+import { dataInvalid, type SourceProblems } from './list-problems.js';
+import { openRowLengths, type RowLengthOptions, type RowProblem } from './row-lengths.js';
+import type { RowSource, TaskData } from './task-data.js';
+
+/**
+ * What to do with rows that are too long: refuse them; leave training rows out; or cut the text that fills the slot `{text}` at its end.
+ *
+ * Rows to be answered are never left out: the accuracy would be that of easier rows. They are cut, as a text in use would be, or refused.
+ */
+export type LongRows = 'refuse' | 'skip' | 'truncate';
+
+/** Rows that were changed. */
+export interface LongRowChange {
+  readonly task: string;
+  /** For example `training rows` or `rows of the test set "night"`. */
+  readonly rows: string;
+  readonly change: 'skipped' | 'truncated';
+  readonly changed: number;
+  readonly of: number;
+}
+
+export interface FittedData {
+  readonly data: TaskData;
+  readonly changes: readonly LongRowChange[];
+}
+
+export interface FitRowsOptions extends RowLengthOptions {
+  /** @default 'refuse' */
+  readonly longRows?: LongRows;
+}
+
+/** Rows between two reports of progress. */
+const reportedRows = 500;
+
+/**
+ * Counts the tokens of every row for a model and yields the number of rows done.
+ *
+ * @throws FinetuneError (`FINETUNE_DATA_INVALID`) listing the rows that are too long and were to be refused or cannot be shortened.
+ */
+export async function* fitRows(
+  model: LoadedModel,
+  data: TaskData,
+  { longRows = 'refuse', ...options }: FitRowsOptions = {},
+): AsyncGenerator<{ done: number; total: number }, FittedData> {
+  const splits = [...eachSplit(data)];
+  const total = splits.reduce((sum, { rows }) => sum + rows.length, 0);
+  const problemOf = openRowLengths(model, data, options);
+  const problems: SourceProblems[] = [];
+  const changes: LongRowChange[] = [];
+  const fitted = new Map<Split, { rows: TaskRow[]; lines: number[] }>();
+  let done = 0;
+  for (const split of splits) {
+    const { task, title, rows, source } = split;
+    const kept = { rows: [] as TaskRow[], lines: [] as number[] };
+    const keep = (row: TaskRow, i: number) => {
+      kept.rows.push(row);
+      kept.lines.push(source?.lines[i] ?? i + 1);
+    };
+    const found: SplitProblems = { split, problems: [], problemCount: 0 };
+    let changed = 0;
+    for (const [i, row] of rows.entries()) {
+      const problem = problemOf(split, row);
+      if (!problem) keep(row, i);
+      else if (longRows === 'skip' && split.kind === 'train') changed += 1;
+      else {
+        const shorter =
+          longRows === 'truncate' && problem.isTextTooLong
+            ? shorten(row, (one) => problemOf(split, one) === undefined, { most: textLimit(model) })
+            : undefined;
+        if (shorter) {
+          changed += 1;
+          keep(shorter, i);
+        } else addProblem(found, i, problem);
+      }
+      done += 1;
+      if (done % reportedRows === 0) {
+        yield { done, total };
+        await setImmediate();
+      }
+    }
+    if (changed > 0) {
+      const change = longRows === 'skip' ? 'skipped' : 'truncated';
+      changes.push({ task, rows: title, change, changed, of: rows.length });
+    }
+    if (rows.length > 0 && kept.rows.length === 0 && found.problemCount === 0)
+      addProblem(found, 0, { message: 'all rows are too long, so none is left', isTextTooLong: false });
+    if (found.problemCount > 0) problems.push(sourceProblems(found));
+    fitted.set(split, kept);
+  }
+  yield { done, total };
+  if (problems.length > 0) throw tooLong('fitRows', problems, longRows);
+  return { data: changes.length === 0 ? data : withRows(data, fitted), changes };
+}
+
+/**
+ * Checks the same at once, without progress.
+ *
+ * @throws FinetuneError (`FINETUNE_DATA_INVALID`) listing the rows that are too long.
+ */
+export function requireFittingRows(model: LoadedModel, data: TaskData, options: RowLengthOptions = {}): void {
+  const problemOf = openRowLengths(model, data, options);
+  const problems: SourceProblems[] = [];
+  for (const split of eachSplit(data)) {
+    const found: SplitProblems = { split, problems: [], problemCount: 0 };
+    for (const [i, row] of split.rows.entries()) {
+      const problem = problemOf(split, row);
+      if (problem) addProblem(found, i, problem);
+    }
+    if (found.problemCount > 0) problems.push(sourceProblems(found));
+  }
+  if (problems.length > 0) throw tooLong('prepareRun', problems, 'refuse');
+}
+
+interface SplitProblems {
+  readonly split: Split;
+  readonly problems: string[];
+  problemCount: number;
+}
+
+function addProblem(found: SplitProblems, index: number, { message }: RowProblem): void {
+  found.problemCount += 1;
+  if (found.problems.length < 100)
+    found.problems.push(`line ${found.split.source?.lines[index] ?? index + 1}: ${message}`);
+}
+
+const sourceProblems = ({ split, ...found }: SplitProblems): SourceProblems => ({
+  path: split.source?.path ?? `the ${split.title} of task "${split.task}"`,
+  ...found,
+});
+
+function tooLong(where: string, problems: readonly SourceProblems[], longRows: LongRows) {
+  const wayOut = {
+    refuse:
+      'shorten them, or choose what happens to long rows: skip (training rows only) or truncate (cuts the text)',
+    skip: 'rows to be answered are not skipped, because the accuracy would be that of easier rows; shorten them, or truncate long rows',
+    truncate: 'these cannot be fitted by cutting their text; shorten them',
+  }[longRows];
+  return dataInvalid(where, problems, wayOut);
+}
+
+/** No token of any usual vocabulary has more characters on average. */
+const textLimit = ({ rotary }: LoadedModel) => 64 * rotary.time;
+
+/** The row with as much of its text as fits; undefined if not even a little does. */
+function shorten(
+  row: TaskRow,
+  fits: (row: TaskRow) => boolean,
+  { most }: { most: number },
+): TaskRow | undefined {
+  // Whole characters: half of a pair is none.
+  const characters = Array.from(row.text.slice(0, most));
+  const cut = (length: number): TaskRow => ({ ...row, text: characters.slice(0, length).join('').trimEnd() });
+  let [fitting, tooMany] = [0, characters.length + 1];
+  while (tooMany - fitting > 1) {
+    const middle = Math.floor((fitting + tooMany) / 2);
+    if (fits(cut(middle))) fitting = middle;
+    else tooMany = middle;
+  }
+  const shorter = cut(fitting);
+  return shorter.text.trim() === '' ? undefined : shorter;
+}
+
+/** The data with other rows, and their lines. */
+function withRows(
+  data: TaskData,
+  fitted: ReadonlyMap<Split, { readonly rows: readonly TaskRow[]; readonly lines: readonly number[] }>,
+): TaskData {
+  const of = (task: string, kind: Split['kind']) =>
+    [...fitted].filter(([split]) => split.task === task && split.kind === kind);
+  const sourceOf = ([{ source }, { lines }]: [Split, { lines: readonly number[] }]): RowSource => ({
+    path: source?.path ?? '',
+    lines,
+  });
+  const tasks = data.file.tasks.map(({ id }) => id);
+  const rows = Object.fromEntries(
+    tasks.map((id) => [
+      id,
+      {
+        train: of(id, 'train')[0]?.[1].rows ?? [],
+        validation: of(id, 'validation')[0]?.[1].rows ?? [],
+        tests: Object.fromEntries(of(id, 'test').map(([{ test }, { rows }]) => [test, rows])),
+      },
+    ]),
+  );
+  if (!data.sources) return { ...data, rows };
+  const sources = Object.fromEntries(
+    tasks.map((id) => {
+      const [train, validation] = [of(id, 'train')[0], of(id, 'validation')[0]];
+      return [
+        id,
+        {
+          ...(train?.[0].source ? { train: sourceOf(train) } : {}),
+          ...(validation?.[0].source ? { validation: sourceOf(validation) } : {}),
+          tests: Object.fromEntries(of(id, 'test').map((one) => [one[0].test, sourceOf(one)])),
+        },
+      ];
+    }),
+  );
+  return { ...data, rows, sources };
+}

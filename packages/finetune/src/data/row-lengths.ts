@@ -1,0 +1,127 @@
+/** How many tokens a row's questions have, against the positions of a model. */
+import {
+  answerIds,
+  jsonConstraint,
+  labelIds,
+  type LoadedModel,
+  ModelError,
+  promptIds,
+} from '@contextlora/model';
+import { renderInstruction, slotsOf, type TaskSpec, tasksOf } from '@contextlora/task-graph';
+import { answerSlots, type TaskRow, tasksNeeded } from '@contextlora/trainer';
+
+import type { Split } from './each-split.js';
+import type { TaskData } from './task-data.js';
+
+/** What keeps a row from being asked. */
+export interface RowProblem {
+  readonly message: string;
+  /** Whether a shorter text would help. */
+  readonly isTextTooLong: boolean;
+}
+
+export interface RowLengthOptions {
+  /** The most tokens that a free answer is written with. @default 128, as in `createLocalModel` */
+  readonly maximumNewTokens?: number;
+}
+
+/**
+ * Returns a function that gives the first problem of a row of a split, or undefined if the model can read and answer it.
+ *
+ * A training row is one question, with the right answers of the parents. A row to be answered is one question for each task that is asked;
+ * the answers of parents are not known yet, so they count as their longest label, or as the longest text that is written.
+ *
+ * @throws ModelError when the labels of a task cannot be told apart by this model, or an answer cannot be written in its form.
+ */
+export function openRowLengths(
+  model: LoadedModel,
+  { graph }: Pick<TaskData, 'graph'>,
+  { maximumNewTokens = 128 }: RowLengthOptions = {},
+): (split: Pick<Split, 'task' | 'kind'>, row: TaskRow) => RowProblem | undefined {
+  const positions = model.rotary.time;
+  for (const { id, answer } of tasksOf(graph))
+    if (answer.type === 'json')
+      jsonConstraint(model.tokenizer, answer.schema, { where: `the answer's schema of task "${id}"` });
+  const longest = new Map<string, { label: string; tokens: number } | undefined>();
+  const longestLabel = (spec: TaskSpec) => {
+    if (!longest.has(spec.id)) longest.set(spec.id, longestLabelOf(model, spec));
+    return longest.get(spec.id);
+  };
+  const chains = new Map<string, TaskSpec[]>();
+  const chainOf = (task: string) => {
+    const chain = chains.get(task) ?? [...tasksNeeded(graph, task)].map((id) => graph.getNodeAttributes(id));
+    chains.set(task, chain);
+    return chain;
+  };
+  const promptTokens = (
+    spec: TaskSpec,
+    { text, image }: TaskRow,
+    answers: Readonly<Record<string, string>>,
+  ) =>
+    promptIds(model, {
+      prompt: renderInstruction(spec, { text, answers }),
+      ...(image === undefined || !spec.inputs.includes('image') ? {} : { image }),
+    }).length;
+  const tooLong = (spec: TaskSpec, tokens: number, { task }: { task: string }): RowProblem | undefined =>
+    tokens <= positions
+      ? undefined
+      : {
+          message:
+            `${spec.id === task ? 'the row' : `its question for task "${spec.id}"`} has ${tokens} tokens with the answer, ` +
+            `but the model has ${positions} positions`,
+          isTextTooLong: slotsOf(spec.instruction).includes('text'),
+        };
+
+  return (split, row) => {
+    const own = graph.getNodeAttributes(split.task);
+    const label = longestLabel(own);
+    const right = label ?? freeAnswer(model, row.answer, maximumNewTokens);
+    if ('message' in right) return right;
+    if (split.kind === 'train')
+      return tooLong(own, promptTokens(own, row, row.parents) + right.tokens, split);
+    for (const spec of chainOf(split.task)) {
+      const parents = answerSlots(spec).map((id) => [id, longestLabel(graph.getNodeAttributes(id))] as const);
+      const free = parents.filter(([, known]) => known === undefined).length * maximumNewTokens;
+      const answers = Object.fromEntries(parents.map(([id, known]) => [id, known?.label ?? '']));
+      const answered =
+        spec.id === split.task ? right.tokens : (longestLabel(spec)?.tokens ?? maximumNewTokens);
+      const problem = tooLong(spec, promptTokens(spec, row, answers) + free + answered, split);
+      if (problem) return problem;
+    }
+    return undefined;
+  };
+}
+
+/** The label with the most tokens; undefined for a task with free answers. */
+function longestLabelOf(
+  model: LoadedModel,
+  { answer }: TaskSpec,
+): { label: string; tokens: number } | undefined {
+  if (answer.type !== 'label') return undefined;
+  const all = labelIds(model, answer.labels).map((ids, i) => ({
+    label: answer.labels[i] ?? '',
+    tokens: ids.length - 1,
+  }));
+  return all.reduce((most, one) => (one.tokens > most.tokens ? one : most));
+}
+
+function freeAnswer(
+  model: LoadedModel,
+  answer: string,
+  maximumNewTokens: number,
+): { readonly tokens: number } | RowProblem {
+  let tokens: number;
+  try {
+    // The end token is predicted, never read.
+    tokens = answerIds(model, answer).length - 1;
+  } catch (error) {
+    if (!(error instanceof ModelError) || error.code !== 'MODEL_INPUT_INVALID') throw error;
+    return { message: error.message.replace(/^[^:]*: /, ''), isTextTooLong: false };
+  }
+  return tokens <= maximumNewTokens
+    ? { tokens }
+    : {
+        message: `the answer has ${tokens} tokens, but answers are written with at most ${maximumNewTokens}`,
+        isTextTooLong: false,
+      };
+}

@@ -1,0 +1,47 @@
+/** Inputs that a run has twice: in training and test rows, or with two answers. */
+import type { TaskRow } from '@contextlora/trainer';
+
+import { eachSplit, placeOf, type Split } from './each-split.js';
+import type { TaskData } from './task-data.js';
+
+/** One warning per test set, validation set or task; linear in the number of rows. */
+export function sharedInputs(data: TaskData): string[] {
+  const warnings: string[] = [];
+  /** Input → the first training row that has it. */
+  let trained = new Map<string, number>();
+  let train: Split | undefined;
+  for (const split of eachSplit(data)) {
+    if (split.kind === 'train') {
+      [train, trained] = [split, new Map<string, number>()];
+      const conflicts: [number, number][] = [];
+      const isFree = data.graph.getNodeAttributes(split.task).answer.type === 'text';
+      for (const [i, row] of split.rows.entries()) {
+        const first = trained.get(inputOf(row));
+        if (first === undefined) trained.set(inputOf(row), i);
+        else if (!isFree && split.rows[first]?.answer !== row.answer) conflicts.push([first, i]);
+      }
+      const [pair] = conflicts;
+      if (pair)
+        warnings.push(
+          `task "${split.task}": ${count(conflicts.length, 'training row')} ${conflicts.length === 1 ? 'has' : 'have'} the input of an earlier one, but another answer ` +
+            `(first: ${placeOf(split, pair[0])} and ${placeOf(split, pair[1])})`,
+        );
+      continue;
+    }
+    const shared = [...split.rows.keys()].filter((i) => trained.has(inputOf(split.rows[i]!)));
+    const [first] = shared;
+    if (first === undefined || !train) continue;
+    const trainedRow = trained.get(inputOf(split.rows[first]!)) ?? 0;
+    warnings.push(
+      `task "${split.task}": ${shared.length} of ${split.rows.length} ${split.title} are also training rows, so their accuracy says little about new inputs ` +
+        `(first: ${placeOf(split, first)} and ${placeOf(train, trainedRow)})`,
+    );
+  }
+  return warnings;
+}
+
+/** What the model is given. */
+const inputOf = ({ image, text, parents }: TaskRow) =>
+  JSON.stringify([image, text, Object.entries(parents).sort(([p], [q]) => (p < q ? -1 : 1))]);
+
+const count = (n: number, what: string) => `${n} ${what}${n === 1 ? '' : 's'}`;

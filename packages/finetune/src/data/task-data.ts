@@ -1,0 +1,58 @@
+/** What a run trains and evaluates on. */
+import type { TaskFile, TaskGraph } from '@contextlora/task-graph';
+import type { TaskRow } from '@contextlora/trainer';
+
+/** The rows of one task, by purpose. */
+export interface TaskSplits {
+  readonly train: readonly TaskRow[];
+  readonly validation: readonly TaskRow[];
+  /** Test sets by name. */
+  readonly tests: Readonly<Record<string, readonly TaskRow[]>>;
+}
+
+/** The file that rows were read from, and the line of each of them, from 1. */
+export interface RowSource {
+  readonly path: string;
+  readonly lines: readonly number[];
+}
+
+/** The sources of {@link TaskSplits}; absent where the task file names none. */
+export interface SplitSources {
+  readonly train?: RowSource;
+  readonly validation?: RowSource;
+  readonly tests: Readonly<Record<string, RowSource>>;
+}
+
+export interface TaskData {
+  readonly file: TaskFile;
+  readonly graph: TaskGraph;
+  /** Task → rows. */
+  readonly rows: Readonly<Record<string, TaskSplits>>;
+  /** Task → where its rows come from; absent if they come from no file. */
+  readonly sources?: Readonly<Record<string, SplitSources>>;
+}
+
+/** Data from files. */
+export interface ReadTaskData extends TaskData {
+  readonly sources: Readonly<Record<string, SplitSources>>;
+  /** What looks wrong and yet may be meant: test rows that are training rows, one input with two answers. */
+  readonly warnings: readonly string[];
+}
+
+/** Name of a task's main test set, which is its first; empty if it has none. */
+export const mainTestOf = ({ rows }: TaskData, task: string): string =>
+  Object.keys(rows[task]?.tests ?? {})[0] ?? '';
+
+/** The rows of a task's main test set. */
+export const mainTestRows = (data: TaskData, task: string): readonly TaskRow[] =>
+  data.rows[task]?.tests[mainTestOf(data, task)] ?? [];
+
+/** Paths of all images of a run, each once. */
+export function imagesOf({ rows }: TaskData): string[] {
+  const all = Object.values(rows).flatMap(({ train, validation, tests }): TaskRow[] => [
+    ...train,
+    ...validation,
+    ...Object.values(tests).flat(),
+  ]);
+  return [...new Set(all.flatMap(({ image }) => (image === undefined ? [] : [image])))];
+}

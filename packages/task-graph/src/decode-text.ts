@@ -1,0 +1,70 @@
+/** From the bytes of a text file to its text: UTF-8, with or without a byte order mark; anything else is named. */
+
+/** Why bytes are not the text of a file, with the line from 1. */
+export interface EncodingProblem {
+  readonly line: number;
+  readonly message: string;
+}
+
+/** Decodes UTF-8 and skips its mark; returns the problem when the bytes are in another encoding. */
+export function decodeText(bytes: Uint8Array): string | EncodingProblem {
+  const wide = wideEncoding(bytes);
+  if (wide !== undefined) return { line: 1, message: convert(wide) };
+  const decoder = new TextDecoder('utf-8', { fatal: true });
+  try {
+    return decoder.decode(bytes);
+  } catch {
+    return badByte(bytes);
+  }
+}
+
+/** The signs of another encoding in a text that was already decoded as UTF-8; undefined if there are none. */
+export function encodingProblem(text: string): EncodingProblem | undefined {
+  const at = text.indexOf('\0');
+  if (at === -1) return undefined;
+  const head = text.slice(0, 4096);
+  const count = head.split('\0').length - 1;
+  if (count > head.length / 4)
+    return { line: 1, message: convert(count > head.length / 2 ? 'UTF-32' : 'UTF-16') };
+  return { line: lineAt(text.slice(0, at)), message: 'holds a NUL character; remove it' };
+}
+
+/** UTF-16 or UTF-32, by the byte order mark or by the zero bytes of the first characters. */
+function wideEncoding(bytes: Uint8Array): string | undefined {
+  const [a, b, c, d] = bytes;
+  const starts = (...mark: number[]) => mark.every((byte, i) => bytes[i] === byte);
+  if (starts(0xff, 0xfe, 0, 0) || starts(0, 0, 0xfe, 0xff)) return 'UTF-32';
+  if (starts(0xff, 0xfe) || starts(0xfe, 0xff)) return 'UTF-16';
+  if (bytes.length < 2) return undefined;
+  if (a === 0 && b === 0 && c === 0 && d !== 0 && d !== undefined) return 'UTF-32';
+  if (a !== 0 && b === 0 && c === 0 && d === 0) return 'UTF-32';
+  if ((a === 0) !== (b === 0)) return 'UTF-16';
+  const head = bytes.subarray(0, 4096);
+  return head.filter((byte) => byte === 0).length > head.length / 4 ? 'UTF-16' : undefined;
+}
+
+/** The first line that is not UTF-8. */
+function badByte(bytes: Uint8Array): EncodingProblem {
+  const decoder = new TextDecoder('utf-8', { fatal: true });
+  for (let [line, start] = [1, 0]; start < bytes.length; line++) {
+    const newline = bytes.indexOf(0x0a, start);
+    const end = newline === -1 ? bytes.length : newline;
+    try {
+      decoder.decode(bytes.subarray(start, end));
+    } catch {
+      return {
+        line,
+        message:
+          'not UTF-8 (perhaps Windows-1252 or another encoding of one byte per letter); ' +
+          'save the file as UTF-8, or convert it with "iconv -f WINDOWS-1252 -t UTF-8"',
+      };
+    }
+    start = end + 1;
+  }
+  throw new Error('internal: bytes that are not UTF-8 have no bad line');
+}
+
+const convert = (encoding: string) =>
+  `the file is in the encoding ${encoding}; save it as UTF-8, or convert it with "iconv -f ${encoding} -t UTF-8"`;
+
+const lineAt = (before: string) => before.split(/\r\n|\n|\r/).length;

@@ -1,0 +1,154 @@
+/** One line of a data file: from JSON to a row, or everything that is wrong with it. */
+import { nearestSpelling, quoteText, slotsOf, type TaskSpec } from '@contextlora/task-graph';
+
+import { brokenText, isBroken, kindOf, readAnswer, type WriteJsonAnswer } from './read-answer.js';
+import { repeatedKeys } from './repeated-keys.js';
+import { answerSlots, type TaskRow } from './task-rows.js';
+
+export interface RowRules {
+  /** All tasks of the file; with them parents' answers are checked, and so is what parents need to be asked. */
+  readonly tasks?: readonly TaskSpec[];
+  /** What the rows are for: `train` on gold answers of parents, or `answer`, where parents are asked first. @default 'train' */
+  readonly purpose?: 'train' | 'answer';
+  /** How an answer in JSON is checked and written. */
+  readonly writeJson?: WriteJsonAnswer;
+}
+
+/** A problem as a function: of millions only a few are described. */
+export type Describe = () => string;
+
+const knownKeys = ['image', 'text', 'parents', 'answer'];
+const maximumCharacters = 1_000_000;
+
+/** Returns a function that reads lines for a task under the rules; the task's inputs are worked out once. */
+export function openRowReader(
+  task: TaskSpec,
+  { tasks, purpose = 'train', writeJson }: RowRules = {},
+): (line: string) => TaskRow | readonly Describe[] {
+  const specs = new Map((tasks ?? []).map((spec) => [spec.id, spec]));
+  const slots = answerSlots(task);
+  const chain = slotChain(task, specs);
+  const asked = purpose === 'answer' ? chain : [task];
+  // Without the other tasks, a parent might use what this task does not.
+  const mayUse = (uses: (spec: TaskSpec) => boolean) => chain.some(uses) || (!tasks && slots.length > 0);
+  const takesText = ({ instruction }: TaskSpec) => slotsOf(instruction).includes('text');
+  const takesImage = ({ inputs }: TaskSpec) => inputs.includes('image');
+  const needsText = asked.find(takesText);
+  const needsImage = asked.find(takesImage);
+  const [usesText, usesImage] = [mayUse(takesText), mayUse(takesImage)];
+  const needing = ({ id }: TaskSpec, what: string) =>
+    id === task.id
+      ? `task "${id}" ${what}`
+      : `task "${task.id}" builds on the answer of "${id}", which ${what}`;
+
+  return (line) => {
+    if (line.length > maximumCharacters)
+      return [() => `${line.length} characters; a line has at most ${maximumCharacters}`];
+    let value: unknown;
+    try {
+      value = JSON.parse(line);
+    } catch (cause) {
+      return [() => `not JSON (${(cause as Error).message})`];
+    }
+    if (typeof value !== 'object' || value === null || Array.isArray(value))
+      return [() => `not a JSON object, but ${kindOf(value)}`];
+    const { image, text, parents = {}, answer } = value as Record<string, unknown>;
+    const problems: Describe[] = [];
+    for (const key of repeatedKeys(line))
+      problems.push(() => `the key ${quoteText(key)} is given twice; keys must be unique`);
+    /** The keys that unknown ones probably mean: they are not missing too. */
+    const meant = new Set<string>();
+    for (const key of Object.keys(value)) {
+      if (knownKeys.includes(key)) continue;
+      const near = nearestSpelling(key, knownKeys);
+      if (near !== undefined) meant.add(near);
+      problems.push(
+        () =>
+          `unknown key ${quoteText(key)}` +
+          (near === undefined
+            ? ` (known are ${knownKeys.join(', ')}); remove it`
+            : `; did you mean "${near}"?`),
+      );
+    }
+    const right = readAnswer(answer, task, { field: '"answer"', writeJson });
+    if ('problem' in right && !(answer === undefined && meant.has('answer'))) problems.push(right.problem);
+
+    if (text !== undefined && typeof text !== 'string')
+      problems.push(() => `"text" must be a string, got ${kindOf(text)}`);
+    else if (text !== undefined && isBroken(text)) problems.push(() => `"text" ${brokenText}`);
+    else if ((text ?? '').trim() === '') {
+      if (needsText && !meant.has('text'))
+        problems.push(
+          () =>
+            `${needing(needsText, 'has a slot {text}')}, but ${text === undefined ? 'the row has no text' : '"text" is empty'}`,
+        );
+    } else if (!usesText)
+      problems.push(
+        () =>
+          `"text" is given, but the instruction of task "${task.id}" has no slot {text}; add the slot, or remove the text`,
+      );
+
+    if (image !== undefined && typeof image !== 'string')
+      problems.push(() => `"image" must be a path, got ${kindOf(image)}`);
+    else if (image !== undefined && (image.trim() === '' || isBroken(image)))
+      problems.push(() => (image.trim() === '' ? '"image" is empty' : `"image" ${brokenText}`));
+    else if (image === undefined) {
+      if (needsImage && !meant.has('image'))
+        problems.push(() => `${needing(needsImage, 'takes an image')}, but the row has none`);
+    } else if (!usesImage)
+      problems.push(
+        () =>
+          `"image" is given, but task "${task.id}" does not take one; add image to its inputs, or remove it`,
+      );
+
+    const given = new Map<string, string>();
+    if (typeof parents !== 'object' || parents === null || Array.isArray(parents))
+      problems.push(() => `"parents" must be an object, got ${kindOf(parents)}`);
+    else {
+      for (const [id, one] of Object.entries(parents as Record<string, unknown>)) {
+        if (!task.dependsOn.includes(id)) {
+          problems.push(() => unknownParent(id, task));
+          continue;
+        }
+        const field = `the answer of "${id}" in "parents"`;
+        const read = readAnswer(one, specs.get(id) ?? { id, answer: { type: 'text' } }, { field, writeJson });
+        if ('problem' in read) problems.push(read.problem);
+        else given.set(id, read.answer);
+      }
+      if (!meant.has('parents'))
+        for (const slot of slots)
+          if (!Object.hasOwn(parents, slot))
+            problems.push(
+              () =>
+                `the instruction of "${task.id}" has a slot for "${slot}", but "parents" has no answer for it`,
+            );
+    }
+    if (problems.length > 0 || 'problem' in right) return problems;
+    return {
+      ...(typeof image === 'string' ? { image } : {}),
+      text: typeof text === 'string' ? text : '',
+      parents: Object.fromEntries(given),
+      answer: right.answer,
+    };
+  };
+}
+
+function unknownParent(id: string, { id: task, dependsOn }: TaskSpec): string {
+  const near = nearestSpelling(id, dependsOn);
+  return (
+    `"parents" has an answer of ${quoteText(id)}, but task "${task}" does not depend on it` +
+    (near === undefined ? '; remove it, or add it to dependsOn' : `; did you mean "${near}"?`)
+  );
+}
+
+/** The task and, through the slots, every task that is asked before it; only itself where the others are unknown. */
+function slotChain(task: TaskSpec, specs: ReadonlyMap<string, TaskSpec>): TaskSpec[] {
+  const chain = new Set([task]);
+  // A set may grow while it is iterated over.
+  for (const one of chain)
+    for (const slot of answerSlots(one)) {
+      const parent = specs.get(slot);
+      if (parent) chain.add(parent);
+    }
+  return [...chain];
+}
