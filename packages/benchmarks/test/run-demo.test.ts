@@ -92,8 +92,8 @@ test('the demo trains, reports, answers and plans, and stopped and resumed it gi
     'scenes',
   ]);
   const lines = (await readFile(join(whole.out, 'metrics.jsonl'), 'utf8')).trim().split('\n');
-  // Steps, the ends of phases, and both test sets of four tasks after their phases and at the end.
-  expect(lines).toHaveLength(losses.length + 4 + 4 * 2 * 2);
+  // Steps, the ends of phases, both test sets of four tasks after their phases and at the end, and their validation rows.
+  expect(lines).toHaveLength(losses.length + 4 + 4 * 2 * 2 + 4);
 
   const stopped = await withScenes('stopped');
   const first = await runUntil(

@@ -139,8 +139,8 @@ describe('readTaskData', () => {
     await writeFile(join(folder, 'text.png'), 'hello');
     expect((await failureOf(readTaskData(path))).problems).toEqual([
       `${join(folder, 'light.other.jsonl')}:\n  line 2: "answer" must be a string, got nothing\n  line 2: task "light" takes an image, but the row has none`,
-      `${join(folder, 'light.train.jsonl')}:\n  line 2: image ${join(folder, 'none.png')} (and in 2 more rows): there is no such file`,
-      `${join(folder, 'light.test.jsonl')}:\n  line 2: image ${join(folder, 'text.png')}: it is no picture; only PNG, JPEG and WebP are read, so convert it`,
+      `${join(folder, 'light.train.jsonl')}:\n  line 2 (and 2 more rows): model/readPicture: cannot read ${join(folder, 'none.png')} as a picture: it cannot be opened (ENOENT: no such file or directory, stat '${join(folder, 'none.png')}')`,
+      `${join(folder, 'light.test.jsonl')}:\n  line 2: model/readPicture: cannot read ${join(folder, 'text.png')} as a picture: it is a file of another kind; PNG, JPEG and WebP are read`,
     ]);
   });
 

@@ -175,10 +175,11 @@ describe('a step', () => {
   test.each([NaN, Infinity])(
     'whose loss is %p changes no number, moment or count, in any micro-batch',
     async (loss) => {
-      for (const at of [2, 3]) {
+      // Each micro-batch has two losses: over the labels, and over the vocabulary.
+      for (const at of [3, 5]) {
         const local = await inPhase(make({ on: withLoss(loss, at) }));
         const batches = [examples.slice(0, 1), examples.slice(1)];
-        if (at === 3) await local.step('first', batches, { learningRate: 1e-2 });
+        if (at === 5) await local.step('first', batches, { learningRate: 1e-2 });
         const before = await stateOf(local);
         const result = await local.step('first', batches, { learningRate: 1e-2 });
         expect(result.loss).toBe(loss);

@@ -12,7 +12,7 @@ import {
 } from 'yaml';
 
 /** A problem at an offset of the source. */
-export interface YamlProblem {
+interface YamlProblem {
   readonly offset: number;
   readonly message: string;
 }

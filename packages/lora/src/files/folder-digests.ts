@@ -8,7 +8,7 @@ import { openSealed, sealJson } from './sealed-json.js';
 import { writeWhole } from './write-whole.js';
 
 /** The name of the file. */
-export const digestsFile = 'digests.json';
+const digestsFile = 'digests.json';
 
 /** Path of a file, relative to the folder and with `/` → its digest. */
 export type FolderDigests = Readonly<Record<string, FileDigest>>;

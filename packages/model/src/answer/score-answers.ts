@@ -2,6 +2,7 @@
 import type { LoadedModel } from '../checkpoint/load-model.js';
 import { ModelError } from '../model-error.js';
 import { cachedLogits, openCache } from '../pass/cached-pass.js';
+import { requirePositions } from '../pass/require-positions.js';
 import type { SegmentsByLinear } from '../pass/segments.js';
 import { requirePrompt } from '../text/example.js';
 
@@ -42,18 +43,13 @@ export async function scoreAnswers(
 
 /** Consecutive prompts whose answers fit in one pass; a prompt with more answers than that is alone. */
 function partsOf(
-  { spec, rotary }: LoadedModel,
+  model: LoadedModel,
   prompts: readonly ScoredPrompt[],
 ): { part: ScoredPrompt[]; rows: number }[] {
-  const { layerCount, kvHeads, headDim, vocabularySize } = spec.text;
+  const { layerCount, kvHeads, headDim, vocabularySize } = model.spec.text;
   const longest = Math.max(...prompts.flatMap(({ answers }) => answers.map(({ length }) => length)));
   const positions = Math.max(...prompts.map(({ ids }) => ids.length)) + longest - 1;
-  if (positions > rotary.time)
-    throw new ModelError(
-      'MODEL_CONTEXT_FULL',
-      'scoreAnswers',
-      `a prompt and its longest answer have ${positions} tokens, but the model has ${rotary.time} positions; shorten the prompt`,
-    );
+  requirePositions(model, positions, 'scoreAnswers');
   const rowBytes = 4 * (2 * positions * layerCount * kvHeads * headDim + longest * vocabularySize);
   const rows = Math.max(1, Math.floor(workingBytes / rowBytes));
   const parts: { part: ScoredPrompt[]; rows: number }[] = [];

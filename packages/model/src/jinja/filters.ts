@@ -108,7 +108,7 @@ const groups = (
   return new Once(cut(iterate(value), Math.max(1, count(size, 1)), fill ?? undefined));
 };
 
-export const filters: Readonly<Record<string, Filter>> = {
+const filters: Readonly<Record<string, Filter>> = {
   abs: (value) => {
     if (!isNumber(value)) throw new Error(`abs needs a number, not a ${typeName(value)}`);
     return value instanceof Float ? new Float(Math.abs(value.value)) : Math.abs(Number(value));

@@ -345,7 +345,7 @@ function converted(value: Value, code: string, digits: string | undefined, whole
 }
 
 /** Rounds ties to even, as Python does; JavaScript rounds them up. */
-export function toFixed(value: number, digits: number): string {
+function toFixed(value: number, digits: number): string {
   const rounded = value.toFixed(digits);
   const exact = Math.abs(value).toFixed(Math.min(100, digits + 30));
   const rest = exact.slice(exact.length - 30);

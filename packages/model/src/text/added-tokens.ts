@@ -1,5 +1,6 @@
 /** The added tokens of a tokenizer.json, which a text is searched for before it is split (tokenizers 0.23, added_vocabulary.rs). */
 import { ModelError } from '../model-error.js';
+import { escapeExpression } from './escape-expression.js';
 import type { Normalize } from './normalizer.js';
 
 export interface AddedToken {
@@ -95,7 +96,7 @@ function finderOf(tokens: readonly AddedToken[]): (text: string) => Cut[] {
   const byContent = new Map(tokens.map((token) => [token.shown, token]));
   if (byContent.size === 0) return (text) => (text === '' ? [] : [{ text, start: 0 }]);
   const longestFirst = [...byContent.keys()].sort((p, q) => q.length - p.length);
-  const pattern = new RegExp(longestFirst.map((content) => escaped(content)).join('|'), 'gu');
+  const pattern = new RegExp(longestFirst.map((content) => escapeExpression(content)).join('|'), 'gu');
   return (text) => {
     const cuts: Cut[] = [];
     let done = 0;
@@ -123,9 +124,6 @@ function finderOf(tokens: readonly AddedToken[]): (text: string) => Cut[] {
     return cuts;
   };
 }
-
-/** A text as an expression that finds it. */
-export const escaped = (text: string) => text.replace(/[.*+?^${}()|[\]\\/]/g, '\\$&');
 
 /** Whether the last or the first character belongs to a word. */
 const touches = (text: string, at: number) => word.test(Array.from(text).at(at) ?? '');

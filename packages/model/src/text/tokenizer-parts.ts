@@ -2,7 +2,7 @@
 import * as tokenizers from '@huggingface/tokenizers';
 
 import { ModelError } from '../model-error.js';
-import { escaped } from './added-tokens.js';
+import { escapeExpression } from './escape-expression.js';
 
 /** One object of a tokenizer.json. */
 export type Parts = Readonly<Record<string, unknown>> & { readonly type: string };
@@ -32,7 +32,7 @@ export function partsOf(json: unknown, name: string, where: string): Parts {
 /** An expression of Oniguruma, or a plain text, as an expression of JavaScript that finds all matches. */
 export function regexOf(pattern: unknown, where: string): RegExp {
   const { String: text, Regex: regex } = (pattern ?? {}) as { String?: unknown; Regex?: unknown };
-  if (typeof text === 'string') return new RegExp(escaped(text), 'gu');
+  if (typeof text === 'string') return new RegExp(escapeExpression(text), 'gu');
   const found =
     typeof regex === 'string' ? new SplitPreTokenizer({ pattern: { Regex: regex } }).pattern : null;
   if (found) return found;
