@@ -295,7 +295,7 @@ test('a text beyond a sliding window is told the window', async () => {
   const ids = new Array<number>(33).fill(5);
   const window = "the model has 32 positions of the model's sliding window".slice('the model has '.length);
   await expect(generate(model, ids).next()).rejects.toThrow(`but the model has ${window}; shorten it`);
-  await expect(scoreLabels(model, ids, ['a'])).rejects.toThrow(`33 tokens exceed the ${window}`);
+  await expect(scoreLabels(model, ids, ['a'])).rejects.toThrow(`34 tokens exceed the ${window}`);
   await expect(scoreLabels(model, ids.slice(0, 30), ['the cat the cat'])).rejects.toThrow(
     `exceed the ${window}`,
   );
