@@ -18,7 +18,7 @@ const budgets = [
   ['@contextlora/task-graph', 'buildTaskGraph', 112.6, 28.8],
   ['@contextlora/task-graph', '*', 304.2, 84.8],
   ['@contextlora/trainer', 'planPhases', 112.8, 28.8],
-  ['@contextlora/trainer', '*', 128.0, 35.6],
+  ['@contextlora/trainer', '*', 142.0, 41.0],
   ['@contextlora/scheduler', 'plan, simulate', 94.3, 35.7],
   ['@contextlora/scheduler', '*', 101.8, 38.5],
 ];
