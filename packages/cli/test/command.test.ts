@@ -1,4 +1,4 @@
-import { cp, mkdir, mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { appendFile, cp, mkdir, mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -220,6 +220,38 @@ describe('the train command', () => {
       expect(finished.out).toMatch(/is finished; its files are as it wrote them, and nothing is left to do/);
     },
   );
+
+  test('leaves long training rows out when asked, and says so, and what else is odd about the data', async () => {
+    const data = join(directory, 'long-scenes');
+    await cp(join(directory, 'scenes'), data, { recursive: true });
+    const path = join(data, 'strategy.train.jsonl');
+    const source = await readFile(path, 'utf8');
+    const [line = ''] = source.split('\n');
+    const first = JSON.parse(line) as { text: string };
+    const long = JSON.stringify({ ...first, text: Array(400).fill(first.text).join(' ') });
+    await writeFile(path, `${long}\n${source}`);
+    await appendFile(join(data, 'strategy.test.jsonl'), `${line}\n`);
+
+    const refused = await run(trainArgs('long-refused', { data }));
+    expect(refused.code).toBe(2);
+    expect(refused.err).toMatch(
+      /strategy\.train\.jsonl:\n {2}line 1: the row has \d+ tokens with the answer, but the model has 512 positions/,
+    );
+    expect(await readdir(directory)).not.toContain('long-refused');
+
+    const skipped = await run(trainArgs('long-skipped', { data, more: ['--long-rows', 'skip'] }));
+    expect(skipped.code).toBe(0);
+    expect(skipped.out).toContain(
+      'warning: task "strategy": 1 of 13 training rows are longer than the model\'s 512 positions and were skipped',
+    );
+    expect(skipped.out).toMatch(
+      /warning: task "strategy": 1 of 7 rows of the test set "test" are also training rows, .*strategy\.test\.jsonl:7 and .*strategy\.train\.jsonl:2\)/,
+    );
+    const report: unknown = JSON.parse(await readFile(join(directory, 'long-skipped/report.json'), 'utf8'));
+    expect(report).toMatchObject({
+      longRows: [{ task: 'strategy', rows: 'training rows', change: 'skipped', changed: 1, of: 13 }],
+    });
+  });
 
   test('refuses to resume a run of other settings', async () => {
     const { code, err } = await run(trainArgs('whole', { more: ['--resume', '--seed', '9'] }));

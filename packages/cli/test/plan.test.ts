@@ -83,6 +83,24 @@ describe('contextlora plan', () => {
     expect(JSON.parse(await readFile(trace!, 'utf8'))).toHaveProperty('traceEvents');
   }, 60_000);
 
+  test('reads a cluster file with a byte order mark as one without, and names another encoding', async () => {
+    const text = JSON.stringify(cluster);
+    const [marked, wide] = ['marked.json', 'wide.json'].map((name) => join(directory, name)) as [
+      string,
+      string,
+    ];
+    await writeFile(marked, `\ufeff${text}`);
+    await writeFile(wide, Buffer.from(`\ufeff${text}`, 'utf16le'));
+    const planFor = (path: string) =>
+      run(...planArgs().map((one) => (one.endsWith('cluster.json') ? path : one)));
+    const plain = await run(...planArgs());
+    expect(await planFor(marked)).toEqual(plain);
+    expect(plain.code).toBe(0);
+    const refused = await planFor(wide);
+    expect(refused.err).toMatch(/wide\.json:1: the file is in the encoding UTF-16; save it as UTF-8/);
+    expect(refused.code).toBe(2);
+  });
+
   test('keeps the columns of a table straight where names are wider on a terminal than their length', async () => {
     const wide = join(directory, 'wide.json');
     await writeFile(

@@ -143,6 +143,17 @@ describe('PEFT folders', () => {
     expect(Object.keys(replaced)).toEqual(['lm_head.weight']);
   });
 
+  test('a config with a byte order mark is read as one without, and another encoding is named', async () => {
+    const out = join(directory, 'marked');
+    await cp(fixture('lora-rslora'), out, { recursive: true });
+    const path = join(out, 'adapter_config.json');
+    const text = await readFile(path, 'utf8');
+    await writeFile(path, `\ufeff${text}`);
+    expect(await readPeftFolder(out)).toEqual(await readPeftFolder(fixture('lora-rslora')));
+    await writeFile(path, Buffer.from(`\ufeff${text}`, 'utf16le'));
+    await expect(readPeftFolder(out)).rejects.toThrow(/adapter_config\.json is not UTF-8; save it as UTF-8/);
+  });
+
   test('what is not a LoRA, or is not there, is refused with the reason', async () => {
     const out = join(directory, 'dora');
     await cp(fixture('lora-rslora'), out, { recursive: true });

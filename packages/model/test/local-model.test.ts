@@ -91,6 +91,25 @@ describe('a local model', () => {
     expect(said?.answer).toBe('the road is wet');
   });
 
+  test('answers in the form of a schema before it has learned anything, and freely without one', async () => {
+    const schema = {
+      type: 'object',
+      properties: {
+        road: { enum: ['dry', 'icy'] },
+        tags: { type: 'array', items: { enum: [1] }, maxItems: 1 },
+      },
+    };
+    const free: Example[] = ['red car', 'wet road'].map((prompt) => ({ prompt, answer: '' }));
+    const local = make();
+    const answers = await local.predict('first', [...free.map((one) => ({ ...one, schema })), ...free], {});
+    expect(answers.map(({ answer }) => /^\{"road": "(dry|icy)", "tags": \[1?\]\}$/.test(answer))).toEqual([
+      true,
+      true,
+      false,
+      false,
+    ]);
+  });
+
   test('trains one segment; frozen and masked ones keep every bit', async () => {
     const local = make();
     const before = await Promise.all(tasks.map(({ id }) => local.hashSegment(id)));
