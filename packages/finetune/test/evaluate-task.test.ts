@@ -52,6 +52,18 @@ describe('evaluateTask', () => {
     ]);
   });
 
+  test('gives the model the schema that an answer in JSON must have', async () => {
+    const schema = { type: 'object', properties: { on: { type: 'boolean' } }, required: ['on'] };
+    const inJson = buildTaskGraph(
+      file.tasks.map((task) => (task.id === 'lamp' ? { ...task, answer: { type: 'json', schema } } : task)),
+    );
+    await evaluateTask(model, { graph: inJson, task: 'lamp', rows });
+    expect(asked.map(({ task, examples }) => [task, examples.map((example) => example.schema)])).toEqual([
+      ['light', [undefined, undefined]],
+      ['lamp', [schema, schema]],
+    ]);
+  });
+
   test('uses the segments of each task and its ancestors, or those that other roles name', async () => {
     await evaluateTask(model, { graph, task: 'lamp', rows });
     expect(asked.map(({ task, roles }) => [task, roles])).toEqual([

@@ -161,6 +161,13 @@ describe('rows that are longer than the context of the model', () => {
     expect(await problemsOf(() => fit(test, { longRows: 'skip' }))).toMatch(
       /light\.test\.jsonl:\n {2}line 1: [^]*rows to be answered are not skipped/,
     );
+    // Short rows beside a long one: it is not left out, so that the accuracy is not that of easier rows.
+    const mixed = await read('skip-mixed', {
+      files: { 'light.test.jsonl': light(1) + light(600) + light(2) },
+    });
+    expect(await problemsOf(() => fit(mixed, { longRows: 'skip' }))).toMatch(
+      /a problem in a file:\n.*light\.test\.jsonl:\n {2}line 2: the row has \d+ tokens/,
+    );
     const all = await read('skip-all', { files: { 'light.train.jsonl': light(600) } });
     expect(await problemsOf(() => fit(all, { longRows: 'skip' }))).toMatch(/all rows are too long/);
   });

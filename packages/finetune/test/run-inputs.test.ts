@@ -128,6 +128,20 @@ describe("a run's inputs", () => {
     ]);
   });
 
+  test('notice other validation rows', async () => {
+    const tasks = withPictures.replace(
+      '{ train: lamp.train.jsonl,',
+      '{ train: lamp.train.jsonl, validation: lamp.other.jsonl,',
+    );
+    const paths = [await scenario({ tasks }), await scenario({ tasks })] as const;
+    for (const [i, path] of paths.entries())
+      await writeFile(
+        join(path, '..', 'lamp.other.jsonl'),
+        `${JSON.stringify({ image: 'one.png', text: `${i}`, parents: { light: 'night' }, answer: 'yes' })}\n`,
+      );
+    expect(await differing(...paths)).toEqual(['the validation rows of task "lamp"']);
+  });
+
   test.each<[string, (yaml: string) => string, string[]]>([
     [
       'an instruction',

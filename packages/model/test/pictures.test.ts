@@ -10,7 +10,7 @@ import {
   readPicture,
 } from '@contextlora/model';
 import fc from 'fast-check';
-import { mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
@@ -183,6 +183,14 @@ describe('other formats are refused by name, as PNG, too', () => {
     const apple = pngOf({ width: 2, height: 2, before: [['CgBI', new Uint8Array(4)]] });
     expect((await refusal(apple)).message).toContain('in the form of Xcode');
   });
+});
+
+test('a file of too many bytes is refused before it is read', async () => {
+  const path = join(directory, 'huge.png');
+  await writeFile(path, pngOf({ width: 1, height: 1, rows: new Uint8Array(4) }));
+  // The rest is a hole, which takes no room on the disk.
+  await truncate(path, 2 ** 28 + 1);
+  await expect(readPicture(path)).rejects.toThrow('it has 269 MB, and at most 268 are read');
 });
 
 describe('too large pictures are refused by their header, before they are decoded', () => {

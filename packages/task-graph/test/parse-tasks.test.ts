@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import {
+  decodeText,
   nearestSpelling,
   parseTasks,
   renderInstruction,
@@ -284,7 +285,17 @@ describe('a task file in another encoding', () => {
     return '';
   };
 
+  test('is named for UTF-16 without a mark, though few of its bytes are zero', () => {
+    const bytes = Buffer.from('#路面现在怎么样？今天的天气如何，道路湿滑吗', 'utf16le');
+    for (const given of [bytes, Buffer.from(bytes).swap16()])
+      expect(decodeText(given)).toMatchObject({
+        line: 1,
+        message: expect.stringContaining('UTF-16') as unknown,
+      });
+  });
+
   test('is read as bytes or text of UTF-8, with and without a mark', () => {
+    expect(decodeText(Buffer.from('\ufeffa'))).toBe('a');
     for (const source of [good, `\ufeff${good}`])
       for (const given of [source, Buffer.from(source)]) expect(parseTasks(given)).toEqual(parseTasks(good));
   });

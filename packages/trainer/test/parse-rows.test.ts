@@ -217,6 +217,12 @@ describe('a data file', () => {
     },
   );
 
+  test('may have a mark right before its first row', () => {
+    expect(checkDataFile(`\ufeff${row('a')}`, light).rows).toEqual([
+      { text: 'a', parents: {}, answer: 'night' },
+    ]);
+  });
+
   test('may have U+2028 and U+2029 within its strings', () => {
     const text = 'a\u2028b\u2029c\u0085d';
     expect(checkDataFile(row(text), light).rows).toEqual([{ text, parents: {}, answer: 'night' }]);
