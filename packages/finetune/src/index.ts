@@ -41,5 +41,5 @@ export {
   type PrepareRunOptions,
   type TrainRunOptions,
 } from './run/train-run.js';
-export { stepsOfTask, totalSteps, type TrainSettings } from './run/train-settings.js';
+export { totalSteps, type TrainSettings } from './run/train-settings.js';
 export { writeRun, type FinishedRun, type WrittenFile } from './run/write-run.js';

@@ -21,7 +21,6 @@ import {
   type RunEvent,
   type RunRecord,
   type RunReport,
-  stepsOfTask,
   type TaskData,
   taskResults,
   trainingExamples,
@@ -33,7 +32,7 @@ import { type Kernels, openKernels } from '@contextlora/kernels';
 import { readPartition } from '@contextlora/lora/files';
 import { digestModel, loadModel, type LoadedModel } from '@contextlora/model';
 import type { TaskFile, TaskGraph } from '@contextlora/task-graph';
-import type { TaskRow, TrainEvent } from '@contextlora/trainer';
+import { stepsOfTask, type TaskRow, type TrainEvent } from '@contextlora/trainer';
 import { fileCheckpoints } from '@contextlora/trainer/files';
 import { predictTraining, type TrainingPrediction } from '@contextlora/workloads';
 
@@ -181,7 +180,7 @@ export async function* runDemo({
     const onBase = await evaluateBase(run);
     const predicted = await predictTraining(base, run, {
       examplesOf: (task, count) => firstExamples(data, task, count),
-      stepsOf: (task) => stepsOfTask(settings, task),
+      stepsOf: (task) => stepsOfTask(settings.steps, task),
       batchSize: settings.batchSize,
       rank: settings.rank,
       clock,

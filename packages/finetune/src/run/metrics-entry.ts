@@ -1,5 +1,5 @@
 /** Lines of `metrics.jsonl`: what a run's report needs of its events, as plain JSON. */
-import { createHash } from 'node:crypto';
+import { sha256 } from '@contextlora/lora/files';
 
 import { FinetuneError } from '../finetune-error.js';
 import type { MetricsEntry, RunEvent } from './run-event.js';
@@ -9,8 +9,7 @@ export function metricsEntryOf(event: RunEvent): MetricsEntry | undefined {
   if (event.type === 'step' || event.type === 'phaseEnd') return event;
   if (event.type !== 'evaluated') return undefined;
   const { predictions, ...rest } = event;
-  const hash = createHash('sha256').update(JSON.stringify(predictions)).digest('hex');
-  return { ...rest, predictionsSha256: hash };
+  return { ...rest, predictionsSha256: sha256(JSON.stringify(predictions)) };
 }
 
 /** One line per entry. */

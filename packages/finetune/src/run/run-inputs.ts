@@ -5,6 +5,7 @@
  */
 import { createHash } from 'node:crypto';
 
+import { sha256 } from '@contextlora/lora/files';
 import type { ModelDigests } from '@contextlora/model';
 import type { TaskFile } from '@contextlora/task-graph';
 import type { RunFingerprint, TaskRow } from '@contextlora/trainer';
@@ -92,7 +93,7 @@ function digestOfRows(rows: readonly TaskRow[], pictures: ReadonlyMap<string, st
   return hash.digest('hex');
 }
 
-const digest = (value: unknown) => createHash('sha256').update(JSON.stringify(value)).digest('hex');
+const digest = (value: unknown) => sha256(JSON.stringify(value));
 
 /** By key, so that the order in which a file names them does not count. */
 const sorted = (value: object) => Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));

@@ -1,4 +1,5 @@
 /** The numbers that a training run is set by. */
+import { stepsOfTask } from '@contextlora/trainer';
 
 export interface TrainSettings {
   readonly seed: number;
@@ -12,10 +13,6 @@ export interface TrainSettings {
   readonly learningRate: number;
 }
 
-/** Optimizer steps of one task. */
-export const stepsOfTask = ({ steps }: Pick<TrainSettings, 'steps'>, task: string): number =>
-  typeof steps === 'number' ? steps : (steps[task] ?? 0);
-
 /** Optimizer steps of several tasks together. */
 export const totalSteps = (settings: TrainSettings, tasks: readonly string[]): number =>
-  tasks.reduce((sum, task) => sum + stepsOfTask(settings, task), 0);
+  tasks.reduce((sum, task) => sum + stepsOfTask(settings.steps, task), 0);

@@ -1,4 +1,4 @@
-export { differenceFrom, digestOf, type FileDigest } from './file-digests.js';
+export { differenceFrom, digestOf, sha256, type FileDigest } from './file-digests.js';
 export { checkDigests, writeDigests, type FolderDigests } from './folder-digests.js';
 export { hashPartition, hashSegment } from './hash-segment.js';
 export { makeDirectory } from './make-directory.js';
