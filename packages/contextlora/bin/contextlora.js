@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 // Installed, the command is what was built. In a clone it runs from source, so that nothing needs a build first.
+import { writeSync } from 'node:fs';
 import { register } from 'node:module';
 
 try {
@@ -12,11 +13,15 @@ try {
   }
 } catch (error) {
   // Files are resolved and read before any of the command's own code runs. Without file descriptors, Node finds no package.
-  const isMissing = error.code === 'ERR_MODULE_NOT_FOUND';
-  if (!isMissing && error.code !== 'EMFILE' && error.code !== 'ENFILE') throw error;
-  const reason = isMissing
-    ? 'is it installed whole (npm install), and may this process open enough files (ulimit -n 1024)?'
-    : 'raise the limit of open files (ulimit -n 1024)';
-  process.stderr.write(`contextlora cannot start: ${error.message.split('\n', 1)[0]}; ${reason}\n`);
-  process.exitCode = 2;
+  const reason = {
+    ERR_MODULE_NOT_FOUND:
+      'is it installed whole (npm install), and may this process open enough files (ulimit -n 1024)?',
+    EMFILE: 'raise the limit of open files (ulimit -n 1024)',
+    ENFILE: 'raise the limit of open files (ulimit -n 1024)',
+    ENOENT: error.syscall === 'uv_cwd' ? 'the current directory was removed; change to another' : undefined,
+  }[error.code];
+  if (reason === undefined) throw error;
+  // At once: what the loader had begun may fail as well.
+  writeSync(2, `contextlora cannot start: ${error.message.split('\n', 1)[0]}; ${reason}\n`);
+  process.exit(2);
 }

@@ -7,7 +7,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { keyedRandom } from '@contextlora/lora';
-import { makeDirectory, writeWhole } from '@contextlora/lora/files';
+import { makeDirectory, withPath, writeWhole } from '@contextlora/lora/files';
 import sharp from 'sharp';
 
 import { createSceneRenderer, type SceneRenderer } from '../scenes/render-scene.js';
@@ -106,7 +106,8 @@ async function writeExample(
   const png = await sharp(await renderer.render(scene), { raw: size })
     .png({ compressionLevel: 1 })
     .toBuffer();
-  await writeFile(join(directory, image), png);
+  const path = join(directory, image);
+  await writeFile(path, png).catch(withPath(path));
   return JSON.stringify({
     image,
     text: task === 'strategy' ? `limit ${situation.limit} .` : '',

@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { pid } from 'node:process';
 import { setTimeout } from 'node:timers/promises';
 
+import { withPath } from '@contextlora/lora/files';
+
 import { FinetuneError } from '../finetune-error.js';
 
 /** Name of the lock file. */
@@ -32,7 +34,7 @@ export async function lockDirectory(directory: string): Promise<() => Promise<vo
         if ((await textOf(path)) === own) await rm(path, { force: true });
       };
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') withPath(path)(error);
     }
     const text = await settledText(path);
     if (text === undefined) continue;

@@ -1,7 +1,7 @@
 /** The entries of a run as they happen, one JSON object per line. */
 import { appendFile, open } from 'node:fs/promises';
 
-import { writeWhole } from '@contextlora/lora/files';
+import { withPath, writeWhole } from '@contextlora/lora/files';
 
 import { encodeMetrics, metricsEntryOf } from './metrics-entry.js';
 import type { MetricsEntry, RunEvent } from './run-event.js';
@@ -23,7 +23,7 @@ export function openMetricsFile(
   const write = () => {
     const text = encodeMetrics(waiting);
     waiting = [];
-    if (text !== '') writing = writing.then(() => appendFile(path, text));
+    if (text !== '') writing = writing.then(() => appendFile(path, text).catch(withPath(path)));
     // A failure is told by flush; until then it must not count as unhandled.
     writing.catch(() => undefined);
   };

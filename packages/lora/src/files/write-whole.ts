@@ -3,6 +3,7 @@ import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 
 import { makeDirectory } from './make-directory.js';
+import { withPath } from './with-path.js';
 
 /**
  * Writes a file next to its place, flushes it to disk, renames it into place and flushes its folder, so that it outlasts a power cut;
@@ -25,9 +26,7 @@ export async function writeWhole(path: string, content: string | Uint8Array): Pr
     await rename(temporary, path);
   } catch (error) {
     await rm(temporary, { force: true }).catch(() => undefined);
-    // The system does not say which file a write was for.
-    if (error instanceof Error && 'syscall' in error) throw Object.assign(error, { path });
-    throw error;
+    withPath(path)(error);
   }
   await flushFolders(folder, firstMade);
 }
