@@ -293,6 +293,13 @@ describe('the lock', () => {
     expect(await files()).toEqual([lock]);
   });
 
+  test('is taken over although a process was killed while it removed a stale one', async () => {
+    await writeAt(lock, JSON.stringify({ pid: 2 ** 22 + 1, host: (await import('node:os')).hostname() }));
+    await writeAt(`${lock}.guard`, '');
+    const got = await open();
+    await got[Symbol.asyncDispose]();
+  });
+
   test('goes to one of many that find it stale at the same time', async () => {
     await writeAt(lock, JSON.stringify({ pid: 2 ** 22 + 1, host: (await import('node:os')).hostname() }));
     const opened = await Promise.allSettled(Array.from({ length: 20 }, open));

@@ -1,7 +1,7 @@
 /** One process per directory: a lock file that names its owner. */
-import { copyFile, constants, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { pid } from 'node:process';
 import { setTimeout } from 'node:timers/promises';
 
@@ -11,6 +11,9 @@ import { FinetuneError } from '../finetune-error.js';
 
 /** Name of the lock file. */
 export const lockFile = '.contextlora-lock';
+
+/** Name of the file that guards the removal of a stale lock. */
+export const lockGuard = `${lockFile}.guard`;
 
 interface Owner {
   readonly pid: number;
@@ -86,18 +89,45 @@ async function startOf(number: number): Promise<string | undefined> {
   return state === 'Z' ? 'ended' : fields[18];
 }
 
-/** Moves the lock aside before deleting it: of two processes that found it stale, the slower one may have got the lock of the faster. */
+/**
+ * Removes a stale lock, unless it is another by now. Only the process that has the guard may: without it, one that found the lock stale
+ * could remove the lock of a faster one.
+ */
 async function removeStale(path: string, text: string): Promise<void> {
-  const aside = `${path}.${pid}`;
+  const guard = join(dirname(path), lockGuard);
   try {
-    await rename(path, aside);
-  } catch {
+    await writeFile(guard, '', { flag: 'wx' });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') withPath(guard)(error);
+    await removeLeftGuard(guard);
     return;
   }
-  if ((await textOf(aside)) !== text)
-    await copyFile(aside, path, constants.COPYFILE_EXCL).catch(() => undefined);
-  await rm(aside, { force: true });
+  try {
+    if ((await textOf(path)) === text) await rm(path, { force: true });
+  } finally {
+    await rm(guard, { force: true });
+  }
 }
+
+/** Waits until a guard is given up, and removes it if its process was killed in the moment that it had it. */
+async function removeLeftGuard(guard: string): Promise<void> {
+  const made = await madeAt(guard);
+  for (let poll = 0; poll < guardPolls; poll++) {
+    await setTimeout(guardPollMilliseconds);
+    if ((await madeAt(guard)) !== made) return;
+  }
+  await rm(guard, { force: true });
+}
+
+const madeAt = (path: string) =>
+  stat(path).then(
+    ({ ino, mtimeMs }) => `${ino} ${mtimeMs}`,
+    () => undefined,
+  );
+
+/** Two seconds: far more than a guard is needed for. */
+const guardPolls = 100;
+const guardPollMilliseconds = 20;
 
 const locked = (directory: string, { pid: number, host }: Owner) =>
   new FinetuneError(

@@ -8,7 +8,7 @@ import { inputDifferences, type RunFingerprint } from '@contextlora/trainer';
 import { FinetuneError, type FinetuneErrorCode } from '../finetune-error.js';
 import { digestFile } from './digest-file.js';
 import { digestsBelow, removeFiles } from './files-below.js';
-import { lockDirectory, lockFile } from './lock-directory.js';
+import { lockDirectory, lockFile, lockGuard } from './lock-directory.js';
 import { manifestFile, readManifest, type RunManifest, writeManifest } from './run-manifest.js';
 import type { WrittenFile } from './write-run.js';
 
@@ -133,7 +133,7 @@ export async function openRunDirectory(
 const stagingFolder = '.results.partial';
 
 /** What a process that died before it had begun may have left. */
-const ownBeforeBegin: ReadonlySet<string> = new Set([lockFile, `${manifestFile}.partial`]);
+const ownBeforeBegin: ReadonlySet<string> = new Set([lockFile, lockGuard, `${manifestFile}.partial`]);
 
 /** Metrics and checkpoints; those of a checkpoint that is being replaced too. */
 const isFileOfEveryRun = (path: string) =>
