@@ -115,7 +115,10 @@ export function playRun(
       ],
     );
     phases.push([
-      moving(fetches[position]!, record.transfers),
+      moving(
+        fetches[position]!.filter(({ what }) => what !== 'segment'),
+        record.transfers,
+      ),
       ...answersFor('prompts'),
       ...training,
       ...answersFor('validation'),
@@ -125,6 +128,10 @@ export function playRun(
     collects.push(moving(collected, record.collects));
   }
 
+  const positionOf = new Map(order.flatMap(({ job }, position) => job.tasks.map((task) => [task, position])));
+  /** Ancestors' segments, on their way as soon as these have ended, whatever the devices do meanwhile: by the ancestor's position. */
+  const ahead = order.map((): { readonly to: number; readonly plan: Plan }[] => []);
+  const fetching = order.map(() => 0);
   const waiting = order.map(({ job, mode }, position) => {
     const blockers = new Set<number>();
     for (let earlier = 0; earlier < position; earlier++) {
@@ -136,6 +143,12 @@ export function playRun(
       )
         blockers.add(earlier);
     }
+    const segments = fetches[position]!.filter(({ what }) => what === 'segment');
+    for (const [index, plan] of moving(segments, records[position]!.transfers).entries()) {
+      const { tasks } = segments[index]!;
+      ahead[positionOf.get(run.costs.taskIndex(tasks[0]!))!]!.push({ to: position, plan });
+    }
+    fetching[position] = segments.length;
     return blockers;
   });
   let active: Activity[] = [];
@@ -154,12 +167,24 @@ export function playRun(
     records[position]!.endSeconds = now;
     pending[position] = -1;
     for (const plan of collects[position]!) active.push({ ...plan, position, startSeconds: now });
-    for (const [later, blockers] of waiting.entries())
-      if (blockers.delete(position) && blockers.size === 0) {
-        records[later]!.startSeconds = now;
-        records[later]!.after = position;
-        enter(later);
-      }
+    for (const { to, plan } of ahead[position]!)
+      active.push({
+        ...plan,
+        position: -1,
+        startSeconds: now,
+        done: (startSeconds, endSeconds) => {
+          plan.done(startSeconds, endSeconds);
+          fetching[to]! -= 1;
+          begin(to, position);
+        },
+      });
+    for (const [later, blockers] of waiting.entries()) if (blockers.delete(position)) begin(later, position);
+  };
+  const begin = (position: number, after: number): void => {
+    if (waiting[position]!.size > 0 || fetching[position]! > 0) return;
+    records[position]!.startSeconds = now;
+    records[position]!.after = after;
+    enter(position);
   };
   const first = [...waiting.keys()].filter((position) => waiting[position]!.size === 0);
   for (const position of first) enter(position);
@@ -191,7 +216,7 @@ export function playRun(
     active = still;
     for (const { position, done, startSeconds } of ended) {
       done(startSeconds, now);
-      if (pending[position]! > 0 && --pending[position]! === 0) enter(position);
+      if (position >= 0 && pending[position]! > 0 && --pending[position]! === 0) enter(position);
     }
   }
   const joules = order.reduce((sum, { mode }) => sum + mode.joules, 0);

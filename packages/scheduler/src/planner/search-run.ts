@@ -37,6 +37,7 @@ export function searchRun(search: RunSearch): FoundRun | undefined {
       seen,
       start.jobs.map(({ assignment }) => assignment),
     );
+  shakeAndClimb(search, seen);
   const [found] = seen.best(1);
   if (!found) return undefined;
   const { played, complete, least } = branchAndBound(search, found);
@@ -49,24 +50,28 @@ export function searchRun(search: RunSearch): FoundRun | undefined {
 const candidatesAreExact = ({ single, groups }: CandidateJobs): boolean =>
   [...single, ...groups].every(({ choices }) => choices.every(({ mode }) => mode.exact));
 
-/** Plays lists and remembers the best of them; a list whose lower bound is no better than the best is not played. */
+/** Plays lists and remembers the best of them; a list whose lower bound is no better than the mark is not played. */
 function createJudge({ run, objective, siblings }: RunSearch) {
   const kept: PlayedRun[] = [];
   let left = limits.judgedLists;
-  const judge = (drawn: readonly Assignment[]): PlayedRun | undefined => {
-    const joules = drawn.reduce((sum, { mode }) => sum + mode.joules, 0);
-    const seconds = siblings ? listSeconds(run, drawn) : drawn.reduce((sum, one) => sum + one.seconds, 0);
+  /** The list's value where it is below the mark. */
+  const improves = (order: readonly Assignment[], mark: number): number | undefined => {
     left -= 1;
-    const mark = kept[limits.climbedLists - 1]?.value ?? Infinity;
+    const joules = order.reduce((sum, { mode }) => sum + mode.joules, 0);
+    const seconds = siblings ? listSeconds(run, order) : order.reduce((sum, one) => sum + one.seconds, 0);
     if (valueOf(objective, seconds, joules) >= mark * (1 - 1e-12)) return undefined;
-    const played = playRun(run, drawn, objective, siblings);
+    const played = playRun(run, order, objective, siblings);
     if (!played || played.value >= mark * (1 - 1e-12)) return undefined;
-    kept.push(played);
-    kept.sort((a, b) => a.value - b.value);
-    kept.splice(limits.climbedLists);
-    return played;
+    if (played.value < (kept[limits.climbedLists - 1]?.value ?? Infinity)) {
+      kept.push(played);
+      kept.sort((a, b) => a.value - b.value);
+      kept.splice(limits.climbedLists);
+    }
+    return played.value;
   };
-  return { judge, best: (count: number) => kept.slice(0, count), spent: () => left <= 0 };
+  const judge = (order: readonly Assignment[]) =>
+    improves(order, kept[limits.climbedLists - 1]?.value ?? Infinity);
+  return { judge, improves, best: (count: number) => kept.slice(0, count), spent: () => left <= 0 };
 }
 
 /** Lists by several rules and perturbed priorities. */
@@ -123,31 +128,47 @@ function groupings({ graph }: Run, { single, groups }: CandidateJobs): Candidate
 /** Changes one thing at a time while that helps: a job's mode, its place in the list, siblings joined and parted. */
 function climb(
   search: RunSearch,
-  { judge, spent }: ReturnType<typeof createJudge>,
+  { improves, spent }: ReturnType<typeof createJudge>,
   start: readonly Assignment[],
 ): void {
-  const choices = new Map(
-    [...search.candidates.single, ...search.candidates.groups].map((candidate) => [
-      candidate.job.tasks.join(),
-      candidate.choices,
-    ]),
-  );
+  const choices = choicesByJob(search);
   let order = start;
-  let value = playRun(search.run, start, search.objective, search.siblings)!.value;
+  let value = playRun(search.run, start, search.objective, search.siblings)?.value;
+  if (value === undefined) return;
   for (let improved = true; improved && !spent();) {
     improved = false;
     for (const next of neighbours(search, order, choices)) {
       if (spent()) return;
-      const played = judge(next);
-      if (played && played.value < value * (1 - 1e-12)) {
+      const better = improves(next, value);
+      if (better !== undefined) {
         order = next;
-        value = played.value;
+        value = better;
         improved = true;
         break;
       }
     }
   }
 }
+
+/** Changes a few things of the best list at random and climbs again, as long as lists may be looked at. */
+function shakeAndClimb(search: RunSearch, seen: ReturnType<typeof createJudge>): void {
+  const random = createRandom(limits.listSeed + 1);
+  const choices = choicesByJob(search);
+  for (let kicks = 0; kicks < limits.kicks && !seen.spent(); kicks++) {
+    const [best] = seen.best(1);
+    if (!best) return;
+    let order: readonly Assignment[] = best.jobs.map(({ assignment }) => assignment);
+    for (let change = 0; change < limits.changesPerKick; change++) {
+      const all = [...neighbours(search, order, choices)];
+      if (all.length === 0) return;
+      order = all[Math.floor(random() * all.length)]!;
+    }
+    climb(search, seen, order);
+  }
+}
+
+const choicesByJob = ({ candidates: { single, groups } }: RunSearch) =>
+  new Map([...single, ...groups].map((candidate) => [candidate.job.tasks.join(), candidate.choices]));
 
 function* neighbours(
   { run: { graph }, candidates }: RunSearch,

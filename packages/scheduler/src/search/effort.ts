@@ -125,7 +125,10 @@ export const limits = {
   listTrials: 300,
   listSeed: 1,
   climbedLists: 4,
-  judgedLists: 20_000,
+  judgedLists: 30_000,
+  /** Random changes of the best list, each climbed from. */
+  kicks: 40,
+  changesPerKick: 3,
   /** Jobs up to which a move in the list is tried together with another mode. */
   movedAndChanged: 16,
   /** Jobs up to which all lists are covered, and the branches that may take. */
