@@ -3,6 +3,7 @@
  * least. A set that is no better than one of its own subsets makes no mode.
  */
 import { type ClusterCosts, openCluster } from '../cost/cluster-costs.js';
+import type { Routes } from '../cost/routes.js';
 import { ownValue } from '../problem/names.js';
 import type { Workload } from '../problem/workload.js';
 import { type Strategy, tuneStrategy } from '../peers/strategy.js';
@@ -48,6 +49,8 @@ export interface ModeInterval {
   readonly transfers: readonly Transfer[];
   /** Share of each medium's air that it takes, by the whole cluster's media. */
   readonly airShares: readonly number[];
+  /** What it takes longer, in parts of its time, where others keep the air busy as long as it does not. */
+  readonly airDelay: number;
   /** Placements that lost on these devices, best first. */
   readonly rejected: readonly NamedAssessment[];
 }
@@ -73,6 +76,7 @@ export function modesOf(
 ): Mode[] {
   const modes: Mode[] = [];
   const largest = sets.at(-1);
+  const asksPeersOnAll = search.opened.devices.length <= limits.allDeviceSets;
   for (const set of sets) {
     const inside = new Set(set);
     const below = Math.min(
@@ -81,7 +85,10 @@ export function modesOf(
         .map(({ value }) => value),
       Infinity,
     );
-    const mode = modeOn(search, workloads, set, { below, peers: set === largest ? search.peers : [] });
+    const mode = modeOn(search, workloads, set, {
+      below,
+      peers: asksPeersOnAll || set === largest ? search.peers : [],
+    });
     if (mode && mode.value < below) modes.push(mode);
   }
   return modes;
@@ -283,6 +290,7 @@ function chain(
       bound: answers[index]!.bound,
       transfers: before ? transfersInto(index, before, assessment)! : [],
       airShares: shares.map((share) => Math.min(1, share)),
+      airDelay: shares.some((share) => share > 0) ? airDelayOf(problem, assessment) : 0,
       rejected: choices[index]!.filter((other) => other !== assessment),
     };
   });
@@ -305,6 +313,24 @@ function chain(
       answers.every(({ search }) => search === 'exact') &&
       intervals.every(({ assessment }, index) => assessment.value <= answers[index]!.found[0]!.value),
   };
+}
+
+/** By the simulator: how much longer the interval takes on air of half the rate. */
+function airDelayOf(
+  problem: IntervalProblem,
+  { placement, policy, passes, totalSeconds }: NamedAssessment,
+): number {
+  const { routes } = problem.costs;
+  const slowed: Routes = {
+    ...routes,
+    route: (from, to) => {
+      const route = routes.route(from, to);
+      return route && route.medium >= 0 ? { ...route, bytesPerSecond: route.bytesPerSecond / 2 } : route;
+    },
+  };
+  const slower = { ...problem, policies: [policy], costs: { ...problem.costs, routes: slowed } };
+  const found = assessPlacement(slower, placement, passes);
+  return found ? Math.max(0, found.totalSeconds / totalSeconds - 1) : 1;
 }
 
 /** An interval's placements, and its neighbours': keeping the cut is always among the choices. */

@@ -1,11 +1,12 @@
 /**
  * Plays a whole run: jobs start when their predecessors have ended and their devices are free, and all that is under way shares the air.
  *
- * An activity that alone has a share u of a medium's air takes longer where the others have shares U − u of it, by
+ * An activity that alone has a share u of a medium's air takes longer where others have shares U − u of it, by
  *
- *   max(U, 1 + u · (U − u))
+ *   max(U, 1 + d · (U − u))
  *
- * the air's whole load where that exceeds it, else what messages wait for each other on average. Transfers over one link share it alike.
+ * with the delay d that the simulator finds on air of half the rate, 1 for a transfer: at least by the air's whole load. Transfers over one
+ * link share it alike.
  */
 import { valueOf, type Objective } from '../search/interval-problem.js';
 import { type Answer, answersOf } from './answers.js';
@@ -43,13 +44,15 @@ export interface PlayedRun {
 interface Activity {
   readonly position: number;
   readonly done: (startSeconds: number, endSeconds: number) => void;
+  /** The delay d above. */
+  readonly delay: number;
   /** Resource and share of it, in turn. */
   readonly loads: readonly (readonly [resource: number, share: number])[];
   startSeconds: number;
   left: number;
 }
 
-type Plan = Pick<Activity, 'done' | 'loads' | 'left'>;
+type Plan = Pick<Activity, 'done' | 'delay' | 'loads' | 'left'>;
 
 /**
  * Undefined where something must be fetched to which no link leads.
@@ -81,6 +84,7 @@ export function playRun(
       const { medium, bytesPerSecond, latencySeconds } = holders.routes.route(what.from, what.to)!;
       return {
         left: what.bytes / bytesPerSecond + latencySeconds,
+        delay: 1,
         loads: [[medium >= 0 ? medium : mediaCount + what.from * deviceCount + what.to, 1]],
         done: (startSeconds, endSeconds) => into.push({ what, startSeconds, endSeconds }),
       };
@@ -94,6 +98,7 @@ export function playRun(
       [
         {
           left: what.seconds,
+          delay: 0,
           loads: [],
           done: (startSeconds, endSeconds) => record.answers.push({ what, startSeconds, endSeconds }),
         },
@@ -102,11 +107,12 @@ export function playRun(
     const answersFor = (reason: Answer['reason']) =>
       answering.filter(([what]) => what.reason === reason).map(([, plans]) => plans);
     const training = assignment.mode.intervals.flatMap(
-      ({ assessment, transfers, airShares }, index): Plan[][] => [
+      ({ assessment, transfers, airShares, airDelay }, index): Plan[][] => [
         moving(transfers, record.transfers),
         [
           {
             left: assessment.totalSeconds,
+            delay: airDelay,
             loads: airShares.flatMap((share, medium) => (share > 0 ? [[medium, share] as const] : [])),
             done: (startSeconds, endSeconds) =>
               record.intervals.push({ what: index, startSeconds, endSeconds }),
@@ -193,11 +199,11 @@ export function playRun(
     for (const { loads } of active)
       for (const [resource, share] of loads) load.set(resource, (load.get(resource) ?? 0) + share);
     let next = Infinity;
-    const slowdowns = active.map(({ loads, left }) => {
+    const slowdowns = active.map(({ loads, delay, left }) => {
       let slowdown = 1;
       for (const [resource, share] of loads) {
         const all = load.get(resource)!;
-        slowdown = Math.max(slowdown, all, 1 + share * (all - share));
+        slowdown = Math.max(slowdown, all, 1 + delay * (all - share));
       }
       next = Math.min(next, left * slowdown);
       return slowdown;
