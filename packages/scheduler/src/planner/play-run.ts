@@ -45,7 +45,7 @@ interface Activity {
   readonly position: number;
   readonly done: (startSeconds: number, endSeconds: number) => void;
   /** The delay d above. */
-  readonly delay: number;
+  readonly delay: () => number;
   /** Resource and share of it, in turn. */
   readonly loads: readonly (readonly [resource: number, share: number])[];
   startSeconds: number;
@@ -57,6 +57,8 @@ type Plan = Pick<Activity, 'done' | 'delay' | 'loads' | 'left'>;
 /**
  * Undefined where something must be fetched to which no link leads.
  *
+ * Undefined, too, once it takes as long as `most` seconds.
+ *
  * @param siblings whether jobs may run at the same time
  */
 export function playRun(
@@ -64,6 +66,7 @@ export function playRun(
   order: readonly Assignment[],
   objective: Objective,
   siblings = true,
+  most = Infinity,
 ): PlayedRun | undefined {
   const { holders, graph } = run;
   const fetches = fetchesOf(run, order);
@@ -84,7 +87,7 @@ export function playRun(
       const { medium, bytesPerSecond, latencySeconds } = holders.routes.route(what.from, what.to)!;
       return {
         left: what.bytes / bytesPerSecond + latencySeconds,
-        delay: 1,
+        delay: () => 1,
         loads: [[medium >= 0 ? medium : mediaCount + what.from * deviceCount + what.to, 1]],
         done: (startSeconds, endSeconds) => into.push({ what, startSeconds, endSeconds }),
       };
@@ -98,7 +101,7 @@ export function playRun(
       [
         {
           left: what.seconds,
-          delay: 0,
+          delay: () => 0,
           loads: [],
           done: (startSeconds, endSeconds) => record.answers.push({ what, startSeconds, endSeconds }),
         },
@@ -203,12 +206,13 @@ export function playRun(
       let slowdown = 1;
       for (const [resource, share] of loads) {
         const all = load.get(resource)!;
-        slowdown = Math.max(slowdown, all, 1 + delay * (all - share));
+        slowdown = Math.max(slowdown, all, all > share ? 1 + delay() * (all - share) : 1);
       }
       next = Math.min(next, left * slowdown);
       return slowdown;
     });
     now += next;
+    if (now >= most) return undefined;
     const ended: Activity[] = [];
     const still: Activity[] = [];
     for (const [index, activity] of active.entries()) {

@@ -117,15 +117,25 @@ export const limits = {
   /** So many devices at most of which every set may be a lane; the growth of sets of more, and the lanes a cluster is divided into. */
   allDeviceSets: 5,
   deviceLadder: 1.5,
-  dividedLanes: 6,
+  dividedLanes: 4,
+  /** Placements and numbers of micro-batches of a set of devices that only promise, and how often a run's promises are simulated. */
+  promises: 2,
+  briefDivisions: 2,
+  refinements: 12,
+  promiseBudget: 1 / 8,
   /** Tasks of which every set of siblings may be a group, and levels of which every pair may. */
   allGroups: 4,
   pairedLevel: 4,
+  pairedTasks: 8,
   /** Lists of jobs: first ones, those that small changes start from, and lists looked at in all. */
   listTrials: 300,
   listSeed: 1,
   climbedLists: 4,
   judgedLists: 30_000,
+  /** So many lists are bounded in the time that one is played. */
+  listsPerPlay: 10,
+  /** Part of that for each search but the last, while promises are still simulated. */
+  promisedShare: 1 / 8,
   /** Random changes of the best list, each climbed from. */
   kicks: 40,
   changesPerKick: 3,
