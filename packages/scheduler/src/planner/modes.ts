@@ -323,7 +323,7 @@ function chain(
       bound: answers[index]!.bound,
       transfers: before ? transfersInto(index, before, assessment)! : [],
       airShares: shares.map((share) => Math.min(1, share)),
-      airDelay: onceOnly(() => airDelayOf(problem, assessment)),
+      airDelay: onceOnly(() => (assessment.simulatedSteps === 0 ? 0 : airDelayOf(problem, assessment))),
       rejected: choices[index]!.filter((other) => other !== assessment),
     };
   });

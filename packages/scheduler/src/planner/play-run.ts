@@ -9,9 +9,8 @@
  * link share it alike.
  */
 import { valueOf, type Objective } from '../search/interval-problem.js';
-import { type Answer, answersOf } from './answers.js';
+import type { Answer } from './answers.js';
 import { type Assignment, collectsOf, fetchesOf, type Run } from './fetches.js';
-import { waitsFor } from './jobs.js';
 import type { Transfer } from './transfers.js';
 
 interface Timed<T> {
@@ -96,7 +95,7 @@ export function playRun(
   const collects: Plan[][] = [];
   for (const [position, assignment] of order.entries()) {
     const record = records[position]!;
-    const answering = answersOf(run, assignment).map((what): [Answer, Plan[]] => [
+    const answering = assignment.answers.map((what): [Answer, Plan[]] => [
       what,
       [
         {
@@ -141,17 +140,16 @@ export function playRun(
   /** Ancestors' segments, on their way as soon as these have ended, whatever the devices do meanwhile: by the ancestor's position. */
   const ahead = order.map((): { readonly to: number; readonly plan: Plan }[] => []);
   const fetching = order.map(() => 0);
+  const lastOn = new Int32Array(deviceCount).fill(-1);
   const waiting = order.map(({ job, mode }, position) => {
     const blockers = new Set<number>();
-    for (let earlier = 0; earlier < position; earlier++) {
-      const other = order[earlier]!;
-      if (
-        !siblings ||
-        waitsFor(graph, job, other.job) ||
-        mode.devices.some((device) => other.mode.devices.includes(device))
-      )
-        blockers.add(earlier);
+    for (const task of job.tasks)
+      for (const parent of graph.parents[task]!) blockers.add(positionOf.get(parent)!);
+    for (const device of mode.devices) {
+      if (lastOn[device]! >= 0) blockers.add(lastOn[device]!);
+      lastOn[device] = position;
     }
+    if (!siblings && position > 0) blockers.add(position - 1);
     const segments = fetches[position]!.filter(({ what }) => what === 'segment');
     for (const [index, plan] of moving(segments, records[position]!.transfers).entries()) {
       const { tasks } = segments[index]!;
