@@ -518,6 +518,31 @@ describe('computing', () => {
     expect(() => simulateWith(costs, other)).toThrow(/no workload "u"/);
   });
 
+  test('of another cluster’s schedule, or with options that make no sense, is refused in one error', () => {
+    const { schedule } = play([bothWays(1, 1)], cluster(2), chain([1, 2], 1));
+    const run = (on: Cluster, options: object) => () => simulate(schedule, [bothWays(1, 1)], on, options);
+    expect(run(cluster([device('z')]), {})).toThrow(
+      /simulate: 2 problems\n.*programs\[0\]\.device: names "d0", which is no device of the cluster \(z\)\n/,
+    );
+    expect(run(cluster(2), { jitters: 1, jitter: NaN, losses: [{ device: 'd7', atSeconds: -1 }] })).toThrow(
+      /4 problems[^]*options\.jitter: [^]*losses\[0\]\.device: [^]*atSeconds: [^]*jitters: .*did you mean "jitter"/,
+    );
+    expect(run(cluster(2), { jitter: 0.5, seed: -3, spans: undefined, losses: [] })).not.toThrow();
+  });
+
+  test('takes its rate from the number of samples computed at once', () => {
+    const points = [
+      { samples: 2, flopsPerSecond: 1 },
+      { samples: 6, flopsPerSecond: 3 },
+    ];
+    const on = cluster([device('d0', { flopsPerSecond: { forward: points, input: 2, weight: points } })]);
+    const secondsOf = (samples: number) =>
+      play([task([layer({ inputFlops: 0, weightFlops: 2 })], samples)], on, chain([1], 1)).timeline
+        .makespanSeconds;
+    // Forward 1 and weight gradient 2 FLOPs a sample, at 1, 1, 2, 3 and 3 FLOP/s.
+    expect([1, 2, 4, 6, 9].map(secondsOf)).toEqual([3, 6, 6, 6, 9]);
+  });
+
   test('keeps no spans when they are not requested, and reports the same otherwise', () => {
     const { costs, schedule, timeline } = play(
       [bothWays(3, 4)],

@@ -10,6 +10,8 @@
  */
 import type { Instruction } from '../schedule/schedule.js';
 import type { Member } from '../schedule/placement.js';
+import type { Rate } from '../problem/cluster.js';
+import { rateAt } from '../problem/rates.js';
 import { collectiveCost } from './collective-cost.js';
 import type { DeviceCosts } from './cluster-costs.js';
 import type { CostModel } from './cost-model.js';
@@ -28,19 +30,15 @@ export function computeSeconds(
   samples: number,
 ): number {
   if (samples === 0) return 0;
+  const seconds = (flops: Float64Array, rate: Rate) =>
+    ((flops[end]! - flops[start]!) * samples * work) / rateAt(rate, samples);
   switch (kind) {
     case 'forward':
-      return (
-        ((sums.forwardFlops[end]! - sums.forwardFlops[start]!) * samples * work) / device.forwardRate +
-        device.overheadSeconds
-      );
+      return seconds(sums.forwardFlops, device.rates.forward) + device.overheadSeconds;
     case 'backwardInput':
-      return (
-        ((sums.inputFlops[end]! - sums.inputFlops[start]!) * samples * work) / device.inputRate +
-        device.overheadSeconds
-      );
+      return seconds(sums.inputFlops, device.rates.input) + device.overheadSeconds;
     case 'backwardWeight':
-      return ((sums.weightFlops[end]! - sums.weightFlops[start]!) * samples * work) / device.weightRate;
+      return seconds(sums.weightFlops, device.rates.weight);
   }
 }
 

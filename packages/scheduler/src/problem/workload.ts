@@ -39,6 +39,10 @@ export interface Workload {
   readonly epochs?: number;
   /** Names of its parents, which must be finished first. Workloads that do not wait for each other are siblings. */
   readonly dependsOn?: readonly string[];
+  /** Samples of each validation, which runs forward only; 0 when absent. */
+  readonly validationSamples?: number;
+  /** Samples that each parent answers before the first step, forward only; 0 when absent. */
+  readonly promptSamples?: number;
 }
 
 /**
