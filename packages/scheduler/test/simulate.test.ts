@@ -4,6 +4,8 @@ import {
   type BuildScheduleOptions,
   type Cluster,
   type CollectiveInstruction,
+  type Instruction,
+  type Pass,
   contextGear,
   durationOf,
   gpipe,
@@ -18,7 +20,8 @@ import {
   type Timeline,
   type Workload,
 } from '@contextlora/scheduler';
-import { chain, cluster, device, equalLayers, layer, task } from './problems.js';
+import fc from 'fast-check';
+import { arbitraryProblem, chain, cluster, device, equalLayers, layer, task } from './problems.js';
 
 /** Spans of a device as `type microbatch: start–end`, in order of time. */
 const storyOf = ({ spans }: Timeline, id: string, types = /./): string[] =>
@@ -321,6 +324,145 @@ describe('an exchange of gradients', () => {
     ]);
   });
 
+  /** Adds an exchange among all devices to each program, where `place` says; nobody waits for it. */
+  const exchanging =
+    (id: string, bytes: number, place: (program: readonly Instruction[]) => number = () => 0): Pass =>
+    (programs, { placement: { stages } }) => {
+      const members = stages.flatMap((stage) => stage.members.map((member) => member.device));
+      const what = { type: 'collective', operation: 'allReduce', id, members, messages: 1 } as const;
+      return programs.map((stage) =>
+        stage.map((program) => {
+          const at = place(program);
+          const exchange = { ...what, task: 't', step: 0, bytes, awaitedBy: 'end' } as const;
+          return [...program.slice(0, at), exchange, ...program.slice(at)];
+        }),
+      );
+    };
+  const small = { ...workload, samples: 1, layers: [layer({ inputFlops: 0, outputBytes: 4 }), layer()] };
+
+  test('waits for another over the same links, and divides a medium’s air with it', () => {
+    const run = (air: object) =>
+      play([small], cluster(2, { bytesPerSecond: 1, ...air }), chain([1, 2], 1, ['t']), {
+        passes: [exchanging('x', 100), exchanging('y', 8)],
+      }).timeline;
+    expect(storyOf(run({}), 'd0', /collective/)).toEqual(['collective: 0–8', 'collective: 0–108']);
+    // Both cross the air twice, and 4 bytes of the activation with them from 1 on.
+    expect(storyOf(run({ medium: 'air' }), 'd0', /collective/)[1]).toBe('collective: 0–220');
+  });
+
+  test('delays the messages that come after it, and waits for those before it or at the same time', () => {
+    const run = (place?: (program: readonly Instruction[]) => number) =>
+      play([small], cluster(2, { bytesPerSecond: 1 }), chain([1, 2], 1, ['t']), {
+        passes: [exchanging('x', 8, place)],
+      }).timeline;
+    expect(storyOf(run(), 'd0', /send|collective/)).toEqual(['collective: 0–8', 'sendActivation 0: 8–12']);
+    const sent = (program: readonly Instruction[]) =>
+      1 + program.findIndex(({ type }) => type === 'sendActivation');
+    expect(storyOf(run(sent), 'd0', /send|collective/)).toEqual([
+      'sendActivation 0: 1–5',
+      'collective: 1–13',
+    ]);
+  });
+
+  test('that begins when a message is sent comes after it, whichever device is listed first', () => {
+    const costs = openCostModel([small], cluster(2, { bytesPerSecond: 1 }));
+    // d1 computes for a second before it joins, just as d0 does before it sends.
+    const busy: Pass = (programs) => {
+      const pass = { type: 'forward', task: 't', step: 0, microbatch: 0, samples: 1 } as const;
+      return programs.map((stage, at) => (at === 1 ? stage.map((program) => [pass, ...program]) : stage));
+    };
+    const schedule = buildSchedule(costs, [chain([1, 2], 1, ['t'])], {
+      passes: [exchanging('x', 8), busy],
+    });
+    for (const programs of [schedule.programs, [...schedule.programs].reverse()])
+      expect(storyOf(simulateWith(costs, { ...schedule, programs }), 'd0', /send|collective/)).toEqual([
+        'sendActivation 0: 1–5',
+        'collective: 1–13',
+      ]);
+  });
+
+  test('occupies each link and each medium of a mixed ring', () => {
+    const on = cluster(
+      3,
+      { from: 'd0', to: 'd1', bytesPerSecond: 2 },
+      { from: 'd1', to: 'd2', bytesPerSecond: 4, medium: 'wire' },
+      { bytesPerSecond: 1, medium: 'air' },
+    );
+    const exchange = { type: 'collective', operation: 'allReduce', bytes: 12, messages: 1 } as const;
+    const costs = openCostModel([small], on);
+    const whole = { ...exchange, id: 'x', members: ['d0', 'd1', 'd2'], task: 't', step: 0 };
+    // 16 bytes on every hop, and the air is the slowest.
+    expect(durationOf(costs, { ...whole, awaitedBy: 'end' }, 0, { start: 0, end: 1 })).toBe(16);
+    // The activation waits for the link although it is faster than the ring, shares the wire with 16 bytes, and has the air to itself
+    // once the exchange has gone.
+    const ends = (order: readonly string[]) => {
+      const drawn = chain([1, 2, 3], 1, ['t']);
+      const stages = drawn.stages.map((stage, at) => ({
+        ...stage,
+        members: [{ device: order[at]!, share: 1 }],
+      }));
+      const layers = [
+        layer({ inputFlops: 0, outputBytes: 4 }),
+        layer({ inputFlops: 0 }),
+        layer({ inputFlops: 0 }),
+      ];
+      return storyOf(
+        play([{ ...small, layers }], on, { ...drawn, stages }, { passes: [exchanging('x', 12)] }).timeline,
+        order[0]!,
+        /send/,
+      );
+    };
+    expect(ends(['d0', 'd1', 'd2'])).toEqual(['sendActivation 0: 16–18']);
+    expect(ends(['d1', 'd2', 'd0'])).toEqual(['sendActivation 0: 1–3']);
+    expect(ends(['d2', 'd0', 'd1'])).toEqual(['sendActivation 0: 1–9']);
+  });
+
+  test('never moves more over a link, or a medium’s air, than it carries in the time', () => {
+    fc.assert(
+      fc.property(
+        arbitraryProblem(),
+        fc.integer({ min: 0, max: 40 }),
+        ({ workloads, cluster: on, placement: drawn, steps, window }, bytes) => {
+          const costs = openCostModel(workloads, on);
+          const passes = [exchanging('x', bytes), exchanging('y', 3, (program) => program.length >> 1)];
+          const schedule = buildSchedule(costs, [drawn], { steps, window, passes: passes.map(renamed) });
+          const { links, makespanSeconds } = simulateWith(costs, schedule, { spans: false });
+          const air = costs.routes.media.map(() => 0);
+          for (const link of links) {
+            const route = costs.routes.route(costs.deviceIndex(link.from), costs.deviceIndex(link.to))!;
+            const seconds = link.bytes / route.bytesPerSecond;
+            if (route.medium >= 0) air[route.medium]! += seconds;
+            else expect(seconds).toBeLessThanOrEqual(makespanSeconds * (1 + 1e-9));
+          }
+          for (const seconds of air) expect(seconds).toBeLessThanOrEqual(makespanSeconds * (1 + 1e-9));
+        },
+      ),
+      { numRuns: 300 },
+    );
+  });
+
+  test('takes the same time in whatever order devices and programs are listed, and whatever they are called', () => {
+    fc.assert(
+      fc.property(arbitraryProblem(), fc.integer({ min: 0, max: 40 }), (problem, bytes) => {
+        const { workloads, cluster: on, placement: drawn, steps, window } = problem;
+        const passes = [renamed(exchanging('x', bytes))];
+        const schedule = buildSchedule(openCostModel(workloads, on), [drawn], { steps, window, passes });
+        const rename = <T>(value: T): T =>
+          JSON.parse(
+            JSON.stringify(value).replaceAll(/"d(\d)"/g, (_, digit) => `"e${9 - Number(digit)}"`),
+          ) as T;
+        const other = rename({ ...schedule, programs: [...schedule.programs].reverse() });
+        const cluster2 = rename({ ...on, devices: [...on.devices].reverse() });
+        const { makespanSeconds, stepEndSeconds, bytes: sent } = simulate(schedule, workloads, on);
+        const again = simulate(other, workloads, cluster2);
+        expect(again.makespanSeconds).toBe(makespanSeconds);
+        expect(again.stepEndSeconds).toEqual(stepEndSeconds);
+        expect(again.bytes).toBeCloseTo(sent, 6);
+      }),
+      { numRuns: 300 },
+    );
+  });
+
   test('is hidden behind a sibling’s work', () => {
     const two = ['a', 'b'].map((name) => ({ ...workload, name }));
     const { timeline } = play(
@@ -333,6 +475,14 @@ describe('an exchange of gradients', () => {
     expect(timeline.makespanSeconds).toBe(8 + 1);
   });
 });
+
+/** A pass for problems whose first task is called t0. */
+const renamed =
+  (pass: Pass): Pass =>
+  (programs, context) =>
+    pass(programs, context).map((stage) =>
+      stage.map((program) => program.map((one) => (one.task === 't' ? { ...one, task: 't0' } : one))),
+    );
 
 describe('the seed', () => {
   const run = (options: SimulateOptions) =>

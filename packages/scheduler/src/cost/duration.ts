@@ -15,7 +15,7 @@ import { rateAt } from '../problem/rates.js';
 import { collectiveCost } from './collective-cost.js';
 import type { DeviceCosts } from './cluster-costs.js';
 import type { CostModel } from './cost-model.js';
-import type { Route } from './routes.js';
+import { airSeconds } from './routes.js';
 import { boundaryBytes, type LayerRange, type TaskCosts } from './task-costs.js';
 
 /** A device's stage as far as prices depend on it. */
@@ -41,9 +41,6 @@ export function computeSeconds(
       return seconds(sums.weightFlops, device.rates.weight);
   }
 }
-
-/** Seconds a message keeps its link, or its share of a medium's air, busy; latency comes on top. */
-export const airSeconds = ({ bytesPerSecond }: Route, bytes: number): number => bytes / bytesPerSecond;
 
 /**
  * Seconds an instruction takes when nothing else competes with it; receiving is waiting and costs nothing of its own.

@@ -11,6 +11,9 @@ export interface Route {
   readonly link: number;
 }
 
+/** Seconds a message keeps its link, or its share of a medium's air, busy; latency comes on top. */
+export const airSeconds = ({ bytesPerSecond }: Route, bytes: number): number => bytes / bytesPerSecond;
+
 /** Answers which link, if any, leads from one device to another (by index). */
 export interface Routes {
   readonly media: readonly string[];

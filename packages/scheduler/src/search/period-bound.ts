@@ -3,13 +3,15 @@
  * the objective, so that the search need not simulate what cannot win.
  *
  *   device   all its computing
- *   medium   all bytes of pipeline and gradient exchange that cross its air; likewise for each separate link
+ *   medium   all bytes of pipeline and gradient exchange that cross its air
+ *   link     likewise, for each direction of a separate link: the pipeline between two devices alone, the exchanges of a group
  *   flush    for a task, from its lowest trained stage q:   Σ_{q ≤ i < s} (f_i + b_i + 2 transfer_i) + all computing of stage s but its
  *            last weight gradient, because a step's first forward on stage s follows those below, and the next step follows
  *            the gradients back down
  */
 import { collectiveCost } from '../cost/collective-cost.js';
-import { airSeconds, computeSeconds } from '../cost/duration.js';
+import { computeSeconds } from '../cost/duration.js';
+import { airSeconds } from '../cost/routes.js';
 import { boundaryBytes, gradientBytes, gradientCrosses, hasBackward, trains } from '../cost/task-costs.js';
 import { type Placement, splitsWork } from '../schedule/placement.js';
 import { type IntervalProblem, valueOf } from './interval-problem.js';
@@ -29,6 +31,9 @@ export function periodBound({ costs }: IntervalProblem, placement: Placement): P
     if (seconds > bound.seconds) bound = { seconds, binding: { kind, name } };
   };
   const airOf = new Float64Array(costs.routes.media.length);
+  const linkOf = new Map<string, number>();
+  const occupy = (from: string, to: string, seconds: number) =>
+    linkOf.set(`${from} → ${to}`, (linkOf.get(`${from} → ${to}`) ?? 0) + seconds);
   const perStage = () => new Float64Array(stages.length);
   const pipelines = costs.sharesOf(placement).map((shares, task) => ({
     task: costs.taskNamed(placement.tasks[task]!),
@@ -81,8 +86,10 @@ export function periodBound({ costs }: IntervalProblem, placement: Placement): P
       if (contributing.length > 1 && trains(task, { start, end }) && bytes > 0 && !splitsWork(members)) {
         const ids = contributing.map(({ device }) => costs.deviceIndex(device));
         const cost = collectiveCost(costs, { operation: 'allReduce', bytes, messages: 1 }, ids);
-        if (cost.medium >= 0) airOf[cost.medium]! += cost.seconds;
-        else if (cost.seconds === Infinity) raise(Infinity, 'link', members[0]!.device);
+        if (cost.seconds === Infinity) raise(Infinity, 'link', members[0]!.device);
+        for (const { from, to, medium, seconds } of cost.occupations)
+          if (medium >= 0) airOf[medium]! += seconds;
+          else occupy(costs.devices[from]!.id, costs.devices[to]!.id, seconds);
       }
     }
     for (const [m, seconds] of load.entries()) raise(seconds, 'device', members[m]!.device);
@@ -116,7 +123,7 @@ export function periodBound({ costs }: IntervalProblem, placement: Placement): P
           );
           medium = medium === undefined || medium === route.medium ? route.medium : -1;
           if (below.length * members.length === 1 && route.medium < 0)
-            raise(airSeconds(route, bytes), 'link', `${from.device} → ${to.device}`);
+            occupy(from.device, to.device, airSeconds(route, bytes));
         }
       transfer[s] = quickest;
       if (medium !== undefined && medium >= 0) {
@@ -124,6 +131,7 @@ export function periodBound({ costs }: IntervalProblem, placement: Placement): P
       }
     }
   }
+  for (const [link, seconds] of linkOf) raise(seconds, 'link', link);
   for (const [medium, seconds] of airOf.entries()) raise(seconds, 'medium', costs.routes.media[medium]!);
   for (const { task, forward, backward, transfer, work, beforeGradient } of pipelines) {
     const first = stages.findIndex(({ end }) => hasBackward(task, end));
