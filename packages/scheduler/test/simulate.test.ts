@@ -365,20 +365,20 @@ describe('an exchange of gradients', () => {
   });
 
   test('that begins when a message is sent comes after it, whichever device is listed first', () => {
-    const costs = openCostModel([small], cluster(2, { bytesPerSecond: 1 }));
-    // d1 computes for a second before it joins, just as d0 does before it sends.
+    // d1 passes on at once what d0 sends it after a second; then d2 joins, which computes for a second too.
+    const layers = [layer({ inputFlops: 0 }), layer({ forwardFlops: 0, outputBytes: 4 }), layer()];
+    const costs = openCostModel([{ ...small, layers }], cluster(3, { bytesPerSecond: 1 }));
     const busy: Pass = (programs) => {
       const pass = { type: 'forward', task: 't', step: 0, microbatch: 0, samples: 1 } as const;
-      return programs.map((stage, at) => (at === 1 ? stage.map((program) => [pass, ...program]) : stage));
+      return programs.map((stage, at) => (at === 2 ? stage.map((program) => [pass, ...program]) : stage));
     };
-    const schedule = buildSchedule(costs, [chain([1, 2], 1, ['t'])], {
-      passes: [exchanging('x', 8), busy],
+    const schedule = buildSchedule(costs, [chain([1, 2, 3], 1, ['t'])], {
+      passes: [exchanging('x', 6), busy],
     });
     for (const programs of [schedule.programs, [...schedule.programs].reverse()])
-      expect(storyOf(simulateWith(costs, { ...schedule, programs }), 'd0', /send|collective/)).toEqual([
-        'sendActivation 0: 1–5',
-        'collective: 1–13',
-      ]);
+      expect(
+        storyOf(simulateWith(costs, { ...schedule, programs }), 'd1', /sendActivation|collective/),
+      ).toEqual(['sendActivation 0: 1–5', 'collective: 1–13']);
   });
 
   test('occupies each link and each medium of a mixed ring', () => {
