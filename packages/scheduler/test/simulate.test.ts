@@ -111,6 +111,23 @@ describe('a transfer', () => {
     expect(lossy.makespanSeconds).toBeCloseTo(clean.makespanSeconds + seconds - 2, 9);
   });
 
+  test('that an access point relays crosses twice, with a medium or without, and so does an exchange', () => {
+    const run = (link: object) => {
+      const on = cluster(2, { bytesPerSecond: 8, latencySeconds: 1, ...link });
+      const sent = play([oneWay(3, 4)], on, chain([1, 2], 3)).timeline;
+      const group = { start: 0, end: 1, members: ['d0', 'd1'].map((id) => ({ device: id, share: 0.5 })) };
+      const trained = task([layer({ inputFlops: 0, weightFlops: 1, gradientBytes: 8 })], 2);
+      const exchanged = play([trained], on, { tasks: ['t'], microbatches: 1, stages: [group] }).timeline;
+      return [sent.makespanSeconds, exchanged.makespanSeconds];
+    };
+    for (const air of [{}, { medium: 'air' }])
+      expect(run({ ...air, relayed: true })).toEqual(run({ ...air, bytesPerSecond: 4, latencySeconds: 2 }));
+    expect(run({ relayed: false })).toEqual(run({}));
+    // Two seconds of computing, a byte a second each way or both on the air, and two messages' latency; all but the computing twice.
+    expect(run({ relayed: true })[1]).toBe(2 + 2 * (1 + 2));
+    expect(run({ relayed: true, medium: 'air' })[1]).toBe(2 + 2 * (2 + 2));
+  });
+
   test('takes the link that names both devices before one that names one, and that before one for any', () => {
     const links = [
       { from: '*', to: '*', bytesPerSecond: 1 },

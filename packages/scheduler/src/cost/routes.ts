@@ -3,7 +3,7 @@ import type { Cluster } from '../problem/cluster.js';
 
 /** A resolved link. `medium` is the index of a shared medium, -1 for none. */
 export interface Route {
-  /** After losses. */
+  /** After losses, and half of it where an access point passes every message on. */
   readonly bytesPerSecond: number;
   readonly latencySeconds: number;
   readonly medium: number;
@@ -31,9 +31,10 @@ export function resolveRoutes({ devices, links }: Cluster): Routes {
     const to = link.to === '*' ? devices.length : indexOf.get(link.to);
     if (from === undefined || to === undefined) continue;
     if (link.medium !== undefined && !media.includes(link.medium)) media.push(link.medium);
+    const crossings = link.relayed ? 2 : 1;
     const route: Route = {
-      bytesPerSecond: link.bytesPerSecond * (1 - (link.loss ?? 0)),
-      latencySeconds: link.latencySeconds,
+      bytesPerSecond: (link.bytesPerSecond * (1 - (link.loss ?? 0))) / crossings,
+      latencySeconds: link.latencySeconds * crossings,
       medium: link.medium === undefined ? -1 : media.indexOf(link.medium),
       link: index,
     };
