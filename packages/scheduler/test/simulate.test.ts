@@ -660,7 +660,7 @@ describe('the activation cache', () => {
 });
 
 describe('computing', () => {
-  test('takes each kind of work at its own rate, and overhead once per pass', () => {
+  test('takes each kind of work at its own rate, and overhead once per layer of a pass', () => {
     const on = cluster([
       device('d0', { flopsPerSecond: { forward: 2, input: 4, weight: 8 }, overheadSeconds: 0.25 }),
     ]);
@@ -671,9 +671,9 @@ describe('computing', () => {
     const { timeline } = play([workload], on, chain([2], 1));
     expect(storyOf(timeline, 'd0')).toEqual([
       'forward 0: 0–2.25',
-      'backwardInput 0: 2.25–4.5',
-      'backwardWeight 0: 4.5–5.5',
-      'update: 5.5–5.75',
+      'backwardInput 0: 2.25–4.75',
+      'backwardWeight 0: 4.75–5.75',
+      'update: 5.75–6',
     ]);
   });
 

@@ -22,7 +22,7 @@ export interface DeviceProfile {
   readonly flopsPerSecond: Rate | ComputeRates;
   /** Memory that training may use. */
   readonly memoryBytes: number;
-  /** Fixed time of every compute instruction (launches, bookkeeping); 0 when absent. */
+  /** Fixed time of every layer in a forward and in a backward pass, and of an update (launches, bookkeeping); 0 when absent. */
   readonly overheadSeconds?: number;
   /** Power while computing; energy is reported only where it is known. */
   readonly watts?: number;

@@ -10,7 +10,7 @@
  *            the gradients back down
  */
 import { collectiveCost } from '../cost/collective-cost.js';
-import { computeSeconds } from '../cost/duration.js';
+import { computeSeconds, stepSeconds } from '../cost/duration.js';
 import { airSeconds } from '../cost/routes.js';
 import { boundaryBytes, gradientBytes, gradientCrosses, hasBackward, trains } from '../cost/task-costs.js';
 import { type Placement, splitsWork } from '../schedule/placement.js';
@@ -59,20 +59,18 @@ export function periodBound({ costs }: IntervalProblem, placement: Placement): P
       for (const [m, { device: id, work: fraction = 1 }] of members.entries()) {
         const device = costs.deviceNamed(id);
         const range = { start, end, work: fraction };
-        const { samples: total, microbatches: count, least, most } = loads[m]!;
-        if (count === 0) continue;
-        // computeSeconds includes one launch; the other micro-batches add theirs.
+        const memberLoad = loads[m]!;
+        if (memberLoad.microbatches === 0) continue;
         const all = (kind: 'forward' | 'backwardInput' | 'backwardWeight') =>
-          computeSeconds(device, task, kind, range, total) +
-          (kind === 'backwardWeight' ? 0 : (count - 1) * device.overheadSeconds);
+          stepSeconds(device, task, kind, range, memberLoad);
+        // A rate may rise so steeply that more samples take less time.
+        const each = (kind: 'forward' | 'backwardInput' | 'backwardWeight') =>
+          [...memberLoad.sizes.keys()].map((samples) => computeSeconds(device, task, kind, range, samples));
         busy[m] = all('forward') + (owes ? all('backwardInput') + all('backwardWeight') : 0);
-        largestWeight[m] = owes ? computeSeconds(device, task, 'backwardWeight', range, most) : 0;
+        largestWeight[m] = owes ? Math.max(...each('backwardWeight')) : 0;
         // A partner of the group's fastest member need not wait for the others.
-        leastForward = Math.min(leastForward, computeSeconds(device, task, 'forward', range, least));
-        leastBackward = Math.min(
-          leastBackward,
-          owes ? computeSeconds(device, task, 'backwardInput', range, least) : 0,
-        );
+        leastForward = Math.min(leastForward, ...each('forward'));
+        leastBackward = owes ? Math.min(leastBackward, ...each('backwardInput')) : 0;
       }
       forward[s] = leastForward;
       backward[s] = leastBackward;
@@ -169,16 +167,14 @@ export function placementJoules(
       let busy = 0;
       for (const [taskIndex, name] of placement.tasks.entries()) {
         const task = costs.taskNamed(name);
-        const { samples, microbatches } = costs.loadsOf(shares[taskIndex]![stageIndex]!)[memberIndex]!;
-        if (microbatches === 0) continue;
+        const load = costs.loadsOf(shares[taskIndex]![stageIndex]!)[memberIndex]!;
+        if (load.microbatches === 0) continue;
         const range = { start: stage.start, end: stage.end, work };
-        const launches = (microbatches - 1) * device.overheadSeconds;
-        busy += computeSeconds(device, task, 'forward', range, samples) + launches;
+        busy += stepSeconds(device, task, 'forward', range, load);
         if (hasBackward(task, stage.end))
           busy +=
-            computeSeconds(device, task, 'backwardInput', range, samples) +
-            launches +
-            computeSeconds(device, task, 'backwardWeight', range, samples);
+            stepSeconds(device, task, 'backwardInput', range, load) +
+            stepSeconds(device, task, 'backwardWeight', range, load);
         if (trains(task, stage)) busy += device.overheadSeconds;
       }
       // The seconds are a bound, which may be less than a device computes.
