@@ -12,16 +12,18 @@ import {
   memoryOf,
   oneForwardOneBackward,
   openCostModel,
+  periodBound,
   type Placement,
   type Schedule,
   simulate,
   type SimulateOptions,
   simulateWith,
   type Timeline,
+  withCachedPrefix,
   type Workload,
 } from '@contextlora/scheduler';
 import fc from 'fast-check';
-import { arbitraryProblem, chain, cluster, device, equalLayers, layer, task } from './problems.js';
+import { arbitraryProblem, chain, cluster, device, equalLayers, interval, layer, task } from './problems.js';
 
 /** Spans of a device as `type microbatch: start–end`, in order of time. */
 const storyOf = ({ spans }: Timeline, id: string, types = /./): string[] =>
@@ -675,6 +677,41 @@ describe('computing', () => {
       'backwardWeight 0: 4.75–5.75',
       'update: 5.75–6',
     ]);
+  });
+
+  test('launches no layer that comes from a cache, and on backward none below the lowest trained one', () => {
+    const layers = [
+      layer({ inputFlops: 0 }),
+      layer({ inputFlops: 0 }),
+      layer({ inputFlops: 0, weightFlops: 1 }),
+      layer(),
+    ];
+    const on = cluster([device('d0', { overheadSeconds: 10 })]);
+    const secondsOf = (workload: Workload) => play([workload], on, chain([4], 2)).timeline.makespanSeconds;
+    // Two passes of 4 and 2 layers and an update; forward 4, input 1 and weight 1 FLOPs a sample.
+    expect(secondsOf(task(layers, 2))).toBe(2 * (4 + 2) * 10 + 10 + 2 * 6);
+    expect(secondsOf(withCachedPrefix(task(layers, 2)))).toBe(2 * (2 + 2) * 10 + 10 + 2 * 4);
+  });
+
+  test('is bounded from below with rates by samples, too', () => {
+    const rate = fc
+      .array(fc.integer({ min: 1, max: 9 }), { minLength: 1, maxLength: 4 })
+      .map((rates) => rates.map((flopsPerSecond, at) => ({ samples: 2 * at + 1, flopsPerSecond })));
+    fc.assert(
+      fc.property(arbitraryProblem(), rate, rate, ({ workloads, cluster: on, placement, window }, a, b) => {
+        const devices = on.devices.map((one, at) => ({
+          ...one,
+          flopsPerSecond: at % 2 === 0 ? a : { forward: a, input: b, weight: 2 },
+        }));
+        const costs = openCostModel(workloads, { ...on, devices });
+        const schedule = buildSchedule(costs, [placement], { window });
+        const { makespanSeconds } = simulateWith(costs, schedule, { spans: false });
+        expect(periodBound(interval(costs), placement).seconds).toBeLessThanOrEqual(
+          makespanSeconds * (1 + 1e-9),
+        );
+      }),
+      { numRuns: 300 },
+    );
   });
 
   test('of a schedule that names what the problem has not is an error', () => {
