@@ -35,7 +35,15 @@ export {
 export { scheduleOf, type ScheduleOfOptions } from './planner/schedule-of.js';
 export { wavesOf } from './planner/waves.js';
 export { checkInput } from './problem/check-input.js';
-export type { Cluster, ComputeRates, DeviceProfile, LinkProfile, PowerMode } from './problem/cluster.js';
+export type {
+  Cluster,
+  ComputeRates,
+  DeviceProfile,
+  LinkProfile,
+  PowerMode,
+  Rate,
+  RatePoint,
+} from './problem/cluster.js';
 export { type ChosenModes, clusterInModes } from './problem/power-modes.js';
 export {
   type ClusterFile,
