@@ -106,6 +106,9 @@ export const limits = {
   /** Layers of the exact search: alone, and in a plan, which asks it many times. */
   exactLayers: 12,
   exactLayersInPlan: 10,
+  /** Prices of air that a lower bound tries, in the speed that a step needs, and its relative precision. */
+  airPrices: [1 / 64, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1, 2, 4, 16],
+  boundPrecision: 1e-3,
   /** Devices of one stage. */
   group: 64,
   /** Stages through which local search passes a layer at most. */
