@@ -118,7 +118,13 @@ function planOf(
   const wholeLayers = intervals.every(({ placement }) =>
     placement.stages.every(({ members }) => members.every(isWhole)),
   );
-  const lowerBoundSeconds = planBound(workloads, lanes, wholeLayers);
+  const { seconds: lowerBoundSeconds } = planBound({
+    workloads,
+    opened: lanes.opened,
+    cache: lanes.cache,
+    wholeLayers,
+    window,
+  });
   const { totalSeconds } = played;
   return {
     jobs,

@@ -106,6 +106,13 @@ export const limits = {
   /** Layers of the exact search: alone, and in a plan, which asks it many times. */
   exactLayers: 12,
   exactLayersInPlan: 10,
+  /** Prices of air that a lower bound tries, in the speed that a step needs, and its relative precision. */
+  airPrices: [1 / 64, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1, 2, 4, 16],
+  boundPrecision: 1e-3,
+  /** Sets of tasks by earliest begin and end whose bound is asked, and how large a program of prices may be, and how long it may take. */
+  boundWindows: 24,
+  pricedSize: 300_000,
+  pricePivots: 1_000,
   /** Devices of one stage. */
   group: 64,
   /** Stages through which local search passes a layer at most. */
