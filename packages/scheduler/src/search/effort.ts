@@ -111,6 +111,9 @@ export const limits = {
   /** Halvings of the interval in which a bottleneck is found, at most. */
   bottleneckHalvings: 24,
   exactDevices: 6,
+  /** Bounds and simulations of an exact search at most; one that needs more is called bounded. */
+  exactBounds: 60_000,
+  exactSimulations: 2_000,
   /** Layers of the exact search: alone, and in a plan, which asks it many times. */
   exactLayers: 12,
   exactLayersInPlan: 10,

@@ -1,74 +1,144 @@
 /**
- * Exact search for few devices: every ordered set of disjoint groups, every cut and every number of micro-batches, by branch and bound.
+ * Exact search for few devices, by branch and bound: every ordered set of disjoint groups, every order and every whole-sample share in
+ * them, every cut, every number of micro-batches and every depth.
  *
- * A branch is abandoned when the stages placed so far, or the remaining layers spread over the remaining devices, already take longer than
- * the best placement found. Devices that differ only in name are tried in one order.
+ * A branch is abandoned when the stages placed so far, or the remaining layers spread over the remaining devices, already cost more than
+ * the best placement found. What is left is simulated, most promising first. Devices that differ only in name are tried in one order.
  */
-import type { Stage } from '../schedule/placement.js';
-import { assessPlacement } from './assess-placement.js';
-import { boundValue } from './period-bound.js';
+import { fitsMemory } from '../cost/memory.js';
+import type { Placement, Stage } from '../schedule/placement.js';
 import { deviceWork } from './device-work.js';
+import { limits } from './effort.js';
+import { assessEveryOrder } from './every-order.js';
+import { everyShare } from './every-share.js';
 import type { Assessment, IntervalProblem } from './interval-problem.js';
-import { shareSamples } from './share-samples.js';
+import { boundValue } from './period-bound.js';
+
+export interface ExactSearchOptions {
+  /** A placement found in another way; a good one shortens the search. */
+  readonly incumbent?: Assessment | undefined;
+  readonly firstCut?: number;
+  /** Bounds and simulations at most. */
+  readonly mostBounds?: number;
+  readonly mostSimulations?: number;
+}
 
 export interface ExactSearchResult {
   readonly best: Assessment | undefined;
-  /** Placements whose bound did not rule them out. */
   readonly simulated: number;
+  /** Whether everything was covered; otherwise a limit was reached. */
+  readonly complete: boolean;
 }
 
-/** @param incumbent a placement found in another way; a good one shortens the search */
 export function exactSearch(
   problem: IntervalProblem,
-  { incumbent, firstCut = 1 }: { incumbent?: Assessment | undefined; firstCut?: number } = {},
+  {
+    incumbent,
+    firstCut = 1,
+    mostBounds = limits.exactBounds,
+    mostSimulations = limits.exactSimulations,
+  }: ExactSearchOptions = {},
 ): ExactSearchResult {
-  const { costs, groupLimit, objective, steps } = problem;
+  let best = incumbent;
+  let simulated = 0;
+  let complete = true;
+  const candidates = placementsWithin(problem, { below: best?.value ?? Infinity, firstCut, mostBounds });
+  if (!candidates) return { best, simulated, complete: false };
+  candidates.sort((a, b) => a.bound - b.bound);
+  const spend = () => {
+    complete &&= simulated < mostSimulations;
+    simulated += 1;
+    return complete;
+  };
+  for (const { placement, bound } of candidates) {
+    if (!complete || (best && bound >= best.value)) break;
+    best = assessEveryOrder(problem, placement, { incumbent: best?.value ?? Infinity, bound, spend }) ?? best;
+  }
+  return { best, simulated, complete };
+}
+
+/** Numbers of micro-batches of the exact search. */
+export const divisionsOf = ({
+  costs,
+  tasks,
+  microbatches,
+  anyMicrobatches,
+}: IntervalProblem): readonly number[] =>
+  anyMicrobatches
+    ? Array.from({ length: Math.min(...tasks.map((name) => costs.taskNamed(name).samples)) }, (_, i) => i + 1)
+    : microbatches;
+
+interface Candidate {
+  readonly placement: Placement;
+  readonly bound: number;
+}
+
+/** All placements whose bound is below a value; undefined when they are too many to find out. */
+function placementsWithin(
+  problem: IntervalProblem,
+  { below, firstCut, mostBounds }: { below: number; firstCut: number; mostBounds: number },
+): Candidate[] | undefined {
+  const { costs, tasks, groupLimit, objective, steps, window } = problem;
   const { layerCount } = costs;
   const { flops, fastest } = deviceWork(problem);
   const successors = nextInterchangeable(problem);
   const deviceCount = costs.devices.length;
-  const rateOf = (mask: number) => {
-    let rate = 0;
-    for (let device = 0; device < deviceCount; device++) if (mask & (1 << device)) rate += fastest[device]!;
-    return rate;
-  };
+  const everyDevice = 2 ** deviceCount - 1;
+  const samples = tasks.map((name) => costs.taskNamed(name).samples);
+  const mostSamples = Math.max(...samples);
   const timeWeight = objective === 'time' ? 1 : objective === 'energy' ? 0 : objective.secondsWeight;
-  let best = incumbent;
-  let simulated = 0;
-  const hopeless = (seconds: number) => best !== undefined && seconds * steps * timeWeight >= best.value;
+  const hopeless = (seconds: number) => seconds * steps * timeWeight >= below;
+  const rates = Float64Array.from({ length: everyDevice + 1 }, (_, mask) =>
+    bitsOf(mask).reduce((rate, device) => rate + fastest[device]!, 0),
+  );
+  const found: Candidate[] = [];
+  let bounds = 0;
 
-  for (const microbatches of problem.microbatches) {
-    const visit = (stages: readonly Stage[], start: number, unused: number): void => {
+  for (const microbatches of divisionsOf(problem)) {
+    const known = new Map<number, readonly Stage[]>();
+    /** Stages that a group can be on these layers, in all orders and with all shares that are not too slow. */
+    const stagesOf = (group: number, start: number, end: number): readonly Stage[] => {
+      const key = (group * layerCount + start) * (layerCount + 1) + end;
+      const before = known.get(key);
+      if (before) return before;
+      const stages: Stage[] = [];
+      const work = flops[end]! - flops[start]!;
+      // Where tasks have fewer samples, a share is rounded: a member may get nothing of theirs.
+      const sharedBy = samples.every((count) => count === mostSamples) ? mostSamples : Infinity;
+      const mayTake = (device: number, count: number) =>
+        !hopeless((work * count) / sharedBy / fastest[device]!);
+      for (const members of everyShare(problem, bitsOf(group), mayTake)) {
+        if (bounds++ > mostBounds) break;
+        const stage = { start, end, members };
+        const alone = { tasks, microbatches, stages: [stage] };
+        if (fitsMemory(costs, alone, window) && boundValue(problem, alone) < below) stages.push(stage);
+      }
+      known.set(key, stages);
+      return stages;
+    };
+    const visit = (lower: readonly Stage[], start: number, unused: number): void => {
       for (let group = unused; group > 0; group = (group - 1) & unused) {
         if (countBits(group) > groupLimit || skipsInterchangeable(group, unused, successors)) continue;
-        const devices = bitsOf(group);
-        const rate = rateOf(group);
-        const left = rateOf(unused & ~group);
-        for (
-          let end = stages.length === 0 ? Math.max(start + 1, firstCut) : start + 1;
-          end <= layerCount;
-          end++
-        ) {
-          if (hopeless((flops[end]! - flops[start]!) / rate)) break;
-          if (end < layerCount && hopeless((flops[layerCount]! - flops[end]!) / left)) continue;
-          const members = shareSamples(problem, { start, end }, devices, microbatches);
-          if (!members) continue;
-          const next = [...stages, { start, end, members }];
-          if (end < layerCount) visit(next, end, unused & ~group);
-          else tryPlacement(next);
+        const left = unused & ~group;
+        for (let end = Math.max(start + 1, start === 0 ? firstCut : 1); end <= layerCount; end++) {
+          if (hopeless((flops[end]! - flops[start]!) / rates[group]!)) break;
+          if (end < layerCount && hopeless((flops[layerCount]! - flops[end]!) / rates[left]!)) continue;
+          for (const stage of stagesOf(group, start, end)) {
+            if (bounds++ > mostBounds) return;
+            const stages = [...lower, stage];
+            const placement = { tasks, microbatches, stages };
+            const bound = boundValue(problem, placement);
+            if (bound >= below) continue;
+            if (end < layerCount) visit(stages, end, left);
+            else found.push({ placement, bound });
+          }
         }
       }
     };
-    const tryPlacement = (stages: readonly Stage[]) => {
-      const placement = { tasks: problem.tasks, microbatches, stages };
-      if (best && boundValue(problem, placement) >= best.value) return;
-      simulated += 1;
-      const assessment = assessPlacement(problem, placement);
-      if (assessment && (!best || assessment.value < best.value)) best = assessment;
-    };
-    visit([], 0, 2 ** deviceCount - 1);
+    visit([], 0, everyDevice);
+    if (bounds > mostBounds) return undefined;
   }
-  return { best, simulated };
+  return found;
 }
 
 /** For each device the next one that is interchangeable with it, or -1. */
@@ -84,11 +154,7 @@ function skipsInterchangeable(group: number, unused: number, successors: readonl
   return false;
 }
 
-function countBits(mask: number): number {
-  let count = 0;
-  for (let rest = mask; rest > 0; rest &= rest - 1) count += 1;
-  return count;
-}
+const countBits = (mask: number): number => bitsOf(mask).length;
 
 function bitsOf(mask: number): number[] {
   const bits: number[] = [];

@@ -39,9 +39,9 @@ export function searchInterval(
     seeds,
   });
   if (!exact) return { ...bounded, search: 'bounded' };
-  const { best, simulated } = exactSearch(problem, { incumbent: bounded.found[0], firstCut });
+  const { best, simulated, complete } = exactSearch(problem, { incumbent: bounded.found[0], firstCut });
   const found = best && best !== bounded.found[0] ? [best, ...bounded.found] : bounded.found;
-  return { found, search: 'exact', simulated: bounded.simulated + simulated };
+  return { found, search: complete ? 'exact' : 'bounded', simulated: bounded.simulated + simulated };
 }
 
 /** The lowest layer at which a cut may lie: layers whose outputs come from a cache are not run anywhere. */
