@@ -5,7 +5,9 @@
  * A branch is abandoned when the stages placed so far, or the remaining layers spread over the remaining devices, already cost more than
  * the best placement found. What is left is simulated, most promising first. Devices that differ only in name are tried in one order.
  */
-import { fitsMemory } from '../cost/memory.js';
+import { computeSeconds } from '../cost/duration.js';
+import { fitsMemory, stateBytes } from '../cost/memory.js';
+import { hasBackward } from '../cost/task-costs.js';
 import type { Placement, Stage } from '../schedule/placement.js';
 import { deviceWork } from './device-work.js';
 import { limits } from './effort.js';
@@ -18,6 +20,8 @@ export interface ExactSearchOptions {
   /** A placement found in another way; a good one shortens the search. */
   readonly incumbent?: Assessment | undefined;
   readonly firstCut?: number;
+  /** Only placements of less value are of interest. */
+  readonly below?: number;
   /** Bounds and simulations at most. */
   readonly mostBounds?: number;
   readonly mostSimulations?: number;
@@ -35,6 +39,7 @@ export function exactSearch(
   {
     incumbent,
     firstCut = 1,
+    below = Infinity,
     mostBounds = limits.exactBounds,
     mostSimulations = limits.exactSimulations,
   }: ExactSearchOptions = {},
@@ -42,7 +47,8 @@ export function exactSearch(
   let best = incumbent;
   let simulated = 0;
   let complete = true;
-  const candidates = placementsWithin(problem, { below: best?.value ?? Infinity, firstCut, mostBounds });
+  const mark = () => Math.min(below, best?.value ?? Infinity);
+  const candidates = placementsWithin(problem, { below: mark(), firstCut, mostBounds });
   if (!candidates) return { best, simulated, complete: false };
   candidates.sort((a, b) => a.bound - b.bound);
   const spend = () => {
@@ -51,8 +57,8 @@ export function exactSearch(
     return complete;
   };
   for (const { placement, bound } of candidates) {
-    if (!complete || (best && bound >= best.value)) break;
-    best = assessEveryOrder(problem, placement, { incumbent: best?.value ?? Infinity, bound, spend }) ?? best;
+    if (!complete || bound >= mark()) break;
+    best = assessEveryOrder(problem, placement, { incumbent: mark(), bound, spend }) ?? best;
   }
   return { best, simulated, complete };
 }
@@ -73,73 +79,119 @@ interface Candidate {
   readonly bound: number;
 }
 
+/** A stage, what it alone is bound to cost, and the least seconds of a micro-batch forward and backward on it, 0 where it owes no backward pass. */
+interface BoundedStage {
+  readonly stage: Stage;
+  readonly bound: number;
+  readonly passSeconds: number;
+}
+
 /** All placements whose bound is below a value; undefined when they are too many to find out. */
 function placementsWithin(
   problem: IntervalProblem,
   { below, firstCut, mostBounds }: { below: number; firstCut: number; mostBounds: number },
 ): Candidate[] | undefined {
   const { costs, tasks, groupLimit, objective, steps, window } = problem;
-  const { layerCount } = costs;
-  const { flops, fastest } = deviceWork(problem);
+  const { layerCount, devices } = costs;
+  const { flops, fastest, seconds, passes } = deviceWork(problem);
   const successors = nextInterchangeable(problem);
-  const deviceCount = costs.devices.length;
-  const everyDevice = 2 ** deviceCount - 1;
-  const samples = tasks.map((name) => costs.taskNamed(name).samples);
-  const mostSamples = Math.max(...samples);
+  const everyDevice = 2 ** devices.length - 1;
+  const all = tasks.map(costs.taskNamed);
+  const most = Math.max(...all.map(({ samples }) => samples));
   const timeWeight = objective === 'time' ? 1 : objective === 'energy' ? 0 : objective.secondsWeight;
-  const hopeless = (seconds: number) => seconds * steps * timeWeight >= below;
-  const rates = Float64Array.from({ length: everyDevice + 1 }, (_, mask) =>
-    bitsOf(mask).reduce((rate, device) => rate + fastest[device]!, 0),
-  );
+  const hopeless = (stepSeconds: number) => stepSeconds * steps * timeWeight >= below;
+  const rates = ofSets(fastest);
+  const passRates = ofSets(passes.fastest);
+  const passFlops = passes.flops;
   const found: Candidate[] = [];
   let bounds = 0;
+  const boundOf = (placement: Placement) => {
+    bounds += 1;
+    return boundValue(problem, placement);
+  };
 
   for (const microbatches of divisionsOf(problem)) {
-    const known = new Map<number, readonly Stage[]>();
-    /** Stages that a group can be on these layers, in all orders and with all shares that are not too slow. */
-    const stagesOf = (group: number, start: number, end: number): readonly Stage[] => {
+    const known = new Map<number, readonly BoundedStage[]>();
+    /** What a group can be on these layers, in all orders and with all shares that are not too slow. */
+    const stagesOf = (group: number, start: number, end: number): readonly BoundedStage[] => {
       const key = (group * layerCount + start) * (layerCount + 1) + end;
       const before = known.get(key);
       if (before) return before;
-      const stages: Stage[] = [];
-      const work = flops[end]! - flops[start]!;
-      // Where tasks have fewer samples, a share is rounded: a member may get nothing of theirs.
-      const sharedBy = samples.every((count) => count === mostSamples) ? mostSamples : Infinity;
-      const mayTake = (device: number, count: number) =>
-        !hopeless((work * count) / sharedBy / fastest[device]!);
-      for (const members of everyShare(problem, bitsOf(group), mayTake)) {
-        if (bounds++ > mostBounds) break;
-        const stage = { start, end, members };
+      const members = bitsOf(group);
+      const { parameterBytes, optimizerBytes } = stateBytes(all, { start, end });
+      const holds = members.every(
+        (device) => devices[device]!.memoryBytes >= parameterBytes + optimizerBytes,
+      );
+      const mayTake = (device: number, count: number) => {
+        // Of tasks with fewer samples a share is rounded.
+        const share = Math.min(
+          ...all.map(({ samples }) => Math.floor((count * samples) / most + 1e-9) / samples),
+        );
+        return !hopeless((seconds[device]![end]! - seconds[device]![start]!) * share);
+      };
+      const stages: BoundedStage[] = [];
+      for (const shared of holds ? everyShare(problem, members, mayTake) : []) {
+        if (bounds > mostBounds) break;
+        const stage = { start, end, members: shared };
         const alone = { tasks, microbatches, stages: [stage] };
-        if (fitsMemory(costs, alone, window) && boundValue(problem, alone) < below) stages.push(stage);
+        if (!fitsMemory(costs, alone, window)) continue;
+        const bound = boundOf(alone);
+        if (bound < below) stages.push({ stage, bound, passSeconds: passSeconds(stage) });
       }
       known.set(key, stages);
       return stages;
     };
-    const visit = (lower: readonly Stage[], start: number, unused: number): void => {
+    /** Of one task only: others may fill the time. */
+    const passSeconds = ({ start, end, members }: Stage): number => {
+      const [task, ...others] = all;
+      if (others.length > 0 || !hasBackward(task!, end)) return 0;
+      const least = members.length === 1 ? Math.floor(task!.samples / microbatches) : 1;
+      return Math.min(
+        ...members.map(({ device: id }) => {
+          const device = costs.deviceNamed(id);
+          const range = { start, end };
+          return (
+            computeSeconds(device, task!, 'forward', range, least) +
+            computeSeconds(device, task!, 'backwardInput', range, least)
+          );
+        }),
+      );
+    };
+    const visit = (lower: readonly Stage[], climbed: number, start: number, unused: number): void => {
       for (let group = unused; group > 0; group = (group - 1) & unused) {
         if (countBits(group) > groupLimit || skipsInterchangeable(group, unused, successors)) continue;
         const left = unused & ~group;
         for (let end = Math.max(start + 1, start === 0 ? firstCut : 1); end <= layerCount; end++) {
           if (hopeless((flops[end]! - flops[start]!) / rates[group]!)) break;
-          if (end < layerCount && hopeless((flops[layerCount]! - flops[end]!) / rates[left]!)) continue;
-          for (const stage of stagesOf(group, start, end)) {
-            if (bounds++ > mostBounds) return;
+          const rest = end === layerCount ? 0 : (flops[layerCount]! - flops[end]!) / rates[left]!;
+          if (hopeless(rest)) continue;
+          const passing =
+            end === layerCount ? 0 : (passFlops[layerCount]! - passFlops[end]!) / passRates[left]!;
+          for (const { stage, bound: alone, passSeconds: pass } of stagesOf(group, start, end)) {
+            if (bounds > mostBounds) return;
+            // The layers above begin when a micro-batch has come up, and the next step when the gradient has come down.
+            if (climbed + pass > 0 && hopeless(climbed + pass + passing)) continue;
             const stages = [...lower, stage];
             const placement = { tasks, microbatches, stages };
-            const bound = boundValue(problem, placement);
+            const bound = lower.length === 0 ? alone : boundOf(placement);
             if (bound >= below) continue;
-            if (end < layerCount) visit(stages, end, left);
+            if (end < layerCount) visit(stages, climbed + pass, end, left);
             else found.push({ placement, bound });
           }
         }
       }
     };
-    visit([], 0, everyDevice);
+    visit([], 0, 0, everyDevice);
     if (bounds > mostBounds) return undefined;
   }
   return found;
 }
+
+/** Sums over every set of devices, by its bits. */
+const ofSets = (rates: readonly number[]): Float64Array =>
+  Float64Array.from({ length: 2 ** rates.length }, (_, mask) =>
+    bitsOf(mask).reduce((rate, device) => rate + rates[device]!, 0),
+  );
 
 /** For each device the next one that is interchangeable with it, or -1. */
 const nextInterchangeable = ({ costs: { devices } }: IntervalProblem): number[] =>

@@ -1,10 +1,11 @@
-/** The best placement of an interval: by exact search for few devices, else by bounded search; the answer says which. */
+/** The best placement of an interval: by bounded search, polished, and where it can be covered by exact search; the answer says which. */
 import { ownValue } from '../problem/names.js';
 import type { Placement } from '../schedule/placement.js';
-import { boundedSearch } from './bounded-search.js';
+import { boundedSearch, instructionsOf } from './bounded-search.js';
 import { limits } from './effort.js';
 import { exactSearch } from './exact-search.js';
 import type { Assessment, IntervalProblem } from './interval-problem.js';
+import { polish } from './polish.js';
 
 export interface IntervalSearch {
   /** Best first, all different; empty when nothing fits. */
@@ -19,6 +20,8 @@ export interface SearchIntervalOptions {
   readonly exactLayers?: number;
   readonly budget?: number;
   readonly seeds?: readonly Placement[];
+  /** Only placements of less value are of interest; others may be left out. */
+  readonly below?: number;
 }
 
 export function searchInterval(
@@ -28,6 +31,7 @@ export function searchInterval(
     exactLayers = limits.exactLayers,
     budget = limits.budget,
     seeds = [],
+    below = Infinity,
   }: SearchIntervalOptions = {},
 ): IntervalSearch {
   const { costs } = problem;
@@ -38,10 +42,22 @@ export function searchInterval(
     budget: exact ? budget * limits.budgetBeforeExact : budget,
     seeds,
   });
-  if (!exact) return { ...bounded, search: 'bounded' };
-  const { best, simulated, complete } = exactSearch(problem, { incumbent: bounded.found[0], firstCut });
-  const found = best && best !== bounded.found[0] ? [best, ...bounded.found] : bounded.found;
-  return { found, search: complete ? 'exact' : 'bounded', simulated: bounded.simulated + simulated };
+  let left = budget * limits.budgetForPolishing;
+  let { simulated } = bounded;
+  const spend = (placement: Placement) => {
+    left -= 2 * instructionsOf(problem, placement);
+    simulated += 1;
+    return left > 0;
+  };
+  const [first] = bounded.found;
+  const polished = first && polish(problem, first, { firstCut, spend });
+  const covered = exact ? exactSearch(problem, { incumbent: polished, firstCut, below }) : undefined;
+  const best = covered?.best ?? polished;
+  return {
+    found: best && best !== first ? [best, ...bounded.found] : bounded.found,
+    search: covered?.complete ? 'exact' : 'bounded',
+    simulated: simulated + (covered?.simulated ?? 0),
+  };
 }
 
 /** The lowest layer at which a cut may lie: layers whose outputs come from a cache are not run anywhere. */
