@@ -115,6 +115,9 @@ export const limits = {
   /** Bounds and simulations of an exact search at most; one that needs more is called bounded. */
   exactBounds: 60_000,
   exactSimulations: 2_000,
+  /** The same for the quick look before it. */
+  coarseBounds: 10_000,
+  coarseSimulations: 300,
   /** Layers of the exact search: alone, and in a plan, which asks it many times. */
   exactLayers: 12,
   exactLayersInPlan: 10,

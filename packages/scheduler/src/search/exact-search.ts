@@ -8,12 +8,14 @@
 import { computeSeconds } from '../cost/duration.js';
 import { fitsMemory, stateBytes } from '../cost/memory.js';
 import { hasBackward } from '../cost/task-costs.js';
-import type { Placement, Stage } from '../schedule/placement.js';
+import type { Member, Placement, Stage } from '../schedule/placement.js';
+import { assessPlacement } from './assess-placement.js';
 import { deviceWork } from './device-work.js';
 import { limits } from './effort.js';
 import { assessEveryOrder } from './every-order.js';
 import { everyShare } from './every-share.js';
 import type { Assessment, IntervalProblem } from './interval-problem.js';
+import { shareSamples } from './share-samples.js';
 import { boundValue } from './period-bound.js';
 
 export interface ExactSearchOptions {
@@ -46,21 +48,32 @@ export function exactSearch(
 ): ExactSearchResult {
   let best = incumbent;
   let simulated = 0;
-  let complete = true;
   const mark = () => Math.min(below, best?.value ?? Infinity);
-  const candidates = placementsWithin(problem, { below: mark(), firstCut, mostBounds });
-  if (!candidates) return { best, simulated, complete: false };
-  candidates.sort((a, b) => a.bound - b.bound);
-  const spend = () => {
-    complete &&= simulated < mostSimulations;
-    simulated += 1;
-    return complete;
-  };
-  for (const { placement, bound } of candidates) {
-    if (!complete || bound >= mark()) break;
+  const spend = () => (simulated += 1) <= mostSimulations;
+  const { found, complete } = placementsWithin(problem, { below: mark(), firstCut, mostBounds, every: true });
+  for (const { placement, bound } of found) {
+    if (simulated > mostSimulations || bound >= mark()) break;
     best = assessEveryOrder(problem, placement, { incumbent: mark(), bound, spend }) ?? best;
   }
-  return { best, simulated, complete };
+  return { best, simulated, complete: complete && simulated <= mostSimulations };
+}
+
+/** The same with one order and one share of every group, the listed numbers of micro-batches and the listed policies: quick, and seldom far off. */
+export function coarseSearch(
+  problem: IntervalProblem,
+  { incumbent, firstCut = 1, below = Infinity }: ExactSearchOptions,
+): Omit<ExactSearchResult, 'complete'> {
+  let best = incumbent;
+  let simulated = 0;
+  const mark = () => Math.min(below, best?.value ?? Infinity);
+  const options = { below: mark(), firstCut, mostBounds: limits.coarseBounds, every: false };
+  for (const { placement, bound } of placementsWithin(problem, options).found) {
+    if (simulated >= limits.coarseSimulations || bound >= mark()) break;
+    simulated += 1;
+    const assessment = assessPlacement(problem, placement);
+    if (assessment && assessment.value < mark()) best = assessment;
+  }
+  return { best, simulated };
 }
 
 /** Numbers of micro-batches of the exact search. */
@@ -86,11 +99,16 @@ interface BoundedStage {
   readonly passSeconds: number;
 }
 
-/** All placements whose bound is below a value; undefined when they are too many to find out. */
+/** Placements whose bound is below a value, most promising first; all of them unless so many bounds do not suffice. */
 function placementsWithin(
   problem: IntervalProblem,
-  { below, firstCut, mostBounds }: { below: number; firstCut: number; mostBounds: number },
-): Candidate[] | undefined {
+  {
+    below,
+    firstCut,
+    mostBounds,
+    every,
+  }: { below: number; firstCut: number; mostBounds: number; every: boolean },
+): { found: Candidate[]; complete: boolean } {
   const { costs, tasks, groupLimit, objective, steps, window } = problem;
   const { layerCount, devices } = costs;
   const { flops, fastest, seconds, passes } = deviceWork(problem);
@@ -110,7 +128,7 @@ function placementsWithin(
     return boundValue(problem, placement);
   };
 
-  for (const microbatches of divisionsOf(problem)) {
+  for (const microbatches of every ? divisionsOf(problem) : problem.microbatches) {
     const known = new Map<number, readonly BoundedStage[]>();
     /** What a group can be on these layers, in all orders and with all shares that are not too slow. */
     const stagesOf = (group: number, start: number, end: number): readonly BoundedStage[] => {
@@ -129,8 +147,13 @@ function placementsWithin(
         );
         return !hopeless((seconds[device]![end]! - seconds[device]![start]!) * share);
       };
+      const sharesOf = (): Iterable<Member[]> => {
+        if (every) return everyShare(problem, members, mayTake);
+        const shared = shareSamples(problem, { start, end }, members, microbatches);
+        return shared ? [shared] : [];
+      };
       const stages: BoundedStage[] = [];
-      for (const shared of holds ? everyShare(problem, members, mayTake) : []) {
+      for (const shared of holds ? sharesOf() : []) {
         if (bounds > mostBounds) break;
         const stage = { start, end, members: shared };
         const alone = { tasks, microbatches, stages: [stage] };
@@ -182,9 +205,9 @@ function placementsWithin(
       }
     };
     visit([], 0, 0, everyDevice);
-    if (bounds > mostBounds) return undefined;
   }
-  return found;
+  found.sort((a, b) => a.bound - b.bound);
+  return { found, complete: bounds <= mostBounds };
 }
 
 /** Sums over every set of devices, by its bits. */

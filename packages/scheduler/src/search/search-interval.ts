@@ -3,7 +3,7 @@ import { ownValue } from '../problem/names.js';
 import type { Placement } from '../schedule/placement.js';
 import { boundedSearch, instructionsOf } from './bounded-search.js';
 import { limits } from './effort.js';
-import { exactSearch } from './exact-search.js';
+import { coarseSearch, exactSearch } from './exact-search.js';
 import type { Assessment, IntervalProblem } from './interval-problem.js';
 import { polish } from './polish.js';
 
@@ -50,13 +50,15 @@ export function searchInterval(
     return left > 0;
   };
   const [first] = bounded.found;
-  const polished = first && polish(problem, first, { firstCut, spend });
+  const coarse = exact ? coarseSearch(problem, { incumbent: first, firstCut, below }) : undefined;
+  const start = coarse?.best ?? first;
+  const polished = start && polish(problem, start, { firstCut, spend });
   const covered = exact ? exactSearch(problem, { incumbent: polished, firstCut, below }) : undefined;
   const best = covered?.best ?? polished;
   return {
     found: best && best !== first ? [best, ...bounded.found] : bounded.found,
     search: covered?.complete ? 'exact' : 'bounded',
-    simulated: simulated + (covered?.simulated ?? 0),
+    simulated: simulated + (coarse?.simulated ?? 0) + (covered?.simulated ?? 0),
   };
 }
 
