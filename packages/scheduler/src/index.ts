@@ -69,7 +69,12 @@ export type {
 export type { Pass, PassContext } from './schedule/passes/pass.js';
 export { memoryOf } from './schedule/memory-of.js';
 export type { Member, Placement, Stage } from './schedule/placement.js';
-export { contextGear, contextGearDeep } from './schedule/policies/context-gear.js';
+export {
+  contextGear,
+  contextGearAlternating,
+  contextGearAt,
+  contextGearDeep,
+} from './schedule/policies/context-gear.js';
 export { gpipe } from './schedule/policies/gpipe.js';
 export { listSchedule, type ListSchedulingOptions } from './schedule/policies/list-scheduling.js';
 export { lorapp } from './schedule/policies/lorapp.js';
@@ -78,6 +83,7 @@ export {
   oneForwardOneBackwardDeep,
 } from './schedule/policies/one-forward-one-backward.js';
 export type { ComputeStep, Policy, PolicyContext } from './schedule/policies/policy.js';
+export { policyNamed } from './schedule/policies/policy-named.js';
 export type { MemberLoad, SampleShares } from './schedule/sample-shares.js';
 export { validateSchedule } from './schedule/validate/validate-schedule.js';
 export { type InputProblem, SchedulerError, type SchedulerErrorCode } from './scheduler-error.js';

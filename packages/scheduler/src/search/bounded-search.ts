@@ -198,7 +198,10 @@ function nearestFirst({ costs }: IntervalProblem): number[] {
 }
 
 /** Instructions to simulate for a placement, roughly. */
-const instructionsOf = (problem: IntervalProblem, { stages, microbatches, tasks }: Placement): number => {
+export const instructionsOf = (
+  problem: IntervalProblem,
+  { stages, microbatches, tasks }: Placement,
+): number => {
   const steps = tasks.length === 1 ? 1 : limits.estimatedSteps;
   const members = stages.reduce((sum, stage) => sum + stage.members.length, 0);
   return limits.instructionsEach * members * microbatches * tasks.length * steps;

@@ -87,10 +87,11 @@ export function effortFor(devices: number): Effort {
 export const limits = {
   /** Instructions to simulate for an interval, about. */
   budget: 200_000,
-  /** Parts of the budget: for the bounded search that comes before an exact one, to leave for local search, and for assessments. */
+  /** Parts of the budget: for the bounded search that comes before an exact one, to leave for local search, for assessments, and on top for polishing. */
   budgetBeforeExact: 1 / 6,
   budgetForImproving: 1 / 2,
   budgetForAssessing: 1 / 4,
+  budgetForPolishing: 1 / 8,
   /** So many bounds cost about as much as an estimate. */
   boundsPerEstimate: 40,
   /** Instructions of a micro-batch on a device, about, and the steps of several tasks that are estimated, about. */
@@ -103,6 +104,12 @@ export const limits = {
   /** Halvings of the interval in which a bottleneck is found, at most. */
   bottleneckHalvings: 24,
   exactDevices: 6,
+  /** Bounds and simulations of an exact search at most; one that needs more is called bounded. */
+  exactBounds: 60_000,
+  exactSimulations: 2_000,
+  /** The same for the quick look before it. */
+  coarseBounds: 10_000,
+  coarseSimulations: 300,
   /** Layers of the exact search: alone, and in a plan, which asks it many times. */
   exactLayers: 12,
   exactLayersInPlan: 10,
