@@ -30,7 +30,7 @@ describe('the comparison of peers', () => {
       results.map(({ totalSeconds }) => totalSeconds).sort((a, b) => a - b),
     );
     const secondsOf = (workloads: readonly Workload[]) =>
-      comparePeers(workloads, cluster, [singleDevice])[0]?.totalSeconds ?? NaN;
+      comparePeers(workloads, cluster, { strategies: [singleDevice] })[0]?.totalSeconds ?? NaN;
     expect(secondsOf([workload('a'), workload('b')])).toBeCloseTo(2 * secondsOf([workload('a')]), 9);
   });
 

@@ -1,5 +1,6 @@
 /** A task's costs as running sums over the layers, and the facts about its backward pass that follow from what trains. */
 import { lowestTrainedLayer, type Workload } from '../problem/workload.js';
+import type { Stage } from '../schedule/placement.js';
 
 /** Running sums over the layers, so that a stage's cost is one subtraction: `sum[end] − sum[start]`. */
 export interface LayerSums {
@@ -68,5 +69,7 @@ export const trains = ({ sums: { weightFlops } }: TaskCosts, { start, end }: Lay
 export const boundaryBytes = ({ sums }: TaskCosts, start: number): number => sums.outputBytes[start - 1]!;
 
 /** Bytes of the gradients that a stage's group exchanges in a step. */
-export const gradientBytes = ({ sums }: TaskCosts, { start, end }: LayerRange): number =>
-  sums.gradientBytes[end]! - sums.gradientBytes[start]!;
+export const gradientBytes = (
+  { sums }: TaskCosts,
+  { start, end, gradients = 1 }: LayerRange & Pick<Stage, 'gradients'>,
+): number => gradients * (sums.gradientBytes[end]! - sums.gradientBytes[start]!);

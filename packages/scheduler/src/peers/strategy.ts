@@ -3,8 +3,8 @@ import type { Pass } from '../schedule/passes/pass.js';
 import type { Placement } from '../schedule/placement.js';
 import type { Policy } from '../schedule/policies/policy.js';
 import { assessPlacement } from '../search/assess-placement.js';
-import { boundValue } from '../search/period-bound.js';
 import type { Assessment, IntervalProblem } from '../search/interval-problem.js';
+import { boundValue } from '../search/period-bound.js';
 
 export interface StrategyCandidate {
   readonly placement: Placement;
@@ -19,7 +19,8 @@ export interface Strategy {
   readonly interleavesTasks: boolean;
   /** What it sends beyond activations and gradients. */
   readonly passes?: readonly Pass[];
-  candidates(problem: IntervalProblem): Iterable<StrategyCandidate>;
+  /** @param thorough for a comparison, which can wait, rather than for a plan, which asks often */
+  candidates(problem: IntervalProblem, thorough?: boolean): Iterable<StrategyCandidate>;
 }
 
 export interface TuneStrategyOptions {
@@ -27,15 +28,17 @@ export interface TuneStrategyOptions {
   readonly incumbent?: number;
   /** Candidates to simulate at most, most promising first. */
   readonly most?: number;
+  /** Whether settings may be tried that take long to list. */
+  readonly thorough?: boolean;
 }
 
 /** The best of a strategy's candidates if it is better than `incumbent`; undefined when none is. */
 export function tuneStrategy(
   strategy: Strategy,
   problem: IntervalProblem,
-  { incumbent = Infinity, most = Infinity }: TuneStrategyOptions = {},
+  { incumbent = Infinity, most = Infinity, thorough = false }: TuneStrategyOptions = {},
 ): Assessment | undefined {
-  const promising = [...strategy.candidates(problem)]
+  const promising = [...strategy.candidates(problem, thorough)]
     .map((candidate) => ({ ...candidate, bound: boundValue(problem, candidate.placement) }))
     .filter(({ bound }) => bound < incumbent)
     .sort((a, b) => a.bound - b.bound);
