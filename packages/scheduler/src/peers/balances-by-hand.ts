@@ -1,8 +1,8 @@
 /**
  * A balance as a careful user would give it: how many layers each device of a pipeline gets, in any order of any of the devices.
  *
- * All of them where they are few; else for each order the cuts after which the slowest stage or message is quickest, and in a
- * comparison those with one cut moved as well.
+ * All of them where they are few; else for each order the cuts after which the slowest stage or message is quickest, the most promising
+ * of them, which a comparison then improves one layer at a time.
  */
 import { boundaryBytes } from '../cost/task-costs.js';
 import type { Placement } from '../schedule/placement.js';
@@ -10,6 +10,7 @@ import { sumMemory } from '../search/bottleneck-search.js';
 import { deviceWork } from '../search/device-work.js';
 import { limits } from '../search/effort.js';
 import type { IntervalProblem } from '../search/interval-problem.js';
+import { boundValue } from '../search/period-bound.js';
 import { countsUpTo, deviceOrders, pipelineOf, quickestCuts } from './splits.js';
 
 export function* balancesByHand(
@@ -27,18 +28,72 @@ export function* balancesByHand(
   }
   const every = thorough && countBalances(devices.length, Infinity) <= orderLimit;
   const secondsOn = stagePrices(problem);
-  for (let replicas = 1; replicas <= Math.min(most, devices.length); replicas++)
-    for (const order of every && replicas === 1
-      ? ordersOf([...devices.keys()])
-      : deviceOrders(problem).flatMap((all) =>
-          countsUpTo(Math.floor(all.length / replicas)).map((stages) => all.slice(0, stages * replicas)),
-        )) {
-      const cuts = quickestCuts(layerCount, order.length / replicas, secondsOn(order, replicas));
-      if (!cuts) continue;
-      for (const moved of thorough ? withCutsMoved(cuts) : [cuts])
-        yield* inAllDivisions(problem, moved, order, replicas);
+  for (let replicas = 1; replicas <= Math.min(most, devices.length); replicas++) {
+    const orders =
+      every && replicas === 1
+        ? [...ordersOf([...devices.keys()])]
+        : deviceOrders(problem).flatMap((all) =>
+            countsUpTo(Math.floor(all.length / replicas)).map((stages) => all.slice(0, stages * replicas)),
+          );
+    for (const stages of new Set(orders.map(({ length }) => length / replicas))) {
+      const placements = orders
+        .filter(({ length }) => length === stages * replicas)
+        .flatMap((order) => {
+          const cuts = quickestCuts(layerCount, stages, secondsOn(order, replicas));
+          return cuts ? [...inAllDivisions(problem, cuts, order, replicas)] : [];
+        });
+      for (const microbatches of problem.microbatches)
+        yield* mostPromising(
+          problem,
+          placements.filter((placement) => placement.microbatches === microbatches),
+          limits.handKept,
+        );
     }
+  }
 }
+
+/** The balance with any of its cuts moved by a layer, with two stages' devices exchanged, or in another number of micro-batches. */
+export function* balancesNear(
+  problem: IntervalProblem,
+  { stages, ...placement }: Placement,
+): Generator<Placement> {
+  const ends = stages.map(({ end }) => end);
+  for (const cuts of cutsNear(ends, 0))
+    yield {
+      ...placement,
+      stages: stages.map((stage, at) => ({ ...stage, start: at === 0 ? 0 : cuts[at - 1]!, end: cuts[at]! })),
+    };
+  for (const [a, first] of stages.entries())
+    for (const [b, second] of stages.slice(0, a).entries())
+      yield {
+        ...placement,
+        stages: stages
+          .with(a, { ...first, members: second.members })
+          .with(b, { ...second, members: first.members }),
+      };
+  for (const microbatches of problem.microbatches)
+    if (microbatches !== placement.microbatches) yield { ...placement, stages, microbatches };
+}
+
+function* cutsNear(ends: readonly number[], start: number): Generator<number[]> {
+  const [end, ...above] = ends;
+  if (end === undefined) return;
+  if (above.length === 0) yield [end];
+  else
+    for (const cut of [end - 1, end, end + 1])
+      if (cut > start) for (const rest of cutsNear(above, cut)) if (rest[0]! > cut) yield [cut, ...rest];
+}
+
+const mostPromising = (
+  problem: IntervalProblem,
+  placements: readonly Placement[],
+  most: number,
+): Placement[] =>
+  placements
+    .map((placement) => ({ placement, bound: boundValue(problem, placement) }))
+    .sort((a, b) => a.bound - b.bound)
+    .slice(0, most)
+    .map(({ placement }) => placement);
 
 function* inAllDivisions(
   problem: IntervalProblem,
@@ -80,16 +135,6 @@ function stagePrices(
       return Math.max((flops[end]! - flops[start]!) / rate, sent[end - 1]! / bytesPerSecond);
     };
   };
-}
-
-/** The cuts, and with one of them moved by a few layers. */
-function* withCutsMoved(cuts: readonly number[]): Generator<readonly number[]> {
-  yield cuts;
-  for (let index = 0; index < cuts.length - 1; index++)
-    for (let by = -limits.handShift; by <= limits.handShift; by++) {
-      const cut = cuts[index]! + by;
-      if (by !== 0 && cut > (cuts[index - 1] ?? 0) && cut < cuts[index + 1]!) yield cuts.with(index, cut);
-    }
 }
 
 /** All ways to cut layers from `start` on into so many stages. */

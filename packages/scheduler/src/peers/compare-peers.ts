@@ -64,7 +64,7 @@ function runStrategy(
     const problems = intervalsOf(tasks, opened, { ...settings, microbatches: undefined }, useCache);
     return inTurn(
       problems.map((problem) => {
-        const found = tuneStrategy(strategy, problem, { thorough: true, most: limits.comparedCandidates });
+        const found = tuneStrategy(strategy, problem, { thorough: true });
         if (!found) return none;
         return { totalSeconds: found.totalSeconds, totalBytes: found.bytesPerStep * problem.steps };
       }),

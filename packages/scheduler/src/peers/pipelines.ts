@@ -6,7 +6,7 @@ import type { Policy } from '../schedule/policies/policy.js';
 import { deviceWork } from '../search/device-work.js';
 import { limits } from '../search/effort.js';
 import { type IntervalProblem, placementOn } from '../search/interval-problem.js';
-import { balancesByHand } from './balances-by-hand.js';
+import { balancesByHand, balancesNear } from './balances-by-hand.js';
 import {
   balancedCuts,
   countsUpTo,
@@ -46,6 +46,7 @@ const pipeline = (
   name,
   source,
   interleavesTasks,
+  ...(byHand ? { near: balancesNear } : {}),
   *candidates(problem, thorough = false) {
     const { costs, microbatches: divisions } = problem;
     if (byHand)

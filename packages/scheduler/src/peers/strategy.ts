@@ -21,6 +21,8 @@ export interface Strategy {
   readonly passes?: readonly Pass[];
   /** @param thorough for a comparison, which can wait, rather than for a plan, which asks often */
   candidates(problem: IntervalProblem, thorough?: boolean): Iterable<StrategyCandidate>;
+  /** Placements a user would try next, given the best so far. */
+  near?(problem: IntervalProblem, placement: Placement): Iterable<Placement>;
 }
 
 export interface TuneStrategyOptions {
@@ -28,7 +30,7 @@ export interface TuneStrategyOptions {
   readonly incumbent?: number;
   /** Candidates to simulate at most, most promising first. */
   readonly most?: number;
-  /** Whether settings may be tried that take long to list. */
+  /** Whether to try settings that take long to list, and to improve the best one step by step. */
   readonly thorough?: boolean;
 }
 
@@ -44,13 +46,21 @@ export function tuneStrategy(
     .sort((a, b) => a.bound - b.bound);
   let best: Assessment | undefined;
   let simulated = 0;
-  for (const { placement, policies, bound } of promising) {
-    const mark = best?.value ?? incumbent;
-    if (bound >= mark || simulated >= most) break;
+  const simulate = (placement: Placement, policies: readonly Policy[]) => {
     const assessment = assessPlacement({ ...problem, policies }, placement, strategy.passes);
-    if (!assessment) continue;
+    if (!assessment) return;
     simulated += 1;
-    if (assessment.value < mark) best = assessment;
+    if (assessment.value < (best?.value ?? incumbent)) best = assessment;
+  };
+  for (const { placement, policies, bound } of promising) {
+    if (bound >= (best?.value ?? incumbent) || simulated >= most) break;
+    simulate(placement, policies);
   }
+  if (thorough && strategy.near)
+    for (let before: Assessment | undefined; best && best !== before;) {
+      before = best;
+      for (const placement of strategy.near(problem, before.placement))
+        if (boundValue(problem, placement) < best.value) simulate(placement, [before.policy]);
+    }
   return best;
 }

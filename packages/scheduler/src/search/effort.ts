@@ -144,9 +144,8 @@ export const limits = {
   pricedStages: 2e6,
   /** Balances by hand: all of them up to so many in a plan and in a comparison; beyond, in a comparison, all orders up to so many. */
   handBalances: { inPlan: 100, inComparison: 2000, orders: 400 },
-  /** By how many layers a comparison moves each cut of a balance that looks good, and settings of a peer that it simulates. */
-  handShift: 2,
-  comparedCandidates: 300,
+  /** Orders to simulate for each number of stages and of micro-batches. */
+  handKept: 12,
   /** Task-parallel list scheduling: perturbed priorities, nodes of its branch and bound, and rounds that tell equal tasks apart. */
   listTrials: 200,
   listNodes: 20_000,
