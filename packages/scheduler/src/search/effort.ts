@@ -171,10 +171,18 @@ export const limits = {
   /** What a joule weighs against a second in a front's plans, and in the goals tried where power modes are chosen; 1 is the first plan's ratio. */
   frontWeights: [1 / 16, 1 / 4, 1, 4, 16],
   goalWeights: [1 / 4, 1, 4],
+  /** Stages that a peer's dynamic programme prices, about; deeper models are cut at fewer places. */
+  pricedStages: 2e6,
+  /** Balances by hand: all of them up to so many in a plan and in a comparison; beyond, in a comparison, all orders up to so many. */
+  handBalances: { inPlan: 100, inComparison: 2000, orders: 400 },
+  /** Orders to simulate for each number of stages and of micro-batches. */
+  handKept: 12,
+  /** Task-parallel list scheduling: perturbed priorities, nodes of its branch and bound, and rounds that tell equal tasks apart. */
+  listTrials: 200,
+  listNodes: 20_000,
+  listRounds: 8,
   /** Equal replicas of a peer's stage; more are data parallelism, which ZeRO covers. */
   peerReplicas: 4,
-  /** Numbers of micro-batches with which peers are compared. */
-  peerDivisions: [1, 2, 4, 8, 16, 32, 64],
   /** How far apart the numbers of devices are that a peer tries, below and from `few` on. */
   peerCounts: { few: 12, growth: 1.25, growthOfMany: 1.7 },
 } as const;

@@ -47,7 +47,8 @@ export function periodBound({ costs }: IntervalProblem, placement: Placement): P
     beforeGradient: perStage(),
   }));
 
-  for (const [s, { start, end, members }] of stages.entries()) {
+  for (const [s, stage] of stages.entries()) {
+    const { start, end, members } = stage;
     const load = new Float64Array(members.length);
     for (const { task, shares, forward, backward, work, beforeGradient } of pipelines) {
       const owes = hasBackward(task, end);
@@ -79,7 +80,7 @@ export function periodBound({ costs }: IntervalProblem, placement: Placement): P
         work[s] = Math.max(work[s]!, seconds);
         beforeGradient[s] = Math.max(beforeGradient[s]!, seconds - largestWeight[m]!);
       }
-      const bytes = gradientBytes(task, { start, end });
+      const bytes = gradientBytes(task, stage);
       const contributing = members.filter((_, m) => loads[m]!.microbatches > 0);
       if (contributing.length > 1 && trains(task, { start, end }) && bytes > 0 && !splitsWork(members)) {
         const ids = contributing.map(({ device }) => costs.deviceIndex(device));
