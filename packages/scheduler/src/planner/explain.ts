@@ -27,20 +27,20 @@ export interface UnusedDevice {
   readonly ratio?: number;
 }
 
-export interface IntervalExplanation {
+export interface JobExplanation {
   readonly tasks: readonly string[];
-  /** What bounds every schedule of this placement, and how close this schedule comes to it (1 when it is reached). */
+  /** What bounds every schedule of its longest interval's placement, and how close this schedule comes to it (1 when it is reached). */
   readonly binding: PeriodBound['binding'] & { readonly reached: number };
   readonly devices: readonly DeviceExplanation[];
-  readonly unused: readonly UnusedDevice[];
   /** Best rejected placements, and what they would cost against the chosen one's 1; below 1 where moving to them costs more than they save. */
   readonly rejected: readonly { readonly placement: Placement; readonly ratio: number }[];
 }
 
 export interface Explanation {
-  /** For every level of the task graph, the other arrangements of its tasks, and what the whole plan would cost then. */
-  readonly waves: readonly (readonly RejectedArrangement[])[];
-  readonly intervals: readonly IntervalExplanation[];
+  /** Jobs (their tasks joined by "+") that follow each other until the end of the run. */
+  readonly criticalPath: readonly string[];
+  readonly jobs: readonly JobExplanation[];
+  readonly unused: readonly UnusedDevice[];
 }
 
 export function explainPlan(

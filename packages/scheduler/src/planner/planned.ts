@@ -1,7 +1,33 @@
-/** A plan: plain values, to be written to a file, inspected and read back. */
+/** A plan: plain values, to be written to a file, inspected and read back. Times are in seconds from the start of the run. */
 import type { ChosenModes } from '../problem/power-modes.js';
 import type { Placement } from '../schedule/placement.js';
 import type { Explanation } from './explain.js';
+
+/** Bytes that move between two devices before, between or after the intervals of a job. */
+export interface PlannedTransfer {
+  readonly type: 'fetch' | 'collect';
+  /** Base layers, trained segments (of ancestors, or of the job with its optimizer state when a cut changes), or cached activations. */
+  readonly what: 'base' | 'segment' | 'cache';
+  /** Whose segments or caches. */
+  readonly tasks: readonly string[];
+  readonly from: string;
+  readonly to: string;
+  readonly bytes: number;
+  readonly startSeconds: number;
+  readonly endSeconds: number;
+}
+
+/** Forward passes without training: a parent answers its child's prompts, or a task its validation rows. */
+export interface PlannedAnswer {
+  readonly type: 'answer';
+  /** Whose segments answer. */
+  readonly task: string;
+  readonly reason: 'prompts' | 'validation';
+  readonly devices: readonly string[];
+  readonly samples: number;
+  readonly startSeconds: number;
+  readonly endSeconds: number;
+}
 
 /** A run of equal steps of the same tasks, on the same placement. */
 export interface PlannedInterval {
@@ -13,29 +39,39 @@ export interface PlannedInterval {
   readonly policy: string;
   /** `ContextGear`, or the peer whose placement was taken over. */
   readonly strategy: string;
+  /** Alone on the network. */
   readonly stepSeconds: number;
+  /** Alone on the network; between `startSeconds` and `endSeconds` more may pass where other jobs use the same air. */
   readonly totalSeconds: number;
   readonly totalJoules?: number;
   /** Of the devices it uses, where their power is known. */
   readonly joulesByDevice: Readonly<Record<string, number>>;
   readonly bytesPerStep: number;
   readonly peakMemoryBytes: Readonly<Record<string, number>>;
-  /** What must move between devices before it starts. */
-  readonly moveBytes: number;
-  readonly moveSeconds: number;
   readonly search: 'exact' | 'bounded';
   readonly lowerBoundSeconds: number;
+  readonly startSeconds: number;
+  readonly endSeconds: number;
 }
 
-/** Lanes run at the same time on devices of their own; a lane's intervals follow each other. */
-export interface PlannedWave {
+/** The training of one task, or of siblings in one pipeline, on devices that nothing else uses meanwhile. */
+export interface PlannedJob {
   readonly tasks: readonly string[];
-  readonly lanes: readonly { readonly intervals: readonly PlannedInterval[] }[];
-  readonly seconds: number;
+  /** In the order of the layers. */
+  readonly devices: readonly string[];
+  readonly startSeconds: number;
+  /** When its devices are free again; `collects` may end later. */
+  readonly endSeconds: number;
+  readonly fetches: readonly PlannedTransfer[];
+  readonly answers: readonly PlannedAnswer[];
+  readonly intervals: readonly PlannedInterval[];
+  readonly collects: readonly PlannedTransfer[];
 }
 
 export interface Plan {
-  readonly waves: readonly PlannedWave[];
+  /** In the order of their starts. */
+  readonly jobs: readonly PlannedJob[];
+  /** Until the last job and the last transfer have ended. */
   readonly totalSeconds: number;
   readonly totalJoules?: number;
   readonly totalBytes: number;
@@ -43,6 +79,7 @@ export interface Plan {
   readonly lowerBoundSeconds: number;
   /** totalSeconds / lowerBoundSeconds − 1. */
   readonly gap: number;
+  /** `exact` where every placement, every lane and every order of the jobs was covered or bounded away. */
   readonly search: 'exact' | 'bounded';
   readonly window: number;
   readonly memoryReserve: number;
@@ -60,6 +97,6 @@ export interface PlannedPower {
   readonly plansCompared: number;
 }
 
-/** A plan's intervals, over waves and lanes. */
-export const intervalsOfPlan = ({ waves }: Pick<Plan, 'waves'>): PlannedInterval[] =>
-  waves.flatMap(({ lanes }) => lanes.flatMap(({ intervals }) => intervals));
+/** A plan's intervals, job by job. */
+export const intervalsOfPlan = ({ jobs }: Pick<Plan, 'jobs'>): PlannedInterval[] =>
+  jobs.flatMap(({ intervals }) => intervals);

@@ -61,6 +61,8 @@ export interface LinkProfile {
 export interface Cluster {
   readonly devices: readonly DeviceProfile[];
   readonly links: readonly LinkProfile[];
+  readonly resident?: readonly string[];
+  readonly keeper?: string;
 }
 
 /** The cluster with a share of every device's memory left free. */

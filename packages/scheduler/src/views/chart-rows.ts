@@ -1,6 +1,8 @@
 /** What all charts have in common: the devices in pipeline order, each with its spans sorted by kind. */
+import { formatLayers } from '../format.js';
 import { SchedulerError } from '../scheduler-error.js';
 import type { Schedule } from '../schedule/schedule.js';
+import { lanesOf } from './chart-boxes.js';
 import type { DeviceUse, IdleCause, Span, Timeline } from '../simulate/timeline.js';
 
 /** What a box in a chart stands for: a span's type, distinguished further where that helps the reader. */
@@ -18,9 +20,8 @@ export interface ChartRow {
   readonly device: string;
   readonly placement: number;
   readonly stage: number;
-  /** First layer, and one past the last. */
-  readonly start: number;
-  readonly end: number;
+  /** `layers 0–7`. */
+  readonly layers: string;
   /** Whether no task has a backward pass here. */
   readonly frozen: boolean;
   readonly use: DeviceUse;
@@ -72,8 +73,7 @@ export function chartOf(timeline: Timeline, schedule: Schedule, caller: string):
         device,
         placement,
         stage,
-        start,
-        end,
+        layers: formatLayers(start, end),
         frozen: !tasks.some(hasBackward),
         use,
         work: drawn.filter((span) => !isTransfer(span)),
@@ -114,14 +114,4 @@ function ending({ device, idleSeconds }: DeviceUse, makespanSeconds: number): Sp
     ...span('finished', lostSeconds - idleSeconds.finished, lostSeconds),
     ...span('lost', lostSeconds, makespanSeconds),
   ];
-}
-
-function lanesOf(spans: readonly DrawnSpan[]): DrawnSpan[][] {
-  const lanes: DrawnSpan[][] = [];
-  for (const span of spans) {
-    const free = lanes.find((lane) => lane.at(-1)!.endSeconds <= span.startSeconds);
-    if (free) free.push(span);
-    else lanes.push([span]);
-  }
-  return lanes;
 }

@@ -1,94 +1,106 @@
 /** A plan in words, for people. */
-import { formatBytes, formatJoules, formatSeconds } from '../format.js';
+import { formatBytes, formatJoules, formatLayers, formatSeconds, plural } from '../format.js';
 import { contextGearName } from '../planner/context-gear-name.js';
-import type { Plan } from '../planner/planned.js';
+import type { Explanation, UnusedDevice } from '../planner/explain.js';
+import type { Plan, PlannedInterval, PlannedJob, PlannedPower } from '../planner/planned.js';
+import type { Cluster } from '../problem/cluster.js';
 import type { Placement } from '../schedule/placement.js';
 import type { IdleCause } from '../simulate/timeline.js';
+import { describeTransfer } from './run-rows.js';
 
-/** A plan on several lines: what runs where, what it costs, what binds it, which devices are not used and why, what was rejected. */
-export function describePlan(plan: Plan): string {
-  const lines = [
+type JobExplanation = Explanation['jobs'][number];
+
+/**
+ * A plan on several lines: how long it takes, what decides that, what every job does where and when, what binds it, what was rejected, and
+ * which devices are not used and why.
+ */
+export function describePlan(plan: Plan, { resident, keeper }: Pick<Cluster, 'resident' | 'keeper'>): string {
+  const { jobs, totalJoules, power, explanation } = plan;
+  const why = new Map(explanation.jobs.map((job) => [job.tasks.join('+'), job]));
+  return [
     `${formatSeconds(plan.totalSeconds)} in all, ${formatBytes(plan.totalBytes)} sent` +
-      (plan.totalJoules === undefined ? '' : `, ${formatJoules(plan.totalJoules)}`) +
+      (totalJoules === undefined ? '' : `, ${formatJoules(totalJoules)}`) +
       `; no plan takes less than ${formatSeconds(plan.lowerBoundSeconds)} (gap ${percent(plan.gap)}, ${plan.search} search)`,
-  ];
-  if (plan.power) {
-    const { modes, leftOut, plansCompared } = plan.power;
-    const chosen = Object.entries(modes).map(([device, mode]) => `${device} in ${mode}`);
-    lines.push(
-      `power: ${chosen.length > 0 ? chosen.join(', ') : 'every device as its profile says'} (${plansCompared} plans compared)`,
-    );
-    for (const { device, reason } of leftOut)
-      lines.push(
+    resident
+      ? `at the start, ${resident.length === 0 ? 'no device holds' : `only ${resident.join(', ')} hold${resident.length === 1 ? 's' : ''}`} the base model`
+      : 'every device is taken to hold the base model already',
+    ...(keeper === undefined ? [] : [`finished segments go to ${keeper}`]),
+    ...(power ? describePower(power) : []),
+    `critical path: ${explanation.criticalPath.join(' → ')}`,
+    ...jobs.flatMap((job) => describeJob(job, why.get(job.tasks.join('+')))),
+    ...explanation.unused.map((unused) => `${unused.device} is not used: ${reasonText(unused)}`),
+  ].join('\n');
+}
+
+const describePower = ({ modes, leftOut, plansCompared }: PlannedPower): string[] => {
+  const chosen = Object.entries(modes).map(([device, mode]) => `${device} in ${mode}`);
+  return [
+    `power: ${chosen.length > 0 ? chosen.join(', ') : 'every device as its profile says'} (${plansCompared} plans compared)`,
+    ...leftOut.map(
+      ({ device, reason }) =>
         `  ${device} is left out: ` +
-          (reason === 'watts'
-            ? 'no mode is within its watts'
-            : 'with it the plan would exceed a limit of joules'),
-      );
-  }
-  let index = 0;
-  for (const [number, wave] of plan.waves.entries()) {
-    lines.push(`wave ${number + 1}: ${wave.tasks.join(', ')}; ${formatSeconds(wave.seconds)}`);
-    for (const { intervals } of wave.lanes)
-      for (const interval of intervals) {
-        const why = plan.explanation.intervals[index++]!;
-        const cached = Object.entries(interval.cache).map(([task, mode]) => `${mode}s the cache of ${task}`);
-        lines.push(
-          `  ${interval.tasks.join(' + ')}, ${interval.steps} step${interval.steps === 1 ? '' : 's'} of ${formatSeconds(interval.stepSeconds)}` +
-            (cached.length > 0 ? `, ${cached.join(', ')}` : ''),
-          `    ${describePlacement(interval.placement)} (${interval.strategy === contextGearName ? interval.policy : interval.strategy})`,
-        );
-        if (interval.moveBytes > 0)
-          lines.push(
-            `    moved before it: ${formatBytes(interval.moveBytes)} in ${formatSeconds(interval.moveSeconds)}`,
-          );
-        lines.push(`    bound by ${bindingText(why.binding)}, reached to ${percent(why.binding.reached)}`);
-        lines.push(
-          `    idle: ${why.devices
+        (reason === 'watts'
+          ? 'no mode is within its watts'
+          : 'with it the plan would exceed a limit of joules'),
+    ),
+  ];
+};
+
+function describeJob(
+  { tasks, devices, startSeconds, endSeconds, fetches, answers, intervals, collects }: PlannedJob,
+  why: JobExplanation | undefined,
+): string[] {
+  const span = (one: { startSeconds: number; endSeconds: number }) =>
+    `${formatSeconds(one.startSeconds)} to ${formatSeconds(one.endSeconds)}`;
+  return [
+    `${tasks.join(' + ')}: ${span({ startSeconds, endSeconds })} on ${devices.join(' + ')}`,
+    ...fetches.map((fetch) => `  fetches ${describeTransfer(fetch)}, ${span(fetch)}`),
+    ...answers.map(
+      (answer) =>
+        `  ${answer.task} answers ${plural(answer.samples, 'sample')} (${answer.reason}) on ${answer.devices.join(' + ')}, ${span(answer)}`,
+    ),
+    ...intervals.flatMap((interval, index) => describeInterval(interval, intervals[index - 1])),
+    ...collects.map((collect) => `  collected: ${describeTransfer(collect)}, ${span(collect)}`),
+    ...(why
+      ? [
+          `  bound by ${bindingText(why.binding)}, reached to ${percent(why.binding.reached)}`,
+          `  idle: ${why.devices
             .map(
               ({ device, idleFraction, mainCause }) =>
                 `${device} ${percent(idleFraction)}${mainCause && idleFraction >= 0.005 ? ` (${causeText[mainCause]})` : ''}`,
             )
             .join(', ')}`,
-        );
-        for (const { device, reason, ratio } of why.unused)
-          lines.push(
-            `    ${device} is not used: ` +
-              (reason === 'memory'
-                ? 'it cannot hold a single layer'
-                : reason === 'unreachable'
-                  ? 'no link leads to it'
-                  : ratio === undefined
-                    ? 'no placement with it was better'
-                    : `the best placement with it takes ${against(ratio)}`),
-          );
-        for (const { placement, ratio } of why.rejected)
-          lines.push(`    rejected, ${against(ratio)}: ${describePlacement(placement)}`);
-      }
-  }
-  for (const [number, ways] of plan.explanation.waves.entries())
-    for (const { sharing, withoutCache, ratio } of ways)
-      lines.push(
-        `level ${number + 1} ${sharingText[sharing]}${withoutCache ? ', without the cache' : ''} instead: ` +
-          `the whole plan takes ${against(ratio)}`,
-      );
-  return lines.join('\n');
+          ...why.rejected.map(
+            ({ placement, ratio }) => `  rejected, ${against(ratio)}: ${describePlacement(placement)}`,
+          ),
+        ]
+      : []),
+  ];
+}
+
+/** An interval's placement is not repeated where it is the one before. */
+function describeInterval(
+  { steps, stepSeconds, cache, placement, strategy, policy }: PlannedInterval,
+  before: PlannedInterval | undefined,
+): string[] {
+  const placed = describePlacement(placement);
+  const cached = Object.entries(cache).map(([task, mode]) => `, ${mode}s the cache of ${task}`);
+  return [
+    `  ${plural(steps, 'step')} of ${formatSeconds(stepSeconds)}${cached.join('')}`,
+    ...(before && describePlacement(before.placement) === placed
+      ? []
+      : [`    ${placed} (${strategy === contextGearName ? policy : strategy})`]),
+  ];
 }
 
 /** As in `layers 0–7 on nano + tx2 | layers 8–23 on orin; 8 micro-batches`. */
 export function describePlacement({ stages, microbatches }: Placement): string {
   const parts = stages.map(
     ({ start, end, members }) =>
-      `layers ${start}–${end - 1} on ${members.map(({ device }) => device).join(' + ')}`,
+      `${formatLayers(start, end)} on ${members.map(({ device }) => device).join(' + ')}`,
   );
   return `${parts.join(' | ')}; ${microbatches} micro-batch${microbatches === 1 ? '' : 'es'}`;
 }
-
-const sharingText: Readonly<Record<Plan['explanation']['waves'][number][number]['sharing'], string>> = {
-  inTurn: 'one after the other',
-  apart: 'apart, on devices of their own',
-  together: 'together in one pipeline',
-};
 
 const causeText: Readonly<Record<IdleCause, string>> = {
   activation: 'waits for activations',
@@ -99,7 +111,15 @@ const causeText: Readonly<Record<IdleCause, string>> = {
   lost: 'lost',
 };
 
-function bindingText({ kind, name }: Plan['explanation']['intervals'][number]['binding']): string {
+function reasonText({ reason, ratio }: UnusedDevice): string {
+  if (reason === 'memory') return 'it cannot hold a single layer';
+  if (reason === 'unreachable') return 'no link leads to it';
+  return ratio === undefined
+    ? 'no placement with it was better'
+    : `the best placement with it takes ${against(ratio)}`;
+}
+
+function bindingText({ kind, name }: JobExplanation['binding']): string {
   switch (kind) {
     case 'device':
       return `the computing of ${name}`;

@@ -1,6 +1,9 @@
 export { describePlacement, describePlan } from './describe-plan.js';
-export { drawGanttSvg, type DrawGanttSvgOptions } from './gantt-svg.js';
-export { drawGanttText, type DrawGanttTextOptions } from './gantt-text.js';
+export { drawGanttSvg, type DrawSvgOptions } from './gantt-svg.js';
+export { drawGanttText } from './gantt-text.js';
+export { drawRunSvg } from './run-svg.js';
+export { drawRunText } from './run-text.js';
+export type { DrawTextOptions } from './text-chart.js';
 export {
   type CompleteEvent,
   type FlowEvent,
@@ -8,4 +11,5 @@ export {
   type TraceEvent,
   traceEvents,
   type TraceFile,
+  traceRun,
 } from './trace-events.js';

@@ -4,7 +4,7 @@
 import type { SpanKind } from './chart-rows.js';
 
 /** Strokes on an 8 by 8 tile. */
-interface Hatch {
+export interface Hatch {
   /** SVG path data. */
   readonly path: string;
   readonly colour: string;
@@ -75,19 +75,9 @@ export const tintCount = 3;
 /** The colour of a kind for the task at `tint`. */
 export function tinted(colour: string, tint: number): string {
   const whiteness = [0, 0.3, 0.5][tint]!;
-  const channels = channelsOf(colour).map((value) => Math.round(value + (255 - value) * whiteness));
+  const channels = [1, 3, 5].map((at) => {
+    const value = Number.parseInt(colour.slice(at, at + 2), 16);
+    return Math.round(value + (255 - value) * whiteness);
+  });
   return `#${channels.map((value) => value.toString(16).padStart(2, '0')).join('')}`;
 }
-
-/** Black or white, whichever reads better on the colour. */
-export function inkOn(colour: string): string {
-  const [red, green, blue] = channelsOf(colour).map((value) => {
-    const share = value / 255;
-    return share <= 0.03928 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
-  });
-  // Relative luminance and the point of equal contrast, as in WCAG 2.
-  return 0.2126 * red! + 0.7152 * green! + 0.0722 * blue! > 0.179 ? '#000000' : '#ffffff';
-}
-
-const channelsOf = (colour: string): number[] =>
-  [1, 3, 5].map((at) => Number.parseInt(colour.slice(at, at + 2), 16));

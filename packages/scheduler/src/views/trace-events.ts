@@ -1,11 +1,11 @@
-/**
- * A timeline in the Trace Event Format, which Perfetto and chrome://tracing open: a process for each device, with rows for computing,
- * waiting and transfers, and arrows from every message to the work it enables.
- */
+/** Timelines and plans in the Trace Event Format, which Perfetto and chrome://tracing open; arrows lead from every message to the work it enables. */
+import type { Plan } from '../planner/planned.js';
+import type { Cluster } from '../problem/cluster.js';
 import type { Schedule } from '../schedule/schedule.js';
 import type { Timeline } from '../simulate/timeline.js';
+import type { TimedSpan } from './chart-boxes.js';
 import { chartOf, type ChartRow, type DrawnSpan } from './chart-rows.js';
-import { formatLayers } from '../format.js';
+import { runChartOf, type RunSpan } from './run-rows.js';
 
 interface EventBase {
   readonly name: string;
@@ -46,35 +46,79 @@ export interface TraceFile {
   readonly displayTimeUnit: 'ms';
 }
 
+/** A process of a trace, with its threads; spans of one thread must not overlap. */
+interface Process<S extends TimedSpan> {
+  readonly name: string;
+  readonly threads: readonly (readonly [name: string, spans: readonly S[]])[];
+}
+
+interface Written<S> {
+  readonly span: S;
+  readonly event: CompleteEvent;
+}
+
 /** The timeline as a trace; `JSON.stringify` makes it a file that Perfetto and chrome://tracing open. */
 export function traceEvents(timeline: Timeline, schedule: Schedule): TraceFile {
   const { rows } = chartOf(timeline, schedule, 'traceEvents');
+  return traceOf(
+    rows.map((row) => ({
+      name: processName(row),
+      threads: [
+        ['compute', row.work.filter(({ type }) => type !== 'waiting')],
+        ['waiting', row.work.filter(({ type }) => type === 'waiting')],
+        // A device can send several messages at a time.
+        ...(row.transfers.length === 0 ? [[]] : row.transfers).map(
+          (lane, at) => [at === 0 ? 'network' : `network ${at + 1}`, lane] as const,
+        ),
+      ],
+    })),
+    stepEvent,
+    flowEvents,
+  );
+}
+
+/** The whole run as a trace: a process for each device with its jobs, and one for each medium with what is sent over it. */
+export function traceRun(plan: Plan, cluster: Cluster): TraceFile {
+  return traceOf(
+    runChartOf(plan, cluster).rows.map(({ name, isDevice, lanes }) => ({
+      name,
+      threads: lanes.map((lane, index) => [isDevice ? 'jobs' : `transfers ${index + 1}`, lane] as const),
+    })),
+    ({ kind, tasks, text }: RunSpan) => ({
+      name: [kind, ...tasks].join(' '),
+      cat: kind,
+      args: { what: text },
+    }),
+  );
+}
+
+function traceOf<S extends TimedSpan>(
+  processes: readonly Process<S>[],
+  describe: (span: S, thread: string) => Pick<CompleteEvent, 'name' | 'cat' | 'args'>,
+  arrows: (written: readonly Written<S>[]) => FlowEvent[] = () => [],
+): TraceFile {
   const metadata: MetadataEvent[] = [];
-  const spans: { readonly span: DrawnSpan; readonly event: CompleteEvent }[] = [];
+  const written: Written<S>[] = [];
   // Perfetto takes a thread with a process's id for that process's main thread, so thread ids start after the process ids.
-  let tid = rows.length;
-  for (const [index, row] of rows.entries()) {
+  let tid = processes.length;
+  for (const [index, { name, threads }] of processes.entries()) {
     const pid = index + 1;
-    const name = (key: string, thread: number, args: MetadataEvent['args']) =>
+    const tell = (key: string, args: MetadataEvent['args'], thread = tid) =>
       metadata.push({ name: key, cat: '__metadata', ph: 'M', ts: 0, pid, tid: thread, args });
-    name('process_name', tid + 1, { name: processName(row) });
-    name('process_sort_index', tid + 1, { sort_index: index });
-    const threads: [string, readonly DrawnSpan[]][] = [
-      ['compute', row.work.filter(({ type }) => type !== 'waiting')],
-      ['waiting', row.work.filter(({ type }) => type === 'waiting')],
-      // Spans of one thread must not overlap, and a device can send several messages at a time.
-      ...(row.transfers.length === 0 ? [[]] : row.transfers).map(
-        (lane, at): [string, readonly DrawnSpan[]] => [at === 0 ? 'network' : `network ${at + 1}`, lane],
-      ),
-    ];
-    for (const [sortIndex, [thread, list]] of threads.entries()) {
+    tell('process_name', { name }, tid + 1);
+    tell('process_sort_index', { sort_index: index }, tid + 1);
+    for (const [sortIndex, [thread, spans]] of threads.entries()) {
       tid += 1;
-      name('thread_name', tid, { name: thread });
-      name('thread_sort_index', tid, { sort_index: sortIndex });
-      for (const span of list) spans.push({ span, event: completeEvent(span, pid, tid, thread) });
+      tell('thread_name', { name: thread });
+      tell('thread_sort_index', { sort_index: sortIndex });
+      for (const span of spans) {
+        const ts = microseconds(span.startSeconds);
+        const dur = microseconds(span.endSeconds) - ts;
+        written.push({ span, event: { ...describe(span, thread), ph: 'X', ts, dur, pid, tid } });
+      }
     }
   }
-  const events = [...spans.map(({ event }) => event), ...flowEvents(spans)];
+  const events = [...written.map(({ event }) => event), ...arrows(written)];
   // The sort is stable: a span comes before the arrows that start or end with it, as viewers need it.
   return { traceEvents: [...metadata, ...events.sort((a, b) => a.ts - b.ts)], displayTimeUnit: 'ms' };
 }
@@ -85,20 +129,14 @@ export function traceEvents(timeline: Timeline, schedule: Schedule): TraceFile {
  */
 const microseconds = (seconds: number): number => Math.round(seconds * 8e6) / 8;
 
-const processName = ({ device, placement, stage, start, end, frozen }: ChartRow): string =>
-  `pipeline ${placement}, stage ${stage}: ${device} (${formatLayers(start, end)}${frozen ? ', frozen' : ''})`;
+const processName = ({ device, placement, stage, layers, frozen }: ChartRow): string =>
+  `pipeline ${placement}, stage ${stage}: ${device} (${layers}${frozen ? ', frozen' : ''})`;
 
-function completeEvent(span: DrawnSpan, pid: number, tid: number, thread: string): CompleteEvent {
-  const { kind, type, startSeconds, endSeconds, task, step, microbatch, bytes, peer, cause } = span;
-  const ts = microseconds(startSeconds);
+function stepEvent(span: DrawnSpan, thread: string): Pick<CompleteEvent, 'name' | 'cat' | 'args'> {
+  const { kind, type, task, step, microbatch, bytes, peer, cause } = span;
   return {
     name: [verbOf(span), task, microbatch].filter((part) => part !== undefined).join(' '),
     cat: `${thread.split(' ')[0]!},${type}`,
-    ph: 'X',
-    ts,
-    dur: microseconds(endSeconds) - ts,
-    pid,
-    tid,
     args: {
       ...known({ task, step, microbatch, bytes, peer, cause }),
       ...(kind === 'frozenForward' ? { frozen: true } : {}),
@@ -122,9 +160,7 @@ function verbOf({ type, cause }: DrawnSpan): string {
   return type.replace(/[A-Z]/, (letter) => ` ${letter.toLowerCase()}`);
 }
 
-function flowEvents(
-  spans: readonly { readonly span: DrawnSpan; readonly event: CompleteEvent }[],
-): FlowEvent[] {
+function flowEvents(spans: readonly Written<DrawnSpan>[]): FlowEvent[] {
   const keyOf = (type: string, device: string, { task, step, microbatch }: DrawnSpan) =>
     JSON.stringify([type, device, task, step, microbatch]);
   const work = new Map(spans.map(({ span, event }) => [keyOf(span.type, span.device, span), event]));
