@@ -12,7 +12,13 @@ import {
   type Timeline,
   type Workload,
 } from '@contextlora/scheduler';
-import { drawGanttSvg, drawGanttText, type TraceEvent, traceEvents } from '@contextlora/scheduler/views';
+import {
+  drawGanttSvg,
+  drawGanttText,
+  stepChart,
+  type TraceEvent,
+  traceEvents,
+} from '@contextlora/scheduler/views';
 
 const hostile = 'a<b> & "c"\u0007';
 
@@ -216,7 +222,7 @@ function buildCrowded(): [Timeline, Schedule] {
 }
 
 const crowded = buildCrowded();
-const crowdedSvg = drawGanttSvg(...crowded);
+const crowdedSvg = drawGanttSvg(stepChart(...crowded));
 
 /** The names of an SVG's elements; fails where a tag is not closed or text is not escaped. */
 function elementsOf(svg: string): string[] {
@@ -342,7 +348,7 @@ describe('trace events', () => {
 
 describe('the chart for the terminal', () => {
   test('of a small pipeline is exactly this', () => {
-    expect(drawGanttText(...small(), { columns: 77 })).toBe(
+    expect(drawGanttText(stepChart(...small()), { columns: 77 })).toBe(
       [
         'GPipe: 2 devices, 1 step, makespan 10 s, idle 50%, 4 B sent',
         'stage  device |0 s                |5 s                 busy idle cause',
@@ -361,12 +367,12 @@ describe('the chart for the terminal', () => {
       JSON.stringify([timeline, schedule]).replaceAll('"d1"', JSON.stringify(long)),
     ) as [Timeline, Schedule];
     for (const columns of [50, 61, 100, 200])
-      for (const line of drawGanttText(...renamed, { columns }).split('\n'))
+      for (const line of drawGanttText(stepChart(...renamed), { columns }).split('\n'))
         expect(line.length + line.replaceAll(/[^設備]/g, '').length).toBeLessThanOrEqual(columns);
   });
 
   test('shows work as often as the device was busy, even in bursts shorter than a slot', () => {
-    const text = drawGanttText(...crowded, { columns: 120 });
+    const text = drawGanttText(stepChart(...crowded), { columns: 120 });
     const bar = text
       .split('\n')
       .find((line) => line.includes('device-7 '))!
@@ -376,7 +382,7 @@ describe('the chart for the terminal', () => {
   });
 
   test('marks frozen stages, distinguishes siblings and lets no control character through', () => {
-    const text = drawGanttText(...rich());
+    const text = drawGanttText(stepChart(...rich()));
     expect(text).toContain('0* a<b> & "c"?');
     expect(text).toContain('a<b> & "c"?: 0–3  t: 4–7');
     expect(text).toContain('* no backward pass');
@@ -384,15 +390,8 @@ describe('the chart for the terminal', () => {
     expect(text).not.toMatch(/[\u0000-\u0009\u000b-\u001f]/);
   });
 
-  test('in colour says the same', () => {
-    const colour = drawGanttText(...rich(), { colour: true });
-    // eslint-disable-next-line no-control-regex
-    expect(colour.replaceAll(/\u001b\[\d+m/g, '')).toBe(drawGanttText(...rich()));
-    expect(colour).toContain('\u001b[34m');
-  });
-
   test('refuses too few columns', () => {
-    expect(() => drawGanttText(...small(), { columns: 20 })).toThrow(
+    expect(() => drawGanttText(stepChart(...small()), { columns: 20 })).toThrow(
       'scheduler/drawGanttText: 20 columns are too few, give at least 50',
     );
   });
@@ -401,7 +400,7 @@ describe('the chart for the terminal', () => {
 describe('the drawing', () => {
   test('is well-formed, self-contained and the same each time', () => {
     for (const [timeline, schedule] of [small(), rich(), everything()]) {
-      const svg = drawGanttSvg(timeline, schedule, { title: hostile });
+      const svg = drawGanttSvg(stepChart(timeline, schedule), { title: hostile });
       const names = elementsOf(svg);
       expect(names.slice(0, 3)).toEqual(['svg', 'title', 'desc']);
       expect(names).not.toContain('script');
@@ -409,21 +408,24 @@ describe('the drawing', () => {
       expect(svg).not.toMatch(/NaN|Infinity|undefined|\d\.\d{3}/);
       expect(svg).toMatch(/^<svg [^>]*viewBox="0 0 1200 [\d.]+"[^>]* role="img"/);
       expect(
-        drawGanttSvg(...(JSON.parse(JSON.stringify([timeline, schedule])) as [Timeline, Schedule]), {
-          title: hostile,
-        }),
+        drawGanttSvg(
+          stepChart(...(JSON.parse(JSON.stringify([timeline, schedule])) as [Timeline, Schedule])),
+          {
+            title: hostile,
+          },
+        ),
       ).toBe(svg);
     }
   });
 
   test('escapes names', () => {
-    const svg = drawGanttSvg(...rich(), { title: hostile });
+    const svg = drawGanttSvg(stepChart(...rich()), { title: hostile });
     expect(svg.match(/a&lt;b&gt; &amp; &quot;c&quot;\ufffd/g)!.length).toBeGreaterThan(3);
     expect(svg).not.toContain('<b>');
   });
 
   test('gives every type of span and every cause of waiting a distinct legend entry and pattern', () => {
-    const svg = drawGanttSvg(...everything());
+    const svg = drawGanttSvg(stepChart(...everything()));
     const patterns = [...svg.matchAll(/<pattern id="gear-([\w-]+)-0"[^>]*>(.*)<\/pattern>/g)];
     const kinds = [
       ...workTypes,
@@ -443,14 +445,17 @@ describe('the drawing', () => {
   });
 
   test('uses no pattern that it does not define', () => {
-    for (const svg of [...[small(), rich(), everything()].map((of) => drawGanttSvg(...of)), crowdedSvg]) {
+    for (const svg of [
+      ...[small(), rich(), everything()].map((of) => drawGanttSvg(stepChart(...of))),
+      crowdedSvg,
+    ]) {
       const defined = new Set([...svg.matchAll(/<pattern id="([\w-]+)"/g)].map(([, id]) => id));
       for (const [, id] of svg.matchAll(/url\(#([\w-]+)\)/g)) expect(defined).toContain(id);
     }
   });
 
   test('draws each span of a small pipeline in its place', () => {
-    const svg = drawGanttSvg(...small());
+    const svg = drawGanttSvg(stepChart(...small()));
     const boxes = [
       ...svg.matchAll(
         /<rect x="([\d.]+)"[^>]* width="([\d.]+)"[^>]* fill="url\(#gear-([\w-]+)-0\)"><title>([^<]*)/g,
@@ -470,7 +475,7 @@ describe('the drawing', () => {
   });
 
   test('groups devices under their stages and says which are frozen', () => {
-    const svg = drawGanttSvg(...rich());
+    const svg = drawGanttSvg(stepChart(...rich()));
     expect([...svg.matchAll(/stage \d · [^<]*/g)].map(([label]) => label)).toEqual([
       'stage 0 · layers 0–1 · frozen',
       'stage 1 · layers 2–3',
@@ -496,7 +501,7 @@ describe('the drawing', () => {
 describe('every view', () => {
   test('says what to do about a timeline without spans or of another schedule', () => {
     const [timeline, schedule] = small();
-    for (const draw of [traceEvents, drawGanttSvg, drawGanttText]) {
+    for (const draw of [traceEvents, stepChart]) {
       expect(() => draw({ ...timeline, spans: [] }, schedule)).toThrow(
         `scheduler/${draw.name}: the timeline has no spans; simulate with { spans: true }`,
       );

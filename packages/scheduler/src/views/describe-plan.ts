@@ -6,7 +6,7 @@ import type { Plan, PlannedInterval, PlannedJob, PlannedPower } from '../planner
 import type { Cluster } from '../problem/cluster.js';
 import type { Placement } from '../schedule/placement.js';
 import type { IdleCause } from '../simulate/timeline.js';
-import { describeTransfer } from './run-rows.js';
+import { describeTransfer } from './run-chart.js';
 
 type JobExplanation = Explanation['jobs'][number];
 

@@ -1,131 +1,195 @@
-/** A timeline as a drawing: a row for each device in pipeline order, with its transfers in a thin lane below its work. */
-import { formatBytes, formatJoules, formatPercent, formatSeconds, letterOf, plural } from '../format.js';
-import type { Schedule } from '../schedule/schedule.js';
-import type { Timeline } from '../simulate/timeline.js';
-import { type Chart, chartOf, type ChartRow, type DrawnSpan, type SpanKind } from './chart-rows.js';
-import { spanKinds, spanStyles, tintCount, tinted } from './span-style.js';
-import { drawSvgChart, type Paint, type SvgRow } from './svg-chart.js';
+/** A chart as a self-contained SVG: rows with lanes of boxes, an axis of time, and a legend; readable in print and without colour. */
+import { formatSeconds, timeTicks } from '../format.js';
+import { SchedulerError } from '../scheduler-error.js';
+import { type Box, boxesWithin } from './chart-boxes.js';
+import type { Chart, ChartRow } from './chart.js';
+import { cutText, escapeXml, rect, round2, text, textWidth } from './svg-elements.js';
 
-export interface DrawSvgOptions {
+export interface DrawGanttSvgOptions {
   readonly title?: string;
   readonly widthPixels?: number;
 }
 
-/** The timeline as a self-contained SVG, readable in print and without colour. Equal input gives equal bytes. */
+/** Beyond `boxLimit` boxes are merged further, and beyond `tooltipLimit` they have no tooltips, so that files stay below a few megabytes. */
+const boxLimit = 80_000;
+const tooltipLimit = 3_000;
+/** Sizes in pixels. */
+const margin = 16;
+const valueWidth = 48;
+const top = 78;
+const rowHeight = 34;
+const gap = 8;
+const grey = 'fill="#555555"';
+/** Text that can be read on any box. */
+const onBoxes = 'text-anchor="middle" stroke="#ffffff" stroke-width="2.5" paint-order="stroke"';
+
+/** Equal input gives equal bytes. */
 export function drawGanttSvg(
-  timeline: Timeline,
-  schedule: Schedule,
-  { title = `${schedule.policy}: who computes what, and when`, widthPixels }: DrawSvgOptions = {},
+  chart: Chart,
+  { title = chart.title, widthPixels = 1200 }: DrawGanttSvgOptions = {},
 ): string {
-  const chart = chartOf(timeline, schedule, 'drawGanttSvg');
-  const { rows, tasks } = chart;
-  const kinds = new Set(
-    rows.flatMap(({ work, transfers }) => [work, ...transfers].flat().map(({ kind }) => kind)),
+  if (!(widthPixels >= 400))
+    throw new SchedulerError(
+      'SCHEDULER_VIEW_INVALID',
+      'drawGanttSvg',
+      `a width of ${widthPixels} pixels is too small, give at least 400`,
+    );
+  const width = Math.round(widthPixels);
+  const { summary, endSeconds, rows, heads } = chart;
+  const widest = rows.reduce(
+    (most, { name, note }) => Math.max(most, textWidth(name, 13), textWidth(note, 11)),
+    60,
   );
-  const number: Paint = { id: 'gear-number', colours: ['#ffffff'] };
-  return drawSvgChart(
-    {
-      title,
-      subtitle: subtitleOf(chart, schedule),
-      footer: footerOf(timeline, chart),
-      endSeconds: timeline.makespanSeconds,
-      rows: rows.map((row, index) => drawnRow(row, rows[index - 1], timeline, schedule)),
-      legend: [
-        spanKinds
-          .filter((kind) => kinds.has(kind))
-          .map((kind) => ({ paint: paintOf(kind, 0), label: spanStyles[kind].label })),
-        [
-          ...(tasks.length > 1
-            ? tasks.map((task, index) => ({
-                paint: paintOf('forward', index),
-                letter: letterOf(index),
-                label: task,
-              }))
-            : []),
-          { paint: number, letter: '0', label: 'number of the micro-batch' },
-        ],
-      ],
-      paintOf: ({ kind, task }: DrawnSpan) => paintOf(kind, task === undefined ? 0 : tasks.indexOf(task)),
-      labelsOf: ({ type, task, microbatch }) => {
-        if (type === 'waiting' || task === undefined) return [];
-        const digits = microbatch === undefined ? '' : String(microbatch);
-        return [(tasks.length > 1 ? letterOf(tasks.indexOf(task)) : '') + digits, digits];
-      },
-      tooltipOf,
-    },
-    'drawGanttSvg',
-    widthPixels,
-  );
-}
-
-function paintOf(kind: SpanKind, task: number): Paint {
-  const tint = Math.max(0, task) % tintCount;
-  const { colour, hatch } = spanStyles[kind];
-  return { id: `gear-${kind}-${tint}`, colours: [tinted(colour, tint)], ...(hatch ? { hatch } : {}) };
-}
-
-function drawnRow(
-  { device, placement, stage, layers, frozen, use, work, transfers }: ChartRow,
-  before: ChartRow | undefined,
-  { makespanSeconds, stepEndSeconds }: Timeline,
-  { placements }: Schedule,
-): SvgRow<DrawnSpan> {
-  const ends = stepEndSeconds[placement] ?? [];
-  const opens = placements.length > 1 && before?.placement !== placement;
-  return {
-    name: device,
-    note: `stage ${stage} · ${layers}${frozen ? ' · frozen' : ''}`,
-    value: formatPercent(makespanSeconds > 0 ? use.busySeconds / makespanSeconds : 0),
-    ...(opens ? { heading: `pipeline ${placement}: ${placements[placement]!.tasks.join(', ')}` } : {}),
-    bar: frozen ? '#56b4e9' : '#0072b2',
-    band: stage % 2 === 0,
-    lanes: [
-      { spans: work, share: 0.76 },
-      ...transfers.map((spans) => ({ spans, share: 0.24 / transfers.length })),
-    ],
-    // None of a single step, and none where they would hide everything else.
-    marks: ends.length > 1 && ends.length <= 24 ? ends.filter((seconds) => seconds > 0) : [],
-  };
-}
-
-function subtitleOf({ rows, tasks }: Chart, { policy, placements, steps }: Schedule): string {
-  const stages = placements.reduce((sum, placement) => sum + placement.stages.length, 0);
-  const microbatches = [...new Set(placements.map((placement) => placement.microbatches))].join('/');
-  return (
-    `${policy} on ${plural(rows.length, 'device')} in ${plural(stages, 'stage')}: ` +
-    `${plural(tasks.length, 'task')}, ${plural(steps, 'step')} of ${microbatches} micro-batches` +
-    (steps > 1 ? '; dashed lines end steps' : '')
-  );
-}
-
-function footerOf({ makespanSeconds, bytes, unfinished, joules }: Timeline, chart: Chart): string {
-  const causes = new Map<string, number>();
-  for (const { use } of chart.rows)
-    for (const [cause, seconds] of Object.entries(use.idleSeconds))
-      causes.set(cause, (causes.get(cause) ?? 0) + seconds / chart.rows.length / (makespanSeconds || 1));
-  const split = [...causes]
-    .filter(([, share]) => share >= 0.005)
-    .sort((a, b) => b[1] - a[1])
-    .map(([cause, share]) => `${cause} ${formatPercent(share)}`);
+  const left = Math.round(Math.min(widest + margin + 16, width * 0.3));
+  const span = width - left - valueWidth - margin;
+  const pixelsPerSecond = endSeconds > 0 ? span / endSeconds : 0;
+  let bottom = top;
+  const tops = rows.map(({ heading }) => {
+    const y = bottom + (heading === undefined ? 0 : 20);
+    bottom = y + rowHeight + gap;
+    return y;
+  });
+  const lanes = rows.flatMap((row) => row.lanes.map(({ spans }) => spans));
+  const boxes = boxesWithin(lanes, pixelsPerSecond, boxLimit);
+  const tooltips = boxes.reduce((sum, { length }) => sum + length, 0) <= tooltipLimit;
+  const legend = drawLegend(chart, bottom + 38, width);
+  const height = round2(legend.bottom + 8);
+  const subtitle = summary.join(' · ');
+  let lane = 0;
   return [
-    `makespan ${formatSeconds(makespanSeconds)}`,
-    `idle ${formatPercent(chart.idleFraction)}${split.length > 0 ? ` (${split.join(', ')})` : ''}`,
-    `${formatBytes(bytes)} sent`,
-    ...(joules === undefined ? [] : [formatJoules(joules)]),
-    ...(unfinished > 0 ? [`${plural(unfinished, 'instruction')} unfinished`] : []),
-  ].join(' · ');
+    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img" font-family="sans-serif" font-size="11" fill="#222222">`,
+    `<title>${escapeXml(title)}</title>`,
+    `<desc>${escapeXml(subtitle)}</desc>`,
+    definePatterns(chart),
+    rect(0, 0, width, height, '#ffffff'),
+    text(margin, 26, cutText(title, 16, width - 2 * margin), 'font-size="16" font-weight="bold"'),
+    text(margin, 44, cutText(subtitle, 11, width - 2 * margin), grey),
+    text(width - margin, top - 10, heads.values[0] ?? '', `text-anchor="end" ${grey}`),
+    ...rows.flatMap((row, index) => drawName(row, tops[index]!, left, width)),
+    ...drawAxis(endSeconds, left, span, bottom),
+    ...rows.flatMap((row, index) => {
+      const dashes = row.dashes.map((seconds) => `M${round2(seconds * pixelsPerSecond)} -3V${rowHeight}`);
+      let y = 0;
+      return [
+        `<g transform="translate(${left} ${round2(tops[index]!)})">`,
+        rect(0, 0, span, (row.lanes[0]?.share ?? 1) * rowHeight, '#ffffff'),
+        ...row.lanes.flatMap(({ share }) => {
+          const from = y;
+          y += share * rowHeight;
+          return drawLane(boxes[lane++]!, from, y - from, tooltips);
+        }),
+        ...(dashes.length === 0
+          ? []
+          : [`<path d="${dashes.join('')}" stroke="#333333" stroke-dasharray="4 3" fill="none"/>`]),
+        '</g>',
+      ];
+    }),
+    legend.svg,
+    '</svg>',
+    '',
+  ].join('\n');
 }
 
-function tooltipOf(span: DrawnSpan, count: number): string {
-  const { kind, task, step, microbatch, startSeconds, endSeconds, peer, bytes } = span;
+/** A band behind the row, the bar and the name on the left, the value on the right. */
+function drawName(row: ChartRow, y: number, left: number, width: number): string[] {
+  const { name, note, values, heading, bar, band } = row;
+  const room = left - margin - 16;
+  const whole = width - 2 * margin;
   return [
-    spanStyles[kind].label,
-    ...(peer === undefined ? [] : [`to ${peer}`]),
-    ...(task === undefined ? [] : [task]),
-    ...(step === undefined ? [] : [`step ${step}`]),
-    ...(microbatch === undefined ? [] : [`micro-batch ${microbatch}`]),
-    `${formatSeconds(startSeconds)} to ${formatSeconds(endSeconds)}`,
-    ...(bytes === undefined ? [] : [formatBytes(bytes)]),
-    ...(count > 1 ? [`and ${count - 1} more`] : []),
-  ].join(' · ');
+    ...(band ? [rect(margin - 8, y - gap / 2, whole + 16, rowHeight + gap, '#f5f7fa')] : []),
+    rect(margin - 2, y, 4, rowHeight, bar),
+    ...(heading === undefined
+      ? []
+      : [text(margin - 2, y - 8, cutText(heading, 11, whole), 'font-weight="bold"')]),
+    text(margin + 8, y + 12, cutText(name, 13, room), 'font-size="12" font-weight="bold"'),
+    text(margin + 8, y + 26, cutText(note, 10, room), `font-size="10" ${grey}`),
+    text(width - margin, y + 20, values[0] ?? '', 'text-anchor="end"'),
+  ];
+}
+
+/** Ticks with grid lines, labelled above and below. */
+function drawAxis(endSeconds: number, left: number, span: number, bottom: number): string[] {
+  const ticks = timeTicks(endSeconds, Math.max(2, Math.floor(span / 80))).map(({ seconds, label }) => ({
+    x: left + (endSeconds > 0 ? seconds / endSeconds : 0) * span,
+    label,
+  }));
+  const lines = ticks.map(({ x }) => `M${round2(x)} ${top - 4}V${round2(bottom + 8)}`).join('');
+  return [
+    `<path d="${lines}" stroke="#d9d9d9" fill="none"/>`,
+    ...[top - 10, bottom + 19].flatMap((y) =>
+      ticks.map(({ x, label }) => {
+        // The last label would run into the column of values, or beyond the edge.
+        const anchor = x + textWidth(label, 10) / 2 > left + span ? 'end' : 'middle';
+        return text(x, y, label, `text-anchor="${anchor}" font-size="10" ${grey}`);
+      }),
+    ),
+  ];
+}
+
+function drawLane(boxes: readonly Box[], y: number, height: number, tooltips: boolean): string[] {
+  const parts: string[] = [];
+  const texts: string[] = [];
+  const outlines = new Map<string, string>();
+  for (const { x, width, from, to, span, count } of boxes) {
+    // A sliver of background separates neighbours.
+    const visible = round2(width - Math.min(0.6, width * 0.1));
+    const high = round2((to - from) * (height - 1));
+    if (visible <= 0 || high <= 0) continue;
+    const [left, boxTop, fill] = [round2(x), round2(y + from * (height - 1)), fillOf(span.look)];
+    if (tooltips) {
+      const times = `${formatSeconds(span.startSeconds)} to ${formatSeconds(span.endSeconds)}`;
+      const tooltip = `${span.text} · ${times}${count > 1 ? ` · and ${count - 1} more` : ''}`;
+      parts.push(
+        `<rect x="${left}" y="${boxTop}" width="${visible}" height="${high}" fill="${fill}"><title>${escapeXml(tooltip)}</title></rect>`,
+      );
+    } else
+      outlines.set(fill, `${outlines.get(fill) ?? ''}M${left} ${boxTop}h${visible}v${high}h${-visible}z`);
+    if (height < 11 || count > 1) continue;
+    const label = [11, 8]
+      .flatMap((size) => span.labels.map((content) => ({ content, size })))
+      .find(({ content, size }) => content !== '' && textWidth(content, size) <= width - 2);
+    if (label) {
+      const baseline = y + height / 2 + label.size * 0.36;
+      texts.push(text(x + width / 2, baseline, label.content, `font-size="${label.size}" ${onBoxes}`));
+    }
+  }
+  for (const [fill, outline] of outlines) parts.push(`<path d="${outline}" fill="${fill}"/>`);
+  return [...parts, ...texts];
+}
+
+const fillOf = (look: string): string => `url(#gear-${look})`;
+
+function definePatterns({ looks }: Chart): string {
+  const patterns = Object.entries(looks)
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([look, { colours, hatch }]) => {
+      const stripe = 8 / colours.length;
+      const base = colours.map((colour, index) => rect(0, index * stripe, 8, stripe, colour)).join('');
+      const lines = hatch
+        ? `<path d="${hatch.path}" stroke="${hatch.colour}" stroke-width="${hatch.width}" fill="none"/>`
+        : '';
+      return `<pattern id="gear-${look}" width="8" height="8" patternUnits="userSpaceOnUse">${base}${lines}</pattern>`;
+    });
+  return `<defs>\n${patterns.join('\n')}\n</defs>`;
+}
+
+function drawLegend({ legend }: Chart, y: number, width: number): { svg: string; bottom: number } {
+  const parts: string[] = [];
+  let bottom = y;
+  for (const entries of legend) {
+    let x = margin;
+    for (const { look, letter = '', label } of entries) {
+      const shown = cutText(label, 11, width - 2 * margin - 30);
+      const needed = 44 + textWidth(shown, 11);
+      if (x > margin && x + needed > width - margin) [x, bottom] = [margin, bottom + 18];
+      parts.push(
+        rect(x, bottom, 24, 12, fillOf(look), 'stroke="#999999" stroke-width="0.5"'),
+        text(x + 30, bottom + 10, shown),
+        ...(letter === '' ? [] : [text(x + 12, bottom + 9.5, letter, `font-size="10" ${onBoxes}`)]),
+      );
+      x += needed;
+    }
+    if (entries.length > 0) bottom += 18;
+  }
+  return { svg: parts.join('\n'), bottom };
 }

@@ -1,119 +1,101 @@
-/** A timeline for the terminal: a line per device in pipeline order. */
-import { formatBytes, formatPercent, formatSeconds, plural } from '../format.js';
-import type { Schedule } from '../schedule/schedule.js';
-import type { Span, Timeline } from '../simulate/timeline.js';
-import { printable } from './cells.js';
-import { type Chart, chartOf, type ChartRow, type DrawnSpan } from './chart-rows.js';
-import { spanStyles } from './span-style.js';
-import { drawTextChart, type DrawTextOptions, type MarkedSpan } from './text-chart.js';
+/** A chart for the terminal: a line per row, a character per slot of time. */
+import { timeTicks } from '../format.js';
+import { SchedulerError } from '../scheduler-error.js';
+import { cellsOf, fit, printable, wrap } from './cells.js';
+import type { Chart, ChartRow, ChartSpan } from './chart.js';
 
-/** The timeline as lines of text, none wider than `columns`. */
-export function drawGanttText(timeline: Timeline, schedule: Schedule, options: DrawTextOptions = {}): string {
-  const chart = chartOf(timeline, schedule, 'drawGanttText');
-  const { makespanSeconds } = timeline;
-  const offset = numberingOf(schedule);
-  const several = schedule.placements.length > 1;
-  const marked = (span: DrawnSpan, characters: string): MarkedSpan => ({
-    ...span,
-    mark: { characters, ansi: spanStyles[span.kind].ansi },
-  });
-  return drawTextChart(
-    {
-      summary: summaryOf(timeline, schedule, chart),
-      head: { prefix: 'stage ', name: 'device', suffix: 'busy idle cause       ' },
-      rows: chart.rows.map((row) => {
-        const { device, placement, stage, frozen, work, transfers } = row;
-        return {
-          prefix: `${several ? `${placement}.` : ''}${stage}${frozen ? '*' : ' '}`,
-          name: device,
-          suffix: useOf(row, makespanSeconds),
-          spans: work
-            .filter(({ type }) => type !== 'waiting')
-            .map((span) => marked(span, characterOf(span, offset(placement, span.task ?? '')))),
-          below: transfers.flat().map((span) => marked(span, '~')),
-        };
-      }),
-      legend: legendOf(chart, schedule, offset),
-      endSeconds: makespanSeconds,
-    },
-    'drawGanttText',
-    options,
+export interface DrawGanttTextOptions {
+  /** Width of the terminal. */
+  readonly columns?: number;
+}
+
+const leastColumns = 50;
+const idle = '·';
+
+/** Lines of text, none wider than `columns`. */
+export function drawGanttText(
+  { summary, heads, rows, marks, endSeconds }: Chart,
+  { columns = 100 }: DrawGanttTextOptions = {},
+): string {
+  if (!(columns >= leastColumns))
+    throw new SchedulerError(
+      'SCHEDULER_VIEW_INVALID',
+      'drawGanttText',
+      `${columns} columns are too few, give at least ${leastColumns}`,
+    );
+  const lines = [{ ...heads, name: 'device' }, ...rows].map(({ short, name, values }) => ({
+    short,
+    name: printable(name),
+    values: values.map((value, index) => value.padStart(heads.values[index]!.length)).join(' '),
+  }));
+  const widest = (key: 'short' | 'name' | 'values') =>
+    lines.reduce((most, line) => Math.max(most, cellsOf(line[key])), 0);
+  const shortWidth = widest('short');
+  const nameWidth = Math.min(widest('name'), Math.max(6, Math.floor(columns / 4) - shortWidth));
+  const width = columns - shortWidth - (shortWidth > 0 ? 1 : 0) - nameWidth - widest('values') - 2;
+  const bars = [axis(endSeconds, width), ...rows.map((row) => slotsOf(row, endSeconds, width))];
+  return [
+    ...wrap(
+      summary.map((part, index) => printable(part) + (index < summary.length - 1 ? ',' : '')),
+      columns,
+    ),
+    ...lines.map(({ short, name, values }, index) => {
+      const before = shortWidth > 0 ? `${short.padStart(shortWidth)} ` : '';
+      return `${before}${fit(name, nameWidth)} ${bars[index]!} ${values}`;
+    }),
+    ...wrap([...marks, `${idle} idle`].map(printable), columns),
+  ]
+    .map((line) => `${line.trimEnd()}\n`)
+    .join('');
+}
+
+/** For each slot the mark of what takes most of it; other lanes show where the first has nothing. */
+function slotsOf({ lanes: [first, ...others] }: ChartRow, endSeconds: number, width: number): string {
+  const slot = endSeconds / width;
+  const below = share(
+    others.flatMap(({ spans }) => spans),
+    slot,
+    width,
   );
+  // What is too short for a slot is carried over, so that the marks of a row add up to its time; the tolerance keeps rounding from
+  // deciding ties.
+  const half = slot * (0.5 - 1e-9);
+  let carried = 0;
+  return share(first?.spans ?? [], slot, width)
+    .map((entries, index) => {
+      let [mark, most] = ['', 0];
+      for (const [one, seconds] of entries) {
+        carried += seconds;
+        if (seconds > most + slot * 1e-9) [mark, most] = [one, seconds];
+      }
+      if (most > 0 && carried >= half) carried -= slot;
+      else mark = [...below[index]!].find(([, seconds]) => seconds >= half)?.[0] ?? idle;
+      return mark.charAt(index % mark.length);
+    })
+    .join('');
 }
 
-/** Micro-batches are numbered across all tasks of a pipeline, so that those of siblings differ. */
-const numberingOf =
-  ({ placements }: Schedule) =>
-  (placement: number, task: string): number => {
-    const { tasks, microbatches } = placements[placement]!;
-    return Math.max(0, tasks.indexOf(task)) * microbatches;
-  };
-
-type Numbering = ReturnType<typeof numberingOf>;
-
-/** Work without a number: its character, and what the legend says. */
-const plainWork: readonly (readonly [Span['type'], string])[] = [
-  ['update', '# update'],
-  ['cacheWrite', '> cache write'],
-  ['cacheRead', '< cache read'],
-  ['load', '+ load'],
-];
-
-function characterOf({ type, microbatch = 0 }: DrawnSpan, offset: number): string {
-  const digit = (offset + microbatch) % 10;
-  if (type === 'forward') return String(digit);
-  if (type === 'backwardInput') return String.fromCharCode(97 + digit);
-  if (type === 'backwardWeight') return String.fromCharCode(65 + digit);
-  const [, legend = '~'] = plainWork.find(([plain]) => plain === type) ?? [];
-  return legend.charAt(0);
+/** Seconds of every mark in every slot. */
+function share(spans: readonly ChartSpan[], slot: number, width: number): Map<string, number>[] {
+  const slots = Array.from({ length: width }, () => new Map<string, number>());
+  for (const { startSeconds, endSeconds, mark } of spans) {
+    if (mark === '') continue;
+    for (let index = Math.min(width - 1, Math.floor(startSeconds / slot)); index < width; index++) {
+      const seconds = Math.min(endSeconds, (index + 1) * slot) - Math.max(startSeconds, index * slot);
+      if (seconds <= 0) break;
+      slots[index]!.set(mark, (slots[index]!.get(mark) ?? 0) + seconds);
+    }
+  }
+  return slots;
 }
 
-function useOf({ use }: ChartRow, makespanSeconds: number): string {
-  const busy = makespanSeconds > 0 ? use.busySeconds / makespanSeconds : 0;
-  const [cause, seconds] = Object.entries(use.idleSeconds).reduce((a, b) => (b[1] > a[1] ? b : a));
-  const percents = [busy, use.idleFraction].map((part) => formatPercent(part).padStart(4)).join(' ');
-  return `${percents} ${seconds > 0 ? cause : '-'}`;
-}
-
-function summaryOf(
-  { makespanSeconds, bytes, unfinished }: Timeline,
-  schedule: Schedule,
-  chart: Chart,
-): string[] {
-  return [
-    `${printable(schedule.policy)}:`,
-    `${plural(chart.rows.length, 'device')},`,
-    `${plural(schedule.steps, 'step')},`,
-    `makespan ${formatSeconds(makespanSeconds)},`,
-    `idle ${formatPercent(chart.idleFraction)},`,
-    `${formatBytes(bytes)} sent`,
-    ...(unfinished > 0 ? [`(${plural(unfinished, 'instruction')} unfinished)`] : []),
-  ];
-}
-
-function legendOf({ rows, tasks }: Chart, { placements }: Schedule, offset: Numbering): string[] {
-  const kinds = new Set(rows.flatMap(({ work }) => work.map(({ type }) => type)));
-  return [
-    '0–9 forward',
-    ...(kinds.has('backwardInput') ? ['a–j backward'] : []),
-    ...(kinds.has('backwardWeight') ? ['A–J weight gradient'] : []),
-    ...plainWork.flatMap(([type, legend]) => (kinds.has(type) ? [legend] : [])),
-    '~ only sending',
-    '· idle',
-    ...(rows.some(({ frozen }) => frozen) ? ['* no backward pass'] : []),
-    ...(tasks.length > 1 || placements.some(({ microbatches }) => microbatches > 10)
-      ? [
-          ...placements.flatMap(({ tasks: names, microbatches }, placement) =>
-            names.map((name) => {
-              const first = offset(placement, name);
-              const last = first + microbatches - 1;
-              return `${printable(name)}: ${first === last ? first : `${first}–${last}`}`;
-            }),
-          ),
-          ...(placements.some(({ tasks: names, microbatches }) => names.length * microbatches > 10)
-            ? ['(last digit shown)']
-            : []),
-        ]
-      : []),
-  ];
+function axis(endSeconds: number, width: number): string {
+  let line = '';
+  for (const { seconds, label } of timeTicks(endSeconds, Math.max(2, Math.floor(width / 10)))) {
+    const at = endSeconds > 0 ? Math.round((seconds / endSeconds) * width) : 0;
+    const tick = `|${label}`;
+    if (at < line.length + (at > 0 ? 1 : 0) || at + tick.length > width) continue;
+    line = line.padEnd(at) + tick;
+  }
+  return line.padEnd(width);
 }

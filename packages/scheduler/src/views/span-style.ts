@@ -1,69 +1,62 @@
 /**
  * How each kind of span looks. The colours are Okabe and Ito's, which colour-blind people can distinguish; hatches serve black and white.
  */
-import type { SpanKind } from './chart-rows.js';
-
-/** Strokes on an 8 by 8 tile. */
-export interface Hatch {
-  /** SVG path data. */
-  readonly path: string;
-  readonly colour: string;
-  readonly width: number;
-}
+import type { Hatch } from './chart.js';
+import type { SpanKind } from './step-rows.js';
 
 interface SpanStyle {
   readonly label: string;
-  /** In a terminal: the parameter of an ANSI escape sequence. */
-  readonly ansi: string;
   readonly colour: string;
   /** Absent for a plain box. */
   readonly hatch?: Hatch;
+  /** For the terminal: the character, or the range of those for the micro-batches, and what it means. */
+  readonly mark?: string;
 }
 
-const hatch = (path: string, colour: string, width: number): Hatch => ({ path, colour, width });
-const style = (label: string, ansi: string, colour: string, lines?: Hatch): SpanStyle => ({
+const style = (
+  label: string,
+  mark: string,
+  colour: string,
+  path = '',
+  stroke = '',
+  width = 1,
+): SpanStyle => ({
   label,
-  ansi,
   colour,
-  ...(lines ? { hatch: lines } : {}),
+  ...(path === '' ? {} : { hatch: { path, colour: stroke, width } }),
+  ...(mark === '' ? {} : { mark }),
 });
 const waiting = (what: string, path: string): SpanStyle =>
-  style(`waiting: ${what}`, '90', '#f2f2f2', hatch(path, '#a6a6a6', 0.8));
+  style(`waiting: ${what}`, '', '#f2f2f2', path, '#a6a6a6', 0.8);
+
+const [forward, sending] = ['0–9 forward', '~ only sending'];
+export const [rising, falling] = ['M-1 1L1 -1M0 8L8 0M7 9L9 7', 'M-1 7L1 9M0 0L8 8M7 -1L9 1'];
 
 /** The hatches of one lane differ from each other in direction or shape. */
 export const spanStyles: Readonly<Record<SpanKind, SpanStyle>> = {
   frozenForward: style(
     'forward, frozen (no backward follows)',
-    '36',
+    forward,
     '#56b4e9',
-    hatch('M0 2h8M0 6h8', '#ffffff', 0.9),
+    'M0 2h8M0 6h8',
+    '#ffffff',
   ),
-  forward: style('forward', '34', '#0072b2'),
-  backwardInput: style(
-    'backward, input gradient',
-    '33',
-    '#e69f00',
-    hatch('M-1 1L1 -1M0 8L8 0M7 9L9 7', '#7a4f00', 0.9),
-  ),
-  backwardWeight: style(
-    'backward, weight gradient',
-    '31',
-    '#d55e00',
-    hatch('M-1 7L1 9M0 0L8 8M7 -1L9 1', '#ffffff', 0.9),
-  ),
-  update: style('update', '1', '#333333', hatch('M0 0L8 8M0 8L8 0', '#ffffff', 0.6)),
-  cacheWrite: style('cache write', '32', '#009e73', hatch('M2 0v8M6 0v8', '#ffffff', 1)),
-  cacheRead: style('cache read', '32', '#f0e442', hatch('M4 0v8M0 4h8', '#857c00', 0.8)),
-  load: style('load', '37', '#bbbbbb', hatch('M2 0v8', '#333333', 0.8)),
-  sendActivation: style('sending an activation', '35', '#cc79a7', hatch('M0 4h8', '#ffffff', 0.8)),
-  sendGradient: style('sending a gradient', '35', '#7b3f63', hatch('M1 0v8M5 0v8', '#f3d9e7', 1.4)),
-  collective: style('exchange in the group', '35', '#000000', hatch('M1 2h2M5 6h2', '#ffffff', 2)),
+  forward: style('forward', forward, '#0072b2'),
+  backwardInput: style('backward, input gradient', 'a–j backward', '#e69f00', rising, '#7a4f00'),
+  backwardWeight: style('backward, weight gradient', 'A–J weight gradient', '#d55e00', falling, '#ffffff'),
+  update: style('update', '# update', '#333333', 'M0 0L8 8M0 8L8 0', '#ffffff', 0.6),
+  cacheWrite: style('cache write', '> cache write', '#009e73', 'M2 0v8M6 0v8', '#ffffff'),
+  cacheRead: style('cache read', '< cache read', '#f0e442', 'M4 0v8M0 4h8', '#857c00', 0.8),
+  load: style('load', '+ load', '#bbbbbb', 'M2 0v8', '#333333', 0.8),
+  sendActivation: style('sending an activation', sending, '#cc79a7', 'M0 4h8', '#ffffff', 0.8),
+  sendGradient: style('sending a gradient', sending, '#7b3f63', 'M1 0v8M5 0v8', '#f3d9e7', 1.4),
+  collective: style('exchange in the group', sending, '#000000', 'M1 2h2M5 6h2', '#ffffff', 2),
   'waiting-activation': waiting('its input', 'M1 1h1M5 5h1'),
   'waiting-gradient': waiting('a gradient', 'M0 8L8 0'),
   'waiting-backpressure': waiting('room for the next message', 'M0 0L8 8'),
   'waiting-collective': waiting('its group', 'M0 4h5'),
-  'waiting-finished': style('waiting: others, itself done', '90', '#fafafa'),
-  'waiting-lost': style('lost', '31', '#f2f2f2', hatch('M4 0v8M0 4h8M0 0L8 8', '#a6a6a6', 0.8)),
+  'waiting-finished': style('waiting: others, itself done', '', '#fafafa'),
+  'waiting-lost': style('lost', '', '#f2f2f2', 'M4 0v8M0 4h8M0 0L8 8', '#a6a6a6', 0.8),
 };
 
 /** In the order in which a legend lists them. */

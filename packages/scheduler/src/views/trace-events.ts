@@ -3,42 +3,42 @@ import type { Plan } from '../planner/planned.js';
 import type { Cluster } from '../problem/cluster.js';
 import type { Schedule } from '../schedule/schedule.js';
 import type { Timeline } from '../simulate/timeline.js';
-import type { TimedSpan } from './chart-boxes.js';
-import { chartOf, type ChartRow, type DrawnSpan } from './chart-rows.js';
-import { runChartOf, type RunSpan } from './run-rows.js';
+import type { ChartSpan, TimedSpan } from './chart.js';
+import { runChart } from './run-chart.js';
+import { type DrawnSpan, type StepRow, stepRowsOf } from './step-rows.js';
 
-interface EventBase {
+export type TraceEvent = {
   readonly name: string;
   readonly cat: string;
   /** Microseconds. */
   readonly ts: number;
   readonly pid: number;
   readonly tid: number;
-}
+} & (Metadata | Complete | Flow);
+
+type Values = Readonly<Record<string, string | number | boolean>>;
 
 /** Names and orders the processes and threads. */
-export interface MetadataEvent extends EventBase {
+interface Metadata {
   readonly ph: 'M';
-  readonly args: Readonly<Record<string, string | number>>;
+  readonly args: Values;
 }
 
 /** A span. */
-export interface CompleteEvent extends EventBase {
+interface Complete {
   readonly ph: 'X';
   /** Microseconds. */
   readonly dur: number;
-  readonly args: Readonly<Record<string, string | number | boolean>>;
+  readonly args: Values;
 }
 
 /** The start or the end of an arrow; both ends have one id. */
-export interface FlowEvent extends EventBase {
+interface Flow {
   readonly ph: 's' | 'f';
   readonly id: number;
   /** Binds the end to the span it lies in rather than to the next one. */
   readonly bp?: 'e';
 }
-
-export type TraceEvent = MetadataEvent | CompleteEvent | FlowEvent;
 
 /** A trace file's content. */
 export interface TraceFile {
@@ -54,14 +54,13 @@ interface Process<S extends TimedSpan> {
 
 interface Written<S> {
   readonly span: S;
-  readonly event: CompleteEvent;
+  readonly event: TraceEvent & Complete;
 }
 
 /** The timeline as a trace; `JSON.stringify` makes it a file that Perfetto and chrome://tracing open. */
 export function traceEvents(timeline: Timeline, schedule: Schedule): TraceFile {
-  const { rows } = chartOf(timeline, schedule, 'traceEvents');
   return traceOf(
-    rows.map((row) => ({
+    stepRowsOf(timeline, schedule, 'traceEvents').map((row) => ({
       name: processName(row),
       threads: [
         ['compute', row.work.filter(({ type }) => type !== 'waiting')],
@@ -80,13 +79,13 @@ export function traceEvents(timeline: Timeline, schedule: Schedule): TraceFile {
 /** The whole run as a trace: a process for each device with its jobs, and one for each medium with what is sent over it. */
 export function traceRun(plan: Plan, cluster: Cluster): TraceFile {
   return traceOf(
-    runChartOf(plan, cluster).rows.map(({ name, isDevice, lanes }) => ({
+    runChart(plan, cluster).rows.map(({ name, lanes }) => ({
       name,
-      threads: lanes.map((lane, index) => [isDevice ? 'jobs' : `transfers ${index + 1}`, lane] as const),
+      threads: lanes.map(({ spans }, index) => [`lane ${index + 1}`, spans] as const),
     })),
-    ({ kind, tasks, text }: RunSpan) => ({
-      name: [kind, ...tasks].join(' '),
-      cat: kind,
+    ({ labels, text, look }: ChartSpan) => ({
+      name: labels[0] ?? 'waiting',
+      cat: look.split('-')[1]!,
       args: { what: text },
     }),
   );
@@ -94,16 +93,16 @@ export function traceRun(plan: Plan, cluster: Cluster): TraceFile {
 
 function traceOf<S extends TimedSpan>(
   processes: readonly Process<S>[],
-  describe: (span: S, thread: string) => Pick<CompleteEvent, 'name' | 'cat' | 'args'>,
-  arrows: (written: readonly Written<S>[]) => FlowEvent[] = () => [],
+  describe: (span: S, thread: string) => Pick<Written<S>['event'], 'name' | 'cat' | 'args'>,
+  arrows: (written: readonly Written<S>[]) => TraceEvent[] = () => [],
 ): TraceFile {
-  const metadata: MetadataEvent[] = [];
+  const metadata: TraceEvent[] = [];
   const written: Written<S>[] = [];
   // Perfetto takes a thread with a process's id for that process's main thread, so thread ids start after the process ids.
   let tid = processes.length;
   for (const [index, { name, threads }] of processes.entries()) {
     const pid = index + 1;
-    const tell = (key: string, args: MetadataEvent['args'], thread = tid) =>
+    const tell = (key: string, args: Values, thread = tid) =>
       metadata.push({ name: key, cat: '__metadata', ph: 'M', ts: 0, pid, tid: thread, args });
     tell('process_name', { name }, tid + 1);
     tell('process_sort_index', { sort_index: index }, tid + 1);
@@ -129,10 +128,10 @@ function traceOf<S extends TimedSpan>(
  */
 const microseconds = (seconds: number): number => Math.round(seconds * 8e6) / 8;
 
-const processName = ({ device, placement, stage, layers, frozen }: ChartRow): string =>
+const processName = ({ device, placement, stage, layers, frozen }: StepRow): string =>
   `pipeline ${placement}, stage ${stage}: ${device} (${layers}${frozen ? ', frozen' : ''})`;
 
-function stepEvent(span: DrawnSpan, thread: string): Pick<CompleteEvent, 'name' | 'cat' | 'args'> {
+function stepEvent(span: DrawnSpan, thread: string): Pick<TraceEvent & Complete, 'name' | 'cat' | 'args'> {
   const { kind, type, task, step, microbatch, bytes, peer, cause } = span;
   return {
     name: [verbOf(span), task, microbatch].filter((part) => part !== undefined).join(' '),
@@ -160,12 +159,12 @@ function verbOf({ type, cause }: DrawnSpan): string {
   return type.replace(/[A-Z]/, (letter) => ` ${letter.toLowerCase()}`);
 }
 
-function flowEvents(spans: readonly Written<DrawnSpan>[]): FlowEvent[] {
+function flowEvents(spans: readonly Written<DrawnSpan>[]): TraceEvent[] {
   const keyOf = (type: string, device: string, { task, step, microbatch }: DrawnSpan) =>
     JSON.stringify([type, device, task, step, microbatch]);
   const work = new Map(spans.map(({ span, event }) => [keyOf(span.type, span.device, span), event]));
   let id = 0;
-  return spans.flatMap(({ span, event }): FlowEvent[] => {
+  return spans.flatMap(({ span, event }): TraceEvent[] => {
     if (span.peer === undefined) return [];
     const consumers = span.type === 'sendActivation' ? ['forward'] : ['backwardInput', 'backwardWeight'];
     // A stage whose input gradient costs nothing has no span of it.
