@@ -6,6 +6,7 @@ import {
   gpipe,
   openCostModel,
   type Placement,
+  type Plan,
   type Schedule,
   simulateWith,
   type Span,
@@ -13,12 +14,18 @@ import {
   type Workload,
 } from '@contextlora/scheduler';
 import {
+  describePlan,
   drawGanttSvg,
   drawGanttText,
+  runChart,
   stepChart,
   type TraceEvent,
   traceEvents,
+  traceRun,
 } from '@contextlora/scheduler/views';
+import fc from 'fast-check';
+
+import { interval, smallCluster, smallRun, stage } from './small-run.js';
 
 const hostile = 'a<b> & "c"\u0007';
 
@@ -508,5 +515,155 @@ describe('every view', () => {
       expect(() => draw(timeline, everything()[1])).not.toThrow();
       expect(() => draw(timeline, crowded[1])).toThrow(/knows no device "device-0"; pass the schedule/);
     }
+  });
+});
+
+describe('the whole run', () => {
+  test('of three jobs is exactly this on a terminal', () => {
+    expect(drawGanttText(runChart(smallRun, smallCluster), { columns: 80 })).toBe(
+      [
+        '100 s in all, 3 jobs, 7 MB sent, critical path weather → road+speed → action',
+        'device |0 s          |20 s        |40 s         |60 s        |80 s          busy',
+        'nano   ··············---cbcbcbcbcb-------··································  15%',
+        'orin   aaaaaaaaaa????····················---ddddddddddddddddddddddddddddddd  65%',
+        'tx2    ··············---cbcbcbcbcbCBCBCBC··································  25%',
+        'spare  ····································································   0%',
+        'wifi   ··············<<<·················>>>·······························  10%',
+        'a–z training  A–Z training, prefix from the cache  ? answering  - waiting',
+        '< fetched  > collected  a: weather  b: road  c: speed  d: action  · idle',
+        '',
+      ].join('\n'),
+    );
+  });
+
+  test('of three jobs is exactly this in words', () => {
+    expect(describePlan(smallRun, smallCluster)).toBe(
+      [
+        '100 s in all, 7 MB sent; no plan takes less than 80 s (gap 25 %, bounded search)',
+        'every device is taken to hold the base model already',
+        'critical path: weather → road+speed → action',
+        'weather: 0 s to 20 s on orin',
+        '  weather answers 8 samples (validation) on orin, 15 s to 20 s',
+        '  5 steps of 3 s',
+        '    layers 0–3 on orin; 2 micro-batches (ContextGear)',
+        '  bound by the computing of orin, reached to 100 %',
+        '  idle: orin 0.0 %',
+        'road + speed: 20 s to 50 s on nano + tx2',
+        '  fetches base, 5 MB from orin to nano, 20 s to 25 s',
+        '  fetches segment of weather, 1 MB from orin to tx2, 20 s to 22.5 s',
+        '  5 steps of 3 s, writes the cache of road',
+        '    layers 0–1 on nano | layers 2–3 on tx2; 2 micro-batches (ContextGear)',
+        '  5 steps of 2 s, reads the cache of road',
+        '    layers 0–3 on tx2; 2 micro-batches (ContextGear)',
+        '  collected: segment of road, 1 MB from tx2 to orin, 50 s to 55 s',
+        '  bound by the air of wifi, reached to 90 %',
+        '  idle: nano 50 % (done before the others), tx2 0.0 %',
+        '  rejected, 50 % more: layers 0–3 on nano + tx2; 1 micro-batch',
+        'action: 50 s to 100 s on orin',
+        '  5 steps of 9 s',
+        '    layers 0–3 on orin; 2 micro-batches (ContextGear)',
+        '  bound by the computing of orin, reached to 100 %',
+        '  idle: orin 0.0 %',
+        'spare is not used: the best placement with it takes 10 % more',
+      ].join('\n'),
+    );
+  });
+
+  test('says who holds the base model at the start and who collects segments', () => {
+    const said = describePlan(smallRun, { resident: ['orin'], keeper: 'orin' });
+    expect(said).toContain('at the start, only orin holds the base model\nfinished segments go to orin\n');
+    expect(said).not.toContain('already');
+    expect(describePlan(smallRun, { resident: [] })).toContain(
+      'at the start, no device holds the base model',
+    );
+  });
+
+  test('is drawn with one box for each part of a job on each of its devices, and one for each transfer', () => {
+    const svg = drawGanttSvg(runChart(smallRun, smallCluster), { title: hostile });
+    elementsOf(svg);
+    expect(svg).not.toMatch(/NaN|Infinity|undefined|\d\.\d{3}/);
+    const boxes = [...svg.matchAll(/fill="url\(#gear-run-([\w-]+)\)"><title>([^<]*)/g)];
+    const waits = 'road + speed · waits for what it fetches, or for its other devices · ';
+    expect(boxes.map(([, look, title]) => [look, title])).toEqual([
+      ['held', `${waits}20 s to 25 s`],
+      ['train-1-2', 'road + speed · 5 steps of 3 s · training · 25 s to 40 s'],
+      ['held', `${waits}40 s to 50 s`],
+      ['train-0', 'weather · 5 steps of 3 s · training · 0 s to 15 s'],
+      ['answer-0', 'weather answers 8 samples · validation · 15 s to 20 s'],
+      ['held', 'action · waits for what it fetches, or for its other devices · 50 s to 55 s'],
+      ['train-3', 'action · 5 steps of 9 s · training · 55 s to 100 s'],
+      ['held', `${waits}20 s to 25 s`],
+      ['train-1-2', 'road + speed · 5 steps of 3 s · training · 25 s to 40 s'],
+      ['cached-1-2', 'road + speed · 5 steps of 2 s · training, prefix from the cache · 40 s to 50 s'],
+      ['fetch-0', 'fetch · segment of weather, 1 MB from orin to tx2 · 20 s to 22.5 s'],
+      ['collect-1', 'collect · segment of road, 1 MB from tx2 to orin · 50 s to 55 s'],
+      ['fetch', 'fetch · base, 5 MB from orin to nano · 20 s to 25 s'],
+    ]);
+  });
+
+  test('has a process for each device and medium in a trace, with a span for each box', () => {
+    const { traceEvents: events } = traceRun(smallRun, smallCluster);
+    const names = events.filter(({ ph, name }) => ph === 'M' && name === 'process_name');
+    expect(names.map((event) => event.ph === 'M' && event.args['name'])).toEqual([
+      'nano',
+      'orin',
+      'tx2',
+      'spare',
+      'wifi',
+    ]);
+    expect(events.filter(({ ph }) => ph === 'X')).toHaveLength(13);
+    expect(events.find(({ cat }) => cat === 'answer')).toMatchObject({ name: 'weather', ts: 15e6, dur: 5e6 });
+  });
+
+  test('fills every job on every device without an overlap, whatever the plan', () => {
+    const ids = ['d0', 'd1', 'd2', 'd3'];
+    const parts = fc.array(
+      fc.record({ on: fc.subarray(ids, { minLength: 1 }), wait: fc.nat(3), last: fc.nat(9) }),
+      {
+        minLength: 1,
+        maxLength: 4,
+      },
+    );
+    fc.assert(
+      fc.property(fc.array(parts, { maxLength: 12 }), (specs) => {
+        const free = new Map(ids.map((id) => [id, 0]));
+        const jobs = specs.map((spec, index): Plan['jobs'][number] => {
+          const tasks = [`t${index}`];
+          const devices = ids.filter((id) => spec.some(({ on }) => on.includes(id)));
+          const startSeconds = Math.max(...devices.map((id) => free.get(id)!));
+          let now = startSeconds;
+          const intervals = spec.map(({ on, wait, last }) => {
+            now += wait + last;
+            return interval(tasks, now - last, now, [stage(0, 1, ...on)]);
+          });
+          for (const id of devices) free.set(id, now);
+          return {
+            tasks,
+            devices,
+            startSeconds,
+            endSeconds: now,
+            fetches: [],
+            answers: [],
+            intervals,
+            collects: [],
+          };
+        });
+        const totalSeconds = Math.max(...free.values());
+        const chart = runChart({ ...smallRun, jobs, totalSeconds }, clusterOf(ids));
+        elementsOf(drawGanttSvg(chart));
+        for (const { name, lanes } of chart.rows) {
+          expect(lanes).toHaveLength(1);
+          const { spans } = lanes[0]!;
+          for (const [index, { startSeconds }] of spans.entries())
+            expect(startSeconds).toBeGreaterThanOrEqual(spans[index - 1]?.endSeconds ?? 0);
+          for (const { tasks, devices, startSeconds, endSeconds } of jobs) {
+            const own = spans.filter(({ text }) => text.startsWith(`${tasks[0]!} `));
+            const seconds = own.reduce((sum, span) => sum + span.endSeconds - span.startSeconds, 0);
+            expect(seconds).toBe(devices.includes(name) ? endSeconds - startSeconds : 0);
+          }
+        }
+      }),
+      { numRuns: 200 },
+    );
   });
 });

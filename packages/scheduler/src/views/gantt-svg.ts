@@ -72,7 +72,7 @@ export function drawGanttSvg(
       let y = 0;
       return [
         `<g transform="translate(${left} ${round2(tops[index]!)})">`,
-        rect(0, 0, span, (row.lanes[0]?.share ?? 1) * rowHeight, '#ffffff'),
+        rect(0, 0, span, rowHeight, '#ffffff'),
         ...row.lanes.flatMap(({ share }) => {
           const from = y;
           y += share * rowHeight;
