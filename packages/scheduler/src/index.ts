@@ -3,8 +3,13 @@ export { type CostModel, openCostModel } from './cost/cost-model.js';
 export { durationOf, type StageRange } from './cost/duration.js';
 export type { MemoryUse } from './cost/memory.js';
 export type { LayerSums, TaskCosts } from './cost/task-costs.js';
-export type { RejectedArrangement } from './planner/choose-waves.js';
-export type { DeviceExplanation, Explanation, IntervalExplanation, UnusedDevice } from './planner/explain.js';
+export type {
+  DeviceExplanation,
+  Explanation,
+  IntervalExplanation,
+  JobExplanation,
+  UnusedDevice,
+} from './planner/explain.js';
 export {
   frontOfCluster,
   type FrontOfCluster,
@@ -13,7 +18,14 @@ export {
   type TimeEnergyPoint,
 } from './planner/time-energy-front.js';
 export { plan } from './planner/plan.js';
-export type { Plan, PlannedInterval, PlannedPower, PlannedWave } from './planner/planned.js';
+export type {
+  Plan,
+  PlannedAnswer,
+  PlannedInterval,
+  PlannedJob,
+  PlannedPower,
+  PlannedTransfer,
+} from './planner/planned.js';
 export type { PlanOptions } from './planner/plan-options.js';
 export {
   planAndSimulate,

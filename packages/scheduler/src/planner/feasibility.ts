@@ -1,12 +1,14 @@
 /** Whether the model can fit at all; if not, by how many bytes and what would help. */
 import { type Cluster, usableCluster } from '../problem/cluster.js';
-import { openCluster } from '../cost/cluster-costs.js';
+import { type ClusterCosts, openCluster } from '../cost/cluster-costs.js';
 import type { CostModel } from '../cost/cost-model.js';
 import { activationBytes, layerStates } from '../cost/memory.js';
 import { formatBytes } from '../format.js';
 import { type InputProblem, problemsError } from '../scheduler-error.js';
 import { limits } from '../search/effort.js';
-import { searchWave, type WaveSearch, type WaveArrangement } from './search-wave.js';
+import type { CandidateJobs } from './candidate-jobs.js';
+import { deviceSets } from './device-sets.js';
+import { type LaneSearch, modesOf } from './modes.js';
 import type { Workload } from '../problem/workload.js';
 
 /** @throws SchedulerError when a layer fits on no device, or the layers do not fit on all devices together. */
@@ -48,48 +50,58 @@ export function requireFeasible(
 }
 
 /**
- * @throws SchedulerError that names every task for which the search found no placement, and the memory that would be enough where more
- * memory helps at all.
+ * @throws SchedulerError that names every task for which the search found no placement, and the memory that would be enough, or the devices
+ * that do not reach each other.
  */
 export function requireFound(
-  arrangements: readonly (readonly WaveArrangement[])[],
+  { single }: CandidateJobs,
   workloads: readonly Workload[],
   cluster: Cluster,
-  search: WaveSearch,
+  search: LaneSearch,
 ): void {
-  if (arrangements.every((arrangement) => arrangement.length > 0)) return;
+  const lost = single.filter(({ choices }) => choices.length === 0).map(({ job }) => job.tasks[0]!);
+  if (lost.length === 0) return;
   const fits = (workload: Workload, factor: number) => {
-    const larger: WaveSearch = {
+    const opened = openCluster(usableCluster(cluster, 1 - factor));
+    const larger: LaneSearch = {
       ...search,
-      opened: openCluster(usableCluster(cluster, 1 - factor)),
+      opened,
+      holders: { ...search.holders, routes: opened.routes },
       options: { ...search.options, ...limits.fitting },
       peers: [],
       memory: new Map(),
     };
-    return searchWave(larger, [workload]).length > 0;
+    return modesOf(larger, [workload], deviceSets(opened, 1)).length > 0;
   };
-  const problems = workloads.flatMap((workload, index): InputProblem[] => {
-    if (fits(workload, 1)) return [];
+  const apart = unreachablePairs(search.opened);
+  const problems = lost.map((index): InputProblem => {
+    const workload = workloads[index]!;
     const factor = limits.memoryFactors.find((candidate) => fits(workload, candidate));
     const largest = Math.max(...cluster.devices.map(({ memoryBytes }) => memoryBytes));
-    return [
-      {
-        path: `workloads[${index}]`,
-        message:
-          `"${workload.name}" fits on no placement: a range of layers needs its parameters, its optimizer state, one micro-batch's ` +
-          `activations and its messages on one device. ` +
-          (factor === undefined
-            ? 'More memory alone does not help; see whether the devices reach each other'
-            : `It fits with ${factor} times the memory on every device ` +
-              `(${formatBytes(largest * (factor - 1))} more on the largest), or with more devices or more micro-batches`),
-      },
-    ];
+    return {
+      path: `workloads[${index}]`,
+      message:
+        `"${workload.name}" fits on no placement: a range of layers needs its parameters, its optimizer state, one micro-batch's ` +
+        `activations and its messages on one device. ` +
+        (apart === undefined ? '' : `${apart}; a link between them may be all that is missing. `) +
+        (factor === undefined
+          ? 'More memory alone does not help'
+          : `It fits with ${factor} times the memory on every device ` +
+            `(${formatBytes(largest * (factor - 1))} more on the largest), or with more devices or more micro-batches`),
+    };
   });
-  throw problemsError(
-    'SCHEDULER_NOTHING_FITS',
-    'plan',
-    problems.length > 0
-      ? problems
-      : [{ path: 'workloads', message: 'no placement holds all tasks of a wave' }],
+  throw problemsError('SCHEDULER_NOTHING_FITS', 'plan', problems);
+}
+
+/** Devices between which no link leads, in words. */
+function unreachablePairs({ devices, routes }: ClusterCosts): string | undefined {
+  const lonely = devices.filter((_, from) =>
+    devices.every((__, to) => from === to || (!routes.route(from, to) && !routes.route(to, from))),
   );
+  if (devices.length > 1 && lonely.length > 0)
+    return `No link leads to ${lonely.map(({ id }) => `"${id}"`).join(', ')}`;
+  for (const [from, { id }] of devices.entries())
+    for (const [to, other] of devices.entries())
+      if (from < to && !routes.route(from, to)) return `No link leads from "${id}" to "${other.id}"`;
+  return undefined;
 }

@@ -2,7 +2,7 @@
 import type { Schedule } from '../schedule/schedule.js';
 import type { Cluster } from '../problem/cluster.js';
 import { plan } from './plan.js';
-import type { Plan } from './planned.js';
+import { intervalsOfPlan, type Plan } from './planned.js';
 import { clusterInModes } from '../problem/power-modes.js';
 import { scheduleOf } from './schedule-of.js';
 import type { Objective } from '../search/interval-problem.js';
@@ -19,11 +19,11 @@ export interface SimulatedPlan {
 export interface PlanAndSimulateOptions {
   readonly objective?: Objective;
   readonly joulesLimit?: number | undefined;
-  /** Steps of the longest wave to simulate. */
+  /** Steps of the longest interval to simulate. */
   readonly steps?: number;
 }
 
-/** Plans, and simulates the first steps of the longest wave. */
+/** Plans, and simulates the first steps of the longest interval. */
 export function planAndSimulate(
   workloads: readonly Workload[],
   cluster: Cluster,
@@ -33,8 +33,12 @@ export function planAndSimulate(
     objective,
     ...(joulesLimit === undefined ? {} : { joulesLimit }),
   });
-  const wave = found.waves.reduce((a, { seconds }, b) => (seconds > found.waves[a]!.seconds ? b : a), 0);
-  const { schedule, workloads: active } = scheduleOf(found, workloads, cluster, { wave, steps });
+  const intervals = intervalsOfPlan(found);
+  const interval = intervals.reduce(
+    (a, one, b) => (one.totalSeconds > intervals[a]!.totalSeconds ? b : a),
+    0,
+  );
+  const { schedule, workloads: active } = scheduleOf(found, workloads, cluster, { interval, steps });
   const timeline = simulate(schedule, active, clusterInModes(cluster, found.power?.modes ?? {}));
   return { plan: found, schedule, timeline };
 }

@@ -1,24 +1,34 @@
 /** Plans a cluster whose devices all run as their profiles say. */
-import { buildSchedule } from '../schedule/build-schedule.js';
-import { type Cluster, usableCluster } from '../problem/cluster.js';
-import { openCluster } from '../cost/cluster-costs.js';
+import { type ClusterCosts, openCluster } from '../cost/cluster-costs.js';
 import { openCostModel } from '../cost/cost-model.js';
-import { validateSchedule } from '../schedule/validate/validate-schedule.js';
+import { peers as allPeers } from '../peers/peers.js';
+import { type Cluster, usableCluster } from '../problem/cluster.js';
+import type { Workload } from '../problem/workload.js';
+import { buildSchedule } from '../schedule/build-schedule.js';
 import type { Member } from '../schedule/placement.js';
 import { contextGear, contextGearDeep } from '../schedule/policies/context-gear.js';
-import { peers as allPeers } from '../peers/peers.js';
+import { validateSchedule } from '../schedule/validate/validate-schedule.js';
 import { joulesByDevice } from '../search/assess-placement.js';
 import { effortFor, limits } from '../search/effort.js';
-import type { Workload } from '../problem/workload.js';
-import type { ChosenInterval } from './chain-intervals.js';
-import { chooseWaves, type ChosenWaves } from './choose-waves.js';
+import { type CandidateJobs, candidateJobs } from './candidate-jobs.js';
+import { inCanonicalOrder } from './canonical-order.js';
 import { explainPlan } from './explain.js';
 import { requireFeasible, requireFound } from './feasibility.js';
-import { intervalsOfPlan, type Plan, type PlannedInterval, type PlannedWave } from './planned.js';
-import type { PlanOptions } from './plan-options.js';
+import type { Run } from './fetches.js';
+import { taskGraph } from './jobs.js';
+import type { LaneSearch, ModeInterval } from './modes.js';
 import { planBound } from './plan-bound.js';
-import { searchWave, type WaveSearch } from './search-wave.js';
-import { wavesOf } from './waves.js';
+import type { PlanOptions } from './plan-options.js';
+import {
+  intervalsOfPlan,
+  type Plan,
+  type PlannedInterval,
+  type PlannedJob,
+  type PlannedTransfer,
+} from './planned.js';
+import type { PlayedJob, PlayedRun } from './play-run.js';
+import { type FoundRun, type RunSearch, searchRun } from './search-run.js';
+import type { Transfer } from './transfers.js';
 
 /** @throws SchedulerError that says by how many bytes the model does not fit and what would help. */
 export function planCluster(workloads: readonly Workload[], cluster: Cluster, options: PlanOptions): Plan {
@@ -29,19 +39,21 @@ export function planCluster(workloads: readonly Workload[], cluster: Cluster, op
     memoryReserve = 0,
     window = 2,
     siblings = true,
-    recut = true,
     cache = true,
     peers = allPeers,
     budget = limits.budget,
     exactDevices = limits.exactDevices,
     exactLayers = limits.exactLayersInPlan,
   } = options;
-  const usable = usableCluster(cluster, memoryReserve);
+  const usable = inCanonicalOrder(usableCluster(cluster, memoryReserve));
   const opened = openCluster(usable);
-  requireFeasible(workloads, openCostModel(workloads, usable, opened));
+  const costs = openCostModel(workloads, usable, opened);
+  requireFeasible(workloads, costs);
   const { orders, budgetShare } = effortFor(usable.devices.length);
-  const search: WaveSearch = {
+  const holders = baseHolders(opened);
+  const lanes: LaneSearch = {
     opened,
+    holders,
     settings: {
       objective,
       microbatches,
@@ -54,67 +66,123 @@ export function planCluster(workloads: readonly Workload[], cluster: Cluster, op
     cache,
     memory: new Map(),
   };
-  const byName = new Map(workloads.map((workload) => [workload.name, workload]));
-  const arrangements = wavesOf(workloads).flatMap((names) => {
-    const members = names.map((name) => byName.get(name)!);
-    return siblings
-      ? [searchWave(search, members)]
-      : members.map((workload) => searchWave(search, [workload]));
-  });
-  requireFound(arrangements, workloads, usable, search);
-  const chosen = chooseWaves(arrangements, objective, recut);
-  return planOf(workloads, usable, chosen, { window, memoryReserve, search });
+  const run: Run = { graph: taskGraph(workloads), costs, holders };
+  const candidates = candidateJobs(run, lanes, siblings);
+  requireFound(candidates, workloads, usable, lanes);
+  const search: RunSearch = { run, candidates, objective, siblings };
+  const found = searchRun(search);
+  if (!found)
+    throw new Error('internal: scheduler/plan: every task has a mode, but no list of them could be played');
+  return planOf(search, found, { lanes, window, memoryReserve });
 }
 
-function planOf(
-  workloads: readonly Workload[],
-  cluster: Cluster,
-  { chain, rejected }: ChosenWaves,
-  { window, memoryReserve, search }: { window: number; memoryReserve: number; search: WaveSearch },
-): Plan {
-  for (const { lanes } of chain.waves)
-    for (const lane of lanes) for (const interval of lane) requireValid(interval, window);
-  const waves = chain.waves.map(({ option, lanes }): PlannedWave => {
-    const planned = lanes.map((intervals) => ({
-      intervals: intervals.map(plannedInterval),
-    }));
-    return {
-      tasks: option.tasks,
-      lanes: planned,
-      seconds: Math.max(
-        ...planned.map(({ intervals }) =>
-          intervals.reduce((sum, interval) => sum + interval.totalSeconds + interval.moveSeconds, 0),
-        ),
-      ),
-    };
-  });
-  const intervals = intervalsOfPlan({ waves });
-  const joules = intervals.flatMap(({ totalJoules }) => (totalJoules === undefined ? [] : [totalJoules]));
-  const totalSeconds = waves.reduce((sum, wave) => sum + wave.seconds, 0);
-  const lowerBoundSeconds = planBound(
-    workloads,
-    search,
-    intervals.every(({ placement }) => placement.stages.every(({ members }) => members.every(isWhole))),
-  );
+function baseHolders({
+  cluster: { resident, keeper },
+  routes,
+  deviceIndex,
+  devices,
+}: ClusterCosts): Run['holders'] {
+  const held = resident && new Set(resident);
   return {
-    waves,
-    totalSeconds,
-    ...(joules.length === 0 ? {} : { totalJoules: joules.reduce((a, b) => a + b, 0) }),
-    totalBytes: intervals.reduce(
-      (sum, interval) => sum + interval.bytesPerStep * interval.steps + interval.moveBytes,
-      0,
-    ),
-    lowerBoundSeconds,
-    gap: lowerBoundSeconds > 0 ? totalSeconds / lowerBoundSeconds - 1 : 0,
-    search: intervals.every((interval) => interval.search === 'exact') ? 'exact' : 'bounded',
-    window,
-    memoryReserve,
-    explanation: explainPlan(cluster, chain, rejected),
+    routes,
+    deviceIndex,
+    holdsBase: (device) => !held || held.has(devices[device]!.id) || devices[device]!.id === keeper,
+    keeper: keeper === undefined ? undefined : deviceIndex(keeper),
   };
 }
 
-function plannedInterval({ node, assessment, move }: ChosenInterval): PlannedInterval {
-  const { tasks, steps, cache } = node.problem;
+function planOf(
+  search: RunSearch,
+  { played, exact }: FoundRun,
+  { lanes, window, memoryReserve }: { lanes: LaneSearch; window: number; memoryReserve: number },
+): Plan {
+  const { run } = search;
+  const { workloads } = run.graph;
+  for (const { assignment } of played.jobs)
+    for (const interval of assignment.mode.intervals) requireValid(interval, window);
+  const jobs = played.jobs
+    .map((job) => plannedJob(job, run))
+    .sort((a, b) => a.startSeconds - b.startSeconds || a.endSeconds - b.endSeconds);
+  const intervals = intervalsOfPlan({ jobs });
+  const joules = intervals.flatMap(({ totalJoules }) => (totalJoules === undefined ? [] : [totalJoules]));
+  const wholeLayers = intervals.every(({ placement }) =>
+    placement.stages.every(({ members }) => members.every(isWhole)),
+  );
+  const lowerBoundSeconds = planBound(workloads, lanes, wholeLayers);
+  const { totalSeconds } = played;
+  return {
+    jobs,
+    totalSeconds,
+    ...(joules.length === 0 ? {} : { totalJoules: joules.reduce((a, b) => a + b, 0) }),
+    totalBytes: jobs.reduce(
+      (sum, { fetches, collects }) => [...fetches, ...collects].reduce((all, { bytes }) => all + bytes, sum),
+      intervals.reduce((sum, interval) => sum + interval.bytesPerStep * interval.steps, 0),
+    ),
+    lowerBoundSeconds,
+    gap: lowerBoundSeconds > 0 ? totalSeconds / lowerBoundSeconds - 1 : 0,
+    search: exact ? 'exact' : 'bounded',
+    window,
+    memoryReserve,
+    explanation: explainPlan(search, played),
+  };
+}
+
+function plannedJob(
+  { assignment: { job, mode }, startSeconds, endSeconds, transfers, answers, intervals, collects }: PlayedJob,
+  { costs }: Run,
+): PlannedJob {
+  const idOf = (device: number) => costs.devices[device]!.id;
+  const planned = (type: PlannedTransfer['type'], timed: PlayedJob['transfers']): PlannedTransfer[] =>
+    timed.map(
+      ({
+        what: { from, to, ...what },
+        ...times
+      }: {
+        what: Transfer;
+        startSeconds: number;
+        endSeconds: number;
+      }) => ({
+        type,
+        ...what,
+        from: idOf(from),
+        to: idOf(to),
+        ...times,
+      }),
+    );
+  const inOrder = new Set(
+    mode.intervals.flatMap(({ assessment: { placement } }) =>
+      placement.stages.flatMap(({ members }) => members.map(({ device }) => device)),
+    ),
+  );
+  return {
+    tasks: job.tasks.map((task) => costs.tasks[task]!.name),
+    devices: [...inOrder],
+    startSeconds,
+    endSeconds,
+    fetches: planned('fetch', transfers),
+    answers: answers.map(({ what: { task, reason, samples }, ...times }) => ({
+      type: 'answer',
+      task,
+      reason,
+      devices: [...inOrder],
+      samples,
+      ...times,
+    })),
+    intervals: intervals.map(({ what, ...times }) => ({
+      ...plannedInterval(mode.intervals[what]!),
+      ...times,
+    })),
+    collects: planned('collect', collects),
+  };
+}
+
+function plannedInterval({
+  problem,
+  assessment,
+  search,
+  bound,
+}: ModeInterval): Omit<PlannedInterval, 'startSeconds' | 'endSeconds'> {
+  const { tasks, steps, cache } = problem;
   const { devices, simulatedSteps, totalSeconds, totalJoules } = assessment;
   return {
     tasks,
@@ -127,17 +195,15 @@ function plannedInterval({ node, assessment, move }: ChosenInterval): PlannedInt
     totalSeconds,
     ...(totalJoules === undefined ? {} : { totalJoules }),
     bytesPerStep: assessment.bytesPerStep,
-    joulesByDevice: Object.fromEntries(joulesByDevice(node.problem, devices, simulatedSteps, totalSeconds)),
+    joulesByDevice: Object.fromEntries(joulesByDevice(problem, devices, simulatedSteps, totalSeconds)),
     peakMemoryBytes: assessment.peakMemoryBytes,
-    moveBytes: move.bytes,
-    moveSeconds: move.seconds,
-    search: node.search,
-    lowerBoundSeconds: node.bound.stepSeconds * steps,
+    search,
+    lowerBoundSeconds: bound.stepSeconds * steps,
   };
 }
 
 /** Checks the finished schedule; a problem here is a bug of a policy, a pass or the search. */
-function requireValid({ node: { problem }, assessment }: ChosenInterval, window: number): void {
+function requireValid({ problem, assessment }: ModeInterval, window: number): void {
   const { policy, placement, passes } = assessment;
   const schedule = buildSchedule(problem.costs, [placement], {
     policy,

@@ -133,10 +133,10 @@ export function planWithPower(workloads: readonly Workload[], cluster: Cluster, 
 }
 
 /** The devices in their chosen settings, without those that are left out, and the links among them. */
-function inSettings({ links }: Cluster, settings: readonly (Setting | undefined)[]): Cluster {
+function inSettings({ links, ...cluster }: Cluster, settings: readonly (Setting | undefined)[]): Cluster {
   const devices = settings.flatMap((setting) => (setting ? [setting.device] : []));
   const used = new Set(['*', ...devices.map(({ id }) => id)]);
-  return { devices, links: links.filter(({ from, to }) => used.has(from) && used.has(to)) };
+  return { ...cluster, devices, links: links.filter(({ from, to }) => used.has(from) && used.has(to)) };
 }
 
 /** The setting of least joules per FLOP. */

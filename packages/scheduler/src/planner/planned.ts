@@ -59,6 +59,7 @@ export interface PlannedJob {
   readonly tasks: readonly string[];
   /** In the order of the layers. */
   readonly devices: readonly string[];
+  /** When its devices begin; segments of ancestors may be fetched before. */
   readonly startSeconds: number;
   /** When its devices are free again; `collects` may end later. */
   readonly endSeconds: number;

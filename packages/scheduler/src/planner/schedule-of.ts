@@ -22,11 +22,9 @@ import { contextGearName } from './context-gear-name.js';
 import { intervalsOfPlan, type Plan, type PlannedInterval } from './planned.js';
 
 export interface ScheduleOfOptions {
-  /** Which of the plan's intervals, counted over waves and lanes; the first when absent. */
+  /** Which of the plan's intervals, counted job by job; the first when absent. */
   readonly interval?: number;
-  /** Instead of one interval: the first intervals of all lanes of this wave, side by side. */
-  readonly wave?: number;
-  /** Optimizer steps to lay out; at most the intervals'. */
+  /** Optimizer steps to lay out; at most the interval's. */
   readonly steps?: number;
   /** The strategies the plan was made with. */
   readonly peers?: readonly Strategy[];
@@ -38,44 +36,43 @@ export interface ScheduleOfOptions {
  * The workloads as the interval runs them (a cached prefix costs nothing), and its schedule: `simulate(schedule, workloads, cluster)`, with
  * the cluster `clusterInModes` where the plan chose modes.
  *
- * @throws SchedulerError when the plan has no such interval or wave, or names a strategy or policy that is not known here.
+ * @throws SchedulerError when the plan has no such interval, or names a task, strategy or policy that is not known here.
  */
 export function scheduleOf(
   plan: Plan,
   workloads: readonly Workload[],
   cluster: Cluster,
-  { interval: index = 0, wave, steps = 1, peers = allPeers, policies = [] }: ScheduleOfOptions = {},
+  { interval: index = 0, steps = 1, peers = allPeers, policies = [] }: ScheduleOfOptions = {},
 ): { schedule: Schedule; workloads: Workload[] } {
-  const { waves, window, memoryReserve, power } = plan;
+  const { jobs, window, memoryReserve, power } = plan;
   const intervals = intervalsOfPlan(plan);
-  const chosen =
-    wave === undefined
-      ? intervals.slice(index, index + 1)
-      : (waves[wave]?.lanes ?? []).flatMap((lane) => lane.intervals.slice(0, 1));
-  const [first] = chosen;
-  if (!first)
+  const interval = intervals[index];
+  if (!interval)
     throw new SchedulerError(
       'SCHEDULER_NAME_UNKNOWN',
       'scheduleOf',
-      `the plan has ${intervals.length} intervals in ${waves.length} waves, got ` +
-        (wave === undefined ? `interval ${index}` : `wave ${wave}`),
+      `the plan has ${intervals.length} intervals in ${jobs.length} jobs, got interval ${index}`,
     );
-  const tasks = chosen.flatMap((interval) => interval.tasks);
-  // Entries, not a spread: a task may be called `__proto__`.
-  const cache = Object.fromEntries(chosen.flatMap((interval) => Object.entries(interval.cache)));
-  const active = workloads
-    .filter(({ name }) => tasks.includes(name))
-    .map((workload) => (ownValue(cache, workload.name) === 'read' ? withCachedPrefix(workload) : workload));
+  const { tasks, cache, placement } = interval;
+  const active = tasks.map((name) => {
+    const workload = workloads.find((candidate) => candidate.name === name);
+    if (!workload)
+      throw new SchedulerError(
+        'SCHEDULER_NAME_UNKNOWN',
+        'scheduleOf',
+        `the plan trains "${name}", which is none of the workloads; give those that it was made for`,
+      );
+    return ownValue(cache, name) === 'read' ? withCachedPrefix(workload) : workload;
+  });
   const schedule = buildSchedule(
     openCostModel(active, usableCluster(clusterInModes(cluster, power?.modes ?? {}), memoryReserve)),
-    chosen.map(({ placement }) => placement),
+    [placement],
     {
-      // Lanes keep to one device each, where all policies give the same order.
-      policy: policyOf(first, policies),
-      steps: Math.min(steps, ...chosen.map((interval) => interval.steps)),
+      policy: policyOf(interval, policies),
+      steps: Math.min(steps, interval.steps),
       window,
       cache,
-      passes: passesOf(first, peers),
+      passes: passesOf(interval, peers),
     },
   );
   return { schedule, workloads: active };

@@ -61,7 +61,9 @@ export interface LinkProfile {
 export interface Cluster {
   readonly devices: readonly DeviceProfile[];
   readonly links: readonly LinkProfile[];
+  /** Devices that hold the base before the start; all when absent. The others fetch it from the keeper. */
   readonly resident?: readonly string[];
+  /** Device that holds the base and collects finished segments; when absent, they stay where they were trained. */
   readonly keeper?: string;
 }
 

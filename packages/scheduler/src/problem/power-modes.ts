@@ -6,8 +6,8 @@ import { ownValue } from './names.js';
 export type ChosenModes = Readonly<Record<string, string>>;
 
 /** The cluster with its devices in these modes and no modes left to choose from. Give it to `simulate` for a plan with modes. */
-export const clusterInModes = ({ devices, links }: Cluster, modes: ChosenModes): Cluster => ({
-  links,
+export const clusterInModes = ({ devices, ...cluster }: Cluster, modes: ChosenModes): Cluster => ({
+  ...cluster,
   devices: devices.map(({ modes: offered = [], ...device }) => {
     const chosen = offered.find(({ name }) => name === ownValue(modes, device.id));
     return chosen ? inMode(device, chosen) : device;

@@ -1,4 +1,6 @@
 /** What a placement is worth: by the simulator, or for local search a little more roughly and quicker by the list scheduler's clock. */
+import type { CostModel } from '../cost/cost-model.js';
+import { airSeconds } from '../cost/duration.js';
 import { joulesOf } from '../cost/energy.js';
 import { fitsMemory } from '../cost/memory.js';
 import { ownValue } from '../problem/names.js';
@@ -6,7 +8,7 @@ import { buildSchedule } from '../schedule/build-schedule.js';
 import type { Pass } from '../schedule/passes/pass.js';
 import type { Placement } from '../schedule/placement.js';
 import { simulateWith } from '../simulate/simulate.js';
-import type { DeviceUse } from '../simulate/timeline.js';
+import type { DeviceUse, LinkUse } from '../simulate/timeline.js';
 import { limits } from './effort.js';
 import { type Assessment, type IntervalProblem, valueOf } from './interval-problem.js';
 import { periodBound, placementJoules } from './period-bound.js';
@@ -39,7 +41,7 @@ export function assessPlacement(
       cache,
       passes,
     });
-    const { devices, makespanSeconds, stepEndSeconds, bytes } = simulateWith(costs, schedule, {
+    const { devices, links, makespanSeconds, stepEndSeconds, bytes } = simulateWith(costs, schedule, {
       spans: false,
     });
     if (!devices.every((use) => fitsDevice(problem, placement, use))) continue;
@@ -59,6 +61,7 @@ export function assessPlacement(
       stepSeconds,
       totalJoules,
       bytesPerStep: bytes / simulatedSteps,
+      airSeconds: airOf(costs, links).map((seconds) => seconds / simulatedSteps),
       peakMemoryBytes: Object.fromEntries(
         devices.map(({ device, peakMemoryBytes }) => [device, peakMemoryBytes]),
       ),
@@ -67,6 +70,16 @@ export function assessPlacement(
     };
   }
   return best;
+}
+
+/** Seconds that messages keep each medium's air busy. */
+function airOf({ routes, deviceIndex }: CostModel, links: readonly LinkUse[]): number[] {
+  const seconds = routes.media.map(() => 0);
+  for (const { from, to, bytes } of links) {
+    const route = routes.route(deviceIndex(from), deviceIndex(to));
+    if (route && route.medium >= 0) seconds[route.medium]! += airSeconds(route, bytes);
+  }
+  return seconds;
 }
 
 /** Two where every step drains the pipeline, else enough to see the period; several tasks fill the pipeline within their first step. */

@@ -30,13 +30,15 @@ interface BoundedSearchOptions {
   readonly budget?: number;
   /** Further placements to consider. */
   readonly seeds?: readonly Placement[];
+  /** Placements that are bound to cost as much are left out. */
+  readonly below?: number;
 }
 
 export function boundedSearch(
   problem: IntervalProblem,
-  { firstCut = 1, budget = limits.budget, seeds = [] }: BoundedSearchOptions = {},
+  { firstCut = 1, budget = limits.budget, seeds = [], below = Infinity }: BoundedSearchOptions = {},
 ): BoundedSearchResult {
-  const ranked = rank(problem, [...seeds, ...candidates(problem, firstCut)]);
+  const ranked = rank(problem, [...seeds, ...candidates(problem, firstCut)], below);
   const estimates: Valued[] = [];
   let left = budget;
   let best = undefined as Valued | undefined;
@@ -57,7 +59,7 @@ export function boundedSearch(
   if (!best) {
     // Where memory is tight, fewer micro-batches in flight may still fit.
     const shallow = candidates(problem, firstCut, () => 1);
-    for (const { placement } of rank(problem, shallow)) {
+    for (const { placement } of rank(problem, shallow, below)) {
       improves(placement);
       if (estimates.length > 0 && left < 0) break;
     }
@@ -96,14 +98,14 @@ export function boundedSearch(
   return { found, simulated: estimates.length + found.length };
 }
 
-/** Candidates with a bound below infinity, most promising first. */
-function rank(problem: IntervalProblem, placements: readonly Placement[]): Valued[] {
+/** Candidates with a bound below the mark, most promising first. */
+function rank(problem: IntervalProblem, placements: readonly Placement[], below: number): Valued[] {
   const seen = new Set<string>();
   const isNew = (key: string) => !seen.has(key) && seen.add(key);
   return placements
     .filter((placement) => isNew(keyOf(placement)))
     .map((placement) => ({ placement, value: boundValue(problem, placement) }))
-    .filter(({ value }) => value < Infinity)
+    .filter(({ value }) => value < below)
     .sort((a, b) => a.value - b.value);
 }
 

@@ -21,10 +21,6 @@ interface Effort {
   readonly bottleneckPrecision: number;
   /** Placements to simulate after the estimates, even when the budget is spent. */
   readonly assessedLeast: number;
-  /** Whether an interval looks at other intervals' placements. */
-  readonly sharesPlacements: boolean;
-  /** Whether unused devices are asked about one by one. */
-  readonly asksUnused: boolean;
   /** Whether power modes are changed one device at a time. */
   readonly changesModes: boolean;
   /** Settings of a peer to simulate, most promising first, and the finest divisions into micro-batches among them. */
@@ -47,8 +43,6 @@ const upTo10: Effort = {
   groupedStages: 24,
   bottleneckPrecision: 5e-3,
   assessedLeast: 2,
-  sharesPlacements: true,
-  asksUnused: true,
   changesModes: true,
   peerCandidates: Infinity,
   peerDivisions: Infinity,
@@ -66,7 +60,6 @@ const upTo64: Effort = {
   startGroups: 'up to 8',
   groupedStages: 16,
   bottleneckPrecision: 2e-2,
-  asksUnused: false,
   asteroidGroup: 8,
   asteroidStages: 16,
 };
@@ -77,7 +70,6 @@ const above64: Effort = {
   budgetShare: 1 / 8,
   bottleneckPrecision: 5e-2,
   assessedLeast: 1,
-  sharesPlacements: false,
   peerCandidates: 1,
   peerDivisions: 1,
   asteroidStages: 8,
@@ -122,13 +114,28 @@ export const limits = {
   keptPlacements: 6,
   /** Placements of each that an interval looks at. */
   sharedPlacements: 3,
-  /** In a longer chain of intervals only neighbours look at each other's placements. */
-  chain: 12,
-  /** With more waves, changing them one at a time would take long; only the starting choices are compared. */
-  changedWaves: 10,
-  /** Unused devices asked about, each in so many of the busiest stages, and rejected placements told. */
-  askedDevices: 4,
-  askedStages: 2,
+  /** So many devices at most of which every set may be a lane; the growth of sets of more, and the lanes a cluster is divided into. */
+  allDeviceSets: 5,
+  deviceLadder: 1.5,
+  dividedLanes: 6,
+  /** Tasks of which every set of siblings may be a group, and levels of which every pair may. */
+  allGroups: 4,
+  pairedLevel: 4,
+  /** Lists of jobs: first ones, those that small changes start from, and lists looked at in all. */
+  listTrials: 300,
+  listSeed: 1,
+  climbedLists: 4,
+  judgedLists: 30_000,
+  /** Random changes of the best list, each climbed from. */
+  kicks: 40,
+  changesPerKick: 3,
+  /** Jobs up to which a move in the list is tried together with another mode. */
+  movedAndChanged: 16,
+  /** Jobs up to which all lists are covered, and the branches that may take. */
+  coveredJobs: 5,
+  coveredNodes: 20_000,
+  /** Other devices that the plan is played with for each job, and rejected ones told. */
+  askedModes: 6,
   rejected: 3,
   /** Plans compared when power modes are chosen; each is a whole planning, with this much less thoroughness. */
   comparedPlans: 64,

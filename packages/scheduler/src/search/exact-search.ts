@@ -20,7 +20,11 @@ export interface ExactSearchResult {
 /** @param incumbent a placement found in another way; a good one shortens the search */
 export function exactSearch(
   problem: IntervalProblem,
-  { incumbent, firstCut = 1 }: { incumbent?: Assessment | undefined; firstCut?: number } = {},
+  {
+    incumbent,
+    firstCut = 1,
+    below = Infinity,
+  }: { incumbent?: Assessment | undefined; firstCut?: number; below?: number } = {},
 ): ExactSearchResult {
   const { costs, groupLimit, objective, steps } = problem;
   const { layerCount } = costs;
@@ -35,7 +39,8 @@ export function exactSearch(
   const timeWeight = objective === 'time' ? 1 : objective === 'energy' ? 0 : objective.secondsWeight;
   let best = incumbent;
   let simulated = 0;
-  const hopeless = (seconds: number) => best !== undefined && seconds * steps * timeWeight >= best.value;
+  const mark = () => Math.min(below, best?.value ?? Infinity);
+  const hopeless = (seconds: number) => seconds * steps * timeWeight >= mark();
 
   for (const microbatches of problem.microbatches) {
     const visit = (stages: readonly Stage[], start: number, unused: number): void => {
@@ -61,7 +66,7 @@ export function exactSearch(
     };
     const tryPlacement = (stages: readonly Stage[]) => {
       const placement = { tasks: problem.tasks, microbatches, stages };
-      if (best && boundValue(problem, placement) >= best.value) return;
+      if (boundValue(problem, placement) >= mark()) return;
       simulated += 1;
       const assessment = assessPlacement(problem, placement);
       if (assessment && (!best || assessment.value < best.value)) best = assessment;

@@ -52,6 +52,8 @@ export interface Assessment {
   /** Of all steps; undefined when no used device's power is known. */
   readonly totalJoules: number | undefined;
   readonly bytesPerStep: number;
+  /** Seconds of a step in which its messages have each medium's air. */
+  readonly airSeconds: readonly number[];
   readonly peakMemoryBytes: Readonly<Record<string, number>>;
   /** How the devices spent the simulated steps. */
   readonly devices: readonly DeviceUse[];

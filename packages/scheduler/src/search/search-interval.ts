@@ -19,6 +19,8 @@ export interface SearchIntervalOptions {
   readonly exactLayers?: number;
   readonly budget?: number;
   readonly seeds?: readonly Placement[];
+  /** Only placements of less value are of interest; others may be left out. */
+  readonly below?: number;
 }
 
 export function searchInterval(
@@ -28,6 +30,7 @@ export function searchInterval(
     exactLayers = limits.exactLayers,
     budget = limits.budget,
     seeds = [],
+    below = Infinity,
   }: SearchIntervalOptions = {},
 ): IntervalSearch {
   const { costs } = problem;
@@ -37,9 +40,10 @@ export function searchInterval(
     firstCut,
     budget: exact ? budget * limits.budgetBeforeExact : budget,
     seeds,
+    below,
   });
   if (!exact) return { ...bounded, search: 'bounded' };
-  const { best, simulated } = exactSearch(problem, { incumbent: bounded.found[0], firstCut });
+  const { best, simulated } = exactSearch(problem, { incumbent: bounded.found[0], firstCut, below });
   const found = best && best !== bounded.found[0] ? [best, ...bounded.found] : bounded.found;
   return { found, search: 'exact', simulated: bounded.simulated + simulated };
 }

@@ -1,0 +1,85 @@
+/** Which jobs there may be and in which modes each may run: every task alone, and siblings that may be interleaved in one pipeline. */
+import { limits } from '../search/effort.js';
+import { answersOf } from './answers.js';
+import { deviceSets } from './device-sets.js';
+import type { Assignment, Run } from './fetches.js';
+import { type Job, levelsOf, type TaskGraph } from './jobs.js';
+import { type LaneSearch, type Mode, modesOf } from './modes.js';
+
+export interface CandidateJob {
+  readonly job: Job;
+  /** One for each set of devices worth using, fewest devices first. */
+  readonly choices: readonly Assignment[];
+}
+
+export interface CandidateJobs {
+  /** By task; without choices where nothing fits. */
+  readonly single: readonly CandidateJob[];
+  readonly groups: readonly CandidateJob[];
+}
+
+export function candidateJobs(run: Run, search: LaneSearch, siblings: boolean): CandidateJobs {
+  const { graph } = run;
+  const widest = Math.max(...levelsOf(graph).map(({ length }) => length));
+  const sets = deviceSets(search.opened, siblings ? widest : 1);
+  const candidate = (
+    tasks: readonly number[],
+    wanted: (mode: Mode) => boolean = () => true,
+  ): CandidateJob => {
+    const job = { tasks };
+    const modes = modesOf(
+      search,
+      tasks.map((task) => graph.workloads[task]!),
+      tasks.length === 1 ? sets : sets.filter(({ length }) => length > 1),
+    );
+    return {
+      job,
+      choices: modes.filter(wanted).map((mode) => ({
+        job,
+        mode,
+        seconds: mode.seconds + answersOf(run, { job, mode }).reduce((sum, { seconds }) => sum + seconds, 0),
+      })),
+    };
+  };
+  const single = graph.workloads.map((_, task) => candidate([task]));
+  /** The least value of a task on these devices. */
+  const alone = (task: number, devices: readonly number[]) =>
+    Math.min(
+      Infinity,
+      ...single[task]!.choices.filter(({ mode }) =>
+        mode.devices.every((device) => devices.includes(device)),
+      ).map(({ mode }) => mode.value),
+    );
+  const groups = (siblings ? groupsOf(graph) : [])
+    // In one pipeline they must be quicker than one after the other on the same devices.
+    .map((tasks) =>
+      candidate(
+        tasks,
+        ({ devices, value }) => value < tasks.reduce((sum, task) => sum + alone(task, devices), 0),
+      ),
+    )
+    .filter(({ choices }) => choices.length > 0);
+  return { single, groups };
+}
+
+/** Sets of tasks that do not wait for each other: all of few tasks; of many the levels, and pairs within small levels. */
+function groupsOf(graph: TaskGraph): number[][] {
+  const count = graph.workloads.length;
+  if (count <= limits.allGroups) {
+    const sets: number[][] = [];
+    for (let mask = 3; mask < 2 ** count; mask++) {
+      const tasks = [...graph.workloads.keys()].filter((task) => mask & (1 << task));
+      const apart = tasks.every((task) => tasks.every((other) => !graph.ancestors[task]!.has(other)));
+      if (tasks.length > 1 && apart) sets.push(tasks);
+    }
+    return sets;
+  }
+  return levelsOf(graph).flatMap((level) => {
+    if (level.length < 2) return [];
+    const pairs =
+      level.length > 2 && level.length <= limits.pairedLevel
+        ? level.flatMap((a, index) => level.slice(index + 1).map((b) => [a, b]))
+        : [];
+    return [level, ...pairs];
+  });
+}

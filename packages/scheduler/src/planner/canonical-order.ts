@@ -1,0 +1,36 @@
+/** The cluster with its devices in an order that neither their names nor the order of the input decides. */
+import { type ClusterCosts, openCluster } from '../cost/cluster-costs.js';
+import type { Cluster } from '../problem/cluster.js';
+
+/** Fastest first; devices of equal profile by how they reach the others. */
+export function inCanonicalOrder(cluster: Cluster): Cluster {
+  const opened = openCluster(cluster);
+  const speed = (index: number) => opened.devices[index]!.forwardRate;
+  const profiles = cluster.devices.map((device) => JSON.stringify({ ...device, id: '' }));
+  const reaches = new Map<number, string>();
+  const reachOf = (index: number): string => {
+    let reach = reaches.get(index);
+    if (reach === undefined) reaches.set(index, (reach = describeReach(opened, index, profiles)));
+    return reach;
+  };
+  const order = [...cluster.devices.keys()].sort(
+    (a, b) =>
+      speed(b) - speed(a) || compare(profiles[a]!, profiles[b]!) || compare(reachOf(a), reachOf(b)) || a - b,
+  );
+  return { ...cluster, devices: order.map((index) => cluster.devices[index]!) };
+}
+
+const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
+
+function describeReach(
+  { devices, routes, cluster }: ClusterCosts,
+  from: number,
+  profiles: readonly string[],
+): string {
+  const { id } = devices[from]!;
+  const reach = [...devices.keys()].map((to) => {
+    const { bytesPerSecond = 0, latencySeconds = 0, medium = -1 } = routes.route(from, to) ?? {};
+    return `${bytesPerSecond} ${latencySeconds} ${medium >= 0} ${profiles[to]}`;
+  });
+  return `${cluster.keeper === id} ${cluster.resident?.includes(id) ?? true} ${reach.sort().join('|')}`;
+}

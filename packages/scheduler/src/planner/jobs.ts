@@ -1,0 +1,56 @@
+/** Jobs: what is trained as one, and what waits for what. */
+import type { Workload } from '../problem/workload.js';
+
+/** One task, or siblings interleaved in one pipeline. */
+export interface Job {
+  /** Indices of the workloads, ascending. */
+  readonly tasks: readonly number[];
+}
+
+/** The task graph by index. */
+export interface TaskGraph {
+  readonly workloads: readonly Workload[];
+  readonly parents: readonly (readonly number[])[];
+  readonly children: readonly (readonly number[])[];
+  /** All tasks that must end first, in any order. */
+  readonly ancestors: readonly ReadonlySet<number>[];
+}
+
+export function taskGraph(workloads: readonly Workload[]): TaskGraph {
+  const indexOf = new Map(workloads.map(({ name }, index) => [name, index]));
+  const parents = workloads.map(({ dependsOn = [] }) =>
+    [...new Set(dependsOn)].map((name) => indexOf.get(name)!),
+  );
+  const ancestors: (ReadonlySet<number> | undefined)[] = workloads.map(() => undefined);
+  const ancestorsOf = (task: number): ReadonlySet<number> => {
+    const found = (ancestors[task] ??= new Set(
+      parents[task]!.flatMap((parent) => [parent, ...ancestorsOf(parent)]),
+    ));
+    return found;
+  };
+  for (const task of workloads.keys()) ancestorsOf(task);
+  const children = workloads.map((_, task) =>
+    [...workloads.keys()].filter((other) => parents[other]!.includes(task)),
+  );
+  return { workloads, parents, children, ancestors: workloads.map((_, task) => ancestorsOf(task)) };
+}
+
+/** Whether one of the jobs holds a task that must wait for one of the other's. */
+export const waitsFor = ({ ancestors }: TaskGraph, later: Job, earlier: Job): boolean =>
+  later.tasks.some((task) => earlier.tasks.some((other) => ancestors[task]!.has(other)));
+
+/** Tasks by level: a task stands one level after the latest of its parents. */
+export function levelsOf({ workloads, parents }: TaskGraph): number[][] {
+  const levels: number[][] = [];
+  const known = new Map<number, number>();
+  const levelOf = (task: number): number => {
+    let level = known.get(task);
+    if (level === undefined) {
+      level = Math.max(-1, ...parents[task]!.map(levelOf)) + 1;
+      known.set(task, level);
+    }
+    return level;
+  };
+  for (const task of workloads.keys()) (levels[levelOf(task)] ??= []).push(task);
+  return levels;
+}

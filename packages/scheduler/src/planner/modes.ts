@@ -1,0 +1,357 @@
+/**
+ * The modes of a job: for each set of devices the placements of its intervals such that all intervals and all transfers between them cost
+ * least. A set that is no better than one of its own subsets makes no mode.
+ */
+import { type ClusterCosts, openCluster } from '../cost/cluster-costs.js';
+import type { Routes } from '../cost/routes.js';
+import { ownValue } from '../problem/names.js';
+import type { Workload } from '../problem/workload.js';
+import { type Strategy, tuneStrategy } from '../peers/strategy.js';
+import { assessPlacement } from '../search/assess-placement.js';
+import { keyOf } from '../search/bounded-search.js';
+import { effortFor, limits } from '../search/effort.js';
+import { type Assessment, type IntervalProblem, placementOn, valueOf } from '../search/interval-problem.js';
+import { type LowerBound, lowerBound } from '../search/lower-bound.js';
+import { firstCutOf, searchInterval, type SearchIntervalOptions } from '../search/search-interval.js';
+import { contextGearName } from './context-gear-name.js';
+import { type IntervalSettings, intervalsOf } from './intervals.js';
+import { type BaseHolders, type Transfer, transfersBetween, transferSeconds } from './transfers.js';
+
+export interface LaneSearch {
+  readonly opened: ClusterCosts;
+  readonly settings: IntervalSettings;
+  readonly options: SearchIntervalOptions;
+  readonly peers: readonly Strategy[];
+  readonly cache: boolean;
+  readonly holders: BaseHolders;
+  /** Answers found so far, by question: tasks of equal cost on interchangeable devices are asked about once. */
+  readonly memory: Map<string, FoundInterval & { readonly below: number }>;
+}
+
+/** An assessment and the strategy that proposed it. */
+export interface NamedAssessment extends Assessment {
+  readonly strategy: string;
+}
+
+interface FoundInterval {
+  /** Best first. */
+  readonly found: readonly NamedAssessment[];
+  readonly search: 'exact' | 'bounded';
+  readonly bound: LowerBound;
+}
+
+export interface ModeInterval {
+  readonly problem: IntervalProblem;
+  readonly assessment: NamedAssessment;
+  readonly search: 'exact' | 'bounded';
+  readonly bound: LowerBound;
+  /** What must move before it begins; nothing before the first. */
+  readonly transfers: readonly Transfer[];
+  /** Share of each medium's air that it takes, by the whole cluster's media. */
+  readonly airShares: readonly number[];
+  /** What it takes longer, in parts of its time, where others keep the air busy as long as it does not. */
+  readonly airDelay: number;
+  /** Placements that lost on these devices, best first. */
+  readonly rejected: readonly NamedAssessment[];
+}
+
+/** One way to run a job. */
+export interface Mode {
+  /** Indices, ascending, of all devices that an interval uses. */
+  readonly devices: readonly number[];
+  readonly intervals: readonly ModeInterval[];
+  /** Of all intervals and the transfers between them, with the network to itself. */
+  readonly seconds: number;
+  readonly joules: number;
+  readonly value: number;
+  /** Whether no placement on these devices is better, whatever the transfers. */
+  readonly exact: boolean;
+}
+
+/** Fewest devices first. */
+export function modesOf(
+  search: LaneSearch,
+  workloads: readonly Workload[],
+  sets: readonly (readonly number[])[],
+): Mode[] {
+  const modes: Mode[] = [];
+  const largest = sets.at(-1);
+  const asksPeersOnAll = search.opened.devices.length <= limits.allDeviceSets;
+  for (const set of sets) {
+    const inside = new Set(set);
+    const below = Math.min(
+      ...modes
+        .filter(({ devices }) => devices.every((device) => inside.has(device)))
+        .map(({ value }) => value),
+      Infinity,
+    );
+    const mode = modeOn(search, workloads, set, {
+      below,
+      peers: asksPeersOnAll || set === largest ? search.peers : [],
+    });
+    if (mode && mode.value < below) modes.push(mode);
+  }
+  return modes;
+}
+
+interface ModeQuestion {
+  /** Only a mode of less value is of interest. */
+  readonly below: number;
+  readonly peers: readonly Strategy[];
+}
+
+function modeOn(
+  search: LaneSearch,
+  workloads: readonly Workload[],
+  set: readonly number[],
+  { below, peers }: ModeQuestion,
+): Mode | undefined {
+  const cluster = clusterOf(search, set);
+  // Whether a cache pays depends on the transfers between the intervals.
+  const caching = search.cache && workloads.some(({ epochs = 1 }) => epochs > 1) ? [true, false] : [false];
+  let best: Mode | undefined;
+  for (const useCache of caching) {
+    const problems = intervalsOf(workloads, cluster, search.settings, useCache);
+    const bounds = problems.map((problem) => lowerBound(problem));
+    const least = bounds.reduce((sum, { value }) => sum + value, 0);
+    const mark = Math.min(below, best?.value ?? Infinity);
+    if (least >= mark) continue;
+    const answers = problems.map((problem, index) =>
+      searchOn(search, problem, set, {
+        peers,
+        bound: bounds[index]!,
+        below: mark - (least - bounds[index]!.value),
+      }),
+    );
+    const mode = chain(search, problems, answers);
+    if (mode && (!best || mode.value < best.value)) best = mode;
+  }
+  return best;
+}
+
+/** The devices of a set by themselves. */
+function clusterOf({ opened }: LaneSearch, set: readonly number[]): ClusterCosts {
+  if (set.length === opened.devices.length) return opened;
+  const { devices, links } = opened.cluster;
+  const ids = new Set(['*', ...set.map((device) => devices[device]!.id)]);
+  return openCluster({
+    devices: set.map((device) => devices[device]!),
+    links: set.length === 1 ? [] : links.filter(({ from, to }) => ids.has(from) && ids.has(to)),
+  });
+}
+
+function searchOn(
+  search: LaneSearch,
+  problem: IntervalProblem,
+  set: readonly number[],
+  question: ModeQuestion & { readonly bound: LowerBound },
+): FoundInterval {
+  const { devices } = search.opened;
+  const like = set.map((device) => devices[device]!.interchangeableWith);
+  const key = `${[...like].sort((a, b) => a - b).join()}|${question.peers.length}|${signatureOf(problem)}`;
+  const known = search.memory.get(key);
+  // What was sought in vain below a mark may be there above it.
+  if (known && (known.found.length > 0 || known.below >= question.below))
+    return renamed(known, problem, set, search);
+  const found = { ...findOn(search, problem, question), below: question.below };
+  search.memory.set(key, found);
+  return found;
+}
+
+function findOn(
+  { options }: LaneSearch,
+  problem: IntervalProblem,
+  { peers, bound, below }: ModeQuestion & { readonly bound: LowerBound },
+): FoundInterval {
+  const [only, ...others] = problem.costs.devices;
+  if (others.length === 0) {
+    // In as few micro-batches as fit, because each one costs another launch.
+    for (const microbatches of [...problem.microbatches].sort((a, b) => a - b)) {
+      const assessment = assessPlacement(problem, placementOn(problem, only!.id, microbatches));
+      if (assessment)
+        return { found: [{ ...assessment, strategy: contextGearName }], search: 'exact', bound };
+    }
+    return { found: [], search: 'exact', bound };
+  }
+  const { found, search } = searchInterval(problem, { ...options, below });
+  const named = found
+    .slice(0, limits.keptPlacements)
+    .map((assessment): NamedAssessment => ({ ...assessment, strategy: contextGearName }));
+  const { peerCandidates, peerDivisions } = effortFor(problem.costs.devices.length);
+  const asked = { ...problem, microbatches: problem.microbatches.slice(-peerDivisions) };
+  for (const strategy of peers) {
+    if (problem.tasks.length > 1 && !strategy.interleavesTasks) continue;
+    const better = tuneStrategy(strategy, asked, {
+      incumbent: Math.min(below, named[0]?.value ?? Infinity),
+      most: peerCandidates,
+    });
+    if (better) named.unshift({ ...better, strategy: strategy.name });
+  }
+  return { found: named, search, bound };
+}
+
+function signatureOf({ costs, tasks, steps, cache }: IntervalProblem): string {
+  return JSON.stringify([
+    steps,
+    tasks.map((name) => {
+      const { samples, sums } = costs.taskNamed(name);
+      return [
+        samples,
+        ownValue(cache, name) ?? '',
+        sums.outputBytes,
+        ...Object.values(sums).map((sum: Float64Array | readonly number[]) => [...sum]),
+      ];
+    }),
+  ]);
+}
+
+/** An answer found for other tasks, or on interchangeable devices, as one for these. */
+function renamed(
+  known: FoundInterval,
+  { tasks }: IntervalProblem,
+  set: readonly number[],
+  { opened: { devices, deviceIndex } }: LaneSearch,
+): FoundInterval {
+  const [first] = known.found;
+  if (!first) return known;
+  const classOf = (device: number) => devices[device]!.interchangeableWith;
+  const left = new Map<number, number[]>();
+  for (const device of set) left.set(classOf(device), [...(left.get(classOf(device)) ?? []), device]);
+  const names = new Map<string, string>();
+  const nameOf = (id: string): string => {
+    let name = names.get(id);
+    if (name === undefined) names.set(id, (name = devices[left.get(classOf(deviceIndex(id)))!.shift()!]!.id));
+    return name;
+  };
+  // In the order of the devices, so that equal sets get equal names.
+  const used = new Set(
+    known.found.flatMap(({ devices: uses }) => uses.map(({ device }) => deviceIndex(device))),
+  );
+  for (const device of [...used].sort((a, b) => a - b)) nameOf(devices[device]!.id);
+  return {
+    ...known,
+    found: known.found.map((assessment) => ({
+      ...assessment,
+      placement: {
+        ...assessment.placement,
+        tasks,
+        stages: assessment.placement.stages.map((stage) => ({
+          ...stage,
+          members: stage.members.map((member) => ({ ...member, device: nameOf(member.device) })),
+        })),
+      },
+      peakMemoryBytes: Object.fromEntries(
+        Object.entries(assessment.peakMemoryBytes).map(([id, bytes]) => [nameOf(id), bytes]),
+      ),
+      devices: assessment.devices.map((use) => ({ ...use, device: nameOf(use.device) })),
+    })),
+  };
+}
+
+/** The placements such that intervals and transfers cost least, over all combinations (Viterbi). */
+function chain(
+  { opened, settings: { objective }, holders }: LaneSearch,
+  problems: readonly IntervalProblem[],
+  answers: readonly FoundInterval[],
+): Mode | undefined {
+  const choices = answers.map(({ found }, index) => widened(problems, answers, index, found));
+  if (choices.some((found) => found.length === 0)) return undefined;
+  const transfersInto = (index: number, from: NamedAssessment, to: NamedAssessment) =>
+    transfersBetween(problems[index - 1]!, from.placement, problems[index]!, to.placement, holders);
+  interface Path {
+    readonly value: number;
+    readonly taken: readonly number[];
+  }
+  let paths: Path[] = choices[0]!.map(({ value }, at) => ({ value, taken: [at] }));
+  for (let index = 1; index < problems.length; index++)
+    paths = choices[index]!.map((to, at) => {
+      let best: Path = { value: Infinity, taken: [] };
+      for (const [before, path] of paths.entries()) {
+        const moved = transfersInto(index, choices[index - 1]![before]!, to);
+        if (!moved) continue;
+        const value = path.value + valueOf(objective, transferSeconds(holders.routes, moved), 0) + to.value;
+        if (value < best.value) best = { value, taken: [...path.taken, at] };
+      }
+      return best;
+    });
+  const best = paths.reduce((a, b) => (b.value < a.value ? b : a));
+  if (best.value === Infinity) return undefined;
+  const intervals = problems.map((problem, index): ModeInterval => {
+    const assessment = choices[index]![best.taken[index]!]!;
+    const before = index > 0 ? choices[index - 1]![best.taken[index - 1]!]! : undefined;
+    const shares = opened.routes.media.map((name) => {
+      const medium = problem.costs.routes.media.indexOf(name);
+      return medium < 0 ? 0 : assessment.airSeconds[medium]! / assessment.stepSeconds;
+    });
+    return {
+      problem,
+      assessment,
+      search: answers[index]!.search,
+      bound: answers[index]!.bound,
+      transfers: before ? transfersInto(index, before, assessment)! : [],
+      airShares: shares.map((share) => Math.min(1, share)),
+      airDelay: shares.some((share) => share > 0) ? airDelayOf(problem, assessment) : 0,
+      rejected: choices[index]!.filter((other) => other !== assessment),
+    };
+  });
+  const sum = (of: (interval: ModeInterval) => number) => intervals.reduce((all, one) => all + of(one), 0);
+  return {
+    devices: [
+      ...new Set(
+        intervals.flatMap(({ assessment: { placement } }) =>
+          placement.stages.flatMap(({ members }) => members.map(({ device }) => opened.deviceIndex(device))),
+        ),
+      ),
+    ].sort((a, b) => a - b),
+    intervals,
+    seconds: sum(
+      ({ assessment, transfers }) => assessment.totalSeconds + transferSeconds(holders.routes, transfers),
+    ),
+    joules: sum(({ assessment }) => assessment.totalJoules ?? 0),
+    value: best.value,
+    exact:
+      answers.every(({ search }) => search === 'exact') &&
+      intervals.every(({ assessment }, index) => assessment.value <= answers[index]!.found[0]!.value),
+  };
+}
+
+/** By the simulator: how much longer the interval takes on air of half the rate. */
+function airDelayOf(
+  problem: IntervalProblem,
+  { placement, policy, passes, totalSeconds }: NamedAssessment,
+): number {
+  const { routes } = problem.costs;
+  const slowed: Routes = {
+    ...routes,
+    route: (from, to) => {
+      const route = routes.route(from, to);
+      return route && route.medium >= 0 ? { ...route, bytesPerSecond: route.bytesPerSecond / 2 } : route;
+    },
+  };
+  const slower = { ...problem, policies: [policy], costs: { ...problem.costs, routes: slowed } };
+  const found = assessPlacement(slower, placement, passes);
+  return found ? Math.max(0, found.totalSeconds / totalSeconds - 1) : 1;
+}
+
+/** An interval's placements, and its neighbours': keeping the cut is always among the choices. */
+function widened(
+  problems: readonly IntervalProblem[],
+  answers: readonly FoundInterval[],
+  index: number,
+  found: readonly NamedAssessment[],
+): NamedAssessment[] {
+  const problem = problems[index]!;
+  const known = new Set(found.map(({ placement }) => keyOf(placement)));
+  const firstCut = firstCutOf(problem);
+  const added: NamedAssessment[] = [];
+  for (const near of [index - 1, index + 1])
+    for (const { placement, passes, strategy } of answers[near]?.found.slice(0, limits.sharedPlacements) ??
+      []) {
+      const key = keyOf(placement);
+      if (known.has(key) || (placement.stages[1]?.start ?? firstCut) < firstCut) continue;
+      known.add(key);
+      const assessment = assessPlacement(problem, { ...placement, tasks: problem.tasks }, passes);
+      if (assessment) added.push({ ...assessment, strategy });
+    }
+  return [...found, ...added].sort((a, b) => a.value - b.value);
+}
