@@ -135,6 +135,11 @@ export const smallRun: Plan = {
   explanation: {
     criticalPath: ['weather', 'road+speed', 'action'],
     jobs: [
+      { tasks: ['weather'], rejected: [{ devices: ['tx2'], ratio: 1.2 }] },
+      { tasks: both, after: ['weather'], rejected: [] },
+      { tasks: ['action'], after: both, rejected: [] },
+    ],
+    intervals: [
       why(['weather'], ['orin']),
       {
         ...why(both, ['nano', 'tx2']),
@@ -147,6 +152,7 @@ export const smallRun: Plan = {
           { placement: { tasks: both, microbatches: 1, stages: [stage(0, 4, 'nano', 'tx2')] }, ratio: 1.5 },
         ],
       },
+      why(both, ['tx2']),
       why(['action'], ['orin']),
     ],
     unused: [{ device: 'spare', reason: 'slower', ratio: 1.1 }],

@@ -546,35 +546,38 @@ describe('the whole run', () => {
         '  weather answers 8 samples (validation) on orin, 15 s to 20 s',
         '  5 steps of 3 s',
         '    layers 0–3 on orin; 2 micro-batches (ContextGear)',
-        '  bound by the computing of orin, reached to 100 %',
-        '  idle: orin 0.0 %',
-        'road + speed: 20 s to 50 s on nano + tx2',
+        '    bound by the computing of orin, reached to 100 %',
+        '    idle: orin 0.0 %',
+        '  on tx2 instead: the whole plan takes 20 % more',
+        'road + speed: 20 s to 50 s on nano + tx2, after weather',
         '  fetches base, 5 MB from orin to nano, 20 s to 25 s',
         '  fetches segment of weather, 1 MB from orin to tx2, 20 s to 22.5 s',
         '  5 steps of 3 s, writes the cache of road',
         '    layers 0–1 on nano | layers 2–3 on tx2; 2 micro-batches (ContextGear)',
+        '    bound by the air of wifi, reached to 90 %',
+        '    idle: nano 50 % (done before the others), tx2 0.0 %',
+        '    rejected, 50 % more: layers 0–3 on nano + tx2; 1 micro-batch',
         '  5 steps of 2 s, reads the cache of road',
         '    layers 0–3 on tx2; 2 micro-batches (ContextGear)',
+        '    bound by the computing of tx2, reached to 100 %',
+        '    idle: tx2 0.0 %',
         '  collected: segment of road, 1 MB from tx2 to orin, 50 s to 55 s',
-        '  bound by the air of wifi, reached to 90 %',
-        '  idle: nano 50 % (done before the others), tx2 0.0 %',
-        '  rejected, 50 % more: layers 0–3 on nano + tx2; 1 micro-batch',
-        'action: 50 s to 100 s on orin',
+        'action: 50 s to 100 s on orin, after road + speed',
         '  5 steps of 9 s',
         '    layers 0–3 on orin; 2 micro-batches (ContextGear)',
-        '  bound by the computing of orin, reached to 100 %',
-        '  idle: orin 0.0 %',
-        'spare is not used: the best placement with it takes 10 % more',
+        '    bound by the computing of orin, reached to 100 %',
+        '    idle: orin 0.0 %',
+        'spare is not used: with it the plan takes 10 % more',
       ].join('\n'),
     );
   });
 
   test('says who holds the base model at the start and who collects segments', () => {
     const said = describePlan(smallRun, { resident: ['orin'], keeper: 'orin' });
-    expect(said).toContain('at the start, only orin holds the base model\nfinished segments go to orin\n');
+    expect(said).toContain('holding the base model at the start: orin\nfinished segments go to orin\n');
     expect(said).not.toContain('already');
     expect(describePlan(smallRun, { resident: [] })).toContain(
-      'at the start, no device holds the base model',
+      'holding the base model at the start: no device',
     );
   });
 

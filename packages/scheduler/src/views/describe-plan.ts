@@ -1,14 +1,14 @@
 /** A plan in words, for people. */
 import { formatBytes, formatJoules, formatLayers, formatSeconds, plural } from '../format.js';
 import { contextGearName } from '../planner/context-gear-name.js';
-import type { Explanation, UnusedDevice } from '../planner/explain.js';
 import type { Plan, PlannedInterval, PlannedJob, PlannedPower } from '../planner/planned.js';
 import type { Cluster } from '../problem/cluster.js';
 import type { Placement } from '../schedule/placement.js';
 import type { IdleCause } from '../simulate/timeline.js';
 import { describeTransfer } from './run-chart.js';
 
-type JobExplanation = Explanation['jobs'][number];
+type Explanation = Plan['explanation'];
+type IntervalExplanation = Explanation['intervals'][number];
 
 /**
  * A plan on several lines: how long it takes, what decides that, what every job does where and when, what binds it, what was rejected, and
@@ -16,19 +16,29 @@ type JobExplanation = Explanation['jobs'][number];
  */
 export function describePlan(plan: Plan, { resident, keeper }: Pick<Cluster, 'resident' | 'keeper'>): string {
   const { jobs, totalJoules, power, explanation } = plan;
-  const why = new Map(explanation.jobs.map((job) => [job.tasks.join('+'), job]));
+  const intervals = explanation.intervals.values();
   return [
     `${formatSeconds(plan.totalSeconds)} in all, ${formatBytes(plan.totalBytes)} sent` +
       (totalJoules === undefined ? '' : `, ${formatJoules(totalJoules)}`) +
       `; no plan takes less than ${formatSeconds(plan.lowerBoundSeconds)} (gap ${percent(plan.gap)}, ${plan.search} search)`,
     resident
-      ? `at the start, ${resident.length === 0 ? 'no device holds' : `only ${resident.join(', ')} hold${resident.length === 1 ? 's' : ''}`} the base model`
+      ? `holding the base model at the start: ${resident.length === 0 ? 'no device' : resident.join(', ')}`
       : 'every device is taken to hold the base model already',
     ...(keeper === undefined ? [] : [`finished segments go to ${keeper}`]),
     ...(power ? describePower(power) : []),
     `critical path: ${explanation.criticalPath.join(' → ')}`,
-    ...jobs.flatMap((job) => describeJob(job, why.get(job.tasks.join('+')))),
-    ...explanation.unused.map((unused) => `${unused.device} is not used: ${reasonText(unused)}`),
+    ...jobs.flatMap((job, index) =>
+      describeJob(
+        job,
+        explanation.jobs[index]!,
+        job.intervals.map(() => intervals.next().value!),
+      ),
+    ),
+    ...explanation.unused.map(({ device, reason, ratio }) => {
+      const slower =
+        ratio === undefined ? 'no plan with it was better' : `with it the plan takes ${against(ratio)}`;
+      return `${device} is not used: ${reason === 'slower' ? slower : reasonText[reason]}`;
+    }),
   ].join('\n');
 }
 
@@ -48,48 +58,44 @@ const describePower = ({ modes, leftOut, plansCompared }: PlannedPower): string[
 
 function describeJob(
   { tasks, devices, startSeconds, endSeconds, fetches, answers, intervals, collects }: PlannedJob,
-  why: JobExplanation | undefined,
+  { after, rejected }: Explanation['jobs'][number],
+  reasons: readonly IntervalExplanation[],
 ): string[] {
-  const span = (one: { startSeconds: number; endSeconds: number }) =>
+  const times = (one: Pick<PlannedJob, 'startSeconds' | 'endSeconds'>) =>
     `${formatSeconds(one.startSeconds)} to ${formatSeconds(one.endSeconds)}`;
+  const waited = after ? `, after ${after.join(' + ')}` : '';
   return [
-    `${tasks.join(' + ')}: ${span({ startSeconds, endSeconds })} on ${devices.join(' + ')}`,
-    ...fetches.map((fetch) => `  fetches ${describeTransfer(fetch)}, ${span(fetch)}`),
+    `${tasks.join(' + ')}: ${times({ startSeconds, endSeconds })} on ${devices.join(' + ')}${waited}`,
+    ...fetches.map((fetch) => `  fetches ${describeTransfer(fetch)}, ${times(fetch)}`),
     ...answers.map(
       (answer) =>
-        `  ${answer.task} answers ${plural(answer.samples, 'sample')} (${answer.reason}) on ${answer.devices.join(' + ')}, ${span(answer)}`,
+        `  ${answer.task} answers ${plural(answer.samples, 'sample')} (${answer.reason}) on ${answer.devices.join(' + ')}, ${times(answer)}`,
     ),
-    ...intervals.flatMap((interval, index) => describeInterval(interval, intervals[index - 1])),
-    ...collects.map((collect) => `  collected: ${describeTransfer(collect)}, ${span(collect)}`),
-    ...(why
-      ? [
-          `  bound by ${bindingText(why.binding)}, reached to ${percent(why.binding.reached)}`,
-          `  idle: ${why.devices
-            .map(
-              ({ device, idleFraction, mainCause }) =>
-                `${device} ${percent(idleFraction)}${mainCause && idleFraction >= 0.005 ? ` (${causeText[mainCause]})` : ''}`,
-            )
-            .join(', ')}`,
-          ...why.rejected.map(
-            ({ placement, ratio }) => `  rejected, ${against(ratio)}: ${describePlacement(placement)}`,
-          ),
-        ]
-      : []),
+    ...intervals.flatMap((interval, index) => describeInterval(interval, reasons[index]!)),
+    ...collects.map((collect) => `  collected: ${describeTransfer(collect)}, ${times(collect)}`),
+    ...rejected.map(
+      (other) => `  on ${other.devices.join(' + ')} instead: the whole plan takes ${against(other.ratio)}`,
+    ),
   ];
 }
 
-/** An interval's placement is not repeated where it is the one before. */
 function describeInterval(
   { steps, stepSeconds, cache, placement, strategy, policy }: PlannedInterval,
-  before: PlannedInterval | undefined,
+  { binding, devices, rejected }: IntervalExplanation,
 ): string[] {
-  const placed = describePlacement(placement);
   const cached = Object.entries(cache).map(([task, mode]) => `, ${mode}s the cache of ${task}`);
+  const idle = devices.map(
+    ({ device, idleFraction, mainCause }) =>
+      `${device} ${percent(idleFraction)}${mainCause && idleFraction >= 0.005 ? ` (${causeText[mainCause]})` : ''}`,
+  );
   return [
     `  ${plural(steps, 'step')} of ${formatSeconds(stepSeconds)}${cached.join('')}`,
-    ...(before && describePlacement(before.placement) === placed
-      ? []
-      : [`    ${placed} (${strategy === contextGearName ? policy : strategy})`]),
+    `    ${describePlacement(placement)} (${strategy === contextGearName ? policy : strategy})`,
+    `    bound by ${bindingText(binding)}, reached to ${percent(binding.reached)}`,
+    `    idle: ${idle.join(', ')}`,
+    ...rejected.map(
+      (other) => `    rejected, ${against(other.ratio)}: ${describePlacement(other.placement)}`,
+    ),
   ];
 }
 
@@ -111,15 +117,12 @@ const causeText: Readonly<Record<IdleCause, string>> = {
   lost: 'lost',
 };
 
-function reasonText({ reason, ratio }: UnusedDevice): string {
-  if (reason === 'memory') return 'it cannot hold a single layer';
-  if (reason === 'unreachable') return 'no link leads to it';
-  return ratio === undefined
-    ? 'no placement with it was better'
-    : `the best placement with it takes ${against(ratio)}`;
-}
+const reasonText = {
+  memory: 'it cannot hold a single layer',
+  unreachable: 'no link leads to it',
+};
 
-function bindingText({ kind, name }: JobExplanation['binding']): string {
+function bindingText({ kind, name }: IntervalExplanation['binding']): string {
   switch (kind) {
     case 'device':
       return `the computing of ${name}`;
