@@ -5,7 +5,8 @@ import type { Plan, PlannedInterval, PlannedJob, PlannedPower } from '../planner
 import type { Cluster } from '../problem/cluster.js';
 import type { Placement } from '../schedule/placement.js';
 import type { IdleCause } from '../simulate/timeline.js';
-import { describeTransfer } from './run-chart.js';
+import type { TimedSpan } from './chart.js';
+import { describeAnswer, describeTransfer } from './run-chart.js';
 
 type Explanation = Plan['explanation'];
 type IntervalExplanation = Explanation['intervals'][number];
@@ -61,18 +62,22 @@ function describeJob(
   { after, rejected }: Explanation['jobs'][number],
   reasons: readonly IntervalExplanation[],
 ): string[] {
-  const times = (one: Pick<PlannedJob, 'startSeconds' | 'endSeconds'>) =>
-    `${formatSeconds(one.startSeconds)} to ${formatSeconds(one.endSeconds)}`;
-  const waited = after ? `, after ${after.join(' + ')}` : '';
-  return [
-    `${tasks.join(' + ')}: ${times({ startSeconds, endSeconds })} on ${devices.join(' + ')}${waited}`,
-    ...fetches.map((fetch) => `  fetches ${describeTransfer(fetch)}, ${times(fetch)}`),
+  const at = (one: TimedSpan) =>
+    `at ${formatSeconds(one.startSeconds)} for ${formatSeconds(one.endSeconds - one.startSeconds)}`;
+  const parts: (readonly [TimedSpan, readonly string[]])[] = [
+    ...fetches.map((one) => [one, [`fetches ${describeTransfer(one)}, ${at(one)}`]] as const),
+    ...intervals.map((one, index) => [one, describeInterval(one, reasons[index]!)] as const),
     ...answers.map(
-      (answer) =>
-        `  ${answer.task} answers ${plural(answer.samples, 'sample')} (${answer.reason}) on ${answer.devices.join(' + ')}, ${times(answer)}`,
+      (one) => [one, [`${describeAnswer(one)} on ${one.devices.join(' + ')}, ${at(one)}`]] as const,
     ),
-    ...intervals.flatMap((interval, index) => describeInterval(interval, reasons[index]!)),
-    ...collects.map((collect) => `  collected: ${describeTransfer(collect)}, ${times(collect)}`),
+    ...collects.map((one) => [one, [`hands over ${describeTransfer(one)}, ${at(one)}`]] as const),
+  ];
+  return [
+    `${tasks.join(' + ')}: ${formatSeconds(startSeconds)} to ${formatSeconds(endSeconds)} on ${devices.join(' + ')}` +
+      (after ? `, after ${after.join(' + ')}` : ''),
+    ...parts
+      .sort(([a], [b]) => a.startSeconds - b.startSeconds)
+      .flatMap(([, lines]) => lines.map((line) => `  ${line}`)),
     ...rejected.map(
       (other) => `  on ${other.devices.join(' + ')} instead: the whole plan takes ${against(other.ratio)}`,
     ),
@@ -89,13 +94,11 @@ function describeInterval(
       `${device} ${percent(idleFraction)}${mainCause && idleFraction >= 0.005 ? ` (${causeText[mainCause]})` : ''}`,
   );
   return [
-    `  ${plural(steps, 'step')} of ${formatSeconds(stepSeconds)}${cached.join('')}`,
-    `    ${describePlacement(placement)} (${strategy === contextGearName ? policy : strategy})`,
-    `    bound by ${bindingText(binding)}, reached to ${percent(binding.reached)}`,
-    `    idle: ${idle.join(', ')}`,
-    ...rejected.map(
-      (other) => `    rejected, ${against(other.ratio)}: ${describePlacement(other.placement)}`,
-    ),
+    `${plural(steps, 'step')} of ${formatSeconds(stepSeconds)}${cached.join('')}`,
+    `  ${describePlacement(placement)} (${strategy === contextGearName ? policy : strategy})`,
+    `  bound by ${bindingText(binding)}, reached to ${percent(binding.reached)}`,
+    `  idle: ${idle.join(', ')}`,
+    ...rejected.map((other) => `  rejected, ${against(other.ratio)}: ${describePlacement(other.placement)}`),
   ];
 }
 

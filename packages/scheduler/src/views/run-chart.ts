@@ -1,7 +1,7 @@
 /** The whole run as a chart: a row for each device with its jobs, and one for each medium with what is fetched and collected. */
 import { resolveRoutes } from '../cost/routes.js';
 import { formatBytes, formatPercent, formatSeconds, letterOf, plural } from '../format.js';
-import type { Plan, PlannedJob, PlannedTransfer } from '../planner/planned.js';
+import type { Plan, PlannedAnswer, PlannedJob, PlannedTransfer } from '../planner/planned.js';
 import type { Cluster } from '../problem/cluster.js';
 import {
   type Chart,
@@ -145,9 +145,15 @@ function spansOn(device: string, job: PlannedJob): RunSpan[] {
       }),
     ...answers
       .filter((answer) => answer.devices.includes(device))
-      .map(({ task, reason, samples, startSeconds: start, endSeconds: end }): RunSpan => {
-        const text = `${task} answers ${plural(samples, 'sample')} · ${reason}`;
-        return { kind: 'answer', tasks: [task], startSeconds: start, endSeconds: end, text };
+      .map((answer): RunSpan => {
+        const { task, startSeconds: start, endSeconds: end } = answer;
+        return {
+          kind: 'answer',
+          tasks: [task],
+          startSeconds: start,
+          endSeconds: end,
+          text: describeAnswer(answer),
+        };
       }),
   ].sort(byStart);
   if (!devices.includes(device)) return done;
@@ -165,6 +171,10 @@ const transferSpan = (transfer: PlannedTransfer): RunSpan => {
   const { type, tasks, startSeconds, endSeconds } = transfer;
   return { kind: type, tasks, startSeconds, endSeconds, text: `${type} · ${describeTransfer(transfer)}` };
 };
+
+/** As in `weather answers 8 samples (validation)`. */
+export const describeAnswer = ({ task, samples, reason }: PlannedAnswer): string =>
+  `${task} answers ${plural(samples, 'sample')} (${reason})`;
 
 /** As in `segment of weather, 3 MB from tx2 to orin`. */
 export const describeTransfer = ({ what, tasks, bytes, from, to }: PlannedTransfer): string =>

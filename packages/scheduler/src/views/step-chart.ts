@@ -55,7 +55,11 @@ export function stepChart(timeline: Timeline, schedule: Schedule): Chart {
           letter: letterOf(index),
           label: task,
         })),
-        { look: 'number', letter: '0', label: 'number of the micro-batch' },
+        {
+          look: 'number',
+          letter: '0',
+          label: `number of the micro-batch${steps > 1 ? '; dashed lines end a step' : ''}`,
+        },
       ],
     ],
     looks,
