@@ -53,7 +53,6 @@ function stack(spans: readonly ChartSpan[], pixelsPerSecond: number): Box[] {
   const seconds = spans.at(-1)!.endSeconds - startSeconds;
   if (seconds <= 0) return [];
   const place = { x: startSeconds * pixelsPerSecond, width: seconds * pixelsPerSecond };
-  if (spans.length === 1) return [{ ...place, from: 0, to: 1, span: spans[0]!, count: 1 }];
   const totals = new Map<string, { readonly span: ChartSpan; seconds: number; count: number }>();
   for (const span of spans) {
     const total = totals.get(span.look) ?? { span, seconds: 0, count: 0 };

@@ -69,7 +69,7 @@ export function runChart(plan: Plan, cluster: Cluster): Chart {
     const letters = of.map((task) => letterOf(tasks.indexOf(task)).slice(-1)).join('');
     const mark =
       kind === 'train' ? letters : kind === 'cached' ? letters.toUpperCase() : kinds[kind].mark.charAt(0);
-    const labels = kind === 'held' ? [] : [of.join(' + ')];
+    const labels = kind === 'held' ? [] : [of.join(' + '), letters];
     return { startSeconds, endSeconds, look: lookOf(kind, of), labels, mark, text };
   };
   const row = (name: string, note: string, lanes: readonly (readonly RunSpan[])[], bar: string) => {
@@ -88,7 +88,9 @@ export function runChart(plan: Plan, cluster: Cluster): Chart {
   const mediumOf = mediaOf(cluster);
   for (const transfer of jobs.flatMap(({ fetches, collects }) => [...fetches, ...collects]).sort(byStart)) {
     const medium = mediumOf(transfer);
-    media.set(medium, [...(media.get(medium) ?? []), transfer]);
+    const list = media.get(medium);
+    if (list) list.push(transfer);
+    else media.set(medium, [transfer]);
   }
   const rows = [
     ...cluster.devices.map(({ id }) => {
@@ -113,7 +115,7 @@ export function runChart(plan: Plan, cluster: Cluster): Chart {
     rows,
     legend: [
       legend.map((kind) => ({ look: lookOf(kind, []), label: kinds[kind].label })),
-      tasks.map((task) => ({ look: lookOf('train', [task]), label: task })),
+      tasks.map((task, index) => ({ look: lookOf('train', [task]), letter: letterOf(index), label: task })),
     ],
     looks,
     marks: [
@@ -138,23 +140,19 @@ function spansOn(device: string, job: PlannedJob): RunSpan[] {
       .filter(({ placement }) =>
         placement.stages.some(({ members }) => members.some((one) => one.device === device)),
       )
-      .map(({ steps, stepSeconds, cache, startSeconds: start, endSeconds: end }): RunSpan => {
+      .map(({ steps, stepSeconds, cache, ...times }): RunSpan => {
         const kind = Object.values(cache).includes('read') ? 'cached' : 'train';
         const text = `${tasks.join(' + ')} · ${plural(steps, 'step')} of ${formatSeconds(stepSeconds)} · ${kinds[kind].label}`;
-        return { kind, tasks, startSeconds: start, endSeconds: end, text };
+        return { ...times, kind, text };
       }),
     ...answers
       .filter((answer) => answer.devices.includes(device))
-      .map((answer): RunSpan => {
-        const { task, startSeconds: start, endSeconds: end } = answer;
-        return {
-          kind: 'answer',
-          tasks: [task],
-          startSeconds: start,
-          endSeconds: end,
-          text: describeAnswer(answer),
-        };
-      }),
+      .map((answer): RunSpan => ({
+        ...answer,
+        kind: 'answer',
+        tasks: [answer.task],
+        text: describeAnswer(answer),
+      })),
   ].sort(byStart);
   if (!devices.includes(device)) return done;
   const text = `${tasks.join(' + ')} · waits for what it fetches, or for its other devices`;
@@ -167,10 +165,11 @@ function spansOn(device: string, job: PlannedJob): RunSpan[] {
   return [...done, ...held];
 }
 
-const transferSpan = (transfer: PlannedTransfer): RunSpan => {
-  const { type, tasks, startSeconds, endSeconds } = transfer;
-  return { kind: type, tasks, startSeconds, endSeconds, text: `${type} · ${describeTransfer(transfer)}` };
-};
+const transferSpan = (transfer: PlannedTransfer): RunSpan => ({
+  ...transfer,
+  kind: transfer.type,
+  text: `${transfer.type} · ${describeTransfer(transfer)}`,
+});
 
 /** As in `weather answers 8 samples (validation)`. */
 export const describeAnswer = ({ task, samples, reason }: PlannedAnswer): string =>

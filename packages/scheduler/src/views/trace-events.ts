@@ -5,40 +5,29 @@ import type { Schedule } from '../schedule/schedule.js';
 import type { Timeline } from '../simulate/timeline.js';
 import type { ChartSpan, TimedSpan } from './chart.js';
 import { runChart } from './run-chart.js';
-import { type DrawnSpan, type StepRow, stepRowsOf } from './step-rows.js';
+import { type DrawnSpan, stepRowsOf } from './step-rows.js';
 
-export type TraceEvent = {
+interface EventPlace {
   readonly name: string;
   readonly cat: string;
   /** Microseconds. */
   readonly ts: number;
   readonly pid: number;
   readonly tid: number;
-} & (Metadata | Complete | Flow);
-
-type Values = Readonly<Record<string, string | number | boolean>>;
-
-/** Names and orders the processes and threads. */
-interface Metadata {
-  readonly ph: 'M';
-  readonly args: Values;
 }
 
-/** A span. */
-interface Complete {
-  readonly ph: 'X';
-  /** Microseconds. */
-  readonly dur: number;
-  readonly args: Values;
-}
+type Values = Readonly<Record<string, string | number | boolean | undefined>>;
 
-/** The start or the end of an arrow; both ends have one id. */
-interface Flow {
-  readonly ph: 's' | 'f';
-  readonly id: number;
-  /** Binds the end to the span it lies in rather than to the next one. */
-  readonly bp?: 'e';
-}
+/** Metadata (M) names and orders processes and threads; a span (X); the start (s) and the end (f) of an arrow, with one id. */
+export type TraceEvent = EventPlace &
+  (
+    | { readonly ph: 'M'; readonly args: Values }
+    | { readonly ph: 'X'; readonly args: Values; /** Microseconds. */ readonly dur: number }
+    // `bp` binds the end to the span it lies in rather than to the next one.
+    | { readonly ph: 's' | 'f'; readonly id: number; readonly bp?: 'e' }
+  );
+
+type SpanEvent = Extract<TraceEvent, { readonly ph: 'X' }>;
 
 /** A trace file's content. */
 export interface TraceFile {
@@ -54,14 +43,14 @@ interface Process<S extends TimedSpan> {
 
 interface Written<S> {
   readonly span: S;
-  readonly event: TraceEvent & Complete;
+  readonly event: SpanEvent;
 }
 
 /** The timeline as a trace; `JSON.stringify` makes it a file that Perfetto and chrome://tracing open. */
 export function traceEvents(timeline: Timeline, schedule: Schedule): TraceFile {
   return traceOf(
     stepRowsOf(timeline, schedule, 'traceEvents').map((row) => ({
-      name: processName(row),
+      name: `pipeline ${row.placement}, stage ${row.stage}: ${row.device} (${row.layers}${row.frozen ? ', frozen' : ''})`,
       threads: [
         ['compute', row.work.filter(({ type }) => type !== 'waiting')],
         ['waiting', row.work.filter(({ type }) => type === 'waiting')],
@@ -93,7 +82,7 @@ export function traceRun(plan: Plan, cluster: Cluster): TraceFile {
 
 function traceOf<S extends TimedSpan>(
   processes: readonly Process<S>[],
-  describe: (span: S, thread: string) => Pick<Written<S>['event'], 'name' | 'cat' | 'args'>,
+  describe: (span: S, thread: string) => Pick<SpanEvent, 'name' | 'cat' | 'args'>,
   arrows: (written: readonly Written<S>[]) => TraceEvent[] = () => [],
 ): TraceFile {
   const metadata: TraceEvent[] = [];
@@ -128,28 +117,15 @@ function traceOf<S extends TimedSpan>(
  */
 const microseconds = (seconds: number): number => Math.round(seconds * 8e6) / 8;
 
-const processName = ({ device, placement, stage, layers, frozen }: StepRow): string =>
-  `pipeline ${placement}, stage ${stage}: ${device} (${layers}${frozen ? ', frozen' : ''})`;
-
-function stepEvent(span: DrawnSpan, thread: string): Pick<TraceEvent & Complete, 'name' | 'cat' | 'args'> {
+function stepEvent(span: DrawnSpan, thread: string): Pick<SpanEvent, 'name' | 'cat' | 'args'> {
   const { kind, type, task, step, microbatch, bytes, peer, cause } = span;
+  const frozen = kind === 'frozenForward' || undefined;
   return {
     name: [verbOf(span), task, microbatch].filter((part) => part !== undefined).join(' '),
     cat: `${thread.split(' ')[0]!},${type}`,
-    args: {
-      ...known({ task, step, microbatch, bytes, peer, cause }),
-      ...(kind === 'frozenForward' ? { frozen: true } : {}),
-    },
+    args: { task, step, microbatch, bytes, peer, cause, frozen },
   };
 }
-
-/** The fields that have a value. */
-const known = (
-  fields: Readonly<Record<string, string | number | undefined>>,
-): Record<string, string | number> =>
-  Object.fromEntries(
-    Object.entries(fields).flatMap(([key, value]) => (value === undefined ? [] : [[key, value]])),
-  );
 
 /** `backward input`, `send activation` and the like. */
 function verbOf({ type, cause }: DrawnSpan): string {
