@@ -407,7 +407,7 @@ describe('the chart for the terminal', () => {
 describe('the drawing', () => {
   test('is well-formed, self-contained and the same each time', () => {
     for (const [timeline, schedule] of [small(), rich(), everything()]) {
-      const svg = drawGanttSvg(stepChart(timeline, schedule), { title: hostile });
+      const svg = drawGanttSvg({ ...stepChart(timeline, schedule), title: hostile });
       const names = elementsOf(svg);
       expect(names.slice(0, 3)).toEqual(['svg', 'title', 'desc']);
       expect(names).not.toContain('script');
@@ -415,18 +415,16 @@ describe('the drawing', () => {
       expect(svg).not.toMatch(/NaN|Infinity|undefined|\d\.\d{3}/);
       expect(svg).toMatch(/^<svg [^>]*viewBox="0 0 1200 [\d.]+"[^>]* role="img"/);
       expect(
-        drawGanttSvg(
-          stepChart(...(JSON.parse(JSON.stringify([timeline, schedule])) as [Timeline, Schedule])),
-          {
-            title: hostile,
-          },
-        ),
+        drawGanttSvg({
+          ...stepChart(...(JSON.parse(JSON.stringify([timeline, schedule])) as [Timeline, Schedule])),
+          title: hostile,
+        }),
       ).toBe(svg);
     }
   });
 
   test('escapes names', () => {
-    const svg = drawGanttSvg(stepChart(...rich()), { title: hostile });
+    const svg = drawGanttSvg({ ...stepChart(...rich()), title: hostile });
     expect(svg.match(/a&lt;b&gt; &amp; &quot;c&quot;\ufffd/g)!.length).toBeGreaterThan(3);
     expect(svg).not.toContain('<b>');
   });
@@ -529,7 +527,7 @@ describe('the whole run', () => {
         'tx2    ··············---cbcbcbcbcbCBCBCBC··································  25%',
         'spare  ····································································   0%',
         'wifi   ··············<<<·················>>>·······························  10%',
-        'a–z training  A–Z training, prefix from the cache  ? answering  - waiting',
+        'a–z training  A–Z with the prefix from the cache  ? answering  - waiting',
         '< fetched  > collected  a: weather  b: road  c: speed  d: action  · idle',
         '',
       ].join('\n'),
@@ -582,7 +580,7 @@ describe('the whole run', () => {
   });
 
   test('is drawn with one box for each part of a job on each of its devices, and one for each transfer', () => {
-    const svg = drawGanttSvg(runChart(smallRun, smallCluster), { title: hostile });
+    const svg = drawGanttSvg({ ...runChart(smallRun, smallCluster), title: hostile });
     elementsOf(svg);
     expect(svg).not.toMatch(/NaN|Infinity|undefined|\d\.\d{3}/);
     const boxes = [...svg.matchAll(/fill="url\(#gear-run-([\w-]+)\)"><title>([^<]*)/g)];

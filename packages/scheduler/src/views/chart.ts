@@ -11,7 +11,7 @@ export interface Hatch {
 /** How spans look; several colours make stripes. Equal names mean equal looks, so that several drawings can share a page. */
 export interface Look {
   readonly colours: readonly string[];
-  readonly hatch?: Hatch;
+  readonly hatch?: Hatch | undefined;
 }
 
 export interface TimedSpan {
@@ -37,8 +37,6 @@ export interface ChartRow {
   readonly note: string;
   /** A drawing has room for the first. */
   readonly values: readonly string[];
-  /** Above the row, in a drawing. */
-  readonly heading?: string;
   /** Colour of the bar on the left. */
   readonly bar: string;
   readonly band: boolean;

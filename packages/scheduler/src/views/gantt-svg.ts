@@ -6,7 +6,6 @@ import type { Chart, ChartRow } from './chart.js';
 import { cutText, escapeXml, rect, round2, text, textWidth } from './svg-elements.js';
 
 export interface DrawGanttSvgOptions {
-  readonly title?: string;
   readonly widthPixels?: number;
 }
 
@@ -24,10 +23,7 @@ const grey = 'fill="#555555"';
 const onBoxes = 'text-anchor="middle" stroke="#ffffff" stroke-width="2.5" paint-order="stroke"';
 
 /** Equal input gives equal bytes. */
-export function drawGanttSvg(
-  chart: Chart,
-  { title = chart.title, widthPixels = 1200 }: DrawGanttSvgOptions = {},
-): string {
+export function drawGanttSvg(chart: Chart, { widthPixels = 1200 }: DrawGanttSvgOptions = {}): string {
   if (!(widthPixels >= 400))
     throw new SchedulerError(
       'SCHEDULER_VIEW_INVALID',
@@ -35,7 +31,7 @@ export function drawGanttSvg(
       `a width of ${widthPixels} pixels is too small, give at least 400`,
     );
   const width = Math.round(widthPixels);
-  const { summary, endSeconds, rows, heads } = chart;
+  const { title, summary, endSeconds, rows, heads } = chart;
   const widest = rows.reduce(
     (most, { name, note }) => Math.max(most, textWidth(name, 13), textWidth(note, 11)),
     60,
@@ -43,12 +39,8 @@ export function drawGanttSvg(
   const left = Math.round(Math.min(widest + margin + 16, width * 0.3));
   const span = width - left - valueWidth - margin;
   const pixelsPerSecond = endSeconds > 0 ? span / endSeconds : 0;
-  let bottom = top;
-  const tops = rows.map(({ heading }) => {
-    const y = bottom + (heading === undefined ? 0 : 20);
-    bottom = y + rowHeight + gap;
-    return y;
-  });
+  const topOf = (index: number) => top + index * (rowHeight + gap);
+  const bottom = topOf(rows.length);
   const lanes = rows.flatMap((row) => row.lanes.map(({ spans }) => spans));
   const boxes = boxesWithin(lanes, pixelsPerSecond, boxLimit);
   const tooltips = boxes.reduce((sum, { length }) => sum + length, 0) <= tooltipLimit;
@@ -65,13 +57,13 @@ export function drawGanttSvg(
     text(margin, 26, cutText(title, 16, width - 2 * margin), 'font-size="16" font-weight="bold"'),
     text(margin, 44, cutText(subtitle, 11, width - 2 * margin), grey),
     text(width - margin, top - 10, heads.values[0] ?? '', `text-anchor="end" ${grey}`),
-    ...rows.flatMap((row, index) => drawName(row, tops[index]!, left, width)),
+    ...rows.flatMap((row, index) => drawName(row, topOf(index), left, width)),
     ...drawAxis(endSeconds, left, span, bottom),
     ...rows.flatMap((row, index) => {
       const dashes = row.dashes.map((seconds) => `M${round2(seconds * pixelsPerSecond)} -3V${rowHeight}`);
       let y = 0;
       return [
-        `<g transform="translate(${left} ${round2(tops[index]!)})">`,
+        `<g transform="translate(${left} ${topOf(index)})">`,
         rect(0, 0, span, rowHeight, '#ffffff'),
         ...row.lanes.flatMap(({ share }) => {
           const from = y;
@@ -92,15 +84,11 @@ export function drawGanttSvg(
 
 /** A band behind the row, the bar and the name on the left, the value on the right. */
 function drawName(row: ChartRow, y: number, left: number, width: number): string[] {
-  const { name, note, values, heading, bar, band } = row;
+  const { name, note, values, bar, band } = row;
   const room = left - margin - 16;
-  const whole = width - 2 * margin;
   return [
-    ...(band ? [rect(margin - 8, y - gap / 2, whole + 16, rowHeight + gap, '#f5f7fa')] : []),
+    ...(band ? [rect(margin - 8, y - gap / 2, width - 2 * margin + 16, rowHeight + gap, '#f5f7fa')] : []),
     rect(margin - 2, y, 4, rowHeight, bar),
-    ...(heading === undefined
-      ? []
-      : [text(margin - 2, y - 8, cutText(heading, 11, whole), 'font-weight="bold"')]),
     text(margin + 8, y + 12, cutText(name, 13, room), 'font-size="12" font-weight="bold"'),
     text(margin + 8, y + 26, cutText(note, 10, room), `font-size="10" ${grey}`),
     text(width - margin, y + 20, values[0] ?? '', 'text-anchor="end"'),

@@ -3,41 +3,27 @@ import { resolveRoutes } from '../cost/routes.js';
 import { formatBytes, formatPercent, formatSeconds, letterOf, plural } from '../format.js';
 import type { Plan, PlannedAnswer, PlannedJob, PlannedTransfer } from '../planner/planned.js';
 import type { Cluster } from '../problem/cluster.js';
-import {
-  type Chart,
-  type ChartRow,
-  type ChartSpan,
-  type Hatch,
-  lanesOf,
-  type Look,
-  type TimedSpan,
-} from './chart.js';
-import { rising, tintCount, tinted } from './span-style.js';
+import { type Chart, type ChartRow, type ChartSpan, lanesOf, type Look, type TimedSpan } from './chart.js';
+import { style, tintCount, tinted } from './span-style.js';
 
 /** Okabe and Ito's colours; further tasks have tints of them. */
 const colours = ['#0072b2', '#e69f00', '#009e73', '#cc79a7', '#56b4e9', '#d55e00', '#f0e442'];
 
-interface KindStyle {
-  readonly label: string;
-  /** For the terminal: a range of letters for the tasks, or one character. */
-  readonly mark: string;
-  readonly hatch?: Hatch;
-}
-
-const style = (label: string, mark: string, path: string, width = 1, colour = '#ffffff'): KindStyle => ({
-  label,
-  mark: `${mark} ${label}`,
-  ...(path === '' ? {} : { hatch: { path, colour, width } }),
-});
+const grey = '#8c8c8c';
 
 /** `held`: the device is the job's, and waits. */
 const kinds = {
-  train: style('training', 'a–z', ''),
-  cached: style('training, prefix from the cache', 'A–Z', rising),
-  answer: style('answering', '?', 'M1 2h2M5 6h2', 2),
-  held: style('waiting', '-', 'M1 1h1M5 5h1', 0.8, '#a6a6a6'),
-  fetch: style('fetched', '<', 'M0 4h8', 1.5),
-  collect: style('collected', '>', 'M4 0v8', 1.5),
+  train: style('training', 'a–z training', grey),
+  cached: style(
+    'training, prefix from the cache',
+    'A–Z with the prefix from the cache',
+    grey,
+    'M-1 1L1 -1M0 8L8 0M7 9L9 7',
+  ),
+  answer: style('answering', '? answering', grey, 'M1 2h2M5 6h2', '#ffffff', 2),
+  held: style('waiting', '- waiting', '#f2f2f2', 'M1 1h1M5 5h1', '#a6a6a6', 0.8),
+  fetch: style('fetched', '< fetched', grey, 'M0 4h8', '#ffffff', 1.5),
+  collect: style('collected', '> collected', grey, 'M4 0v8', '#ffffff', 1.5),
 };
 
 type RunKind = keyof typeof kinds;
@@ -56,12 +42,9 @@ export function runChart(plan: Plan, cluster: Cluster): Chart {
   const shown = new Set<RunKind>();
   const lookOf = (kind: RunKind, of: readonly string[]): string => {
     const indices = kind === 'held' ? [] : of.slice(0, 4).map((task) => tasks.indexOf(task));
-    const { hatch } = kinds[kind];
+    const { colour, hatch } = kinds[kind];
     const name = ['run', kind, ...indices].join('-');
-    looks[name] ??= {
-      colours: indices.length > 0 ? indices.map(colourOf) : [kind === 'held' ? '#f2f2f2' : '#8c8c8c'],
-      ...(hatch ? { hatch } : {}),
-    };
+    looks[name] ??= { colours: indices.length > 0 ? indices.map(colourOf) : [colour], hatch };
     return name;
   };
   const chartSpan = ({ kind, tasks: of, startSeconds, endSeconds, text }: RunSpan): ChartSpan => {

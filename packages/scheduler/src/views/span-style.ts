@@ -8,44 +8,33 @@ interface SpanStyle {
   readonly label: string;
   readonly colour: string;
   /** Absent for a plain box. */
-  readonly hatch?: Hatch;
-  /** For the terminal: the character, or the range of those for the micro-batches, and what it means. */
-  readonly mark?: string;
+  readonly hatch: Hatch | undefined;
+  /** For the terminal: a character, or a range of those for micro-batches or tasks, and what it means; empty for none. */
+  readonly mark: string;
 }
 
-const style = (
+export const style = (
   label: string,
   mark: string,
   colour: string,
   path = '',
-  stroke = '',
+  stroke = '#ffffff',
   width = 1,
-): SpanStyle => ({
-  label,
-  colour,
-  ...(path === '' ? {} : { hatch: { path, colour: stroke, width } }),
-  ...(mark === '' ? {} : { mark }),
-});
+): SpanStyle => ({ label, mark, colour, hatch: path === '' ? undefined : { path, colour: stroke, width } });
 const waiting = (what: string, path: string): SpanStyle =>
   style(`waiting: ${what}`, '', '#f2f2f2', path, '#a6a6a6', 0.8);
 
 const [forward, sending] = ['0–9 forward', '~ only sending'];
-export const [rising, falling] = ['M-1 1L1 -1M0 8L8 0M7 9L9 7', 'M-1 7L1 9M0 0L8 8M7 -1L9 1'];
+const [rising, falling] = ['M-1 1L1 -1M0 8L8 0M7 9L9 7', 'M-1 7L1 9M0 0L8 8M7 -1L9 1'];
 
 /** The hatches of one lane differ from each other in direction or shape. */
 export const spanStyles: Readonly<Record<SpanKind, SpanStyle>> = {
-  frozenForward: style(
-    'forward, frozen (no backward follows)',
-    forward,
-    '#56b4e9',
-    'M0 2h8M0 6h8',
-    '#ffffff',
-  ),
+  frozenForward: style('forward, frozen (no backward follows)', forward, '#56b4e9', 'M0 2h8M0 6h8'),
   forward: style('forward', forward, '#0072b2'),
   backwardInput: style('backward, input gradient', 'a–j backward', '#e69f00', rising, '#7a4f00'),
-  backwardWeight: style('backward, weight gradient', 'A–J weight gradient', '#d55e00', falling, '#ffffff'),
+  backwardWeight: style('backward, weight gradient', 'A–J weight gradient', '#d55e00', falling),
   update: style('update', '# update', '#333333', 'M0 0L8 8M0 8L8 0', '#ffffff', 0.6),
-  cacheWrite: style('cache write', '> cache write', '#009e73', 'M2 0v8M6 0v8', '#ffffff'),
+  cacheWrite: style('cache write', '> cache write', '#009e73', 'M2 0v8M6 0v8'),
   cacheRead: style('cache read', '< cache read', '#f0e442', 'M4 0v8M0 4h8', '#857c00', 0.8),
   load: style('load', '+ load', '#bbbbbb', 'M2 0v8', '#333333', 0.8),
   sendActivation: style('sending an activation', sending, '#cc79a7', 'M0 4h8', '#ffffff', 0.8),

@@ -16,11 +16,11 @@ export function stepChart(timeline: Timeline, schedule: Schedule): Chart {
   const lookOf = (kind: SpanKind, task: number): string => {
     const tint = Math.max(0, task) % tintCount;
     const { colour, hatch } = spanStyles[kind];
-    looks[`${kind}-${tint}`] ??= { colours: [tinted(colour, tint)], ...(hatch ? { hatch } : {}) };
+    looks[`${kind}-${tint}`] ??= { colours: [tinted(colour, tint)], hatch };
     return `${kind}-${tint}`;
   };
-  const drawn = rows.map((row, index) =>
-    chartRow(row, rows[index - 1], timeline, schedule, (span) =>
+  const drawn = rows.map((row) =>
+    chartRow(row, timeline, schedule, (span) =>
       chartSpan(
         span,
         tasks,
@@ -64,7 +64,7 @@ export function stepChart(timeline: Timeline, schedule: Schedule): Chart {
     ],
     looks,
     marks: [
-      ...new Set(kinds.flatMap((kind) => spanStyles[kind].mark ?? [])),
+      ...new Set(kinds.flatMap((kind) => spanStyles[kind].mark || [])),
       ...(rows.some(({ frozen }) => frozen) ? ['* no backward pass'] : []),
       ...numbering(schedule, tasks.length),
     ],
@@ -73,7 +73,6 @@ export function stepChart(timeline: Timeline, schedule: Schedule): Chart {
 
 function chartRow(
   { device, placement, stage, layers, frozen, use, work, transfers }: StepRow,
-  before: StepRow | undefined,
   { makespanSeconds, stepEndSeconds }: Timeline,
   { placements }: Schedule,
   spanOf: (span: DrawnSpan) => ChartSpan,
@@ -84,15 +83,12 @@ function chartRow(
   return {
     name: device,
     short: `${several ? `${placement}.` : ''}${stage}${frozen ? '*' : ' '}`,
-    note: `stage ${stage} · ${layers}${frozen ? ' · frozen' : ''}`,
+    note: `${several ? `pipeline ${placement}, ` : ''}stage ${stage} · ${layers}${frozen ? ' · frozen' : ''}`,
     values: [
       formatPercent(makespanSeconds > 0 ? use.busySeconds / makespanSeconds : 0),
       formatPercent(use.idleFraction),
       (seconds > 0 ? cause : '-').padEnd(12),
     ],
-    ...(several && before?.placement !== placement
-      ? { heading: `pipeline ${placement}: ${placements[placement]!.tasks.join(', ')}` }
-      : {}),
     bar: frozen ? '#56b4e9' : '#0072b2',
     band: stage % 2 === 0,
     lanes: [
@@ -106,7 +102,7 @@ function chartRow(
 
 function chartSpan(span: DrawnSpan, tasks: readonly string[], look: string, number: number): ChartSpan {
   const { kind, type, task, step, microbatch, startSeconds, endSeconds, peer, bytes } = span;
-  const { label, mark = '' } = spanStyles[kind];
+  const { label, mark } = spanStyles[kind];
   const digits = microbatch === undefined ? '' : String(microbatch);
   const letter = tasks.length > 1 ? letterOf(tasks.indexOf(task ?? '')) : '';
   return {
