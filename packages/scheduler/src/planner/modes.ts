@@ -311,7 +311,9 @@ function chain(
     value: best.value,
     exact:
       answers.every(({ search }) => search === 'exact') &&
-      intervals.every(({ assessment }, index) => assessment.value <= answers[index]!.found[0]!.value),
+      intervals.every(
+        ({ assessment }, index) => assessment.value <= (answers[index]!.found[0]?.value ?? Infinity),
+      ),
   };
 }
 
