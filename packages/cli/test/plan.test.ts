@@ -83,7 +83,7 @@ describe('contextlora plan', () => {
       'every device is taken to hold the base model already',
       `critical path: ${written.plan.explanation.criticalPath.join(' → ')}`,
       `, ${written.plan.jobs.length} jobs, `,
-      'The first steps of the longest job (',
+      'The first steps of the longest interval (',
     ])
       expect(out).toContain(text);
     expect(await readFile(svg!, 'utf8')).toMatch(

@@ -521,7 +521,7 @@ describe('the whole run', () => {
     expect(drawGanttText(runChart(smallRun, smallCluster), { columns: 80 })).toBe(
       [
         '100 s in all, 3 jobs, 7 MB sent, critical path weather → road+speed → action',
-        'device |0 s          |20 s        |40 s         |60 s        |80 s          busy',
+        'device |0 s          |20 s        |40 s         |60 s        |80 s          used',
         'nano   ··············---cbcbcbcbcb-------··································  15%',
         'orin   aaaaaaaaaa????····················---ddddddddddddddddddddddddddddddd  65%',
         'tx2    ··············---cbcbcbcbcbCBCBCBC··································  25%',
@@ -571,10 +571,10 @@ describe('the whole run', () => {
   });
 
   test('says who holds the base model at the start and who collects segments', () => {
-    const said = describePlan(smallRun, { resident: ['orin'], keeper: 'orin' });
+    const said = describePlan(smallRun, { ...smallCluster, resident: ['orin'], keeper: 'orin' });
     expect(said).toContain('holding the base model at the start: orin\nfinished segments go to orin\n');
     expect(said).not.toContain('already');
-    expect(describePlan(smallRun, { resident: [] })).toContain(
+    expect(describePlan(smallRun, { ...smallCluster, resident: [] })).toContain(
       'holding the base model at the start: no device',
     );
   });

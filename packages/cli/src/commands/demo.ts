@@ -107,7 +107,7 @@ async function writeBoardPlan(
   return [
     { path: 'plan.json', content: 'the plan for five boards (simulated), with its reasons' },
     { path: 'plan.svg, .png', content: 'the whole run: which board trains what, and when' },
-    { path: 'plan-step.svg, .png', content: 'the first steps of its longest job' },
+    { path: 'plan-step.svg, .png', content: 'the first steps of its longest interval' },
     { path: 'plan-trace.json, plan-step-trace.json', content: 'the same two for Perfetto' },
   ];
 }

@@ -83,13 +83,13 @@ export function addPlanCommand({ program, context, runToEnd }: CommandSetup): vo
     .option('--what-if <changes>', 'plan again with changes, for example "drop orin-2, wifi=50Mbit"')
     .option('--json <file>', 'write workloads, cluster and plan as JSON')
     .option('--svg <file>', 'write a Gantt chart of the whole run as SVG')
-    .option('--step-svg <file>', 'write a Gantt chart of the first steps of the longest job as SVG')
+    .option('--step-svg <file>', 'write a Gantt chart of the first steps of the longest interval as SVG')
     .option(
       '--front <file>',
       'also plan for energy and for compromises, and write a chart of time against energy as SVG',
     )
     .option('--trace <file>', 'write the whole run as Trace Event JSON, for Perfetto')
-    .option('--step-trace <file>', 'write the first steps of the longest job as Trace Event JSON')
+    .option('--step-trace <file>', 'write the first steps of the longest interval as Trace Event JSON')
     .addHelpText(
       'after',
       helpExamples([

@@ -4,7 +4,7 @@ import { describePlan, drawGanttText, runChart, stepChart } from '@contextlora/s
 
 import { formatTable } from './table.js';
 
-/** A plan in words, a table of its devices, and charts of the whole run and of the first steps of its longest job. */
+/** A plan in words, a table of its devices, and charts of the whole run and of the first steps of its longest interval. */
 export function describeSimulatedPlan(
   { plan: found, schedule, timeline }: SimulatedPlan,
   cluster: Cluster,
@@ -16,7 +16,7 @@ export function describeSimulatedPlan(
     '',
     'The whole run:',
     ...drawGanttText(runChart(found, cluster)).split('\n'),
-    `The first steps of the longest job (${schedule.placements.flatMap(({ tasks }) => tasks).join(' + ')}):`,
+    `The first steps of the longest interval (${schedule.placements.flatMap(({ tasks }) => tasks).join(' + ')}):`,
     ...drawGanttText(stepChart(timeline, schedule)).split('\n'),
   ];
 }

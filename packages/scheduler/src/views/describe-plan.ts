@@ -15,7 +15,7 @@ type IntervalExplanation = Explanation['intervals'][number];
  * A plan on several lines: how long it takes, what decides that, what every job does where and when, what binds it, what was rejected, and
  * which devices are not used and why.
  */
-export function describePlan(plan: Plan, { resident, keeper }: Pick<Cluster, 'resident' | 'keeper'>): string {
+export function describePlan(plan: Plan, { resident, keeper }: Cluster): string {
   const { jobs, totalJoules, power, explanation } = plan;
   const intervals = explanation.intervals.values();
   return [

@@ -56,12 +56,12 @@ export function runChart(plan: Plan, cluster: Cluster): Chart {
     return { startSeconds, endSeconds, look: lookOf(kind, of), labels, mark, text };
   };
   const row = (name: string, note: string, lanes: readonly (readonly RunSpan[])[], bar: string) => {
-    const busy = secondsOf(lanes.flat().filter(({ kind }) => kind !== 'held'));
+    const used = secondsOf(lanes.flat().filter(({ kind }) => kind !== 'held'));
     return {
       name,
       short: '',
       note,
-      values: [formatPercent(totalSeconds > 0 ? busy / totalSeconds : 0)],
+      values: [formatPercent(totalSeconds > 0 ? used / totalSeconds : 0)],
       bar,
       lanes: lanes.map((spans) => ({ spans: spans.map(chartSpan), share: 1 / lanes.length })),
       dashes: [],
@@ -94,7 +94,7 @@ export function runChart(plan: Plan, cluster: Cluster): Chart {
       `critical path ${explanation.criticalPath.join(' → ')}`,
     ],
     endSeconds: totalSeconds,
-    heads: { short: '', values: ['busy'] },
+    heads: { short: '', values: ['used'] },
     rows,
     legend: [
       legend.map((kind) => ({ look: lookOf(kind, []), label: kinds[kind].label })),
