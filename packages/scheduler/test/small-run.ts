@@ -120,7 +120,17 @@ export const smallRun: Plan = {
       startSeconds: 50,
       endSeconds: 100,
       fetches: [],
-      answers: [],
+      answers: [
+        {
+          type: 'answer',
+          task: 'weather',
+          reason: 'prompts',
+          devices: ['orin'],
+          samples: 4,
+          startSeconds: 50,
+          endSeconds: 55,
+        },
+      ],
       intervals: [interval(['action'], 55, 100, [stage(0, 4, 'orin')])],
       collects: [],
     },

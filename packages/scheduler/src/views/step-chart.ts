@@ -35,7 +35,7 @@ export function stepChart(timeline: Timeline, schedule: Schedule): Chart {
   const kinds = spanKinds.filter((kind) => shown.has(kind));
   const idleFraction = rows.reduce((sum, { use }) => sum + use.idleFraction, 0) / Math.max(1, rows.length);
   return {
-    title: `${policy}: who computes what, and when`,
+    title: `${policy}: ${plural(steps, 'step')} of ${tasks.join(' + ')}, from the inside`,
     summary: [
       `${policy}: ${plural(rows.length, 'device')}`,
       plural(steps, 'step'),
