@@ -46,9 +46,8 @@ const planArgs = (...more: readonly string[]) => [
 
 describe('contextlora plan', () => {
   test('prints how long the training takes, where it runs and why, compares with a change, and writes plan, charts and trace', async () => {
-    const [json, svg, trace, front] = ['plan.json', 'plan.svg', 'trace.json', 'front.svg'].map((name) =>
-      join(directory, name),
-    );
+    const names = ['plan.json', 'plan.svg', 'step.svg', 'trace.json', 'step-trace.json', 'front.svg'];
+    const [json, svg, stepSvg, trace, stepTrace, front] = names.map((name) => join(directory, name));
     const { code, out, err } = await run(
       ...planArgs(
         '--what-if',
@@ -57,8 +56,12 @@ describe('contextlora plan', () => {
         json!,
         '--svg',
         svg!,
+        '--step-svg',
+        stepSvg!,
         '--trace',
         trace!,
+        '--step-trace',
+        stepTrace!,
         '--front',
         front!,
       ),
@@ -75,12 +78,24 @@ describe('contextlora plan', () => {
     // What is written plans the same again, and fewer devices are never faster.
     expect(plan(written.workloads, cluster).totalSeconds).toBe(written.plan.totalSeconds);
     expect(written.whatIf.plan.totalSeconds).toBeGreaterThanOrEqual(written.plan.totalSeconds);
-    expect(await readFile(svg!, 'utf8')).toMatch(/^<svg[^]*<\/svg>\s*$/);
+    const last = written.plan.jobs.at(-1)!;
+    for (const text of [
+      'every device is taken to hold the base model already',
+      `critical path: ${written.plan.explanation.criticalPath.join(' → ')}`,
+      `, ${written.plan.jobs.length} jobs, `,
+      'The first steps of the longest interval (',
+    ])
+      expect(out).toContain(text);
+    expect(await readFile(svg!, 'utf8')).toMatch(
+      new RegExp(`^<svg[^]*The whole run[^]*${last.tasks.join(' [+] ')} · [^]*</svg>\\s*$`),
+    );
+    expect(await readFile(stepSvg!, 'utf8')).toMatch(/^<svg[^]*micro-batch[^]*<\/svg>\s*$/);
     const drawn = await readFile(front!, 'utf8');
     for (const text of ['<svg', '(simulated)', 'training, minutes', 'energy, Wh', 'orin', '</svg>'])
       expect(drawn).toContain(text);
     expect(written.timeEnergy.front[0]!.totalSeconds).toBe(written.plan.totalSeconds);
-    expect(JSON.parse(await readFile(trace!, 'utf8'))).toHaveProperty('traceEvents');
+    for (const file of [trace, stepTrace])
+      expect(JSON.parse(await readFile(file!, 'utf8'))).toHaveProperty('traceEvents');
   }, 60_000);
 
   test('reads a cluster file with a byte order mark as one without, and names another encoding', async () => {

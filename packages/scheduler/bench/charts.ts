@@ -6,10 +6,12 @@ import {
   plan,
   scheduleOf,
   type IntervalProblem,
+  type Schedule,
   simulate,
+  type Timeline,
   type Workload,
 } from '@contextlora/scheduler';
-import { drawGanttSvg, drawGanttText } from '@contextlora/scheduler/views';
+import { drawGanttSvg, drawGanttText, stepChart } from '@contextlora/scheduler/views';
 import { deepSpeedPipelineUniform, mLora, type Strategy, tuneStrategy } from '@contextlora/scheduler/peers';
 
 import { threeBoards } from './jetson-cluster.js';
@@ -59,13 +61,7 @@ export function drawCharts(): Chart[] {
     const schedule = buildSchedule(openCostModel(workloads, cluster), [best.placement], {
       policy: best.policy,
     });
-    const timeline = simulate(schedule, workloads, cluster);
-    return {
-      name,
-      svg: drawGanttSvg(timeline, schedule, { title: `${name}: one step of two sibling tasks (simulated)` }),
-      text: drawGanttText(timeline, schedule),
-      stepSeconds: best.stepSeconds,
-    };
+    return chartOf(name, simulate(schedule, workloads, cluster), schedule, best.stepSeconds);
   };
   const planned = plan(workloads, cluster, { groupLimit: 1, microbatches: [4, 8] });
   const laidOut = scheduleOf(planned, workloads, cluster);
@@ -73,13 +69,14 @@ export function drawCharts(): Chart[] {
   return [
     draw('1F1B', deepSpeedPipelineUniform),
     draw('mLoRA', mLora),
-    {
-      name: 'ContextGear',
-      svg: drawGanttSvg(timeline, laidOut.schedule, {
-        title: 'ContextGear: one step of two sibling tasks (simulated)',
-      }),
-      text: drawGanttText(timeline, laidOut.schedule),
-      stepSeconds: planned.waves[0]!.lanes[0]!.intervals[0]!.stepSeconds,
-    },
+    chartOf('ContextGear', timeline, laidOut.schedule, planned.jobs[0]!.intervals[0]!.stepSeconds),
   ];
+}
+
+function chartOf(name: string, timeline: Timeline, schedule: Schedule, stepSeconds: number): Chart {
+  const chart = {
+    ...stepChart(timeline, schedule),
+    title: `${name}: one step of two sibling tasks (simulated)`,
+  };
+  return { name, svg: drawGanttSvg(chart), text: drawGanttText(chart), stepSeconds };
 }

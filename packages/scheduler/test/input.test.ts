@@ -196,7 +196,7 @@ describe('a name', () => {
           .replaceAll(/\by\b/g, '#')
           .replaceAll(/\bx\b/g, '#'),
       );
-      expect(describePlan(found)).toContain(name);
+      expect(describePlan(found, on)).toContain(name);
       // Without a cache, too.
       const alone = { ...workloads[1]!, dependsOn: [] };
       expect(plan([{ ...alone, name }], on).totalSeconds).toBe(plan([alone], on).totalSeconds);

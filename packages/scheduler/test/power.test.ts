@@ -48,9 +48,10 @@ describe('a plan for devices with power modes', () => {
   });
 
   test('leaves out a device that draws too much in every mode, and says so', () => {
-    const found = plan([work], cluster([board('a', { wattsLimit: 3 }), board('b')]));
+    const on = cluster([board('a', { wattsLimit: 3 }), board('b')]);
+    const found = plan([work], on);
     expect(found.power!.leftOut).toEqual([{ device: 'a', reason: 'watts' }]);
-    expect(describePlan(found)).toContain('a is left out: no mode is within its watts');
+    expect(describePlan(found, on)).toContain('a is left out: no mode is within its watts');
     expect(devicesOf(found)).toEqual(['b']);
   });
 

@@ -6,13 +6,26 @@ import {
   gpipe,
   openCostModel,
   type Placement,
+  type Plan,
   type Schedule,
   simulateWith,
   type Span,
   type Timeline,
   type Workload,
 } from '@contextlora/scheduler';
-import { drawGanttSvg, drawGanttText, type TraceEvent, traceEvents } from '@contextlora/scheduler/views';
+import {
+  describePlan,
+  drawGanttSvg,
+  drawGanttText,
+  runChart,
+  stepChart,
+  type TraceEvent,
+  traceEvents,
+  traceRun,
+} from '@contextlora/scheduler/views';
+import fc from 'fast-check';
+
+import { interval, smallCluster, smallRun, stage } from './small-run.js';
 
 const hostile = 'a<b> & "c"\u0007';
 
@@ -216,7 +229,7 @@ function buildCrowded(): [Timeline, Schedule] {
 }
 
 const crowded = buildCrowded();
-const crowdedSvg = drawGanttSvg(...crowded);
+const crowdedSvg = drawGanttSvg(stepChart(...crowded));
 
 /** The names of an SVG's elements; fails where a tag is not closed or text is not escaped. */
 function elementsOf(svg: string): string[] {
@@ -342,7 +355,7 @@ describe('trace events', () => {
 
 describe('the chart for the terminal', () => {
   test('of a small pipeline is exactly this', () => {
-    expect(drawGanttText(...small(), { columns: 77 })).toBe(
+    expect(drawGanttText(stepChart(...small()), { columns: 77 })).toBe(
       [
         'GPipe: 2 devices, 1 step, makespan 10 s, idle 50%, 4 B sent',
         'stage  device |0 s                |5 s                 busy idle cause',
@@ -361,12 +374,12 @@ describe('the chart for the terminal', () => {
       JSON.stringify([timeline, schedule]).replaceAll('"d1"', JSON.stringify(long)),
     ) as [Timeline, Schedule];
     for (const columns of [50, 61, 100, 200])
-      for (const line of drawGanttText(...renamed, { columns }).split('\n'))
+      for (const line of drawGanttText(stepChart(...renamed), { columns }).split('\n'))
         expect(line.length + line.replaceAll(/[^設備]/g, '').length).toBeLessThanOrEqual(columns);
   });
 
   test('shows work as often as the device was busy, even in bursts shorter than a slot', () => {
-    const text = drawGanttText(...crowded, { columns: 120 });
+    const text = drawGanttText(stepChart(...crowded), { columns: 120 });
     const bar = text
       .split('\n')
       .find((line) => line.includes('device-7 '))!
@@ -376,7 +389,7 @@ describe('the chart for the terminal', () => {
   });
 
   test('marks frozen stages, distinguishes siblings and lets no control character through', () => {
-    const text = drawGanttText(...rich());
+    const text = drawGanttText(stepChart(...rich()));
     expect(text).toContain('0* a<b> & "c"?');
     expect(text).toContain('a<b> & "c"?: 0–3  t: 4–7');
     expect(text).toContain('* no backward pass');
@@ -384,15 +397,8 @@ describe('the chart for the terminal', () => {
     expect(text).not.toMatch(/[\u0000-\u0009\u000b-\u001f]/);
   });
 
-  test('in colour says the same', () => {
-    const colour = drawGanttText(...rich(), { colour: true });
-    // eslint-disable-next-line no-control-regex
-    expect(colour.replaceAll(/\u001b\[\d+m/g, '')).toBe(drawGanttText(...rich()));
-    expect(colour).toContain('\u001b[34m');
-  });
-
   test('refuses too few columns', () => {
-    expect(() => drawGanttText(...small(), { columns: 20 })).toThrow(
+    expect(() => drawGanttText(stepChart(...small()), { columns: 20 })).toThrow(
       'scheduler/drawGanttText: 20 columns are too few, give at least 50',
     );
   });
@@ -401,7 +407,7 @@ describe('the chart for the terminal', () => {
 describe('the drawing', () => {
   test('is well-formed, self-contained and the same each time', () => {
     for (const [timeline, schedule] of [small(), rich(), everything()]) {
-      const svg = drawGanttSvg(timeline, schedule, { title: hostile });
+      const svg = drawGanttSvg({ ...stepChart(timeline, schedule), title: hostile });
       const names = elementsOf(svg);
       expect(names.slice(0, 3)).toEqual(['svg', 'title', 'desc']);
       expect(names).not.toContain('script');
@@ -409,7 +415,8 @@ describe('the drawing', () => {
       expect(svg).not.toMatch(/NaN|Infinity|undefined|\d\.\d{3}/);
       expect(svg).toMatch(/^<svg [^>]*viewBox="0 0 1200 [\d.]+"[^>]* role="img"/);
       expect(
-        drawGanttSvg(...(JSON.parse(JSON.stringify([timeline, schedule])) as [Timeline, Schedule]), {
+        drawGanttSvg({
+          ...stepChart(...(JSON.parse(JSON.stringify([timeline, schedule])) as [Timeline, Schedule])),
           title: hostile,
         }),
       ).toBe(svg);
@@ -417,13 +424,13 @@ describe('the drawing', () => {
   });
 
   test('escapes names', () => {
-    const svg = drawGanttSvg(...rich(), { title: hostile });
+    const svg = drawGanttSvg({ ...stepChart(...rich()), title: hostile });
     expect(svg.match(/a&lt;b&gt; &amp; &quot;c&quot;\ufffd/g)!.length).toBeGreaterThan(3);
     expect(svg).not.toContain('<b>');
   });
 
   test('gives every type of span and every cause of waiting a distinct legend entry and pattern', () => {
-    const svg = drawGanttSvg(...everything());
+    const svg = drawGanttSvg(stepChart(...everything()));
     const patterns = [...svg.matchAll(/<pattern id="gear-([\w-]+)-0"[^>]*>(.*)<\/pattern>/g)];
     const kinds = [
       ...workTypes,
@@ -443,14 +450,17 @@ describe('the drawing', () => {
   });
 
   test('uses no pattern that it does not define', () => {
-    for (const svg of [...[small(), rich(), everything()].map((of) => drawGanttSvg(...of)), crowdedSvg]) {
+    for (const svg of [
+      ...[small(), rich(), everything()].map((of) => drawGanttSvg(stepChart(...of))),
+      crowdedSvg,
+    ]) {
       const defined = new Set([...svg.matchAll(/<pattern id="([\w-]+)"/g)].map(([, id]) => id));
       for (const [, id] of svg.matchAll(/url\(#([\w-]+)\)/g)) expect(defined).toContain(id);
     }
   });
 
   test('draws each span of a small pipeline in its place', () => {
-    const svg = drawGanttSvg(...small());
+    const svg = drawGanttSvg(stepChart(...small()));
     const boxes = [
       ...svg.matchAll(
         /<rect x="([\d.]+)"[^>]* width="([\d.]+)"[^>]* fill="url\(#gear-([\w-]+)-0\)"><title>([^<]*)/g,
@@ -470,7 +480,7 @@ describe('the drawing', () => {
   });
 
   test('groups devices under their stages and says which are frozen', () => {
-    const svg = drawGanttSvg(...rich());
+    const svg = drawGanttSvg(stepChart(...rich()));
     expect([...svg.matchAll(/stage \d · [^<]*/g)].map(([label]) => label)).toEqual([
       'stage 0 · layers 0–1 · frozen',
       'stage 1 · layers 2–3',
@@ -496,12 +506,166 @@ describe('the drawing', () => {
 describe('every view', () => {
   test('says what to do about a timeline without spans or of another schedule', () => {
     const [timeline, schedule] = small();
-    for (const draw of [traceEvents, drawGanttSvg, drawGanttText]) {
+    for (const draw of [traceEvents, stepChart]) {
       expect(() => draw({ ...timeline, spans: [] }, schedule)).toThrow(
         `scheduler/${draw.name}: the timeline has no spans; simulate with { spans: true }`,
       );
       expect(() => draw(timeline, everything()[1])).not.toThrow();
       expect(() => draw(timeline, crowded[1])).toThrow(/knows no device "device-0"; pass the schedule/);
     }
+  });
+});
+
+describe('the whole run', () => {
+  test('of three jobs is exactly this on a terminal', () => {
+    expect(drawGanttText(runChart(smallRun, smallCluster), { columns: 80 })).toBe(
+      [
+        '100 s in all, 3 jobs, 7 MB sent, critical path weather → road+speed → action',
+        'device |0 s          |20 s        |40 s         |60 s        |80 s          used',
+        'nano   ··············---cbcbcbcbcb-------··································  15%',
+        'orin   aaaaaaaaaa????····················???ddddddddddddddddddddddddddddddd  65%',
+        'tx2    ··············---cbcbcbcbcbCBCBCBC··································  25%',
+        'spare  ····································································   0%',
+        'wifi   ··············<<<·················>>>·······························  10%',
+        'a–z training  A–Z with the prefix from the cache  ? answering  - waiting',
+        '< fetched  > collected  a: weather  b: road  c: speed  d: action  · idle',
+        '',
+      ].join('\n'),
+    );
+  });
+
+  test('of three jobs is exactly this in words', () => {
+    expect(describePlan(smallRun, smallCluster)).toBe(
+      [
+        '100 s in all, 7 MB sent; no plan takes less than 80 s (gap 25 %, bounded search)',
+        'every device is taken to hold the base model already',
+        'critical path: weather → road+speed → action',
+        'weather: 0 s to 20 s on orin',
+        '  5 steps of 3 s',
+        '    layers 0–3 on orin; 2 micro-batches (ContextGear)',
+        '    bound by the computing of orin, reached to 100 %',
+        '    idle: orin 0.0 %',
+        '  weather answers 8 samples (validation) on orin, at 15 s for 5 s',
+        '  on tx2 instead: the whole plan takes 20 % more',
+        'road + speed: 20 s to 50 s on nano + tx2, after weather',
+        '  fetches base, 5 MB from orin to nano, at 20 s for 5 s',
+        '  fetches segment of weather, 1 MB from orin to tx2, at 20 s for 2.5 s',
+        '  5 steps of 3 s, writes the cache of road',
+        '    layers 0–1 on nano | layers 2–3 on tx2; 2 micro-batches (ContextGear)',
+        '    bound by the air of wifi, reached to 90 %',
+        '    idle: nano 50 % (done before the others), tx2 0.0 %',
+        '    rejected, 50 % more: layers 0–3 on nano + tx2; 1 micro-batch',
+        '  5 steps of 2 s, reads the cache of road',
+        '    layers 0–3 on tx2; 2 micro-batches (ContextGear)',
+        '    bound by the computing of tx2, reached to 100 %',
+        '    idle: tx2 0.0 %',
+        '  hands over segment of road, 1 MB from tx2 to orin, at 50 s for 5 s',
+        'action: 50 s to 100 s on orin, after road + speed',
+        '  weather answers 4 samples (prompts) on orin, at 50 s for 5 s',
+        '  5 steps of 9 s',
+        '    layers 0–3 on orin; 2 micro-batches (ContextGear)',
+        '    bound by the computing of orin, reached to 100 %',
+        '    idle: orin 0.0 %',
+        'spare is not used: with it the plan takes 10 % more',
+      ].join('\n'),
+    );
+  });
+
+  test('says who holds the base model at the start and who collects segments', () => {
+    const said = describePlan(smallRun, { ...smallCluster, resident: ['orin'], keeper: 'orin' });
+    expect(said).toContain('holding the base model at the start: orin\nfinished segments go to orin\n');
+    expect(said).not.toContain('already');
+    expect(describePlan(smallRun, { ...smallCluster, resident: [] })).toContain(
+      'holding the base model at the start: no device',
+    );
+  });
+
+  test('is drawn with one box for each part of a job on each of its devices, and one for each transfer', () => {
+    const svg = drawGanttSvg({ ...runChart(smallRun, smallCluster), title: hostile });
+    elementsOf(svg);
+    expect(svg).not.toMatch(/NaN|Infinity|undefined|\d\.\d{3}/);
+    const boxes = [...svg.matchAll(/fill="url\(#gear-run-([\w-]+)\)"><title>([^<]*)/g)];
+    const waits = 'road + speed · waits for what it fetches, or for its other devices · ';
+    expect(boxes.map(([, look, title]) => [look, title])).toEqual([
+      ['held', `${waits}20 s to 25 s`],
+      ['train-1-2', 'road + speed · 5 steps of 3 s · training · 25 s to 40 s'],
+      ['held', `${waits}40 s to 50 s`],
+      ['train-0', 'weather · 5 steps of 3 s · training · 0 s to 15 s'],
+      ['answer-0', 'weather answers 8 samples (validation) · 15 s to 20 s'],
+      ['answer-0', 'weather answers 4 samples (prompts) · 50 s to 55 s'],
+      ['train-3', 'action · 5 steps of 9 s · training · 55 s to 100 s'],
+      ['held', `${waits}20 s to 25 s`],
+      ['train-1-2', 'road + speed · 5 steps of 3 s · training · 25 s to 40 s'],
+      ['cached-1-2', 'road + speed · 5 steps of 2 s · training, prefix from the cache · 40 s to 50 s'],
+      ['fetch-0', 'fetch · segment of weather, 1 MB from orin to tx2 · 20 s to 22.5 s'],
+      ['collect-1', 'collect · segment of road, 1 MB from tx2 to orin · 50 s to 55 s'],
+      ['fetch', 'fetch · base, 5 MB from orin to nano · 20 s to 25 s'],
+    ]);
+  });
+
+  test('has a process for each device and medium in a trace, with a span for each box', () => {
+    const { traceEvents: events } = traceRun(smallRun, smallCluster);
+    const names = events.filter(({ ph, name }) => ph === 'M' && name === 'process_name');
+    expect(names.map((event) => event.ph === 'M' && event.args['name'])).toEqual([
+      'nano',
+      'orin',
+      'tx2',
+      'spare',
+      'wifi',
+    ]);
+    expect(events.filter(({ ph }) => ph === 'X')).toHaveLength(13);
+    expect(events.find(({ cat }) => cat === 'answer')).toMatchObject({ name: 'weather', ts: 15e6, dur: 5e6 });
+  });
+
+  test('fills every job on every device without an overlap, whatever the plan', () => {
+    const ids = ['d0', 'd1', 'd2', 'd3'];
+    const parts = fc.array(
+      fc.record({ on: fc.subarray(ids, { minLength: 1 }), wait: fc.nat(3), last: fc.nat(9) }),
+      {
+        minLength: 1,
+        maxLength: 4,
+      },
+    );
+    fc.assert(
+      fc.property(fc.array(parts, { maxLength: 12 }), (specs) => {
+        const free = new Map(ids.map((id) => [id, 0]));
+        const jobs = specs.map((spec, index): Plan['jobs'][number] => {
+          const tasks = [`t${index}`];
+          const devices = ids.filter((id) => spec.some(({ on }) => on.includes(id)));
+          const startSeconds = Math.max(...devices.map((id) => free.get(id)!));
+          let now = startSeconds;
+          const intervals = spec.map(({ on, wait, last }) => {
+            now += wait + last;
+            return interval(tasks, now - last, now, [stage(0, 1, ...on)]);
+          });
+          for (const id of devices) free.set(id, now);
+          return {
+            tasks,
+            devices,
+            startSeconds,
+            endSeconds: now,
+            fetches: [],
+            answers: [],
+            intervals,
+            collects: [],
+          };
+        });
+        const totalSeconds = Math.max(...free.values());
+        const chart = runChart({ ...smallRun, jobs, totalSeconds }, clusterOf(ids));
+        elementsOf(drawGanttSvg(chart));
+        for (const { name, lanes } of chart.rows) {
+          expect(lanes).toHaveLength(1);
+          const { spans } = lanes[0]!;
+          for (const [index, { startSeconds }] of spans.entries())
+            expect(startSeconds).toBeGreaterThanOrEqual(spans[index - 1]?.endSeconds ?? 0);
+          for (const { tasks, devices, startSeconds, endSeconds } of jobs) {
+            const own = spans.filter(({ text }) => text.startsWith(`${tasks[0]!} `));
+            const seconds = own.reduce((sum, span) => sum + span.endSeconds - span.startSeconds, 0);
+            expect(seconds).toBe(devices.includes(name) ? endSeconds - startSeconds : 0);
+          }
+        }
+      }),
+      { numRuns: 200 },
+    );
   });
 });

@@ -11,7 +11,7 @@ import {
 import { type WrittenFile, writeRun } from '@contextlora/finetune';
 import { publishedAssumptions } from '@contextlora/jetson';
 import { writeWhole } from '@contextlora/lora/files';
-import { drawGanttSvg, traceEvents } from '@contextlora/scheduler/views';
+import { drawGanttSvg, runChart, stepChart, traceEvents, traceRun } from '@contextlora/scheduler/views';
 
 import { type CommandContext, untilStopped } from '../command-context.js';
 import type { CommandSetup } from '../command-setup.js';
@@ -90,17 +90,24 @@ async function writeBoardPlan(
   folder: string,
   { simulated: { plan, schedule, timeline }, settings, cluster, peers }: BoardPlan,
 ): Promise<readonly WrittenFile[]> {
-  const svg = drawGanttSvg(timeline, schedule);
-  await writeWhole(join(folder, 'plan.svg'), svg);
-  await writeWhole(join(folder, 'plan.png'), renderPng(svg, { widthPixels: 1400 }));
-  await writeWhole(join(folder, 'plan-trace.json'), JSON.stringify(traceEvents(timeline, schedule)));
+  const views = [
+    { name: 'plan', chart: runChart(plan, cluster), trace: traceRun(plan, cluster) },
+    { name: 'plan-step', chart: stepChart(timeline, schedule), trace: traceEvents(timeline, schedule) },
+  ];
+  for (const { name, chart, trace } of views) {
+    const svg = drawGanttSvg(chart);
+    await writeWhole(join(folder, `${name}.svg`), svg);
+    await writeWhole(join(folder, `${name}.png`), renderPng(svg, { widthPixels: 1400 }));
+    await writeWhole(join(folder, `${name}-trace.json`), JSON.stringify(trace));
+  }
   await writeWhole(
     join(folder, 'plan.json'),
     `${JSON.stringify({ simulated: true, assumptions: publishedAssumptions, settings, cluster, plan, peers }, null, 2)}\n`,
   );
   return [
     { path: 'plan.json', content: 'the plan for five boards (simulated), with its reasons' },
-    { path: 'plan.svg, .png', content: 'its Gantt chart' },
-    { path: 'plan-trace.json', content: 'the same for Perfetto' },
+    { path: 'plan.svg, .png', content: 'the whole run: which board trains what, and when' },
+    { path: 'plan-step.svg, .png', content: 'the first steps of its longest interval' },
+    { path: 'plan-trace.json, plan-step-trace.json', content: 'the same two for Perfetto' },
   ];
 }

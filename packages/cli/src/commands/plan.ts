@@ -13,7 +13,7 @@ import {
   planAndSimulate,
   type SimulatedPlan,
 } from '@contextlora/scheduler';
-import { drawGanttSvg, traceEvents } from '@contextlora/scheduler/views';
+import { drawGanttSvg, runChart, stepChart, traceEvents, traceRun } from '@contextlora/scheduler/views';
 import { graphWorkloads, type GraphWorkloadSettings } from '@contextlora/workloads';
 import { Option } from 'commander';
 
@@ -38,7 +38,9 @@ interface PlanOptions extends GraphWorkloadSettings {
   readonly whatIf?: string;
   readonly json?: string;
   readonly svg?: string;
+  readonly stepSvg?: string;
   readonly trace?: string;
+  readonly stepTrace?: string;
   /** File for the chart of time against energy. */
   readonly front?: string;
 }
@@ -80,18 +82,20 @@ export function addPlanCommand({ program, context, runToEnd }: CommandSetup): vo
     .option('--joules <n>', 'energy limit in joules for all devices together', positiveNumber)
     .option('--what-if <changes>', 'plan again with changes, for example "drop orin-2, wifi=50Mbit"')
     .option('--json <file>', 'write workloads, cluster and plan as JSON')
-    .option('--svg <file>', 'write a Gantt chart of the longest wave as SVG')
+    .option('--svg <file>', 'write a Gantt chart of the whole run as SVG')
+    .option('--step-svg <file>', 'write a Gantt chart of the first steps of the longest interval as SVG')
     .option(
       '--front <file>',
       'also plan for energy and for compromises, and write a chart of time against energy as SVG',
     )
-    .option('--trace <file>', 'write the schedule as Trace Event JSON, for Perfetto')
+    .option('--trace <file>', 'write the whole run as Trace Event JSON, for Perfetto')
+    .option('--step-trace <file>', 'write the first steps of the longest interval as Trace Event JSON')
     .addHelpText(
       'after',
       helpExamples([
         [
           'contextlora plan tasks.yaml --model smollm2-135m --cluster devices.json --svg plan.svg',
-          'plan, and draw the schedule',
+          'plan, and draw the whole run',
         ],
         [
           'contextlora plan tasks.yaml --model ./model --cluster orin.json --cluster nano.json',
@@ -164,8 +168,10 @@ async function runPlan(options: PlanOptions, { progress }: CommandContext): Prom
           2,
         )}\n`,
     ],
-    [options.svg, () => drawGanttSvg(planned.timeline, planned.schedule)],
-    [options.trace, () => JSON.stringify(traceEvents(planned.timeline, planned.schedule))],
+    [options.svg, () => drawGanttSvg(runChart(planned.plan, cluster))],
+    [options.stepSvg, () => drawGanttSvg(stepChart(planned.timeline, planned.schedule))],
+    [options.trace, () => JSON.stringify(traceRun(planned.plan, cluster))],
+    [options.stepTrace, () => JSON.stringify(traceEvents(planned.timeline, planned.schedule))],
   ];
   if (front) {
     const title = `Training ${graph.order} tasks with ${model} (simulated)`;

@@ -1,26 +1,28 @@
 /** A simulated plan on a terminal. */
 import type { Cluster, Plan, SimulatedPlan } from '@contextlora/scheduler';
-import { describePlan, drawGanttText } from '@contextlora/scheduler/views';
+import { describePlan, drawGanttText, runChart, stepChart } from '@contextlora/scheduler/views';
 
 import { formatTable } from './table.js';
 
-/** A plan in words, a table of its devices, and a chart of its first steps. */
+/** A plan in words, a table of its devices, and charts of the whole run and of the first steps of its longest interval. */
 export function describeSimulatedPlan(
   { plan: found, schedule, timeline }: SimulatedPlan,
   cluster: Cluster,
 ): string[] {
   return [
-    ...describePlan(found).split('\n'),
+    ...describePlan(found, cluster).split('\n'),
     '',
     ...deviceTable(found, cluster),
     '',
-    `The first steps of the longest wave (${schedule.placements.flatMap(({ tasks }) => tasks).join(' + ')}):`,
-    ...drawGanttText(timeline, schedule).split('\n'),
+    'The whole run:',
+    ...drawGanttText(runChart(found, cluster)).split('\n'),
+    `The first steps of the longest interval (${schedule.placements.flatMap(({ tasks }) => tasks).join(' + ')}):`,
+    ...drawGanttText(stepChart(timeline, schedule)).split('\n'),
   ];
 }
 
 function deviceTable(found: Plan, { devices }: Cluster): string[] {
-  const intervals = found.waves.flatMap(({ lanes }) => lanes.flatMap((lane) => lane.intervals));
+  const intervals = found.jobs.flatMap((job) => job.intervals);
   const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(2)} GB`;
   return formatTable(
     ['device', 'layers at most', 'memory at most', 'of', 'energy'],

@@ -3,6 +3,7 @@ import { relative } from 'node:path';
 
 import { type BoardPlan, decisionTask, type DemoEvent } from '@contextlora/benchmarks';
 import type { AnswerLine } from '@contextlora/finetune';
+import { drawGanttText, runChart, stepChart } from '@contextlora/scheduler/views';
 import { toText } from '@contextlora/task-graph';
 import type { TaskRow } from '@contextlora/trainer';
 
@@ -168,7 +169,7 @@ function questionLines(out: string, row: TaskRow, answers: readonly AnswerLine[]
   ];
 }
 
-function boardPlanLines({ simulated: { plan }, peers }: BoardPlan): string[] {
+function boardPlanLines({ cluster, simulated: { plan, schedule, timeline }, peers }: BoardPlan): string[] {
   const sent = plan.totalBytes === 0 ? 'nothing sent' : `${(plan.totalBytes / 1e6).toFixed(0)} MB sent`;
   const rows = [
     { what: 'same frozen layers', peer: peers.frozen },
@@ -184,5 +185,13 @@ function boardPlanLines({ simulated: { plan }, peers }: BoardPlan): string[] {
           ]
         : [],
     ),
+    ...[runChart(plan, cluster), stepChart(timeline, schedule)].flatMap((chart) => [
+      '',
+      `     ${chart.title}`,
+      ...drawGanttText(chart, { columns: 95 })
+        .trimEnd()
+        .split('\n')
+        .map((line) => `     ${line}`),
+    ]),
   ];
 }

@@ -1,6 +1,5 @@
 /** Spans as boxes of a drawing; those too narrow to see are merged. */
-import type { DrawnSpan, SpanKind } from './chart-rows.js';
-import { spanKinds } from './span-style.js';
+import type { ChartSpan } from './chart.js';
 
 export interface Box {
   readonly x: number;
@@ -9,15 +8,31 @@ export interface Box {
   readonly from: number;
   readonly to: number;
   /** What the box shows. */
-  readonly span: DrawnSpan;
+  readonly span: ChartSpan;
   /** Spans that share the box. */
   readonly count: number;
 }
 
-/** A lane's boxes; neighbours narrower than `least` pixels become a stack, in which each kind's height is its share of their time. */
-function boxesOf(spans: readonly DrawnSpan[], pixelsPerSecond: number, least: number): Box[] {
+/** Boxes of many lanes, merged only about as far as keeps their number within `limit`. */
+export function boxesWithin(
+  lanes: readonly (readonly ChartSpan[])[],
+  pixelsPerSecond: number,
+  limit: number,
+): Box[][] {
+  const spans = lanes.flat();
+  const pixels = spans.reduce((sum, span) => sum + span.endSeconds - span.startSeconds, 0) * pixelsPerSecond;
+  // Where all are narrow, stacks of two of this width would just fill the lanes.
+  const start = spans.length > limit ? Math.max(0.15, (2 * pixels) / limit) : 0.15;
+  for (let least = start; ; least *= 2) {
+    const boxes = lanes.map((lane) => boxesOf(lane, pixelsPerSecond, least));
+    if (least > 16 || boxes.reduce((sum, { length }) => sum + length, 0) <= limit) return boxes;
+  }
+}
+
+/** A lane's boxes; neighbours narrower than `least` pixels become a stack, in which each look's height is its share of their time. */
+function boxesOf(spans: readonly ChartSpan[], pixelsPerSecond: number, least: number): Box[] {
   const boxes: Box[] = [];
-  let narrow: DrawnSpan[] = [];
+  let narrow: ChartSpan[] = [];
   const flush = () => {
     if (narrow.length > 0) boxes.push(...stack(narrow, pixelsPerSecond));
     narrow = [];
@@ -33,43 +48,26 @@ function boxesOf(spans: readonly DrawnSpan[], pixelsPerSecond: number, least: nu
   return boxes;
 }
 
-function stack(spans: readonly DrawnSpan[], pixelsPerSecond: number): Box[] {
+function stack(spans: readonly ChartSpan[], pixelsPerSecond: number): Box[] {
   const { startSeconds } = spans[0]!;
   const seconds = spans.at(-1)!.endSeconds - startSeconds;
   if (seconds <= 0) return [];
   const place = { x: startSeconds * pixelsPerSecond, width: seconds * pixelsPerSecond };
-  if (spans.length === 1) return [{ ...place, from: 0, to: 1, span: spans[0]!, count: 1 }];
-  const totals = new Map<SpanKind, { readonly span: DrawnSpan; seconds: number; count: number }>();
+  const totals = new Map<string, { readonly span: ChartSpan; seconds: number; count: number }>();
   for (const span of spans) {
-    const total = totals.get(span.kind) ?? { span, seconds: 0, count: 0 };
+    const total = totals.get(span.look) ?? { span, seconds: 0, count: 0 };
     total.seconds += span.endSeconds - span.startSeconds;
     total.count += 1;
-    totals.set(span.kind, total);
+    totals.set(span.look, total);
   }
-  // From the bottom up: work below, waiting above.
+  // From the bottom up, in the same order everywhere.
   let to = 1;
-  return [...totals.values()]
-    .sort((a, b) => spanKinds.indexOf(a.span.kind) - spanKinds.indexOf(b.span.kind))
-    .map(({ span, seconds: spent, count }): Box => {
+  return [...totals]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([, { span, seconds: spent, count }]): Box => {
       const from = Math.max(0, to - spent / seconds);
       const box = { ...place, from, to, span, count };
       to = from;
       return box;
     });
-}
-
-/** Boxes of many lanes, merged only about as far as keeps their number within `limit`. */
-export function boxesWithin(
-  lanes: readonly (readonly DrawnSpan[])[],
-  pixelsPerSecond: number,
-  limit: number,
-): Box[][] {
-  const spans = lanes.flat();
-  const pixels = spans.reduce((sum, span) => sum + span.endSeconds - span.startSeconds, 0) * pixelsPerSecond;
-  // Where all are narrow, stacks of two of this width would just fill the lanes.
-  const start = spans.length > limit ? Math.max(0.15, (2 * pixels) / limit) : 0.15;
-  for (let least = start; ; least *= 2) {
-    const boxes = lanes.map((lane) => boxesOf(lane, pixelsPerSecond, least));
-    if (least > 16 || boxes.reduce((sum, { length }) => sum + length, 0) <= limit) return boxes;
-  }
 }

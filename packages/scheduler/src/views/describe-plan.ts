@@ -1,94 +1,115 @@
 /** A plan in words, for people. */
-import { formatBytes, formatJoules, formatSeconds } from '../format.js';
+import { formatBytes, formatJoules, formatLayers, formatSeconds, plural } from '../format.js';
 import { contextGearName } from '../planner/context-gear-name.js';
-import type { Plan } from '../planner/planned.js';
+import type { Plan, PlannedInterval, PlannedJob, PlannedPower } from '../planner/planned.js';
+import type { Cluster } from '../problem/cluster.js';
 import type { Placement } from '../schedule/placement.js';
 import type { IdleCause } from '../simulate/timeline.js';
+import type { TimedSpan } from './chart.js';
+import { describeAnswer, describeTransfer } from './run-chart.js';
 
-/** A plan on several lines: what runs where, what it costs, what binds it, which devices are not used and why, what was rejected. */
-export function describePlan(plan: Plan): string {
-  const lines = [
+type Explanation = Plan['explanation'];
+type IntervalExplanation = Explanation['intervals'][number];
+
+/**
+ * A plan on several lines: how long it takes, what decides that, what every job does where and when, what binds it, what was rejected, and
+ * which devices are not used and why.
+ */
+export function describePlan(plan: Plan, { resident, keeper }: Cluster): string {
+  const { jobs, totalJoules, power, explanation } = plan;
+  const intervals = explanation.intervals.values();
+  return [
     `${formatSeconds(plan.totalSeconds)} in all, ${formatBytes(plan.totalBytes)} sent` +
-      (plan.totalJoules === undefined ? '' : `, ${formatJoules(plan.totalJoules)}`) +
+      (totalJoules === undefined ? '' : `, ${formatJoules(totalJoules)}`) +
       `; no plan takes less than ${formatSeconds(plan.lowerBoundSeconds)} (gap ${percent(plan.gap)}, ${plan.search} search)`,
-  ];
-  if (plan.power) {
-    const { modes, leftOut, plansCompared } = plan.power;
-    const chosen = Object.entries(modes).map(([device, mode]) => `${device} in ${mode}`);
-    lines.push(
-      `power: ${chosen.length > 0 ? chosen.join(', ') : 'every device as its profile says'} (${plansCompared} plans compared)`,
-    );
-    for (const { device, reason } of leftOut)
-      lines.push(
+    resident
+      ? `holding the base model at the start: ${resident.length === 0 ? 'no device' : resident.join(', ')}`
+      : 'every device is taken to hold the base model already',
+    ...(keeper === undefined ? [] : [`finished segments go to ${keeper}`]),
+    ...(power ? describePower(power) : []),
+    `critical path: ${explanation.criticalPath.join(' → ')}`,
+    ...jobs.flatMap((job, index) =>
+      describeJob(
+        job,
+        explanation.jobs[index]!,
+        job.intervals.map(() => intervals.next().value!),
+      ),
+    ),
+    ...explanation.unused.map(({ device, reason, ratio }) => {
+      const slower =
+        ratio === undefined ? 'no plan with it was better' : `with it the plan takes ${against(ratio)}`;
+      return `${device} is not used: ${reason === 'slower' ? slower : reasonText[reason]}`;
+    }),
+  ].join('\n');
+}
+
+const describePower = ({ modes, leftOut, plansCompared }: PlannedPower): string[] => {
+  const chosen = Object.entries(modes).map(([device, mode]) => `${device} in ${mode}`);
+  return [
+    `power: ${chosen.length > 0 ? chosen.join(', ') : 'every device as its profile says'} (${plansCompared} plans compared)`,
+    ...leftOut.map(
+      ({ device, reason }) =>
         `  ${device} is left out: ` +
-          (reason === 'watts'
-            ? 'no mode is within its watts'
-            : 'with it the plan would exceed a limit of joules'),
-      );
-  }
-  let index = 0;
-  for (const [number, wave] of plan.waves.entries()) {
-    lines.push(`wave ${number + 1}: ${wave.tasks.join(', ')}; ${formatSeconds(wave.seconds)}`);
-    for (const { intervals } of wave.lanes)
-      for (const interval of intervals) {
-        const why = plan.explanation.intervals[index++]!;
-        const cached = Object.entries(interval.cache).map(([task, mode]) => `${mode}s the cache of ${task}`);
-        lines.push(
-          `  ${interval.tasks.join(' + ')}, ${interval.steps} step${interval.steps === 1 ? '' : 's'} of ${formatSeconds(interval.stepSeconds)}` +
-            (cached.length > 0 ? `, ${cached.join(', ')}` : ''),
-          `    ${describePlacement(interval.placement)} (${interval.strategy === contextGearName ? interval.policy : interval.strategy})`,
-        );
-        if (interval.moveBytes > 0)
-          lines.push(
-            `    moved before it: ${formatBytes(interval.moveBytes)} in ${formatSeconds(interval.moveSeconds)}`,
-          );
-        lines.push(`    bound by ${bindingText(why.binding)}, reached to ${percent(why.binding.reached)}`);
-        lines.push(
-          `    idle: ${why.devices
-            .map(
-              ({ device, idleFraction, mainCause }) =>
-                `${device} ${percent(idleFraction)}${mainCause && idleFraction >= 0.005 ? ` (${causeText[mainCause]})` : ''}`,
-            )
-            .join(', ')}`,
-        );
-        for (const { device, reason, ratio } of why.unused)
-          lines.push(
-            `    ${device} is not used: ` +
-              (reason === 'memory'
-                ? 'it cannot hold a single layer'
-                : reason === 'unreachable'
-                  ? 'no link leads to it'
-                  : ratio === undefined
-                    ? 'no placement with it was better'
-                    : `the best placement with it takes ${against(ratio)}`),
-          );
-        for (const { placement, ratio } of why.rejected)
-          lines.push(`    rejected, ${against(ratio)}: ${describePlacement(placement)}`);
-      }
-  }
-  for (const [number, ways] of plan.explanation.waves.entries())
-    for (const { sharing, withoutCache, ratio } of ways)
-      lines.push(
-        `level ${number + 1} ${sharingText[sharing]}${withoutCache ? ', without the cache' : ''} instead: ` +
-          `the whole plan takes ${against(ratio)}`,
-      );
-  return lines.join('\n');
+        (reason === 'watts'
+          ? 'no mode is within its watts'
+          : 'with it the plan would exceed a limit of joules'),
+    ),
+  ];
+};
+
+function describeJob(
+  { tasks, devices, startSeconds, endSeconds, fetches, answers, intervals, collects }: PlannedJob,
+  { after, rejected }: Explanation['jobs'][number],
+  reasons: readonly IntervalExplanation[],
+): string[] {
+  const at = (one: TimedSpan) =>
+    `at ${formatSeconds(one.startSeconds)} for ${formatSeconds(one.endSeconds - one.startSeconds)}`;
+  const parts: (readonly [TimedSpan, readonly string[]])[] = [
+    ...fetches.map((one) => [one, [`fetches ${describeTransfer(one)}, ${at(one)}`]] as const),
+    ...intervals.map((one, index) => [one, describeInterval(one, reasons[index]!)] as const),
+    ...answers.map(
+      (one) => [one, [`${describeAnswer(one)} on ${one.devices.join(' + ')}, ${at(one)}`]] as const,
+    ),
+    ...collects.map((one) => [one, [`hands over ${describeTransfer(one)}, ${at(one)}`]] as const),
+  ];
+  return [
+    `${tasks.join(' + ')}: ${formatSeconds(startSeconds)} to ${formatSeconds(endSeconds)} on ${devices.join(' + ')}` +
+      (after ? `, after ${after.join(' + ')}` : ''),
+    ...parts
+      .sort(([a], [b]) => a.startSeconds - b.startSeconds)
+      .flatMap(([, lines]) => lines.map((line) => `  ${line}`)),
+    ...rejected.map(
+      (other) => `  on ${other.devices.join(' + ')} instead: the whole plan takes ${against(other.ratio)}`,
+    ),
+  ];
+}
+
+function describeInterval(
+  { steps, stepSeconds, cache, placement, strategy, policy }: PlannedInterval,
+  { binding, devices, rejected }: IntervalExplanation,
+): string[] {
+  const cached = Object.entries(cache).map(([task, mode]) => `, ${mode}s the cache of ${task}`);
+  const idle = devices.map(
+    ({ device, idleFraction, mainCause }) =>
+      `${device} ${percent(idleFraction)}${mainCause && idleFraction >= 0.005 ? ` (${causeText[mainCause]})` : ''}`,
+  );
+  return [
+    `${plural(steps, 'step')} of ${formatSeconds(stepSeconds)}${cached.join('')}`,
+    `  ${describePlacement(placement)} (${strategy === contextGearName ? policy : strategy})`,
+    `  bound by ${bindingText(binding)}, reached to ${percent(binding.reached)}`,
+    `  idle: ${idle.join(', ')}`,
+    ...rejected.map((other) => `  rejected, ${against(other.ratio)}: ${describePlacement(other.placement)}`),
+  ];
 }
 
 /** As in `layers 0–7 on nano + tx2 | layers 8–23 on orin; 8 micro-batches`. */
 export function describePlacement({ stages, microbatches }: Placement): string {
   const parts = stages.map(
     ({ start, end, members }) =>
-      `layers ${start}–${end - 1} on ${members.map(({ device }) => device).join(' + ')}`,
+      `${formatLayers(start, end)} on ${members.map(({ device }) => device).join(' + ')}`,
   );
   return `${parts.join(' | ')}; ${microbatches} micro-batch${microbatches === 1 ? '' : 'es'}`;
 }
-
-const sharingText: Readonly<Record<Plan['explanation']['waves'][number][number]['sharing'], string>> = {
-  inTurn: 'one after the other',
-  apart: 'apart, on devices of their own',
-  together: 'together in one pipeline',
-};
 
 const causeText: Readonly<Record<IdleCause, string>> = {
   activation: 'waits for activations',
@@ -99,7 +120,12 @@ const causeText: Readonly<Record<IdleCause, string>> = {
   lost: 'lost',
 };
 
-function bindingText({ kind, name }: Plan['explanation']['intervals'][number]['binding']): string {
+const reasonText = {
+  memory: 'it cannot hold a single layer',
+  unreachable: 'no link leads to it',
+};
+
+function bindingText({ kind, name }: IntervalExplanation['binding']): string {
   switch (kind) {
     case 'device':
       return `the computing of ${name}`;

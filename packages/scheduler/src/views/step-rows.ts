@@ -1,7 +1,9 @@
-/** What all charts have in common: the devices in pipeline order, each with its spans sorted by kind. */
+/** A timeline's devices in pipeline order, each with its spans sorted by kind: what the chart and the trace of a step have in common. */
+import { formatLayers } from '../format.js';
 import { SchedulerError } from '../scheduler-error.js';
 import type { Schedule } from '../schedule/schedule.js';
 import type { DeviceUse, IdleCause, Span, Timeline } from '../simulate/timeline.js';
+import { lanesOf } from './chart.js';
 
 /** What a box in a chart stands for: a span's type, distinguished further where that helps the reader. */
 export type SpanKind =
@@ -14,13 +16,12 @@ export interface DrawnSpan extends Span {
   readonly kind: SpanKind;
 }
 
-export interface ChartRow {
+export interface StepRow {
   readonly device: string;
   readonly placement: number;
   readonly stage: number;
-  /** First layer, and one past the last. */
-  readonly start: number;
-  readonly end: number;
+  /** `layers 0–7`. */
+  readonly layers: string;
   /** Whether no task has a backward pass here. */
   readonly frozen: boolean;
   readonly use: DeviceUse;
@@ -30,16 +31,8 @@ export interface ChartRow {
   readonly transfers: readonly (readonly DrawnSpan[])[];
 }
 
-export interface Chart {
-  readonly rows: readonly ChartRow[];
-  /** All tasks' names, in the order of the placements. */
-  readonly tasks: readonly string[];
-  /** Mean over the devices. */
-  readonly idleFraction: number;
-}
-
 /** @throws SchedulerError when the timeline belongs to another schedule or has no spans. */
-export function chartOf(timeline: Timeline, schedule: Schedule, caller: string): Chart {
+export function stepRowsOf(timeline: Timeline, schedule: Schedule, caller: string): StepRow[] {
   const { devices, makespanSeconds, spans } = timeline;
   if (spans.length === 0 && makespanSeconds > 0)
     throw new SchedulerError(
@@ -52,9 +45,9 @@ export function chartOf(timeline: Timeline, schedule: Schedule, caller: string):
   for (const span of spans) spansOf.get(span.device)?.push(span);
   const backward = stagesWithBackward(schedule);
   const { placements, programs } = schedule;
-  const rows = programs
+  return programs
     .toSorted((a, b) => a.placement - b.placement || a.stage - b.stage)
-    .map(({ device, placement, stage }): ChartRow => {
+    .map(({ device, placement, stage }): StepRow => {
       const use = uses.get(device);
       if (!use)
         throw new SchedulerError(
@@ -72,19 +65,13 @@ export function chartOf(timeline: Timeline, schedule: Schedule, caller: string):
         device,
         placement,
         stage,
-        start,
-        end,
+        layers: formatLayers(start, end),
         frozen: !tasks.some(hasBackward),
         use,
         work: drawn.filter((span) => !isTransfer(span)),
         transfers: lanesOf(drawn.filter(isTransfer)),
       };
     });
-  return {
-    rows,
-    tasks: [...new Set(placements.flatMap(({ tasks }) => tasks))],
-    idleFraction: rows.reduce((sum, { use }) => sum + use.idleFraction, 0) / Math.max(1, rows.length),
-  };
 }
 
 const isTransfer = ({ type }: Span): boolean =>
@@ -114,14 +101,4 @@ function ending({ device, idleSeconds }: DeviceUse, makespanSeconds: number): Sp
     ...span('finished', lostSeconds - idleSeconds.finished, lostSeconds),
     ...span('lost', lostSeconds, makespanSeconds),
   ];
-}
-
-function lanesOf(spans: readonly DrawnSpan[]): DrawnSpan[][] {
-  const lanes: DrawnSpan[][] = [];
-  for (const span of spans) {
-    const free = lanes.find((lane) => lane.at(-1)!.endSeconds <= span.startSeconds);
-    if (free) free.push(span);
-    else lanes.push([span]);
-  }
-  return lanes;
 }
