@@ -3,16 +3,18 @@
  *
  *   path    the longest chain of tasks that wait for each other, each at its fastest on any devices
  *   work    a run of M seconds has M seconds of every device and of every medium's air. A task alone on device d takes p(d) of d's seconds;
- *           over several devices, its FLOPs in whatever parts, and the air of one boundary or of all its gradients at least. For prices
- *           π of the devices' seconds and α of the air with Σ π + α = 1
- *             Σ over tasks of min(min over d of π(d) p(d), min over d of π(d) FLOPs / speed(d) + α air) ≤ M
- *           Ways that end too late even with all other tasks at their fastest are left out, so that M itself decides which remain. The same
- *           holds for all tasks that begin h after the start and end t before the end at the soonest, with M − h − t.
+ *           on a set S at least FLOPs / Σ speeds of each one's, and the air of one boundary or of all its gradients. For prices π of the
+ *           devices' seconds and α of the air that add up to 1, the cheapest ways of all tasks cost together at most M. Ways that end too
+ *           late even with all other tasks at their fastest are left out. The same holds for all tasks that begin h after the start and end
+ *           t before the end at the soonest, with M − h − t.
+ *           Tasks are whole: of those longer than M / (k + 1) a device takes k at most, so its seconds may also be counted by
+ *             f(x) = x where (k + 1) x / M is whole, else ⌊(k + 1) x / M⌋ M / k    (dual feasible functions; Fekete and Schepers, 2001)
+ *           Interleaved tasks count as one of the sum of their times, for which f is no less than the sum of theirs.
  *   air     as work, where the air has most of the price
  *   memory  as work, where some task fits on no single device
  */
-import type { ClusterCosts } from '../cost/cluster-costs.js';
-import { openCostModel } from '../cost/cost-model.js';
+import type { ClusterCosts, DeviceCosts } from '../cost/cluster-costs.js';
+import { type CostModel, openCostModel } from '../cost/cost-model.js';
 import { computeSeconds } from '../cost/duration.js';
 import { fitsMemory } from '../cost/memory.js';
 import { boundaryBytes, gradientBytes, gradientCrosses, hasBackward } from '../cost/task-costs.js';
@@ -22,6 +24,7 @@ import { limits } from '../search/effort.js';
 import { type IntervalProblem, placementOn } from '../search/interval-problem.js';
 import { lowerBound } from '../search/lower-bound.js';
 import { bestRate } from '../search/stage-bound.js';
+import { subsetsOf } from './device-sets.js';
 import { cacheSteps } from './intervals.js';
 import { maximise } from './linear-program.js';
 
@@ -40,36 +43,47 @@ export interface PlanBoundProblem {
   readonly window: number;
 }
 
-/** Steps of a task that cost the same. */
+/** A task as far as the bound sees it. */
 interface Piece {
-  /** Least seconds from the start to the piece, of the piece, and from there to the end. */
+  /** Least seconds from the start to the task, of the task, and from there to the end. */
   head: number;
   readonly seconds: number;
   tail: number;
-  /** Seconds alone on each device; Infinity where it does not fit. */
-  readonly alone: readonly number[];
-  /** Seconds of each device if it did all of the FLOPs. */
-  readonly spread: readonly number[];
-  /** Seconds of air if it is spread over several devices. */
+  readonly ways: readonly Way[];
+}
+
+/** Devices on which a task runs, or the part that one device has in it where there are too many sets. */
+interface Way {
+  readonly devices: readonly number[];
+  /** Seconds that each is at least kept. */
+  readonly use: number;
   readonly air: number;
+  /** Whether the task has the devices to itself for no less. */
+  readonly whole: boolean;
 }
 
 export function planBound(problem: PlanBoundProblem): PlanBound {
-  const tasks = problem.workloads.map((workload) => piecesOf(workload, problem));
-  const pieces = tasks.flat();
-  const media = problem.opened.routes.media.length;
-  const path = placeOnPath(problem.workloads, tasks);
+  const { devices, routes } = problem.opened;
+  const market = { devices: devices.length, media: routes.media.length };
+  const pieces = problem.workloads.map((workload) => pieceOf(workload, problem));
+  const path = placeOnPath(problem.workloads, pieces);
   let bound: PlanBound = { seconds: path, binding: 'path' };
   for (const [head, tail] of windowsOf(pieces)) {
     const inside = pieces.filter((piece) => piece.head >= head && piece.tail >= tail);
     if (inside.length === 0) continue;
     let air = 0;
-    const exceeds = (seconds: number): boolean =>
-      [startPrices(inside), dearestPrices(inside, seconds, media)].some((price) => {
-        if (!price || leastCost(inside, price, seconds) <= seconds - head - tail) return false;
-        air = price.air;
-        return true;
+    const exceeds = (seconds: number): boolean => {
+      const left = seconds - head - tail;
+      if (left <= 0) return true;
+      const open = inside.map((piece) => {
+        const most = (seconds - piece.head - piece.tail) * (1 + 1e-9);
+        return piece.ways.filter(({ whole, use }) => (whole ? use : piece.seconds) <= most);
       });
+      if (open.some((ways) => ways.length === 0)) return true;
+      const prices = dearestPrices(open, left, market);
+      air = prices.air;
+      return leastCost(open, prices, left) > left;
+    };
     let low = bound.seconds;
     if (!exceeds(low)) continue;
     let high = 2 * low;
@@ -79,7 +93,9 @@ export function planBound(problem: PlanBoundProblem): PlanBound {
       if (exceeds(middle)) low = middle;
       else high = middle;
     }
-    const binding = inside.some(({ alone }) => alone.every((seconds) => seconds === Infinity))
+    const binding = inside.some(({ ways }) =>
+      ways.every(({ devices: { length }, whole }) => !whole || length > 1),
+    )
       ? 'memory'
       : air > 1 / 2
         ? 'air'
@@ -89,52 +105,63 @@ export function planBound(problem: PlanBoundProblem): PlanBound {
   return bound;
 }
 
-function piecesOf(workload: Workload, { opened, cache, wholeLayers, window }: PlanBoundProblem): Piece[] {
+function pieceOf(workload: Workload, { opened, cache, wholeLayers, window }: PlanBoundProblem): Piece {
   const { first, later } = cacheSteps(workload, cache);
-  const parts = [
-    { costed: workload, steps: first },
-    { costed: withCachedPrefix(workload), steps: later },
-  ];
-  return parts
-    .filter(({ steps }) => steps > 0)
-    .map(({ costed, steps }): Piece => {
-      const costs = openCostModel([costed], opened.cluster, opened);
-      const task = costs.tasks[0]!;
-      const { layerCount } = costs;
-      const { samples } = costed;
-      const question: IntervalProblem = {
-        costs,
-        tasks: [costed.name],
-        steps,
-        cache: {},
-        cacheBytes: {},
-        objective: 'time',
-        microbatches: [samples],
-        window,
-        groupLimit: limits.group,
-        policies: [],
-      };
-      const { flops, fastest } = deviceWork(question);
-      const work = steps * flops[layerCount]!;
-      const range = { start: 0, end: layerCount };
-      const alone = costs.devices.map((device) => {
-        if (!fitsMemory(costs, placementOn(question, device.id, samples), window)) return Infinity;
-        const backward = hasBackward(task, layerCount)
-          ? computeSeconds(device, task, 'backwardInput', range, samples) +
-            computeSeconds(device, task, 'backwardWeight', range, samples)
-          : 0;
-        return steps * (computeSeconds(device, task, 'forward', range, samples) + backward);
-      });
-      const speed = fastest.reduce((a, b) => a + b, 0);
-      return {
-        head: 0,
-        seconds: wholeLayers ? steps * lowerBound(question).stepSeconds : work / speed,
-        tail: 0,
-        alone,
-        spread: fastest.map((of) => work / of),
-        air: wholeLayers ? steps * leastAirSeconds(question) : 0,
-      };
-    });
+  const count = opened.devices.length;
+  const alone = opened.devices.map(() => 0);
+  const rates = opened.devices.map(() => 0);
+  let [seconds, work, air] = [0, 0, 0];
+  for (const [costed, steps] of [
+    [workload, first],
+    [withCachedPrefix(workload), later],
+  ] as const) {
+    if (steps === 0) continue;
+    const costs = openCostModel([costed], opened.cluster, opened);
+    const { samples } = costed;
+    const question: IntervalProblem = {
+      costs,
+      tasks: [costed.name],
+      steps,
+      cache: {},
+      cacheBytes: {},
+      objective: 'time',
+      microbatches: [samples],
+      window,
+      groupLimit: limits.group,
+      policies: [],
+    };
+    const { flops, fastest } = deviceWork(question);
+    const stepWork = flops[costs.layerCount]!;
+    work += steps * stepWork;
+    for (const [device, rate] of fastest.entries()) rates[device] = Math.max(rates[device]!, rate);
+    const speed = fastest.reduce((a, b) => a + b, 0);
+    seconds += steps * (wholeLayers ? lowerBound(question).stepSeconds : stepWork / speed);
+    if (wholeLayers) air += steps * leastAirSeconds(question);
+    for (const [index, device] of costs.devices.entries())
+      alone[index]! += fitsMemory(costs, placementOn(question, device.id, samples), window)
+        ? steps * secondsAlone(costs, device)
+        : Infinity;
+  }
+  const ways: Way[] = [...alone.entries()]
+    .filter(([, use]) => use < Infinity)
+    .map(([device, use]) => ({ devices: [device], use, air: 0, whole: true }));
+  if (count > limits.allDeviceSets)
+    for (const [device, rate] of rates.entries())
+      ways.push({ devices: [device], use: work / rate, air, whole: false });
+  else
+    for (const devices of subsetsOf(opened.devices.keys()).filter(({ length }) => length > 1)) {
+      const speed = devices.reduce((sum, device) => sum + rates[device]!, 0);
+      ways.push({ devices, use: work / speed, air, whole: true });
+    }
+  return { head: 0, seconds, tail: 0, ways };
+}
+
+/** Of a step on one device that holds all layers. */
+function secondsAlone({ tasks: [task], layerCount }: CostModel, device: DeviceCosts): number {
+  const range = { start: 0, end: layerCount };
+  const of = (kind: 'forward' | 'backwardInput' | 'backwardWeight') =>
+    computeSeconds(device, task!, kind, range, task!.samples);
+  return of('forward') + (hasBackward(task!, layerCount) ? of('backwardInput') + of('backwardWeight') : 0);
 }
 
 /** Of a step spread over several devices: one boundary, or all gradients to a second device and back. */
@@ -149,7 +176,7 @@ function leastAirSeconds({ costs }: IntervalProblem): number {
 }
 
 /** Fills in heads and tails; returns the longest path. */
-function placeOnPath(workloads: readonly Workload[], tasks: readonly Piece[][]): number {
+function placeOnPath(workloads: readonly Workload[], pieces: readonly Piece[]): number {
   const indexOf = new Map(workloads.map(({ name }, index) => [name, index]));
   const parents = workloads.map(({ dependsOn = [] }) => dependsOn.map((name) => indexOf.get(name)!));
   const order: number[] = [];
@@ -163,21 +190,16 @@ function placeOnPath(workloads: readonly Workload[], tasks: readonly Piece[][]):
   for (const task of workloads.keys()) visit(task);
   const ends = workloads.map(() => 0);
   for (const task of order) {
-    let at = Math.max(0, ...parents[task]!.map((parent) => ends[parent]!));
-    for (const piece of tasks[task]!) {
-      piece.head = at;
-      at += piece.seconds;
-    }
-    ends[task] = at;
+    const piece = pieces[task]!;
+    piece.head = Math.max(0, ...parents[task]!.map((parent) => ends[parent]!));
+    ends[task] = piece.head + piece.seconds;
   }
-  const tails = workloads.map(() => 0);
-  for (const task of order.reverse()) {
-    let left = tails[task]!;
-    for (const piece of tasks[task]!.toReversed()) {
-      piece.tail = left;
-      left += piece.seconds;
+  for (const task of order.toReversed()) {
+    const { tail, seconds } = pieces[task]!;
+    for (const parent of parents[task]!) {
+      const before = pieces[parent]!;
+      before.tail = Math.max(before.tail, tail + seconds);
     }
-    for (const parent of parents[task]!) tails[parent] = Math.max(tails[parent]!, left);
   }
   return Math.max(0, ...ends);
 }
@@ -195,79 +217,94 @@ function windowsOf(pieces: readonly Piece[]): [head: number, tail: number][] {
     .map(({ head, tail }) => [head, tail]);
 }
 
-/** Prices of a second of each device and of the air, which add up to 1. */
+interface Market {
+  readonly devices: number;
+  readonly media: number;
+}
+
+/** Prices of a second of each device, by way of counting and device, and of each medium's air; all add up to 1. */
 interface Prices {
-  readonly devices: readonly number[];
+  readonly devices: readonly (readonly number[])[];
   readonly air: number;
 }
 
-/** By speed, so that work costs the same everywhere. */
-function startPrices([piece]: readonly Piece[]): Prices {
-  const speeds = piece!.spread.map((seconds) => 1 / seconds);
-  const total = speeds.reduce((a, b) => a + b, 0);
-  return { devices: speeds.map((speed) => speed / total), air: 0 };
+/** A device's seconds as they are (k = 0), or as whole tasks fill `seconds`. */
+function counted(use: number, k: number, seconds: number): number {
+  if (k === 0) return use;
+  const parts = ((k + 1) * use) / seconds;
+  // Where rounding decides, the lesser.
+  const below = Math.floor(parts * (1 - 1e-9));
+  return Math.min(Math.abs(parts - below - 1) < 1e-6 ? use : Infinity, (below / k) * seconds);
 }
 
-/** What the pieces cost at least, in what a device's or the air's second may cost at most; Infinity where one cannot end in time. */
-function leastCost(pieces: readonly Piece[], price: Prices, seconds: number): number {
-  let sum = 0;
-  for (const piece of pieces) {
-    let least = Infinity;
-    for (const { device, use, air } of waysOf(piece, seconds))
-      least = Math.min(least, price.devices[device]! * use + price.air * air);
-    sum += least;
-  }
-  return sum;
+function leastCost(tasks: readonly (readonly Way[])[], prices: Prices, seconds: number): number {
+  const costOf = ({ devices, use, air, whole }: Way): number => {
+    let cost = prices.air * air;
+    for (const [k, price] of prices.devices.entries()) {
+      if (k > 0 && !whole) continue;
+      const time = counted(use, k, seconds);
+      for (const device of devices) cost += price[device]! * time;
+    }
+    return cost;
+  };
+  return tasks.reduce(
+    (sum, ways) => sum + ways.reduce((least, way) => Math.min(least, costOf(way)), Infinity),
+    0,
+  );
 }
 
-interface Way {
-  readonly device: number;
-  /** Seconds of the device, and of the air. */
-  readonly use: number;
-  readonly air: number;
-}
-
-/** Ways to run a piece that leave time for what comes before and after. */
-function* waysOf(
-  { head, seconds: fastest, tail, alone, spread, air }: Piece,
-  seconds: number,
-): Generator<Way> {
-  const left = (seconds - head - tail) * (1 + 1e-9);
-  for (const [device, use] of alone.entries()) if (use <= left) yield { device, use, air: 0 };
-  if (fastest <= left) for (const [device, use] of spread.entries()) yield { device, use, air };
-}
-
-/** Prices at which the pieces cost most: a linear program of the prices and of what each piece costs. */
-function dearestPrices(pieces: readonly Piece[], seconds: number, media: number): Prices | undefined {
-  const count = pieces[0]!.alone.length;
-  // Equal pieces have equal costs.
-  const kinds = new Map<string, { piece: Piece; times: number }>();
-  for (const piece of pieces) {
-    const key = JSON.stringify(piece);
+/** Prices at which the tasks cost most: a linear program of the prices and of what each task costs. */
+function dearestPrices(tasks: readonly (readonly Way[])[], seconds: number, market: Market): Prices {
+  const kinds = new Map<string, { ways: readonly Way[]; times: number }>();
+  for (const ways of tasks) {
+    const key = JSON.stringify(ways);
     const known = kinds.get(key);
     if (known) known.times += 1;
-    else kinds.set(key, { piece, times: 1 });
+    else kinds.set(key, { ways, times: 1 });
   }
   const distinct = [...kinds.values()];
-  if (distinct.length * count * (distinct.length + count) > limits.pricedSize) return undefined;
-  const width = distinct.length + count + 1;
-  // In parts of the bound, so that all numbers are of the order of 1.
-  const rows = distinct.flatMap(({ piece }, kind) =>
-    [...waysOf(piece, seconds)].map(({ device, use, air }) => {
+  const count = market.devices;
+  const rowCount = distinct.reduce((sum, { ways }) => sum + ways.length, 0);
+  const sizeOf = (k: number) => rowCount * (distinct.length + (k + 1) * count + 1);
+  if (sizeOf(0) > limits.pricedSize) return bySpeed(tasks[0]!, count);
+  const most = sizeOf(limits.countedWhole) > limits.pricedSize ? 0 : limits.countedWhole;
+  const width = distinct.length + (most + 1) * count + 1;
+  // In parts of the time, so that all numbers are of the order of 1.
+  const rows = distinct.flatMap(({ ways }, kind) =>
+    ways.map(({ devices, use, air, whole }) => {
       const row = new Array<number>(width).fill(0);
       row[kind] = 1;
-      row[distinct.length + device] = -use / seconds;
+      for (let k = 0; k <= (whole ? most : 0); k++)
+        for (const device of devices)
+          row[distinct.length + k * count + device] = -counted(use, k, seconds) / seconds;
       row[width - 1] = -air / seconds;
       return row;
     }),
   );
   const budget = Array.from({ length: width }, (_, column) =>
-    column < distinct.length ? 0 : column < width - 1 ? 1 : media,
+    column < distinct.length ? 0 : column < width - 1 ? 1 : market.media,
   );
   const gains = Array.from({ length: width }, (_, column) => distinct[column]?.times ?? 0);
   const found = maximise(gains, [...rows, budget], [...rows.map(() => 0), 1], limits.pricePivots);
-  const air = found[width - 1]!;
-  const prices = found.slice(distinct.length, width - 1);
-  const total = prices.reduce((a, b) => a + b, media * air);
-  return total > 0 ? { devices: prices.map((price) => price / total), air: air / total } : undefined;
+  const total = found.reduce((sum, price, column) => sum + price * budget[column]!, 0);
+  if (total === 0) return bySpeed(tasks[0]!, count);
+  const priceOf = (column: number) => found[column]! / total;
+  return {
+    devices: Array.from({ length: most + 1 }, (_, k) =>
+      Array.from({ length: count }, (__, device) => priceOf(distinct.length + k * count + device)),
+    ),
+    air: priceOf(width - 1),
+  };
+}
+
+/** Work costs the same everywhere. */
+function bySpeed(ways: readonly Way[], count: number): Prices {
+  const speeds = new Array<number>(count).fill(0);
+  for (const {
+    devices: [device, ...others],
+    use,
+  } of ways)
+    if (others.length === 0) speeds[device!] = Math.max(speeds[device!]!, 1 / use);
+  const total = speeds.reduce((a, b) => a + b, 0);
+  return { devices: [speeds.map((speed) => speed / total)], air: 0 };
 }

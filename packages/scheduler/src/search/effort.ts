@@ -116,8 +116,10 @@ export const limits = {
   /** Prices of air that a lower bound tries, in the speed that a step needs, and its relative precision. */
   airPrices: [1 / 64, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1, 2, 4, 16],
   boundPrecision: 1e-3,
-  /** Sets of tasks by earliest begin and end whose bound is asked, and how large a program of prices may be, and how long it may take. */
+  /** Sets of tasks by earliest begin and end whose bound is asked; whole tasks of a device counted together at most; size and pivots of a
+   * program of prices at most. */
   boundWindows: 24,
+  countedWhole: 7,
   pricedSize: 300_000,
   pricePivots: 1_000,
   /** Devices of one stage. */
