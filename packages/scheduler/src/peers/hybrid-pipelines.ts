@@ -8,6 +8,7 @@ import { devicesBy, deviceWork } from '../search/device-work.js';
 import { effortFor } from '../search/effort.js';
 import type { IntervalProblem } from '../search/interval-problem.js';
 import { hybridPlacements } from './hybrid-placements.js';
+import { singleDevice } from './pipelines.js';
 import type { Strategy } from './strategy.js';
 
 interface HybridRules {
@@ -24,6 +25,8 @@ const hybrid = (name: string, source: string, { key, policy, inFlight }: HybridR
   *candidates(problem) {
     const order = devicesBy(problem.costs, key(problem));
     const { asteroidDivisions, asteroidGroup, asteroidStages } = effortFor(order.length);
+    // The programme divides samples as if they had no size, so a group may turn out worse than one of its devices.
+    yield* singleDevice.candidates(problem);
     for (const microbatches of problem.microbatches.slice(-asteroidDivisions))
       for (const placement of hybridPlacements(problem, order, {
         microbatches,
