@@ -342,7 +342,7 @@ describe('as a whole', () => {
       task(equalLayers(1, 1, 1), 1, { name: `t${i}`, dependsOn: i > 0 ? [`t${i - 1}`] : [] }),
     );
     expect(pathsOf([...tasks].reverse(), cluster(1))).toEqual([]);
-    expect(plan([...tasks].reverse(), cluster(1), { peers: [] }).waves).toHaveLength(1000);
+    expect(plan([...tasks].reverse(), cluster(1), { peers: [] }).jobs).toHaveLength(1000);
   });
 });
 
@@ -407,7 +407,7 @@ describe('devices that no link joins', () => {
     const layers = equalLayers(2, 1, 2).map((one) => ({ ...one, gradientBytes: 1 }));
     const found = plan([task(layers, 4)], on);
     expect(found.totalSeconds).toBe(8);
-    expect(found.explanation.intervals[0]!.unused).toEqual([{ device: 'd0', reason: 'unreachable' }]);
+    expect(found.explanation.unused).toEqual([{ device: 'd0', reason: 'unreachable' }]);
   });
 
   test('do not make a plan take for ever, whatever is minimised', () => {

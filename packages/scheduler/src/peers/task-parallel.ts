@@ -43,7 +43,7 @@ export interface TaskSchedule {
 export function listScheduleTasks(
   workloads: readonly Workload[],
   cluster: Cluster,
-  { cache = true, trials = limits.listTrials, seed = 1 }: ListScheduleOptions = {},
+  { cache = true, trials = limits.peerListTrials, seed = 1 }: ListScheduleOptions = {},
 ): TaskSchedule | undefined {
   const { tasks, devices } = inFixedOrder(workloads, cluster, secondsOfTasks(workloads, cluster, cache));
   if (tasks.some(({ least }) => least === Infinity)) return undefined;

@@ -1,5 +1,6 @@
 /** Forward passes without training on a job's lane: parents answer its prompts before its first step, its tasks their validation rows after the last. */
-import { airSeconds, computeSeconds } from '../cost/duration.js';
+import { computeSeconds } from '../cost/duration.js';
+import { airSeconds } from '../cost/routes.js';
 import { boundaryBytes } from '../cost/task-costs.js';
 import type { Run } from './fetches.js';
 import type { Job } from './jobs.js';

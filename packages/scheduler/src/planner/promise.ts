@@ -1,5 +1,5 @@
 /** What a placement promises before it is simulated: no less than its bounds, and no traffic but that between its stages. */
-import { airSeconds } from '../cost/duration.js';
+import { airSeconds } from '../cost/routes.js';
 import { boundaryBytes, gradientCrosses } from '../cost/task-costs.js';
 import type { Placement } from '../schedule/placement.js';
 import { promisingPlacements } from '../search/bounded-search.js';

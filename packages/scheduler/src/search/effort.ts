@@ -180,7 +180,7 @@ export const limits = {
   /** Orders to simulate for each number of stages and of micro-batches. */
   handKept: 12,
   /** Task-parallel list scheduling: perturbed priorities, nodes of its branch and bound, and rounds that tell equal tasks apart. */
-  listTrials: 200,
+  peerListTrials: 200,
   listNodes: 20_000,
   listRounds: 8,
   /** Equal replicas of a peer's stage; more are data parallelism, which ZeRO covers. */
