@@ -67,7 +67,10 @@ function drainSeconds(
   const task = costs.taskNamed(tasks[0]!);
   const { sums, lowestTrained, samples } = task;
   const memory = Math.max(...costs.devices.map(({ memoryBytes }) => memoryBytes));
-  const latency = Math.min(...costs.cluster.links.map(({ latencySeconds }) => latencySeconds));
+  const latency = costs.cluster.links.reduce(
+    (least, { latencySeconds }) => Math.min(least, latencySeconds),
+    Infinity,
+  );
   const held = (start: number, end: number) => totalBytes(stateBytes([task], { start, end }));
   // One sample through layers [lowestTrained, a): the lowest trained layer itself may share its stage with frozen ones.
   const idle = new Float64Array(costs.layerCount);
@@ -115,7 +118,10 @@ function leastExchangeSeconds({ costs, tasks }: IntervalProblem): number {
   const { links } = costs.cluster;
   const medium = links[0]?.medium;
   if (medium === undefined || links.some((link) => link.medium !== medium)) return 0;
-  const rate = Math.max(...links.map(({ bytesPerSecond, loss = 0 }) => bytesPerSecond * (1 - loss)));
+  const rate = links.reduce(
+    (most, { bytesPerSecond, loss = 0 }) => Math.max(most, bytesPerSecond * (1 - loss)),
+    0,
+  );
   const all = tasks.map(costs.taskNamed);
   let least = Infinity;
   for (let cut = 1; cut < costs.layerCount; cut++)
