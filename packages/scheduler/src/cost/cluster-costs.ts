@@ -60,7 +60,7 @@ export function openCluster(cluster: Cluster): ClusterCosts {
  * For each device the index of the first one like it: the same but for its name, and reached in the same way by every other device, so that
  * exchanging the two changes nothing. A device like two others makes those alike, so one of each kind need be compared.
  */
-function interchangeableDevices({ devices, links, resident, keeper }: Cluster, { route }: Routes): number[] {
+function interchangeableDevices({ devices, links, resident, keeper }: Cluster, routes: Routes): number[] {
   const all = [...devices.keys()];
   const indexOf = new Map(devices.map(({ id }, index) => [id, index]));
   // Links that name one device, or none, reach all others alike; where they differ, every other device is compared.
@@ -83,8 +83,12 @@ function interchangeableDevices({ devices, links, resident, keeper }: Cluster, {
       stars[a]!.join() === stars[b]!.join() ? new Set([...neighbours[a]!, ...neighbours[b]!]) : all;
     for (const other of others)
       if (other !== a && other !== b)
-        if (!same(route(a, other), route(b, other)) || !same(route(other, a), route(other, b))) return false;
-    return same(route(a, b), route(b, a));
+        if (
+          !same(routes.route(a, other), routes.route(b, other)) ||
+          !same(routes.route(other, a), routes.route(other, b))
+        )
+          return false;
+    return same(routes.route(a, b), routes.route(b, a));
   };
   const kinds = new Map<string, number[]>();
   return devices.map((device, index) => {
