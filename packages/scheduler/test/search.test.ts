@@ -11,10 +11,12 @@ import {
   type Objective,
   openCostModel,
   periodBound,
+  plan,
   type Placement,
   searchInterval,
   type IntervalProblem,
   shareSamples,
+  simulate,
   type Stage,
   validateSchedule,
 } from '@contextlora/scheduler';
@@ -24,6 +26,7 @@ import {
   arbitraryCluster,
   arbitraryProblem,
   arbitraryTask,
+  chain,
   cluster,
   device,
   equalLayers,
@@ -216,6 +219,44 @@ describe('the exact search', () => {
       { numRuns: 40 },
     );
   });
+
+  test('finds devices alike from how others reach them, not from how links are written', () => {
+    const classesOf = (links: readonly object[], count = 4) =>
+      openCostModel([], { ...cluster(count), links: cluster(1, ...links).links }).devices.map(
+        ({ interchangeableWith }) => interchangeableWith,
+      );
+    const pairs = (rate: (from: number, to: number) => number) =>
+      [0, 1, 2, 3].flatMap((from) =>
+        [0, 1, 2, 3]
+          .filter((to) => to > from)
+          .map((to) => ({ from: `d${from}`, to: `d${to}`, bytesPerSecond: rate(from, to) })),
+      );
+    expect(classesOf([{}])).toEqual([0, 0, 0, 0]);
+    expect(classesOf(pairs(() => 5))).toEqual([0, 0, 0, 0]);
+    // Two pairs: within each the two could change places, but not one with one of the other pair.
+    expect(classesOf(pairs((from, to) => (from + to === 1 || from + to === 5 ? 5 : 3)))).toEqual([
+      0, 0, 2, 2,
+    ]);
+    // A hub, written in either way, and one direction that differs.
+    expect(classesOf(pairs((from) => (from === 0 ? 5 : 3)))).toEqual([0, 1, 1, 1]);
+    expect(classesOf([{ from: 'd0', bytesPerSecond: 5 }, {}])).toEqual([0, 1, 1, 1]);
+    expect(classesOf([{ from: 'd0', to: 'd1' }, { from: 'd1', to: 'd0', bytesPerSecond: 5 }, {}])).toEqual([
+      0, 1, 2, 2,
+    ]);
+  });
+
+  test('opens, plans and simulates 500 devices that are linked in pairs', () => {
+    const devices = Array.from({ length: 500 }, (_, at) => device(`d${at}`, { flopsPerSecond: 1 + at / 50 }));
+    const links = devices.flatMap(({ id: from }, at) =>
+      devices.slice(at + 1).map(({ id: to }) => ({ from, to, bytesPerSecond: 1e3, latencySeconds: 0 })),
+    );
+    const workloads = [task(equalLayers(8, 1, 2), 8)];
+    const found = plan(workloads, { devices, links }, { peers: [] });
+    expect(found.totalSeconds).toBeGreaterThanOrEqual(found.lowerBoundSeconds);
+    const costs = openCostModel(workloads, { devices, links });
+    const schedule = buildSchedule(costs, [chain([4, 8], 4)]);
+    expect(simulate(schedule, workloads, { devices, links }).unfinished).toBe(0);
+  }, 60_000);
 
   test('treats two interchangeable devices the same in a group with a third that a link names', () => {
     // "b" is named, so "a" and "c" are interchangeable, and groups "b c" and "a b" must split their samples alike.

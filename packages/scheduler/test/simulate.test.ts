@@ -6,7 +6,10 @@ import {
   type CollectiveInstruction,
   type Instruction,
   type Pass,
+  type ComputeRates,
   contextGear,
+  type CostModel,
+  type DeviceProfile,
   durationOf,
   gpipe,
   memoryOf,
@@ -495,6 +498,14 @@ describe('an exchange of gradients', () => {
   });
 });
 
+const scaled = (rates: DeviceProfile['flopsPerSecond'], factor: number) =>
+  Object.fromEntries(
+    (['forward', 'input', 'weight'] as const).map((kind) => [
+      kind,
+      factor * (typeof rates === 'number' ? rates : (rates as Record<typeof kind, number>)[kind]),
+    ]),
+  ) as unknown as ComputeRates;
+
 /** A pass for problems whose first task is called t0. */
 const renamed =
   (pass: Pass): Pass =>
@@ -711,6 +722,35 @@ describe('computing', () => {
         );
       }),
       { numRuns: 300 },
+    );
+  });
+
+  test('takes k times as long when everything takes k times as long', () => {
+    fc.assert(
+      fc.property(
+        arbitraryProblem(),
+        fc.constantFrom(2 ** -60, 2 ** -10, 8, 2 ** 60),
+        ({ workloads, cluster: on, placement, steps, window }, k) => {
+          const slower = {
+            devices: on.devices.map((one) => ({
+              ...one,
+              flopsPerSecond: scaled(one.flopsPerSecond, 1 / k),
+              overheadSeconds: (one.overheadSeconds ?? 0) * k,
+            })),
+            links: on.links.map((link) => ({
+              ...link,
+              bytesPerSecond: link.bytesPerSecond / k,
+              latencySeconds: link.latencySeconds * k,
+            })),
+          };
+          const run = (costs: CostModel) =>
+            simulateWith(costs, buildSchedule(costs, [placement], { steps, window, policy: contextGear }));
+          const [usual, scaledRun] = [on, slower].map((one) => run(openCostModel(workloads, one)));
+          expect(scaledRun!.makespanSeconds).toBe(k * usual!.makespanSeconds);
+          expect(scaledRun!.bytes).toBe(usual!.bytes);
+        },
+      ),
+      { numRuns: 200 },
     );
   });
 
