@@ -159,8 +159,11 @@ function pieceOf(workload: Workload, { opened, cache, wholeLayers, window }: Pla
 /** Of a step on one device that holds all layers. */
 function secondsAlone({ tasks: [task], layerCount }: CostModel, device: DeviceCosts): number {
   const range = { start: 0, end: layerCount };
+  // Micro-batches may run at any of its rates.
+  const { forwardRate: forward, inputRate: input, weightRate: weight } = device;
+  const best = { ...device, rates: { forward, input, weight } };
   const of = (kind: 'forward' | 'backwardInput' | 'backwardWeight') =>
-    computeSeconds(device, task!, kind, range, task!.samples);
+    computeSeconds(best, task!, kind, range, task!.samples);
   return of('forward') + (hasBackward(task!, layerCount) ? of('backwardInput') + of('backwardWeight') : 0);
 }
 

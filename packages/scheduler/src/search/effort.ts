@@ -120,7 +120,7 @@ export const limits = {
    * program of prices at most. */
   boundWindows: 24,
   countedWhole: 7,
-  pricedSize: 300_000,
+  pricedSize: 60_000,
   pricePivots: 1_000,
   /** Devices of one stage. */
   group: 64,

@@ -13,7 +13,7 @@
  * found by dynamic programming, and T is too short where even that one breaks the inequality.
  */
 import { layerStates } from '../cost/memory.js';
-import { boundaryBytes, gradientBytes, gradientCrosses } from '../cost/task-costs.js';
+import { boundaryBytes, gradientBytes, gradientCrosses, type TaskCosts } from '../cost/task-costs.js';
 import type { Cluster } from '../problem/cluster.js';
 import { limits } from './effort.js';
 import type { IntervalProblem } from './interval-problem.js';
@@ -129,7 +129,8 @@ function stageNeeds({ costs, tasks }: IntervalProblem) {
       waits[start] =
         (sums.forwardFlops[start]! - sums.forwardFlops[lowestTrained]!) / rate +
         (sums.inputFlops[start]! - sums.inputFlops[lowestTrained]!) / inputRate +
-        2 * below * (latency + launch) +
+        launch * launchedLayers(alone, lowestTrained, start) +
+        2 * below * latency +
         (2 * boundaryBytes(alone, start)) / fastestLink;
     }
   }
@@ -148,12 +149,19 @@ function stageNeeds({ costs, tasks }: IntervalProblem) {
     waits,
     workWhileWaiting,
     boundary,
-    launches: (_: number, end: number) => (alone ? launch * (end > alone.lowestTrained ? 2 : 1) : 0),
+    launches: (start: number, end: number) => (alone ? launch * launchedLayers(alone, start, end) : 0),
     // Of several tasks each device may handle only one, which it shares at least with the member of the largest share.
     gradients: (start: number, end: number) =>
       (2 * Math.min(...all.map((one) => gradientBytes(one, { start, end })))) / fastestLink,
   };
 }
+
+/** Layers launched in a step at least, forward and backward. */
+const launchedLayers = ({ sums }: TaskCosts, start: number, end: number): number =>
+  sums.forwardLayers[end]! -
+  sums.forwardLayers[start]! +
+  sums.backwardLayers[end]! -
+  sums.backwardLayers[start]!;
 
 /** Whether all links share one medium. */
 export function onOneMedium({ links }: Cluster): boolean {
