@@ -6,7 +6,9 @@ import { buildSchedule } from '../schedule/build-schedule.js';
 import type { Pass } from '../schedule/passes/pass.js';
 import type { Placement } from '../schedule/placement.js';
 import { simulateWith } from '../simulate/simulate.js';
-import type { DeviceUse } from '../simulate/timeline.js';
+import type { DeviceUse, Timeline } from '../simulate/timeline.js';
+import type { Schedule } from '../schedule/schedule.js';
+import { SchedulerError } from '../scheduler-error.js';
 import { limits } from './effort.js';
 import { type Assessment, type IntervalProblem, valueOf } from './interval-problem.js';
 import { periodBound, placementJoules } from './period-bound.js';
@@ -39,9 +41,9 @@ export function assessPlacement(
       cache,
       passes,
     });
-    const { devices, makespanSeconds, stepEndSeconds, bytes } = simulateWith(costs, schedule, {
-      spans: false,
-    });
+    const timeline = played(problem, schedule);
+    if (!timeline) continue;
+    const { devices, makespanSeconds, stepEndSeconds, bytes } = timeline;
     if (!devices.every((use) => fitsDevice(problem, placement, use))) continue;
     const [ends = []] = stepEndSeconds;
     const { totalSeconds, stepSeconds } = extrapolate(problem, makespanSeconds, ends, bound.seconds);
@@ -67,6 +69,16 @@ export function assessPlacement(
     };
   }
   return best;
+}
+
+/** Undefined where devices wait for each other for ever, as strict orders of groups may. */
+function played({ costs }: IntervalProblem, schedule: Schedule): Timeline | undefined {
+  try {
+    return simulateWith(costs, schedule, { spans: false });
+  } catch (error) {
+    if (error instanceof SchedulerError && error.code === 'SCHEDULER_SCHEDULE_ENDLESS') return undefined;
+    throw error;
+  }
 }
 
 /** Two where every step drains the pipeline, else enough to see the period; several tasks fill the pipeline within their first step. */
