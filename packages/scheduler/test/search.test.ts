@@ -37,7 +37,7 @@ import {
 } from './problems.js';
 
 const smallCases = 80; // up to 3 devices × 5 layers, one or two tasks
-const tinyCases = 30; // up to 3 devices × 4 layers × 3 samples
+const tinyCases = 200; // up to 3 devices × 4 layers × 3 samples
 const largeCases = 5; // 4 devices × 6 layers
 const boundCases = 400;
 

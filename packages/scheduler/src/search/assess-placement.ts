@@ -1,6 +1,4 @@
 /** What a placement is worth: by the simulator, or for local search a little more roughly and quicker by the list scheduler's clock. */
-import type { CostModel } from '../cost/cost-model.js';
-import { airSeconds } from '../cost/routes.js';
 import { joulesOf } from '../cost/energy.js';
 import { fitsMemory } from '../cost/memory.js';
 import { ownValue } from '../problem/names.js';
@@ -8,7 +6,9 @@ import { buildSchedule } from '../schedule/build-schedule.js';
 import type { Pass } from '../schedule/passes/pass.js';
 import type { Placement } from '../schedule/placement.js';
 import { simulateWith } from '../simulate/simulate.js';
-import type { DeviceUse, LinkUse } from '../simulate/timeline.js';
+import type { DeviceUse, Timeline } from '../simulate/timeline.js';
+import type { Schedule } from '../schedule/schedule.js';
+import { SchedulerError } from '../scheduler-error.js';
 import { limits } from './effort.js';
 import { type Assessment, type IntervalProblem, valueOf } from './interval-problem.js';
 import { periodBound, placementJoules } from './period-bound.js';
@@ -41,9 +41,9 @@ export function assessPlacement(
       cache,
       passes,
     });
-    const { devices, links, makespanSeconds, stepEndSeconds, bytes } = simulateWith(costs, schedule, {
-      spans: false,
-    });
+    const timeline = played(problem, schedule);
+    if (!timeline) continue;
+    const { devices, makespanSeconds, stepEndSeconds, bytes } = timeline;
     if (!devices.every((use) => fitsDevice(problem, placement, use))) continue;
     const [ends = []] = stepEndSeconds;
     const { totalSeconds, stepSeconds } = extrapolate(problem, makespanSeconds, ends, bound.seconds);
@@ -61,7 +61,6 @@ export function assessPlacement(
       stepSeconds,
       totalJoules,
       bytesPerStep: bytes / simulatedSteps,
-      airSeconds: airOf(costs, links).map((seconds) => seconds / simulatedSteps),
       peakMemoryBytes: Object.fromEntries(
         devices.map(({ device, peakMemoryBytes }) => [device, peakMemoryBytes]),
       ),
@@ -72,14 +71,14 @@ export function assessPlacement(
   return best;
 }
 
-/** Seconds that messages keep each medium's air busy. */
-function airOf({ routes, deviceIndex }: CostModel, links: readonly LinkUse[]): number[] {
-  const seconds = routes.media.map(() => 0);
-  for (const { from, to, bytes } of links) {
-    const route = routes.route(deviceIndex(from), deviceIndex(to));
-    if (route && route.medium >= 0) seconds[route.medium]! += airSeconds(route, bytes);
+/** Undefined where devices wait for each other for ever, as strict orders of groups may. */
+function played({ costs }: IntervalProblem, schedule: Schedule): Timeline | undefined {
+  try {
+    return simulateWith(costs, schedule, { spans: false });
+  } catch (error) {
+    if (error instanceof SchedulerError && error.code === 'SCHEDULER_SCHEDULE_ENDLESS') return undefined;
+    throw error;
   }
-  return seconds;
 }
 
 /** Two where every step drains the pipeline, else enough to see the period; several tasks fill the pipeline within their first step. */

@@ -107,6 +107,9 @@ export const limits = {
   /** Bounds and simulations of an exact search at most; one that needs more is called bounded. */
   exactBounds: 60_000,
   exactSimulations: 2_000,
+  /** With more devices than these only a part of both. */
+  fewDevices: 4,
+  exactPartOfMany: 1 / 6,
   /** The same for the quick look before it. */
   coarseBounds: 10_000,
   coarseSimulations: 300,

@@ -53,7 +53,17 @@ export function searchInterval(
   const coarse = exact ? coarseSearch(problem, { incumbent: first, firstCut, below }) : undefined;
   const start = coarse?.best ?? first;
   const polished = start && polish(problem, start, { firstCut, spend });
-  const covered = exact ? exactSearch(problem, { incumbent: polished, firstCut, below }) : undefined;
+  // Beyond a few devices it seldom ends, so little is spent on finding out.
+  const part = costs.devices.length > limits.fewDevices ? limits.exactPartOfMany : 1;
+  const covered = exact
+    ? exactSearch(problem, {
+        incumbent: polished,
+        firstCut,
+        below,
+        mostBounds: part * limits.exactBounds,
+        mostSimulations: part * limits.exactSimulations,
+      })
+    : undefined;
   const best = covered?.best ?? polished;
   return {
     found: best && best !== first ? [best, ...bounded.found] : bounded.found,
