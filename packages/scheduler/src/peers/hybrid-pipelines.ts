@@ -26,7 +26,7 @@ const hybrid = (name: string, source: string, { key, policy, inFlight }: HybridR
     const order = devicesBy(problem.costs, key(problem));
     const { asteroidDivisions, asteroidGroup, asteroidStages } = effortFor(order.length);
     // The programme divides samples as if they had no size, so a group may turn out worse than one of its devices.
-    yield* singleDevice.candidates(problem);
+    for (const { placement } of singleDevice.candidates(problem)) yield { placement, policies: [policy] };
     for (const microbatches of problem.microbatches.slice(-asteroidDivisions))
       for (const placement of hybridPlacements(problem, order, {
         microbatches,
