@@ -95,7 +95,7 @@ describe('a published cluster', () => {
       id: 'orin-nano-8-super',
       flopsPerSecond: expect.closeTo(0.3 * peak * (918 / 1020), 0),
       memoryBytes: (7620 * 2 ** 20) / 2,
-      overheadSeconds: 0.002,
+      overheadSeconds: 0.001,
       watts: 25,
       idleWatts: 7.5,
       modes: [

@@ -31,8 +31,8 @@ export const assumptions = {
   memoryShare: 0.5,
   /** Power while waiting, as a share of the power mode. */
   idleShare: 0.3,
-  /** Of an instruction: launches and bookkeeping. */
-  overheadSeconds: 0.002,
+  /** Of a layer in a pass: some 60 kernels of a decoder layer with adapters, launched in about 15 µs each. */
+  overheadSeconds: 0.001,
   wifiLatencySeconds: 0.003,
 } as const;
 

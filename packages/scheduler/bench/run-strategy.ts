@@ -136,7 +136,7 @@ export function runContextGear(
   options: PlanOptions = {},
 ): StrategyResult {
   const planned = plan(workloads, cluster, { objective, ...options });
-  const intervals = planned.waves.flatMap(({ lanes }) => lanes.flatMap((lane) => lane.intervals));
+  const intervals = planned.jobs.flatMap(({ intervals: parts }) => parts);
   return {
     strategy: name,
     totalSeconds: planned.totalSeconds,

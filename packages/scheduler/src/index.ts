@@ -35,7 +35,15 @@ export {
 export { scheduleOf, type ScheduleOfOptions } from './planner/schedule-of.js';
 export { wavesOf } from './planner/waves.js';
 export { checkInput } from './problem/check-input.js';
-export type { Cluster, ComputeRates, DeviceProfile, LinkProfile, PowerMode } from './problem/cluster.js';
+export type {
+  Cluster,
+  ComputeRates,
+  DeviceProfile,
+  LinkProfile,
+  PowerMode,
+  Rate,
+  RatePoint,
+} from './problem/cluster.js';
 export { type ChosenModes, clusterInModes } from './problem/power-modes.js';
 export {
   type ClusterFile,
@@ -61,7 +69,12 @@ export type {
 export type { Pass, PassContext } from './schedule/passes/pass.js';
 export { memoryOf } from './schedule/memory-of.js';
 export type { Member, Placement, Stage } from './schedule/placement.js';
-export { contextGear, contextGearDeep } from './schedule/policies/context-gear.js';
+export {
+  contextGear,
+  contextGearAlternating,
+  contextGearAt,
+  contextGearDeep,
+} from './schedule/policies/context-gear.js';
 export { gpipe } from './schedule/policies/gpipe.js';
 export { listSchedule, type ListSchedulingOptions } from './schedule/policies/list-scheduling.js';
 export { lorapp } from './schedule/policies/lorapp.js';
@@ -70,6 +83,7 @@ export {
   oneForwardOneBackwardDeep,
 } from './schedule/policies/one-forward-one-backward.js';
 export type { ComputeStep, Policy, PolicyContext } from './schedule/policies/policy.js';
+export { policyNamed } from './schedule/policies/policy-named.js';
 export type { MemberLoad, SampleShares } from './schedule/sample-shares.js';
 export { validateSchedule } from './schedule/validate/validate-schedule.js';
 export { type InputProblem, SchedulerError, type SchedulerErrorCode } from './scheduler-error.js';

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { type Cluster, type LayerCost, SchedulerError, type Workload } from '@contextlora/scheduler';
-import { comparePeers, singleDevice } from '@contextlora/scheduler/peers';
+import { comparePeers, mLora, peers, singleDevice, taskParallelName } from '@contextlora/scheduler/peers';
 
 const layer: LayerCost = {
   name: 'layer',
@@ -30,8 +30,51 @@ describe('the comparison of peers', () => {
       results.map(({ totalSeconds }) => totalSeconds).sort((a, b) => a - b),
     );
     const secondsOf = (workloads: readonly Workload[]) =>
-      comparePeers(workloads, cluster, [singleDevice])[0]?.totalSeconds ?? NaN;
+      comparePeers(workloads, cluster, { strategies: [singleDevice] })[0]?.totalSeconds ?? NaN;
     expect(secondsOf([workload('a'), workload('b')])).toBeCloseTo(2 * secondsOf([workload('a')]), 9);
+  });
+
+  test('has columns in order: a frozen prefix slows nobody down, and a cache neither', () => {
+    const trained = (name: string, lowest: number, ...dependsOn: string[]): Workload => ({
+      ...workload(name),
+      dependsOn,
+      epochs: 3,
+      layers: Array.from({ length: 4 }, (_, index) => ({
+        ...layer,
+        inputFlops: index > lowest ? layer.inputFlops : 0,
+        weightFlops: index >= lowest ? layer.weightFlops : 0,
+        gradientBytes: index >= lowest ? layer.gradientBytes : 0,
+        optimizerBytes: index >= lowest ? layer.optimizerBytes : 0,
+      })),
+    });
+    const plain = [trained('a', 0), trained('b', 0), trained('c', 0, 'a')];
+    const frozen = [trained('a', 0), trained('b', 2), trained('c', 3, 'a')];
+    const columns = [
+      comparePeers(plain, cluster),
+      comparePeers(frozen, cluster),
+      comparePeers(frozen, cluster, { cache: true }),
+    ];
+    const names = columns[0]!.map(({ strategy }) => strategy).sort();
+    expect(names).toEqual([...peers.map(({ name }) => name), taskParallelName].sort());
+    for (const name of names) {
+      const [whole, prefix, cached] = columns.map(
+        (column) => column.find(({ strategy }) => strategy === name)!.totalSeconds,
+      );
+      expect(prefix).toBeLessThan(whole!);
+      expect(cached).toBeLessThanOrEqual(prefix!);
+    }
+    // One device gains from the cache what the frozen layers compute after the first of three epochs.
+    const alone = columns.map(
+      (column) => column.find(({ strategy }) => strategy === singleDevice.name)!.totalSeconds,
+    );
+    expect(alone[1]! - alone[2]!).toBeCloseTo((2 * 4 * 1e9 * (2 + 3)) / 1e10, 6);
+  });
+
+  test('trains siblings in one pipeline only where that is faster', () => {
+    const siblings = [workload('a'), workload('b')];
+    const secondsOf = (workloads: readonly Workload[]) =>
+      comparePeers(workloads, cluster, { strategies: [mLora] })[0]!.totalSeconds;
+    expect(secondsOf(siblings)).toBeLessThanOrEqual(2 * secondsOf([workload('a')]) + 1e-9);
   });
 
   test('leaves out peers for which nothing fits', () => {

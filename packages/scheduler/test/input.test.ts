@@ -205,6 +205,62 @@ describe('a name', () => {
   );
 });
 
+describe('a name that is not known', () => {
+  test('is refused with its path and the nearest name there is', () => {
+    expect(
+      changed(
+        ['workloads[0].step', 3],
+        ['workloads[0].layers[1].forwardflops', 3],
+        ['devices[0].memory', 3],
+        ['devices[1].modes', [{ name: 'm', flopsPerSecond: 1, watt: 3 }]],
+        ['devices[1].flopsPerSecond', { forward: 1, input: 1, weight: 1, backward: 1 }],
+        ['links[0].bandwidth', 3],
+        ['residents', []],
+      ).sort(),
+    ).toEqual([
+      'devices[0].memory',
+      'devices[1].flopsPerSecond.backward',
+      'devices[1].modes[0].watt',
+      'links[0].bandwidth',
+      'residents',
+      'workloads[0].layers[1].forwardflops',
+      'workloads[0].step',
+    ]);
+    expect(() => {
+      checkInput([{ ...sound().workloads[0], step: 3, colour: 'red' }], sound().on);
+    }).toThrow(
+      /step: is unknown; did you mean "steps"\?\n.*colour: is unknown; workloads\[0\] has name, samples/,
+    );
+  });
+
+  test('is no device that holds the base, and no keeper', () => {
+    expect(changed(['resident', ['d0', 'd9']], ['keeper', 'd8'])).toEqual(['resident[1]', 'keeper']);
+    expect(changed(['resident', 'd0'], ['keeper', 3])).toEqual(['resident', 'keeper']);
+    expect(changed(['resident', ['d1']], ['keeper', 'd0'])).toEqual([]);
+  });
+});
+
+test('samples of validation and prompts are whole numbers, and a relay is true or false', () => {
+  for (const value of [-1, 0.5, '4', null])
+    for (const field of ['validationSamples', 'promptSamples'])
+      expect(changed([`workloads[1].${field}`, value])).toEqual([`workloads[1].${field}`]);
+  expect(changed(['workloads[1].promptSamples', 0], ['links[0].relayed', true])).toEqual([]);
+  expect(changed(['links[0].relayed', 'yes'])).toEqual(['links[0].relayed']);
+});
+
+test('rates by samples rise in samples and are numbers above 0', () => {
+  const points = (...all: readonly (readonly [unknown, unknown])[]) =>
+    all.map(([samples, flopsPerSecond]) => ({ samples, flopsPerSecond }));
+  const rate = (value: unknown) => changed(['devices[0].flopsPerSecond', value]);
+  expect(rate(points([1, 2], [8, 5]))).toEqual([]);
+  expect(rate({ forward: points([1, 2], [8, 5]), input: 1, weight: points([4, 1]) })).toEqual([]);
+  expect(rate([])).toEqual(['devices[0].flopsPerSecond']);
+  expect(rate(points([8, 2], [8, 5]))).toEqual(['devices[0].flopsPerSecond[1].samples']);
+  expect(rate({ forward: points([0, 2]), input: 1, weight: points([4, '1']) })).toContain(
+    'devices[0].flopsPerSecond.weight[0].flopsPerSecond',
+  );
+});
+
 describe('a value of the wrong type', () => {
   test.each([undefined, null, 7, 'text', true, {}])('is reported where a list belongs: %p', (value) => {
     expect(pathsOf(value, sound().on)).toEqual(['workloads']);
@@ -286,7 +342,7 @@ describe('as a whole', () => {
       task(equalLayers(1, 1, 1), 1, { name: `t${i}`, dependsOn: i > 0 ? [`t${i - 1}`] : [] }),
     );
     expect(pathsOf([...tasks].reverse(), cluster(1))).toEqual([]);
-    expect(plan([...tasks].reverse(), cluster(1), { peers: [] }).waves).toHaveLength(1000);
+    expect(plan([...tasks].reverse(), cluster(1), { peers: [] }).jobs).toHaveLength(1000);
   });
 });
 
@@ -351,7 +407,7 @@ describe('devices that no link joins', () => {
     const layers = equalLayers(2, 1, 2).map((one) => ({ ...one, gradientBytes: 1 }));
     const found = plan([task(layers, 4)], on);
     expect(found.totalSeconds).toBe(8);
-    expect(found.explanation.intervals[0]!.unused).toEqual([{ device: 'd0', reason: 'unreachable' }]);
+    expect(found.explanation.unused).toEqual([{ device: 'd0', reason: 'unreachable' }]);
   });
 
   test('do not make a plan take for ever, whatever is minimised', () => {
@@ -399,7 +455,30 @@ describe('options', () => {
     expect(run(options)).toThrow(SchedulerError);
   });
 
-  test('with more micro-batches than samples still plan', () => {
-    expect(run({ microbatches: [2, 64] })().totalSeconds).toBeGreaterThan(0);
+  const paths = (options: unknown) => problemsOf(run(options as object)).map(({ path }) => path);
+
+  test('that are unknown or impossible are refused, each with its path', () => {
+    expect(
+      paths({ microBatches: [1], budget: NaN, exactDevices: 40, microbatches: [2, 64], cache: 'no' }).sort(),
+    ).toEqual([
+      'options.budget',
+      'options.cache',
+      'options.exactDevices',
+      'options.microBatches',
+      'options.microbatches[1]',
+    ]);
+    expect(paths(null)).toEqual(['options']);
+    expect(paths([])).toEqual(['options']);
+    expect(paths({ window: undefined })).toEqual([]);
+    expect(run({ microBatches: [1] })).toThrow(/options\.microBatches: .*did you mean "microbatches"\?/);
+    expect(run({ objective: { secondsWeight: 1, jouleWeight: 1 } })).toThrow(/did you mean "joulesWeight"/);
+  });
+
+  test('need a number of micro-batches that is possible for every task', () => {
+    const workloads = [2, 8].map((samples) => task(equalLayers(2, 1, 2), samples, { name: `t${samples}` }));
+    const planned = (microbatches: readonly number[]) =>
+      problemsOf(() => plan(workloads, cluster(2), { microbatches, peers: [] })).map(({ path }) => path);
+    expect(planned([2, 8])).toEqual([]);
+    expect(planned([4, 8])).toEqual(['options.microbatches']);
   });
 });

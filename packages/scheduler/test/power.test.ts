@@ -244,17 +244,7 @@ function plain({ devices, links }: Cluster): Cluster {
   };
 }
 
-const devicesOf = ({ waves }: Plan): string[] => [
-  ...new Set(
-    waves.flatMap(({ lanes }) =>
-      lanes.flatMap(({ intervals }) =>
-        intervals.flatMap(({ placement }) =>
-          placement.stages.flatMap(({ members }) => members.map((member) => member.device)),
-        ),
-      ),
-    ),
-  ),
-];
+const devicesOf = ({ jobs }: Plan): string[] => [...new Set(jobs.flatMap(({ devices }) => devices))];
 
 function attempt(make: () => Plan): Plan | undefined {
   try {

@@ -76,6 +76,23 @@ describe('clusters that machines measured', () => {
     ).toEqual({ cluster: { devices: [nano, orin], links: [cable] }, unknownPeers: ['tx2'] });
   });
 
+  test('keep who holds the base and who keeps segments, and what a check must still refuse', () => {
+    const file = (path: string, more: object) => ({ path, cluster: { ...cluster, ...more } });
+    const merged = mergeClusters([
+      file('a.json', { resident: ['nano'], measured: [] }),
+      file('b.json', { resident: ['orin', 'nano'], keeper: 'orin', residents: [] }),
+    ]).cluster;
+    expect(merged).toEqual({ ...cluster, resident: ['nano', 'orin'], keeper: 'orin', residents: [] });
+    expect(() =>
+      mergeClusters([file('a.json', { keeper: 'nano' }), file('b.json', { keeper: 'orin' })]),
+    ).toThrow(/the keeper is "orin" in b\.json and "nano"/);
+    expect(applyWhatIf({ ...cluster, resident: ['nano', 'orin'], keeper: 'nano' }, 'drop nano')).toEqual({
+      devices: [orin],
+      links: [wifi],
+      resident: ['orin'],
+    });
+  });
+
   test('that disagree about a device are refused, with both paths', () => {
     expect(() =>
       mergeClusters([

@@ -4,21 +4,26 @@ import {
   type BuildScheduleOptions,
   type Cluster,
   type CollectiveInstruction,
+  type Instruction,
+  type Pass,
   contextGear,
   durationOf,
   gpipe,
   memoryOf,
   oneForwardOneBackward,
   openCostModel,
+  periodBound,
   type Placement,
   type Schedule,
   simulate,
   type SimulateOptions,
   simulateWith,
   type Timeline,
+  withCachedPrefix,
   type Workload,
 } from '@contextlora/scheduler';
-import { chain, cluster, device, equalLayers, layer, task } from './problems.js';
+import fc from 'fast-check';
+import { arbitraryProblem, chain, cluster, device, equalLayers, interval, layer, task } from './problems.js';
 
 /** Spans of a device as `type microbatch: start–end`, in order of time. */
 const storyOf = ({ spans }: Timeline, id: string, types = /./): string[] =>
@@ -106,6 +111,23 @@ describe('a transfer', () => {
     const seconds = lossySend!.endSeconds - lossySend!.startSeconds;
     expect(seconds).toBeCloseTo((cleanSend!.endSeconds - cleanSend!.startSeconds) / (1 - loss), 9);
     expect(lossy.makespanSeconds).toBeCloseTo(clean.makespanSeconds + seconds - 2, 9);
+  });
+
+  test('that an access point relays crosses twice, with a medium or without, and so does an exchange', () => {
+    const run = (link: object) => {
+      const on = cluster(2, { bytesPerSecond: 8, latencySeconds: 1, ...link });
+      const sent = play([oneWay(3, 4)], on, chain([1, 2], 3)).timeline;
+      const group = { start: 0, end: 1, members: ['d0', 'd1'].map((id) => ({ device: id, share: 0.5 })) };
+      const trained = task([layer({ inputFlops: 0, weightFlops: 1, gradientBytes: 8 })], 2);
+      const exchanged = play([trained], on, { tasks: ['t'], microbatches: 1, stages: [group] }).timeline;
+      return [sent.makespanSeconds, exchanged.makespanSeconds];
+    };
+    for (const air of [{}, { medium: 'air' }])
+      expect(run({ ...air, relayed: true })).toEqual(run({ ...air, bytesPerSecond: 4, latencySeconds: 2 }));
+    expect(run({ relayed: false })).toEqual(run({}));
+    // Two seconds of computing, a byte a second each way or both on the air, and two messages' latency; all but the computing twice.
+    expect(run({ relayed: true })[1]).toBe(2 + 2 * (1 + 2));
+    expect(run({ relayed: true, medium: 'air' })[1]).toBe(2 + 2 * (2 + 2));
   });
 
   test('takes the link that names both devices before one that names one, and that before one for any', () => {
@@ -321,6 +343,145 @@ describe('an exchange of gradients', () => {
     ]);
   });
 
+  /** Adds an exchange among all devices to each program, where `place` says; nobody waits for it. */
+  const exchanging =
+    (id: string, bytes: number, place: (program: readonly Instruction[]) => number = () => 0): Pass =>
+    (programs, { placement: { stages } }) => {
+      const members = stages.flatMap((stage) => stage.members.map((member) => member.device));
+      const what = { type: 'collective', operation: 'allReduce', id, members, messages: 1 } as const;
+      return programs.map((stage) =>
+        stage.map((program) => {
+          const at = place(program);
+          const exchange = { ...what, task: 't', step: 0, bytes, awaitedBy: 'end' } as const;
+          return [...program.slice(0, at), exchange, ...program.slice(at)];
+        }),
+      );
+    };
+  const small = { ...workload, samples: 1, layers: [layer({ inputFlops: 0, outputBytes: 4 }), layer()] };
+
+  test('waits for another over the same links, and divides a medium’s air with it', () => {
+    const run = (air: object) =>
+      play([small], cluster(2, { bytesPerSecond: 1, ...air }), chain([1, 2], 1, ['t']), {
+        passes: [exchanging('x', 100), exchanging('y', 8)],
+      }).timeline;
+    expect(storyOf(run({}), 'd0', /collective/)).toEqual(['collective: 0–8', 'collective: 0–108']);
+    // Both cross the air twice, and 4 bytes of the activation with them from 1 on.
+    expect(storyOf(run({ medium: 'air' }), 'd0', /collective/)[1]).toBe('collective: 0–220');
+  });
+
+  test('delays the messages that come after it, and waits for those before it or at the same time', () => {
+    const run = (place?: (program: readonly Instruction[]) => number) =>
+      play([small], cluster(2, { bytesPerSecond: 1 }), chain([1, 2], 1, ['t']), {
+        passes: [exchanging('x', 8, place)],
+      }).timeline;
+    expect(storyOf(run(), 'd0', /send|collective/)).toEqual(['collective: 0–8', 'sendActivation 0: 8–12']);
+    const sent = (program: readonly Instruction[]) =>
+      1 + program.findIndex(({ type }) => type === 'sendActivation');
+    expect(storyOf(run(sent), 'd0', /send|collective/)).toEqual([
+      'sendActivation 0: 1–5',
+      'collective: 1–13',
+    ]);
+  });
+
+  test('that begins when a message is sent comes after it, whichever device is listed first', () => {
+    // d1 passes on at once what d0 sends it after a second; then d2 joins, which computes for a second too.
+    const layers = [layer({ inputFlops: 0 }), layer({ forwardFlops: 0, outputBytes: 4 }), layer()];
+    const costs = openCostModel([{ ...small, layers }], cluster(3, { bytesPerSecond: 1 }));
+    const busy: Pass = (programs) => {
+      const pass = { type: 'forward', task: 't', step: 0, microbatch: 0, samples: 1 } as const;
+      return programs.map((stage, at) => (at === 2 ? stage.map((program) => [pass, ...program]) : stage));
+    };
+    const schedule = buildSchedule(costs, [chain([1, 2, 3], 1, ['t'])], {
+      passes: [exchanging('x', 6), busy],
+    });
+    for (const programs of [schedule.programs, [...schedule.programs].reverse()])
+      expect(
+        storyOf(simulateWith(costs, { ...schedule, programs }), 'd1', /sendActivation|collective/),
+      ).toEqual(['sendActivation 0: 1–5', 'collective: 1–13']);
+  });
+
+  test('occupies each link and each medium of a mixed ring', () => {
+    const on = cluster(
+      3,
+      { from: 'd0', to: 'd1', bytesPerSecond: 2 },
+      { from: 'd1', to: 'd2', bytesPerSecond: 4, medium: 'wire' },
+      { bytesPerSecond: 1, medium: 'air' },
+    );
+    const exchange = { type: 'collective', operation: 'allReduce', bytes: 12, messages: 1 } as const;
+    const costs = openCostModel([small], on);
+    const whole = { ...exchange, id: 'x', members: ['d0', 'd1', 'd2'], task: 't', step: 0 };
+    // 16 bytes on every hop, and the air is the slowest.
+    expect(durationOf(costs, { ...whole, awaitedBy: 'end' }, 0, { start: 0, end: 1 })).toBe(16);
+    // The activation waits for the link although it is faster than the ring, shares the wire with 16 bytes, and has the air to itself
+    // once the exchange has gone.
+    const ends = (order: readonly string[]) => {
+      const drawn = chain([1, 2, 3], 1, ['t']);
+      const stages = drawn.stages.map((stage, at) => ({
+        ...stage,
+        members: [{ device: order[at]!, share: 1 }],
+      }));
+      const layers = [
+        layer({ inputFlops: 0, outputBytes: 4 }),
+        layer({ inputFlops: 0 }),
+        layer({ inputFlops: 0 }),
+      ];
+      return storyOf(
+        play([{ ...small, layers }], on, { ...drawn, stages }, { passes: [exchanging('x', 12)] }).timeline,
+        order[0]!,
+        /send/,
+      );
+    };
+    expect(ends(['d0', 'd1', 'd2'])).toEqual(['sendActivation 0: 16–18']);
+    expect(ends(['d1', 'd2', 'd0'])).toEqual(['sendActivation 0: 1–3']);
+    expect(ends(['d2', 'd0', 'd1'])).toEqual(['sendActivation 0: 1–9']);
+  });
+
+  test('never moves more over a link, or a medium’s air, than it carries in the time', () => {
+    fc.assert(
+      fc.property(
+        arbitraryProblem(),
+        fc.integer({ min: 0, max: 40 }),
+        ({ workloads, cluster: on, placement: drawn, steps, window }, bytes) => {
+          const costs = openCostModel(workloads, on);
+          const passes = [exchanging('x', bytes), exchanging('y', 3, (program) => program.length >> 1)];
+          const schedule = buildSchedule(costs, [drawn], { steps, window, passes: passes.map(renamed) });
+          const { links, makespanSeconds } = simulateWith(costs, schedule, { spans: false });
+          const air = costs.routes.media.map(() => 0);
+          for (const link of links) {
+            const route = costs.routes.route(costs.deviceIndex(link.from), costs.deviceIndex(link.to))!;
+            const seconds = link.bytes / route.bytesPerSecond;
+            if (route.medium >= 0) air[route.medium]! += seconds;
+            else expect(seconds).toBeLessThanOrEqual(makespanSeconds * (1 + 1e-9));
+          }
+          for (const seconds of air) expect(seconds).toBeLessThanOrEqual(makespanSeconds * (1 + 1e-9));
+        },
+      ),
+      { numRuns: 300 },
+    );
+  });
+
+  test('takes the same time in whatever order devices and programs are listed, and whatever they are called', () => {
+    fc.assert(
+      fc.property(arbitraryProblem(), fc.integer({ min: 0, max: 40 }), (problem, bytes) => {
+        const { workloads, cluster: on, placement: drawn, steps, window } = problem;
+        const passes = [renamed(exchanging('x', bytes))];
+        const schedule = buildSchedule(openCostModel(workloads, on), [drawn], { steps, window, passes });
+        const rename = <T>(value: T): T =>
+          JSON.parse(
+            JSON.stringify(value).replaceAll(/"d(\d)"/g, (_, digit) => `"e${9 - Number(digit)}"`),
+          ) as T;
+        const other = rename({ ...schedule, programs: [...schedule.programs].reverse() });
+        const cluster2 = rename({ ...on, devices: [...on.devices].reverse() });
+        const { makespanSeconds, stepEndSeconds, bytes: sent } = simulate(schedule, workloads, on);
+        const again = simulate(other, workloads, cluster2);
+        expect(again.makespanSeconds).toBe(makespanSeconds);
+        expect(again.stepEndSeconds).toEqual(stepEndSeconds);
+        expect(again.bytes).toBeCloseTo(sent, 6);
+      }),
+      { numRuns: 300 },
+    );
+  });
+
   test('is hidden behind a sibling’s work', () => {
     const two = ['a', 'b'].map((name) => ({ ...workload, name }));
     const { timeline } = play(
@@ -333,6 +494,14 @@ describe('an exchange of gradients', () => {
     expect(timeline.makespanSeconds).toBe(8 + 1);
   });
 });
+
+/** A pass for problems whose first task is called t0. */
+const renamed =
+  (pass: Pass): Pass =>
+  (programs, context) =>
+    pass(programs, context).map((stage) =>
+      stage.map((program) => program.map((one) => (one.task === 't' ? { ...one, task: 't0' } : one))),
+    );
 
 describe('the seed', () => {
   const run = (options: SimulateOptions) =>
@@ -493,7 +662,7 @@ describe('the activation cache', () => {
 });
 
 describe('computing', () => {
-  test('takes each kind of work at its own rate, and overhead once per pass', () => {
+  test('takes each kind of work at its own rate, and overhead once per layer of a pass', () => {
     const on = cluster([
       device('d0', { flopsPerSecond: { forward: 2, input: 4, weight: 8 }, overheadSeconds: 0.25 }),
     ]);
@@ -504,10 +673,45 @@ describe('computing', () => {
     const { timeline } = play([workload], on, chain([2], 1));
     expect(storyOf(timeline, 'd0')).toEqual([
       'forward 0: 0–2.25',
-      'backwardInput 0: 2.25–4.5',
-      'backwardWeight 0: 4.5–5.5',
-      'update: 5.5–5.75',
+      'backwardInput 0: 2.25–4.75',
+      'backwardWeight 0: 4.75–5.75',
+      'update: 5.75–6',
     ]);
+  });
+
+  test('launches no layer that comes from a cache, and on backward none below the lowest trained one', () => {
+    const layers = [
+      layer({ inputFlops: 0 }),
+      layer({ inputFlops: 0 }),
+      layer({ inputFlops: 0, weightFlops: 1 }),
+      layer(),
+    ];
+    const on = cluster([device('d0', { overheadSeconds: 10 })]);
+    const secondsOf = (workload: Workload) => play([workload], on, chain([4], 2)).timeline.makespanSeconds;
+    // Two passes of 4 and 2 layers and an update; forward 4, input 1 and weight 1 FLOPs a sample.
+    expect(secondsOf(task(layers, 2))).toBe(2 * (4 + 2) * 10 + 10 + 2 * 6);
+    expect(secondsOf(withCachedPrefix(task(layers, 2)))).toBe(2 * (2 + 2) * 10 + 10 + 2 * 4);
+  });
+
+  test('is bounded from below with rates by samples, too', () => {
+    const rate = fc
+      .array(fc.integer({ min: 1, max: 9 }), { minLength: 1, maxLength: 4 })
+      .map((rates) => rates.map((flopsPerSecond, at) => ({ samples: 2 * at + 1, flopsPerSecond })));
+    fc.assert(
+      fc.property(arbitraryProblem(), rate, rate, ({ workloads, cluster: on, placement, window }, a, b) => {
+        const devices = on.devices.map((one, at) => ({
+          ...one,
+          flopsPerSecond: at % 2 === 0 ? a : { forward: a, input: b, weight: 2 },
+        }));
+        const costs = openCostModel(workloads, { ...on, devices });
+        const schedule = buildSchedule(costs, [placement], { window });
+        const { makespanSeconds } = simulateWith(costs, schedule, { spans: false });
+        expect(periodBound(interval(costs), placement).seconds).toBeLessThanOrEqual(
+          makespanSeconds * (1 + 1e-9),
+        );
+      }),
+      { numRuns: 300 },
+    );
   });
 
   test('of a schedule that names what the problem has not is an error', () => {
@@ -516,6 +720,31 @@ describe('computing', () => {
     expect(() => simulateWith(costs, renamed)).toThrow(/no device "d9"/);
     const other = JSON.parse(JSON.stringify(schedule).replaceAll('"t"', '"u"')) as Schedule;
     expect(() => simulateWith(costs, other)).toThrow(/no workload "u"/);
+  });
+
+  test('of another cluster’s schedule, or with options that make no sense, is refused in one error', () => {
+    const { schedule } = play([bothWays(1, 1)], cluster(2), chain([1, 2], 1));
+    const run = (on: Cluster, options: object) => () => simulate(schedule, [bothWays(1, 1)], on, options);
+    expect(run(cluster([device('z')]), {})).toThrow(
+      /simulate: 2 problems\n.*programs\[0\]\.device: names "d0", which is no device of the cluster \(z\)\n/,
+    );
+    expect(run(cluster(2), { jitters: 1, jitter: NaN, losses: [{ device: 'd7', atSeconds: -1 }] })).toThrow(
+      /4 problems[^]*options\.jitter: [^]*losses\[0\]\.device: [^]*atSeconds: [^]*jitters: .*did you mean "jitter"/,
+    );
+    expect(run(cluster(2), { jitter: 0.5, seed: -3, spans: undefined, losses: [] })).not.toThrow();
+  });
+
+  test('takes its rate from the number of samples computed at once', () => {
+    const points = [
+      { samples: 2, flopsPerSecond: 1 },
+      { samples: 6, flopsPerSecond: 3 },
+    ];
+    const on = cluster([device('d0', { flopsPerSecond: { forward: points, input: 2, weight: points } })]);
+    const secondsOf = (samples: number) =>
+      play([task([layer({ inputFlops: 0, weightFlops: 2 })], samples)], on, chain([1], 1)).timeline
+        .makespanSeconds;
+    // Forward 1 and weight gradient 2 FLOPs a sample, at 1, 1, 2, 3 and 3 FLOP/s.
+    expect([1, 2, 4, 6, 9].map(secondsOf)).toEqual([3, 6, 6, 6, 9]);
   });
 
   test('keeps no spans when they are not requested, and reports the same otherwise', () => {

@@ -1,4 +1,4 @@
-/** How fast this machine runs a model: rates by kind of work, and the overhead of a step. */
+/** How fast this machine runs a model: rates by kind of work, and the overhead of a layer. */
 import { measuredDevice, type MeasuredRates, measureRates } from '@contextlora/jetson';
 import { partitionRanks } from '@contextlora/lora';
 import { linearsOf, type LoadedModel, promptIds } from '@contextlora/model';

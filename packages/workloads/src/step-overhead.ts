@@ -27,8 +27,8 @@ export interface StepOverheadOptions {
 const [steps, fewestSteps] = [10, 3];
 
 /**
- * Seconds of overhead per instruction (forward, backward, update): one third of the time that the median step of one sample takes beyond
- * its products. Trains a temporary model for ten steps.
+ * Seconds of overhead per layer of a pass: the time that the median step of one sample takes beyond its products, divided among the layers
+ * of the forward and the backward pass and the update. Trains a temporary model for ten steps.
  */
 export async function stepOverhead(
   base: LoadedModel,
@@ -60,10 +60,12 @@ export async function stepOverhead(
   const workloads = workloadsOf(base.spec, partition, [{ ...phase, tasks: [task] }], {
     trainingOf: () => ({ sample: shape, samples: 1, steps: 1 }),
   });
-  const products = plan(
-    workloads.map((workload) => ({ ...workload, dependsOn: [] })),
-    { devices: [{ ...device, memoryBytes: Number.MAX_SAFE_INTEGER }], links: [] },
-    { microbatches: [1], peers: [] },
-  ).totalSeconds;
-  return Math.max(0, seconds[seconds.length >> 1]! - products) / 3;
+  const secondsWith = (overheadSeconds: number) =>
+    plan(
+      workloads.map((workload) => ({ ...workload, dependsOn: [] })),
+      { devices: [{ ...device, overheadSeconds, memoryBytes: Number.MAX_SAFE_INTEGER }], links: [] },
+      { microbatches: [1], peers: [] },
+    ).totalSeconds;
+  const products = secondsWith(0);
+  return Math.max(0, seconds[seconds.length >> 1]! - products) / (secondsWith(1) - products);
 }

@@ -17,10 +17,10 @@ export function describeMachine(
 }
 
 function describeDevice({ device, record }: MachineMeasurement): string[] {
-  const rates = device.flopsPerSecond as Exclude<MachineMeasurement['device']['flopsPerSecond'], number>;
+  const rates = device.flopsPerSecond as Readonly<Record<'forward' | 'input' | 'weight', number>>;
   const lines = [
     `${device.id}: forward ${giga(rates.forward, 'FLOP/s')}, input gradients ${giga(rates.input, 'FLOP/s')}, weight gradients ${giga(rates.weight, 'FLOP/s')}; ` +
-      `${giga(device.memoryBytes, 'B')} of memory available; ${milliseconds(device.overheadSeconds ?? 0)} overhead per instruction`,
+      `${giga(device.memoryBytes, 'B')} of memory available; ${milliseconds(device.overheadSeconds ?? 0)} overhead per layer`,
   ];
   if ((record['weight'] as { assumed?: true }).assumed)
     lines.push(

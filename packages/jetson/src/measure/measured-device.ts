@@ -12,7 +12,7 @@ export interface MeasuredDeviceOptions {
   /** While computing. */
   readonly watts?: number;
   readonly idleWatts?: number;
-  /** Per compute instruction. */
+  /** Per layer of a pass. */
   readonly overheadSeconds?: number;
 }
 

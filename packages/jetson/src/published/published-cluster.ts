@@ -19,7 +19,7 @@ export interface PublishedAssumptions {
   readonly reportedShare: number;
   /** Power while idle, as a share of the mode's budget. */
   readonly idleShare: number;
-  /** Fixed time per instruction: launches and bookkeeping. */
+  /** Fixed time per layer of a pass: some 60 kernels of a decoder layer with adapters, launched in about 15 µs each. */
   readonly overheadSeconds: number;
   readonly latencySeconds: number;
 }
@@ -29,7 +29,7 @@ export const publishedAssumptions: PublishedAssumptions = {
   memoryShare: 0.5,
   reportedShare: 0.9,
   idleShare: 0.3,
-  overheadSeconds: 0.002,
+  overheadSeconds: 0.001,
   latencySeconds: 0.003,
 };
 

@@ -1,10 +1,13 @@
 /** A cluster in the form in which costs are asked for: rates by device, routes between them. */
-import type { Cluster } from '../problem/cluster.js';
+import type { Cluster, ComputeRates, Rate } from '../problem/cluster.js';
 import { lookUp } from '../problem/names.js';
+import { fastestRate, rateOf, scaleRate } from '../problem/rates.js';
 import { resolveRoutes, type Routes } from './routes.js';
 
 export interface DeviceCosts {
   readonly id: string;
+  readonly rates: Readonly<Record<keyof ComputeRates, Rate>>;
+  /** The highest of each of the rates. */
   readonly forwardRate: number;
   readonly inputRate: number;
   readonly weightRate: number;
@@ -29,15 +32,14 @@ export function openCluster(cluster: Cluster): ClusterCosts {
   const deviceIndex = lookUp(deviceIndices, 'device');
   const interchangeable = interchangeableDevices(cluster);
   const devices = cluster.devices.map((device, index): DeviceCosts => {
-    const rates = device.flopsPerSecond;
-    const share = device.sustainedShare ?? 1;
-    const of = (kind: 'forward' | 'input' | 'weight') =>
-      share * (typeof rates === 'number' ? rates : rates[kind]);
+    const of = (kind: keyof ComputeRates) => scaleRate(rateOf(device, kind), device.sustainedShare ?? 1);
+    const rates = { forward: of('forward'), input: of('input'), weight: of('weight') };
     return {
       id: device.id,
-      forwardRate: of('forward'),
-      inputRate: of('input'),
-      weightRate: of('weight'),
+      rates,
+      forwardRate: fastestRate(rates.forward),
+      inputRate: fastestRate(rates.input),
+      weightRate: fastestRate(rates.weight),
       memoryBytes: device.memoryBytes,
       overheadSeconds: device.overheadSeconds ?? 0,
       storageBytesPerSecond: device.storageBytesPerSecond ?? Infinity,

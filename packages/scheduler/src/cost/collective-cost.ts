@@ -4,17 +4,28 @@
  *   all-reduce                    2 (g − 1) / g · bytes per member
  *   all-gather, reduce-scatter      (g − 1) / g · bytes per member
  *
- * The slowest link of the ring sets the rate; on a shared medium all members' bytes cross the same air.
+ * The slowest hop of the ring sets the pace, and every link of the ring is occupied as long as that takes. Hops on a shared medium add up
+ * on its air.
  */
 import type { CollectiveInstruction } from '../schedule/schedule.js';
 import type { CostModel } from './cost-model.js';
+import { airSeconds } from './routes.js';
 
-interface CollectiveCost {
-  /** Time on the air of `medium`, or over the slowest link. */
+/** A directed link, or the air of a medium, that something occupies. */
+export interface Occupation {
+  /** Device indices; of a medium they mean nothing. */
+  readonly from: number;
+  readonly to: number;
+  /** -1 for a separate link. */
+  readonly medium: number;
+  readonly seconds: number;
+}
+
+export interface CollectiveCost {
+  /** Of the longest occupation; Infinity when two neighbours cannot reach each other. */
   readonly seconds: number;
   readonly latencySeconds: number;
-  /** -1 when the members have separate links. */
-  readonly medium: number;
+  readonly occupations: readonly Occupation[];
   /** Over all members. */
   readonly bytes: number;
 }
@@ -26,24 +37,32 @@ export function collectiveCost(
   members: readonly number[],
 ): CollectiveCost {
   const count = members.length;
-  if (count < 2) return { seconds: 0, latencySeconds: 0, medium: -1, bytes: 0 };
+  const none = { latencySeconds: 0, occupations: [], bytes: 0 };
+  if (count < 2) return { seconds: 0, ...none };
   const hops = (operation === 'allReduce' ? 2 : 1) * (count - 1);
   const perMember = (hops / count) * bytes;
+  const links: { readonly from: number; readonly to: number }[] = [];
+  const air = new Map<number, number>();
   let slowest = Infinity;
   let latency = 0;
-  let medium: number | undefined;
-  for (let index = 0; index < count; index++) {
-    const route = routes.route(members[index]!, members[(index + 1) % count]!);
-    if (!route) return { seconds: Infinity, latencySeconds: 0, medium: -1, bytes: 0 };
+  for (const [index, from] of members.entries()) {
+    const to = members[(index + 1) % count]!;
+    const route = routes.route(from, to);
+    if (!route) return { seconds: Infinity, ...none };
     slowest = Math.min(slowest, route.bytesPerSecond);
     latency = Math.max(latency, route.latencySeconds);
-    medium = medium === undefined || medium === route.medium ? route.medium : -1;
+    if (route.medium < 0) links.push({ from, to });
+    else air.set(route.medium, (air.get(route.medium) ?? 0) + airSeconds(route, perMember));
   }
-  const shared = medium !== undefined && medium >= 0;
+  const pace = perMember / slowest;
+  const occupations = [
+    ...links.map((link) => ({ ...link, medium: -1, seconds: pace })),
+    ...[...air].map(([medium, seconds]) => ({ from: -1, to: -1, medium, seconds })),
+  ];
   return {
-    seconds: (shared ? perMember * count : perMember) / slowest,
+    seconds: occupations.reduce((longest, { seconds }) => Math.max(longest, seconds), pace),
     latencySeconds: latency * hops * messages,
-    medium: shared ? medium! : -1,
+    occupations,
     bytes: perMember * count,
   };
 }

@@ -1,19 +1,25 @@
 /**
  * The one definition of time: `durationOf` prices an instruction; planner, simulator and report all use it.
  *
- *   forward         samples · Σ forwardFlops · work / rate.forward + overhead
- *   backwardInput   samples · Σ inputFlops · work / rate.input + overhead      (only layers above the lowest trained one owe it)
- *   backwardWeight  samples · Σ weightFlops · work / rate.weight               (follows backwardInput in one launch)
- *   send            bytes / (bytesPerSecond · (1 − loss)) + latency
+ *   forward         samples · Σ forwardFlops · work / rate.forward + layers · overhead
+ *   backwardInput   samples · Σ inputFlops · work / rate.input + layers · overhead   (only layers above the lowest trained one owe it)
+ *   backwardWeight  samples · Σ weightFlops · work / rate.weight                     (launched with backwardInput)
+ *   update          overhead
+ *   send            bytes / (bytesPerSecond · (1 − loss)) + latency, twice where it is relayed
  *   cache           bytes / storageBytesPerSecond
  *   collective      see collective-cost.ts
+ *
+ * Layers are those with work to do: what comes from a cache is not launched. A rate may depend on the samples.
  */
 import type { Instruction } from '../schedule/schedule.js';
 import type { Member } from '../schedule/placement.js';
+import type { MemberLoad } from '../schedule/sample-shares.js';
+import type { Rate } from '../problem/cluster.js';
+import { rateAt } from '../problem/rates.js';
 import { collectiveCost } from './collective-cost.js';
 import type { DeviceCosts } from './cluster-costs.js';
 import type { CostModel } from './cost-model.js';
-import type { Route } from './routes.js';
+import { airSeconds } from './routes.js';
 import { boundaryBytes, type LayerRange, type TaskCosts } from './task-costs.js';
 
 /** A device's stage as far as prices depend on it. */
@@ -28,24 +34,31 @@ export function computeSeconds(
   samples: number,
 ): number {
   if (samples === 0) return 0;
+  const seconds = (flops: Float64Array, rate: Rate) =>
+    ((flops[end]! - flops[start]!) * samples * work) / rateAt(rate, samples);
+  const launches = (layers: Float64Array) => (layers[end]! - layers[start]!) * device.overheadSeconds;
   switch (kind) {
     case 'forward':
-      return (
-        ((sums.forwardFlops[end]! - sums.forwardFlops[start]!) * samples * work) / device.forwardRate +
-        device.overheadSeconds
-      );
+      return seconds(sums.forwardFlops, device.rates.forward) + launches(sums.forwardLayers);
     case 'backwardInput':
-      return (
-        ((sums.inputFlops[end]! - sums.inputFlops[start]!) * samples * work) / device.inputRate +
-        device.overheadSeconds
-      );
+      return seconds(sums.inputFlops, device.rates.input) + launches(sums.backwardLayers);
     case 'backwardWeight':
-      return ((sums.weightFlops[end]! - sums.weightFlops[start]!) * samples * work) / device.weightRate;
+      return seconds(sums.weightFlops, device.rates.weight);
   }
 }
 
-/** Seconds a message keeps its link, or its share of a medium's air, busy; latency comes on top. */
-export const airSeconds = ({ bytesPerSecond }: Route, bytes: number): number => bytes / bytesPerSecond;
+/** Seconds of one kind of work in all micro-batches of a step. */
+export function stepSeconds(
+  device: DeviceCosts,
+  task: TaskCosts,
+  kind: Parameters<typeof computeSeconds>[2],
+  stage: StageRange,
+  { sizes }: MemberLoad,
+): number {
+  let sum = 0;
+  for (const [samples, count] of sizes) sum += count * computeSeconds(device, task, kind, stage, samples);
+  return sum;
+}
 
 /**
  * Seconds an instruction takes when nothing else competes with it; receiving is waiting and costs nothing of its own.

@@ -3,13 +3,16 @@ import type { Cluster } from '../problem/cluster.js';
 
 /** A resolved link. `medium` is the index of a shared medium, -1 for none. */
 export interface Route {
-  /** After losses. */
+  /** After losses, and half of it where an access point passes every message on. */
   readonly bytesPerSecond: number;
   readonly latencySeconds: number;
   readonly medium: number;
   /** Index of the link that serves it, in the cluster's list. */
   readonly link: number;
 }
+
+/** Seconds a message keeps its link, or its share of a medium's air, busy; latency comes on top. */
+export const airSeconds = ({ bytesPerSecond }: Route, bytes: number): number => bytes / bytesPerSecond;
 
 /** Answers which link, if any, leads from one device to another (by index). */
 export interface Routes {
@@ -28,9 +31,10 @@ export function resolveRoutes({ devices, links }: Cluster): Routes {
     const to = link.to === '*' ? devices.length : indexOf.get(link.to);
     if (from === undefined || to === undefined) continue;
     if (link.medium !== undefined && !media.includes(link.medium)) media.push(link.medium);
+    const crossings = link.relayed ? 2 : 1;
     const route: Route = {
-      bytesPerSecond: link.bytesPerSecond * (1 - (link.loss ?? 0)),
-      latencySeconds: link.latencySeconds,
+      bytesPerSecond: (link.bytesPerSecond * (1 - (link.loss ?? 0))) / crossings,
+      latencySeconds: link.latencySeconds * crossings,
       medium: link.medium === undefined ? -1 : media.indexOf(link.medium),
       link: index,
     };

@@ -1,5 +1,6 @@
 /** A task's costs as running sums over the layers, and the facts about its backward pass that follow from what trains. */
-import { lowestTrainedLayer, type Workload } from '../problem/workload.js';
+import { type LayerCost, lowestTrainedLayer, type Workload } from '../problem/workload.js';
+import type { Stage } from '../schedule/placement.js';
 
 /** Running sums over the layers, so that a stage's cost is one subtraction: `sum[end] − sum[start]`. */
 export interface LayerSums {
@@ -11,6 +12,9 @@ export interface LayerSums {
   readonly optimizerBytes: Float64Array;
   readonly activationBytes: Float64Array;
   readonly outputBytes: readonly number[];
+  /** Layers that a forward, and a backward pass computes: each costs the device's overhead. */
+  readonly forwardLayers: Float64Array;
+  readonly backwardLayers: Float64Array;
 }
 
 export interface TaskCosts {
@@ -30,25 +34,27 @@ export interface LayerRange {
 export function taskCosts(workload: Workload): TaskCosts {
   const { name, samples, layers } = workload;
   const lowestTrained = lowestTrainedLayer(workload);
-  const running = (cost: Exclude<keyof LayerSums, 'outputBytes'>, from = 0) => {
+  const running = (of: (layer: LayerCost) => number, from = 0) => {
     const sums = new Float64Array(layers.length + 1);
     let sum = 0;
     for (const [index, layer] of layers.entries()) {
-      if (index >= from) sum += layer[cost];
+      if (index >= from) sum += of(layer);
       sums[index + 1] = sum;
     }
     return sums;
   };
   const sums: LayerSums = {
-    forwardFlops: running('forwardFlops'),
-    inputFlops: running('inputFlops'),
-    weightFlops: running('weightFlops'),
-    parameterBytes: running('parameterBytes'),
-    gradientBytes: running('gradientBytes'),
-    optimizerBytes: running('optimizerBytes'),
+    forwardFlops: running((layer) => layer.forwardFlops),
+    inputFlops: running((layer) => layer.inputFlops),
+    weightFlops: running((layer) => layer.weightFlops),
+    parameterBytes: running((layer) => layer.parameterBytes),
+    gradientBytes: running((layer) => layer.gradientBytes),
+    optimizerBytes: running((layer) => layer.optimizerBytes),
     // A frozen prefix has no backward pass, so it keeps nothing, whatever the layer would keep elsewhere.
-    activationBytes: running('activationBytes', lowestTrained),
+    activationBytes: running((layer) => layer.activationBytes, lowestTrained),
     outputBytes: layers.map(({ outputBytes }) => outputBytes),
+    forwardLayers: running(({ forwardFlops }) => (forwardFlops > 0 ? 1 : 0)),
+    backwardLayers: running(({ inputFlops, weightFlops }) => (inputFlops > 0 || weightFlops > 0 ? 1 : 0)),
   };
   return { name, samples, sums, lowestTrained };
 }
@@ -68,5 +74,7 @@ export const trains = ({ sums: { weightFlops } }: TaskCosts, { start, end }: Lay
 export const boundaryBytes = ({ sums }: TaskCosts, start: number): number => sums.outputBytes[start - 1]!;
 
 /** Bytes of the gradients that a stage's group exchanges in a step. */
-export const gradientBytes = ({ sums }: TaskCosts, { start, end }: LayerRange): number =>
-  sums.gradientBytes[end]! - sums.gradientBytes[start]!;
+export const gradientBytes = (
+  { sums }: TaskCosts,
+  { start, end, gradients = 1 }: LayerRange & Pick<Stage, 'gradients'>,
+): number => gradients * (sums.gradientBytes[end]! - sums.gradientBytes[start]!);

@@ -1,13 +1,17 @@
 /**
- * DeepSpeed ZeRO data parallelism with LoRA: equal shares of every micro-batch.
+ * DeepSpeed ZeRO data parallelism with LoRA: equal shares of every micro-batch; gradients in half precision, half of the bytes of a
+ * workload's float32 gradients.
  *
- *   stage 1, 2   every device holds the whole base; a step exchanges the adapters' gradients (2 Ψ_lora)
- *   stage 3      the base is sharded too and gathered for every forward and backward pass: 2 Ψ_base per micro-batch, once where no
- *                backward pass follows; gathers are assumed to overlap computing perfectly, which favours it
+ *   stage 1, 2   every device holds the whole base; a step reduce-scatters the adapters' gradients and gathers the adapters (2 Ψ_lora)
+ *   stage 3      the base is sharded too and gathered, as it is stored, for every forward and backward pass: 2 Ψ_base per micro-batch,
+ *                once where no backward pass follows, and Ψ_lora of gradients
+ *
+ * Buckets of gradients are reduced while layers below compute: here all but the lowest layer's from the start of the step's last
+ * backward pass. Gathers overlap computing as well. Both favour it: no bucket is ready so early, and no size of buckets does better.
  */
 import type { Pass } from '../schedule/passes/pass.js';
 import { layerStates, stateBytes } from '../cost/memory.js';
-import { hasBackward } from '../cost/task-costs.js';
+import { gradientBytes, hasBackward } from '../cost/task-costs.js';
 import type { CollectiveInstruction, Instruction } from '../schedule/schedule.js';
 import { oneForwardOneBackward } from '../schedule/policies/one-forward-one-backward.js';
 import type { IntervalProblem } from '../search/interval-problem.js';
@@ -24,7 +28,7 @@ const zero = (
   stage: 1 | 2 | 3,
   source: string,
   fractionsOf: (count: number, problem: IntervalProblem) => Fractions,
-  passes: readonly Pass[] = [],
+  passes: readonly Pass[] = [overlapReduction(true)],
 ): Strategy => ({
   name: `DeepSpeed ZeRO-${stage}`,
   source,
@@ -37,14 +41,47 @@ const zero = (
       if (tasks.some((name) => costs.samplesOf(name) < group.length * microbatches)) continue;
       const fractions = fractionsOf(group.length, problem);
       const placement = pipelineOf(problem, [costs.layerCount], [group], microbatches);
-      const stages = placement.stages.map(({ members, ...layers }) => ({
-        ...layers,
+      const stages = placement.stages.map(({ members, ...stage }) => ({
+        ...stage,
         members: members.map((member) => ({ ...member, ...fractions })),
       }));
       yield { placement: { ...placement, stages }, policies: [oneForwardOneBackward] };
     }
   },
 });
+
+/** Reduces gradients in two buckets, the first during the step's last backward pass; then every member gathers what others updated. */
+function overlapReduction(gathersUpdated: boolean): Pass {
+  return (programs, { costs, placement }) =>
+    programs.map((members, stage) =>
+      members.map((program) => {
+        const result: Instruction[] = [];
+        for (const instruction of program) {
+          if (instruction.type !== 'collective') {
+            result.push(instruction);
+            continue;
+          }
+          const { id, task, step, bytes } = instruction;
+          const { lowestTrained } = costs.taskNamed(task);
+          const range = { ...placement.stages[stage]!, start: lowestTrained, end: lowestTrained + 1 };
+          const lowest = Math.min(bytes, gradientBytes(costs.taskNamed(task), range));
+          const bucket = (name: string, part: number) => ({
+            ...instruction,
+            operation: 'reduceScatter' as const,
+            id: `${id}/${name}`,
+            bytes: part,
+          });
+          const backward = result.findLastIndex(
+            (one) => one.type === 'backwardInput' && one.task === task && one.step === step,
+          );
+          if (bytes > lowest) result.splice(backward, 0, bucket('upper', bytes - lowest));
+          if (lowest > 0) result.push(bucket('lowest', lowest));
+          if (gathersUpdated) result.push({ ...instruction, operation: 'allGather', id: `${id}/updated` });
+        }
+        return result;
+      }),
+    );
+}
 
 /** ZeRO-3: every member gathers all parameters that a pass needs. */
 const gatherParameters: Pass = (programs, { costs, placement }) => {
@@ -101,5 +138,5 @@ export const zero3 = zero(
       parameters: total > 0 ? Math.min(1, 1 / count + (2 * largest) / total) : 1,
     };
   },
-  [gatherParameters],
+  [overlapReduction(false), gatherParameters],
 );

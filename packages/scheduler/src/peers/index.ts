@@ -1,10 +1,16 @@
-export { asteroid } from './asteroid.js';
-export { comparePeers, type PeerResult } from './compare-peers.js';
+export {
+  comparePeers,
+  type ComparePeersOptions,
+  type PeerResult,
+  taskParallelName,
+} from './compare-peers.js';
 export { zero1, zero2, zero3 } from './data-parallel.js';
+export { asteroid, pac } from './hybrid-pipelines.js';
 export { jora } from './jora.js';
 export { peers } from './peers.js';
 export {
   computeWeighted,
+  deepSpeedPipelineByHand,
   deepSpeedPipelineParameters,
   deepSpeedPipelineUniform,
   equalSplit,
@@ -13,4 +19,10 @@ export {
   mLora,
   singleDevice,
 } from './pipelines.js';
+export {
+  listScheduleTasks,
+  type ListScheduleOptions,
+  type TaskAssignment,
+  type TaskSchedule,
+} from './task-parallel.js';
 export { type Strategy, type StrategyCandidate, tuneStrategy, type TuneStrategyOptions } from './strategy.js';

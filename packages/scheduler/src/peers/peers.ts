@@ -1,9 +1,10 @@
 /** All strategies ContextGear is compared with. */
-import { asteroid } from './asteroid.js';
 import { zero1, zero2, zero3 } from './data-parallel.js';
+import { asteroid, pac } from './hybrid-pipelines.js';
 import { jora } from './jora.js';
 import {
   computeWeighted,
+  deepSpeedPipelineByHand,
   deepSpeedPipelineParameters,
   deepSpeedPipelineUniform,
   equalSplit,
@@ -24,8 +25,10 @@ export const peers: readonly Strategy[] = [
   zero3,
   deepSpeedPipelineUniform,
   deepSpeedPipelineParameters,
+  deepSpeedPipelineByHand,
   gpipePipeline,
   jora,
   mLora,
   asteroid,
+  pac,
 ];

@@ -6,6 +6,7 @@ import type { Policy } from '../schedule/policies/policy.js';
 import { deviceWork } from '../search/device-work.js';
 import { limits } from '../search/effort.js';
 import { type IntervalProblem, placementOn } from '../search/interval-problem.js';
+import { balancesByHand, balancesNear } from './balances-by-hand.js';
 import {
   balancedCuts,
   countsUpTo,
@@ -26,6 +27,8 @@ interface PipelineOptions {
   /** Equal replicas of each stage at most. */
   readonly replicas?: number;
   readonly interleavesTasks?: boolean;
+  /** Whether the user may say how many layers each stage gets. */
+  readonly byHand?: boolean;
 }
 
 /** Every grid of p stages × d replicas on the first p · d devices of each order that a user would try. */
@@ -33,13 +36,23 @@ const pipeline = (
   name: string,
   source: string,
   cuttings: readonly CutsOf[],
-  { policy = oneForwardOneBackward, replicas: most = 1, interleavesTasks = false }: PipelineOptions = {},
+  {
+    policy = oneForwardOneBackward,
+    replicas: most = 1,
+    interleavesTasks = false,
+    byHand = false,
+  }: PipelineOptions = {},
 ): Strategy => ({
   name,
   source,
   interleavesTasks,
-  *candidates(problem) {
+  ...(byHand ? { near: balancesNear } : {}),
+  *candidates(problem, thorough = false) {
     const { costs, microbatches: divisions } = problem;
+    if (byHand)
+      for (const placement of balancesByHand(problem, { thorough, replicas: most }))
+        yield { placement, policies: [policy] };
+    if (cuttings.length === 0) return;
     for (const order of deviceOrders(problem))
       for (let replicas = 1; replicas <= Math.min(most, order.length); replicas++)
         for (const stages of countsUpTo(Math.min(Math.floor(order.length / replicas), costs.layerCount)))
@@ -103,16 +116,23 @@ export const deepSpeedPipelineParameters = pipeline(
   { replicas: limits.peerReplicas },
 );
 
+export const deepSpeedPipelineByHand = pipeline(
+  'DeepSpeed pipeline, balance by hand',
+  'DeepSpeed runtime/pipe/module.py: the user may group layers into as many modules as there are stages',
+  [],
+  { replicas: limits.peerReplicas, byHand: true },
+);
+
 export const gpipePipeline = pipeline(
   'GPipe',
-  'Huang et al. 2019; torchgpipe balances the profiled times of equal devices',
+  'Huang et al. 2019; torchgpipe takes a balance or balances the profiled times of equal devices',
   [balanced],
-  { policy: gpipe },
+  { policy: gpipe, byHand: true },
 );
 
 export const mLora = pipeline(
   'mLoRA LoRAPP',
-  'mLoRA, VLDB 2025, section 4: sibling adapters fill bubbles; the balance is given by hand, here the better of two',
+  'mLoRA, VLDB 2025, section 4: sibling adapters fill bubbles; the balance is given by hand',
   [uniform, balanced],
-  { policy: lorapp, interleavesTasks: true },
+  { policy: lorapp, interleavesTasks: true, byHand: true },
 );

@@ -1,37 +1,66 @@
 /** How peers divide layers among stages, and which devices they would use. */
 import { gradientBytes } from '../cost/task-costs.js';
 import type { Placement, Stage } from '../schedule/placement.js';
+import { apportion } from '../schedule/sample-shares.js';
 import { devicesBy, deviceWork } from '../search/device-work.js';
 import { effortFor, limits } from '../search/effort.js';
 import type { IntervalProblem } from '../search/interval-problem.js';
-import { apportion } from '../schedule/sample-shares.js';
 
-/** Cuts after which the heaviest of `parts` contiguous parts is lightest (DeepSpeed's `partition_balanced`). */
-export function balancedCuts(weights: readonly number[], parts: number): number[] | undefined {
-  if (parts > weights.length) return undefined;
-  const sums = weights.reduce<number[]>((all, weight) => [...all, all.at(-1)! + weight], [0]);
-  const total = sums.at(-1)!;
+/** Float32 gradients sent in half precision. */
+export const halfPrecision = 1 / 2;
+
+/**
+ * Cuts after which the slowest of `parts` contiguous parts is quickest; undefined where there are none.
+ *
+ * @param secondsOf a part, from its first layer to one past its last; not less for more layers but where its message is smaller
+ */
+export function quickestCuts(
+  layers: number,
+  parts: number,
+  secondsOf: (part: number, start: number, end: number) => number,
+): number[] | undefined {
+  if (parts > layers) return undefined;
   const cutsWithin = (limit: number): number[] | undefined => {
     const cuts: number[] = [];
     let start = 0;
     for (let part = 0; part < parts; part++) {
-      let end = start + 1;
-      const most = weights.length - (parts - 1 - part);
-      while (end < most && sums[end + 1]! - sums[start]! <= limit) end += 1;
-      if (sums[end]! - sums[start]! > limit) return undefined;
+      // What a later part need not take does not slow it down, so the furthest cut is the best.
+      let end = layers - (parts - 1 - part);
+      const least = part === parts - 1 ? end : start + 1;
+      while (end >= least && !(secondsOf(part, start, end) <= limit)) end -= 1;
+      if (end < least) return undefined;
       cuts.push(end);
       start = end;
     }
-    return start === weights.length ? cuts : undefined;
+    return cuts;
   };
-  let low = Math.max(...weights);
-  let high = total;
-  for (let halvings = 0; halvings < 50 && high - low > 1e-9 * total; halvings++) {
+  let low = 0;
+  let high = 0;
+  for (let part = 0; part < parts; part++) {
+    const all = secondsOf(part, 0, layers);
+    if (all < Infinity) high = Math.max(high, all);
+  }
+  let best = cutsWithin(high) ?? cutsWithin((high = Number.MAX_VALUE));
+  if (!best) return undefined;
+  if (high === Number.MAX_VALUE) high = slowest(best, secondsOf);
+  for (let halvings = 0; halvings < 40 && high - low > 1e-9 * high; halvings++) {
     const middle = (low + high) / 2;
-    if (cutsWithin(middle)) high = middle;
+    const found = cutsWithin(middle);
+    if (found) [best, high] = [found, middle];
     else low = middle;
   }
-  return cutsWithin(high);
+  return best;
+}
+
+const slowest = (
+  cuts: readonly number[],
+  secondsOf: (part: number, start: number, end: number) => number,
+): number => Math.max(...cuts.map((end, part) => secondsOf(part, part === 0 ? 0 : cuts[part - 1]!, end)));
+
+/** Cuts after which the heaviest of `parts` contiguous parts is lightest (DeepSpeed's `partition_balanced`). */
+export function balancedCuts(weights: readonly number[], parts: number): number[] | undefined {
+  const sums = weights.reduce<number[]>((all, weight) => [...all, all.at(-1)! + weight], [0]);
+  return quickestCuts(weights.length, parts, (_, start, end) => sums[end]! - sums[start]!);
 }
 
 /** Cuts with as equal a number of layers as can be. */
@@ -48,7 +77,7 @@ export function weightedCuts(layers: number, weights: readonly number[]): number
   return extra.map((count) => (end += count + 1));
 }
 
-/** A pipeline with one group of equal shares per stage: `groups[stage]` are device indices. */
+/** A pipeline with one group of equal shares per stage, whose members exchange gradients in half precision: `groups[stage]` are device indices. */
 export function pipelineOf(
   { costs, tasks }: IntervalProblem,
   cuts: readonly number[],
@@ -59,6 +88,7 @@ export function pipelineOf(
     start: index === 0 ? 0 : cuts[index - 1]!,
     end: cuts[index]!,
     members: group.map((device) => ({ device: costs.devices[device]!.id, share: 1 / group.length })),
+    ...(group.length > 1 ? { gradients: halfPrecision } : {}),
   }));
   return { tasks, microbatches, stages };
 }

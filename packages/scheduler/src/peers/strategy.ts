@@ -3,8 +3,8 @@ import type { Pass } from '../schedule/passes/pass.js';
 import type { Placement } from '../schedule/placement.js';
 import type { Policy } from '../schedule/policies/policy.js';
 import { assessPlacement } from '../search/assess-placement.js';
-import { boundValue } from '../search/period-bound.js';
 import type { Assessment, IntervalProblem } from '../search/interval-problem.js';
+import { boundValue } from '../search/period-bound.js';
 
 export interface StrategyCandidate {
   readonly placement: Placement;
@@ -19,7 +19,10 @@ export interface Strategy {
   readonly interleavesTasks: boolean;
   /** What it sends beyond activations and gradients. */
   readonly passes?: readonly Pass[];
-  candidates(problem: IntervalProblem): Iterable<StrategyCandidate>;
+  /** @param thorough for a comparison, which can wait, rather than for a plan, which asks often */
+  candidates(problem: IntervalProblem, thorough?: boolean): Iterable<StrategyCandidate>;
+  /** Placements a user would try next, given the best so far. */
+  near?(problem: IntervalProblem, placement: Placement): Iterable<Placement>;
 }
 
 export interface TuneStrategyOptions {
@@ -27,27 +30,37 @@ export interface TuneStrategyOptions {
   readonly incumbent?: number;
   /** Candidates to simulate at most, most promising first. */
   readonly most?: number;
+  /** Whether to try settings that take long to list, and to improve the best one step by step. */
+  readonly thorough?: boolean;
 }
 
 /** The best of a strategy's candidates if it is better than `incumbent`; undefined when none is. */
 export function tuneStrategy(
   strategy: Strategy,
   problem: IntervalProblem,
-  { incumbent = Infinity, most = Infinity }: TuneStrategyOptions = {},
+  { incumbent = Infinity, most = Infinity, thorough = false }: TuneStrategyOptions = {},
 ): Assessment | undefined {
-  const promising = [...strategy.candidates(problem)]
+  const promising = [...strategy.candidates(problem, thorough)]
     .map((candidate) => ({ ...candidate, bound: boundValue(problem, candidate.placement) }))
     .filter(({ bound }) => bound < incumbent)
     .sort((a, b) => a.bound - b.bound);
   let best: Assessment | undefined;
   let simulated = 0;
-  for (const { placement, policies, bound } of promising) {
-    const mark = best?.value ?? incumbent;
-    if (bound >= mark || simulated >= most) break;
+  const simulate = (placement: Placement, policies: readonly Policy[]) => {
     const assessment = assessPlacement({ ...problem, policies }, placement, strategy.passes);
-    if (!assessment) continue;
+    if (!assessment) return;
     simulated += 1;
-    if (assessment.value < mark) best = assessment;
+    if (assessment.value < (best?.value ?? incumbent)) best = assessment;
+  };
+  for (const { placement, policies, bound } of promising) {
+    if (bound >= (best?.value ?? incumbent) || simulated >= most) break;
+    simulate(placement, policies);
   }
+  if (thorough && strategy.near)
+    for (let before: Assessment | undefined; best && best !== before;) {
+      before = best;
+      for (const placement of strategy.near(problem, before.placement))
+        if (boundValue(problem, placement) < best.value) simulate(placement, [before.policy]);
+    }
   return best;
 }

@@ -1,8 +1,10 @@
 /** Forward passes without training on a job's lane: parents answer its prompts before its first step, its tasks their validation rows after the last. */
-import { airSeconds, computeSeconds } from '../cost/duration.js';
+import { computeSeconds } from '../cost/duration.js';
+import { airSeconds } from '../cost/routes.js';
 import { boundaryBytes } from '../cost/task-costs.js';
-import type { Assignment, Run } from './fetches.js';
-import type { ModeInterval } from './modes.js';
+import type { Run } from './fetches.js';
+import type { Job } from './jobs.js';
+import type { Mode, ModeInterval } from './modes.js';
 import type { PlannedAnswer } from './planned.js';
 
 /** An answer and how long it takes. */
@@ -10,7 +12,7 @@ export interface Answer extends Pick<PlannedAnswer, 'task' | 'reason' | 'samples
   readonly seconds: number;
 }
 
-export function answersOf({ graph, costs }: Run, { job, mode }: Pick<Assignment, 'job' | 'mode'>): Answer[] {
+export function answersOf({ graph, costs }: Run, job: Job, mode: Mode): Answer[] {
   const answer = (
     task: number,
     reason: Answer['reason'],

@@ -4,7 +4,7 @@ import { answersOf } from './answers.js';
 import { deviceSets } from './device-sets.js';
 import type { Assignment, Run } from './fetches.js';
 import { type Job, levelsOf, type TaskGraph } from './jobs.js';
-import { type LaneSearch, type Mode, modesOf } from './modes.js';
+import { type LaneSearch, type Mode, modesOf, simulatedMode } from './modes.js';
 
 export interface CandidateJob {
   readonly job: Job;
@@ -34,11 +34,7 @@ export function candidateJobs(run: Run, search: LaneSearch, siblings: boolean): 
     );
     return {
       job,
-      choices: modes.filter(wanted).map((mode) => ({
-        job,
-        mode,
-        seconds: mode.seconds + answersOf(run, { job, mode }).reduce((sum, { seconds }) => sum + seconds, 0),
-      })),
+      choices: modes.filter(wanted).map((mode) => assignmentOf(run, job, mode)),
     };
   };
   const single = graph.workloads.map((_, task) => candidate([task]));
@@ -62,6 +58,50 @@ export function candidateJobs(run: Run, search: LaneSearch, siblings: boolean): 
   return { single, groups };
 }
 
+/** The candidates with a run's promised modes simulated, and without those that did not keep their promise; undefined when it has none. */
+export function refineCandidates(
+  run: Run,
+  search: LaneSearch,
+  { single, groups }: CandidateJobs,
+  order: readonly Assignment[],
+): CandidateJobs | undefined {
+  const promised = order.filter(({ mode }) => mode.promised);
+  if (promised.length === 0) return undefined;
+  const simulated = new Map(
+    promised.map((assignment) => {
+      const { job, mode } = assignment;
+      const workloads = job.tasks.map((task) => run.graph.workloads[task]!);
+      const found = simulatedMode(search, workloads, mode);
+      return [assignment, found && assignmentOf(run, job, found)];
+    }),
+  );
+  const replaced = (candidates: readonly CandidateJob[]) =>
+    candidates.map(({ job, choices }) => ({
+      job,
+      choices: choices.flatMap((choice) =>
+        simulated.has(choice) ? (simulated.get(choice) ?? []) : [choice],
+      ),
+    }));
+  return { single: replaced(single), groups: replaced(groups) };
+}
+
+/** Only what was simulated. */
+export function withoutPromises({ single, groups }: CandidateJobs): CandidateJobs {
+  const kept = (candidates: readonly CandidateJob[]) =>
+    candidates.map(({ job, choices }) => ({ job, choices: choices.filter(({ mode }) => !mode.promised) }));
+  return { single: kept(single), groups: kept(groups).filter(({ choices }) => choices.length > 0) };
+}
+
+function assignmentOf(run: Run, job: Job, mode: Mode): Assignment {
+  const answers = answersOf(run, job, mode);
+  return {
+    job,
+    mode,
+    answers,
+    seconds: mode.seconds + answers.reduce((sum, { seconds }) => sum + seconds, 0),
+  };
+}
+
 /** Sets of tasks that do not wait for each other: all of few tasks; of many the levels, and pairs within small levels. */
 function groupsOf(graph: TaskGraph): number[][] {
   const count = graph.workloads.length;
@@ -77,7 +117,7 @@ function groupsOf(graph: TaskGraph): number[][] {
   return levelsOf(graph).flatMap((level) => {
     if (level.length < 2) return [];
     const pairs =
-      level.length > 2 && level.length <= limits.pairedLevel
+      count <= limits.pairedTasks && level.length > 2 && level.length <= limits.pairedLevel
         ? level.flatMap((a, index) => level.slice(index + 1).map((b) => [a, b]))
         : [];
     return [level, ...pairs];

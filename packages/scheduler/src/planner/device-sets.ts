@@ -29,7 +29,9 @@ export function deviceSets(opened: ClusterCosts, most: number): number[][] {
     .sort((a, b) => a.length - b.length);
 }
 
-function subsetsOf(all: readonly number[]): number[][] {
+/** All but the empty one, smaller ones first. */
+export function subsetsOf(devices: Iterable<number>): number[][] {
+  const all = [...devices];
   const sets: number[][] = [];
   for (let mask = 1; mask < 2 ** all.length; mask++) sets.push(all.filter((_, bit) => mask & (1 << bit)));
   return sets.sort((a, b) => a.length - b.length);

@@ -1,10 +1,11 @@
 /** What jobs fetch before they start: base layers and ancestors' segments that their devices do not hold, and what devices then hold. */
 import type { CostModel } from '../cost/cost-model.js';
-import { gradientBytes } from '../cost/task-costs.js';
+import { gradientBytes, type LayerRange } from '../cost/task-costs.js';
 import { layerStates } from '../cost/memory.js';
+import type { Answer } from './answers.js';
 import type { Job, TaskGraph } from './jobs.js';
-import type { Mode } from './modes.js';
-import { type BaseHolders, type Transfer, TransferList } from './transfers.js';
+import type { Mode, ModeInterval } from './modes.js';
+import { type BaseHolders, createTransferList, type Transfer, type TransferList } from './transfers.js';
 
 /** The run that is planned, in the form in which its player asks for it. */
 export interface Run {
@@ -18,93 +19,121 @@ export interface Run {
 export interface Assignment {
   readonly job: Job;
   readonly mode: Mode;
+  readonly answers: readonly Answer[];
   /** Of the mode, with the answers that the job gives; alone on the network. */
   readonly seconds: number;
 }
 
-/** The layers that a mode runs on a device, over all its intervals. */
-interface LaneLayers {
+/** The layers that a mode runs on a device. */
+interface LaneLayers extends LayerRange {
   readonly device: number;
-  readonly start: number;
-  readonly end: number;
 }
 
 /** For each assignment its fetches, in the order of the list; undefined where no link leads to what must be fetched. */
 export function fetchesOf(run: Run, order: readonly Assignment[]): (readonly Transfer[])[] | undefined {
   const { graph, costs, holders } = run;
-  const { layerCount } = costs;
+  const { layerCount, tasks } = costs;
   const bases = new Map<number, Uint8Array>();
-  /** `segments.get(device)[task]`: the layers of which a device holds the finished segment. */
-  const segments = new Map<number, Map<number, Uint8Array>>();
-  const trainedOn = new Map<number, readonly LaneLayers[]>();
-  const layerBytes = layerStates(costs.tasks, layerCount).map(({ parameterBytes }) => parameterBytes);
-  const hold = (device: number, task: number): Uint8Array => {
-    let held = segments.get(device);
-    if (!held) segments.set(device, (held = new Map()));
-    let layers = held.get(task);
-    if (!layers) held.set(task, (layers = new Uint8Array(layerCount)));
-    return layers;
+  /** Ranges of layers of which a device holds a task's finished segment. */
+  const segments = new Map<number, LayerRange[]>();
+  const heldOn = (device: number, task: number): LayerRange[] => {
+    const key = device * tasks.length + task;
+    let held = segments.get(key);
+    if (!held) segments.set(key, (held = []));
+    return held;
   };
+  const trainedOn = new Map<number, readonly LaneLayers[]>();
   const fetches: Transfer[][] = [];
   for (const { job, mode } of order) {
-    const list = new TransferList(holders.routes);
-    const lanes = laneLayers(mode, holders);
-    const ancestors = new Set(job.tasks.flatMap((task) => [...graph.ancestors[task]!]));
-    for (const { device, start, end } of lanes) {
+    const list = createTransferList(holders.routes);
+    const ancestors = ancestorsOf(graph, job);
+    for (const { device, start, end } of lanesOf(mode.intervals[0]!, holders)) {
       if (!holders.holdsBase(device)) {
         const held = bases.get(device) ?? new Uint8Array(layerCount);
-        let bytes = 0;
-        for (let layer = start; layer < end; layer++) if (!held[layer]) bytes += layerBytes[layer]!;
-        list.add('base', [], bytes, holders.keeper === undefined ? [] : [holders.keeper], device);
-        bases.set(device, afterFetch(run, mode, device, { held, start, end, layerBytes }));
+        bases.set(device, fetchBase(run, { mode, device, start, end, held }, list));
       }
       for (const ancestor of ancestors) {
-        const held = hold(device, ancestor);
-        for (let layer = start; layer < end; layer++) {
-          if (held[layer]) continue;
-          held[layer] = 1;
-          const bytes = gradientBytes(costs.tasks[ancestor]!, { start: layer, end: layer + 1 });
-          if (bytes === 0) continue;
-          const sources = trainedOn
-            .get(ancestor)!
-            .filter((trained) => layer >= trained.start && layer < trained.end)
-            .map((trained) => trained.device);
-          list.add('segment', [costs.tasks[ancestor]!.name], bytes, sources, device);
+        const held = heldOn(device, ancestor);
+        for (const missing of without({ start, end }, held)) {
+          held.push(missing);
+          // Members of a stage hold the same layers; any of them may send.
+          for (const part of distinctRanges(trainedOn.get(ancestor)!)) {
+            const common = {
+              start: Math.max(missing.start, part.start),
+              end: Math.min(missing.end, part.end),
+            };
+            if (common.start >= common.end) continue;
+            const bytes = gradientBytes(tasks[ancestor]!, common);
+            if (bytes > 0) list.add('segment', [tasks[ancestor]!.name], bytes, part.devices, device);
+          }
         }
       }
     }
-    if (!list.possible) return undefined;
+    if (!list.possible()) return undefined;
     for (const task of job.tasks) {
-      const last = mode.intervals.findLast(({ problem }) => problem.tasks.includes(costs.tasks[task]!.name))!;
-      const trained = stagesOf(last, holders);
+      const trained = lanesOf(lastOf(mode, tasks[task]!.name), holders);
       trainedOn.set(task, trained);
-      for (const { device, start, end } of trained) hold(device, task).fill(1, start, end);
+      for (const { device, start, end } of trained) heldOn(device, task).push({ start, end });
     }
-    fetches.push(list.all);
+    fetches.push(list.all());
   }
   return fetches;
 }
 
-const stagesOf = (
-  { assessment: { placement } }: Mode['intervals'][number],
-  { deviceIndex }: BaseHolders,
-): LaneLayers[] =>
+function ancestorsOf({ ancestors }: TaskGraph, { tasks }: Job): Iterable<number> {
+  return tasks.length === 1 ? ancestors[tasks[0]!]! : new Set(tasks.flatMap((task) => [...ancestors[task]!]));
+}
+
+/** What of a range is in none of the others. */
+function without(range: LayerRange, others: readonly LayerRange[]): LayerRange[] {
+  let left = [range];
+  for (const { start, end } of others)
+    left = left.flatMap((part) => {
+      if (end <= part.start || start >= part.end) return [part];
+      return [
+        ...(part.start < start ? [{ start: part.start, end: start }] : []),
+        ...(end < part.end ? [{ start: end, end: part.end }] : []),
+      ];
+    });
+  return left;
+}
+
+/** Each range once, with the devices that hold it. */
+function distinctRanges(lanes: readonly LaneLayers[]): (LayerRange & { readonly devices: number[] })[] {
+  const ranges = new Map<number, LayerRange & { readonly devices: number[] }>();
+  for (const { device, start, end } of lanes) {
+    const known = ranges.get(start);
+    if (known) known.devices.push(device);
+    else ranges.set(start, { start, end, devices: [device] });
+  }
+  return [...ranges.values()];
+}
+
+/** Adds the base layers that a device misses, and returns those that it then holds. */
+function fetchBase(
+  { costs, holders }: Run,
+  { mode, device, start, end, held }: LaneLayers & { readonly mode: Mode; readonly held: Uint8Array },
+  list: TransferList,
+): Uint8Array {
+  const layerBytes = layerStates(costs.tasks, costs.layerCount).map(({ parameterBytes }) => parameterBytes);
+  let bytes = 0;
+  for (let layer = start; layer < end; layer++) if (!held[layer]) bytes += layerBytes[layer]!;
+  list.add('base', [], bytes, holders.keeper === undefined ? [] : [holders.keeper], device);
+  return afterFetch(costs, mode, device, { held, start, end, layerBytes });
+}
+
+const lastOf = ({ intervals }: Mode, task: string): ModeInterval =>
+  intervals.findLast(({ problem }) => problem.tasks.includes(task))!;
+
+/** The layers on each device of an interval; what later ones need more is moved between them. */
+const lanesOf = ({ assessment: { placement } }: ModeInterval, { deviceIndex }: BaseHolders): LaneLayers[] =>
   placement.stages.flatMap(({ start, end, members }) =>
     members.map(({ device }) => ({ device: deviceIndex(device), start, end })),
   );
 
-/** A device may have other layers in another interval; what lies between comes along. */
-function laneLayers({ intervals }: Mode, holders: BaseHolders): LaneLayers[] {
-  const ranges = new Map<number, LaneLayers>();
-  // What later intervals need more than the first is moved between them.
-  for (const { device, start, end } of stagesOf(intervals[0]!, holders))
-    ranges.set(device, { device, start, end });
-  return [...ranges.values()];
-}
-
 /** The base layers a device holds after a fetch: all it ever had while they fit beside the job, else only the job's. */
 function afterFetch(
-  { costs }: Run,
+  costs: CostModel,
   { intervals }: Mode,
   device: number,
   {
@@ -130,11 +159,10 @@ function afterFetch(
 /** The finished segments of a job on their way to the keeper. */
 export function collectsOf({ costs, holders }: Run, { job, mode }: Assignment): Transfer[] | undefined {
   if (holders.keeper === undefined) return [];
-  const list = new TransferList(holders.routes);
+  const list = createTransferList(holders.routes);
   for (const index of job.tasks) {
     const task = costs.tasks[index]!;
-    const last = mode.intervals.findLast(({ problem }) => problem.tasks.includes(task.name))!;
-    for (const { start, end, members } of last.assessment.placement.stages)
+    for (const { start, end, members } of lastOf(mode, task.name).assessment.placement.stages)
       list.add(
         'segment',
         [task.name],
@@ -143,5 +171,5 @@ export function collectsOf({ costs, holders }: Run, { job, mode }: Assignment): 
         holders.keeper,
       );
   }
-  return list.possible ? list.all : undefined;
+  return list.possible() ? list.all() : undefined;
 }

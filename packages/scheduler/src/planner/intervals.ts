@@ -50,6 +50,7 @@ export function intervalsOf(
       cache: Object.fromEntries(cache),
       cacheBytes: Object.fromEntries(cacheBytes),
       microbatches: settings.microbatches ?? divisionsOf(active, opened.devices.length),
+      anyMicrobatches: settings.microbatches === undefined,
     });
     from = to;
   }

@@ -35,10 +35,6 @@ export function taskGraph(workloads: readonly Workload[]): TaskGraph {
   return { workloads, parents, children, ancestors: workloads.map((_, task) => ancestorsOf(task)) };
 }
 
-/** Whether one of the jobs holds a task that must wait for one of the other's. */
-export const waitsFor = ({ ancestors }: TaskGraph, later: Job, earlier: Job): boolean =>
-  later.tasks.some((task) => earlier.tasks.some((other) => ancestors[task]!.has(other)));
-
 /** Tasks by level: a task stands one level after the latest of its parents. */
 export function levelsOf({ workloads, parents }: TaskGraph): number[][] {
   const levels: number[][] = [];

@@ -15,6 +15,7 @@ import { type LowerBound, lowerBound } from '../search/lower-bound.js';
 import { firstCutOf, searchInterval, type SearchIntervalOptions } from '../search/search-interval.js';
 import { contextGearName } from './context-gear-name.js';
 import { type IntervalSettings, intervalsOf } from './intervals.js';
+import { promises } from './promise.js';
 import { type BaseHolders, type Transfer, transfersBetween, transferSeconds } from './transfers.js';
 
 export interface LaneSearch {
@@ -24,6 +25,8 @@ export interface LaneSearch {
   readonly peers: readonly Strategy[];
   readonly cache: boolean;
   readonly holders: BaseHolders;
+  /** Whether sets of devices, but for all of them, only promise; the modes that a run uses are simulated. */
+  readonly brief: boolean;
   /** Answers found so far, by question: tasks of equal cost on interchangeable devices are asked about once. */
   readonly memory: Map<string, FoundInterval & { readonly below: number }>;
 }
@@ -50,7 +53,7 @@ export interface ModeInterval {
   /** Share of each medium's air that it takes, by the whole cluster's media. */
   readonly airShares: readonly number[];
   /** What it takes longer, in parts of its time, where others keep the air busy as long as it does not. */
-  readonly airDelay: number;
+  readonly airDelay: () => number;
   /** Placements that lost on these devices, best first. */
   readonly rejected: readonly NamedAssessment[];
 }
@@ -59,11 +62,15 @@ export interface ModeInterval {
 export interface Mode {
   /** Indices, ascending, of all devices that an interval uses. */
   readonly devices: readonly number[];
+  /** The set in which they were found. */
+  readonly set: readonly number[];
   readonly intervals: readonly ModeInterval[];
   /** Of all intervals and the transfers between them, with the network to itself. */
   readonly seconds: number;
   readonly joules: number;
   readonly value: number;
+  /** Whether an interval was not simulated yet. */
+  readonly promised: boolean;
   /** Whether no placement on these devices is better, whatever the transfers. */
   readonly exact: boolean;
 }
@@ -100,6 +107,19 @@ interface ModeQuestion {
   readonly peers: readonly Strategy[];
 }
 
+/** A mode on the same devices, simulated; undefined where nothing keeps the promise. */
+export const simulatedMode = (search: LaneSearch, workloads: readonly Workload[], { set }: Mode) =>
+  modeOn(
+    {
+      ...search,
+      brief: false,
+      options: { ...search.options, budget: (search.options.budget ?? limits.budget) * limits.promiseBudget },
+    },
+    workloads,
+    set,
+    { below: Infinity, peers: [] },
+  );
+
 function modeOn(
   search: LaneSearch,
   workloads: readonly Workload[],
@@ -123,7 +143,7 @@ function modeOn(
         below: mark - (least - bounds[index]!.value),
       }),
     );
-    const mode = chain(search, problems, answers);
+    const mode = chain(search, problems, answers, set);
     if (mode && (!best || mode.value < best.value)) best = mode;
   }
   return best;
@@ -148,18 +168,24 @@ function searchOn(
 ): FoundInterval {
   const { devices } = search.opened;
   const like = set.map((device) => devices[device]!.interchangeableWith);
-  const key = `${[...like].sort((a, b) => a - b).join()}|${question.peers.length}|${signatureOf(problem)}`;
+  const brief = search.brief && set.length < devices.length;
+  const key = [
+    [...like].sort((a, b) => a - b).join(),
+    question.peers.length,
+    brief,
+    signatureOf(problem),
+  ].join('|');
   const known = search.memory.get(key);
   // What was sought in vain below a mark may be there above it.
   if (known && (known.found.length > 0 || known.below >= question.below))
     return renamed(known, problem, set, search);
-  const found = { ...findOn(search, problem, question), below: question.below };
+  const found = { ...findOn({ ...search, brief }, problem, question), below: question.below };
   search.memory.set(key, found);
   return found;
 }
 
 function findOn(
-  { options }: LaneSearch,
+  { options, brief }: LaneSearch,
   problem: IntervalProblem,
   { peers, bound, below }: ModeQuestion & { readonly bound: LowerBound },
 ): FoundInterval {
@@ -173,6 +199,12 @@ function findOn(
     }
     return { found: [], search: 'exact', bound };
   }
+  if (brief)
+    return {
+      found: promises(problem, below).map((promise) => ({ ...promise, strategy: contextGearName })),
+      search: 'bounded',
+      bound,
+    };
   const { found, search } = searchInterval(problem, { ...options, below });
   const named = found
     .slice(0, limits.keptPlacements)
@@ -253,6 +285,7 @@ function chain(
   { opened, settings: { objective }, holders }: LaneSearch,
   problems: readonly IntervalProblem[],
   answers: readonly FoundInterval[],
+  set: readonly number[],
 ): Mode | undefined {
   const choices = answers.map(({ found }, index) => widened(problems, answers, index, found));
   if (choices.some((found) => found.length === 0)) return undefined;
@@ -290,7 +323,7 @@ function chain(
       bound: answers[index]!.bound,
       transfers: before ? transfersInto(index, before, assessment)! : [],
       airShares: shares.map((share) => Math.min(1, share)),
-      airDelay: shares.some((share) => share > 0) ? airDelayOf(problem, assessment) : 0,
+      airDelay: onceOnly(() => (assessment.simulatedSteps === 0 ? 0 : airDelayOf(problem, assessment))),
       rejected: choices[index]!.filter((other) => other !== assessment),
     };
   });
@@ -303,18 +336,26 @@ function chain(
         ),
       ),
     ].sort((a, b) => a - b),
+    set,
     intervals,
     seconds: sum(
       ({ assessment, transfers }) => assessment.totalSeconds + transferSeconds(holders.routes, transfers),
     ),
     joules: sum(({ assessment }) => assessment.totalJoules ?? 0),
     value: best.value,
+    promised: intervals.some(({ assessment }) => assessment.simulatedSteps === 0),
     exact:
       answers.every(({ search }) => search === 'exact') &&
       intervals.every(
         ({ assessment }, index) => assessment.value <= (answers[index]!.found[0]?.value ?? Infinity),
       ),
   };
+}
+
+/** Asked only where jobs do share the air. */
+function onceOnly(find: () => number): () => number {
+  let found: number | undefined;
+  return () => (found ??= find());
 }
 
 /** By the simulator: how much longer the interval takes on air of half the rate. */
@@ -342,6 +383,7 @@ function widened(
   index: number,
   found: readonly NamedAssessment[],
 ): NamedAssessment[] {
+  if (found.some(({ simulatedSteps }) => simulatedSteps === 0)) return [...found];
   const problem = problems[index]!;
   const known = new Set(found.map(({ placement }) => keyOf(placement)));
   const firstCut = firstCutOf(problem);

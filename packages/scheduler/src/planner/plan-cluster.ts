@@ -10,7 +10,7 @@ import { contextGear, contextGearDeep } from '../schedule/policies/context-gear.
 import { validateSchedule } from '../schedule/validate/validate-schedule.js';
 import { joulesByDevice } from '../search/assess-placement.js';
 import { effortFor, limits } from '../search/effort.js';
-import { type CandidateJobs, candidateJobs } from './candidate-jobs.js';
+import { candidateJobs, refineCandidates, withoutPromises } from './candidate-jobs.js';
 import { inCanonicalOrder } from './canonical-order.js';
 import { explainPlan } from './explain.js';
 import { requireFeasible, requireFound } from './feasibility.js';
@@ -64,16 +64,26 @@ export function planCluster(workloads: readonly Workload[], cluster: Cluster, op
     options: { budget: budget * budgetShare, exactDevices, exactLayers },
     peers,
     cache,
+    brief: opened.devices.length > limits.allDeviceSets,
     memory: new Map(),
   };
   const run: Run = { graph: taskGraph(workloads), costs, holders };
-  const candidates = candidateJobs(run, lanes, siblings);
+  // Only a run says which of many sets of devices are worth a simulation.
+  let candidates = candidateJobs(run, lanes, siblings);
   requireFound(candidates, workloads, usable, lanes);
-  const search: RunSearch = { run, candidates, objective, siblings };
-  const found = searchRun(search);
+  const asked = (share = 1): RunSearch => ({ run, candidates, objective, siblings, share });
+  for (let round = 0; round < limits.refinements; round++) {
+    const promising = searchRun(asked(limits.promisedShare));
+    const order = promising?.played.jobs.map(({ assignment }) => assignment) ?? [];
+    const refined = refineCandidates(run, lanes, candidates, order);
+    if (!refined) break;
+    candidates = refined;
+  }
+  candidates = withoutPromises(candidates);
+  const found = searchRun(asked());
   if (!found)
     throw new Error('internal: scheduler/plan: every task has a mode, but no list of them could be played');
-  return planOf(search, found, { lanes, window, memoryReserve });
+  return planOf(asked(), found, { lanes, window, memoryReserve });
 }
 
 function baseHolders({
@@ -108,7 +118,13 @@ function planOf(
   const wholeLayers = intervals.every(({ placement }) =>
     placement.stages.every(({ members }) => members.every(isWhole)),
   );
-  const lowerBoundSeconds = planBound(workloads, lanes, wholeLayers);
+  const { seconds: lowerBoundSeconds } = planBound({
+    workloads,
+    opened: lanes.opened,
+    cache: lanes.cache,
+    wholeLayers,
+    window,
+  });
   const { totalSeconds } = played;
   return {
     jobs,

@@ -1,6 +1,20 @@
 /** What a caller may ask of the planner. */
 import type { Strategy } from '../peers/strategy.js';
+import {
+  aboveZero,
+  atLeastZero,
+  type Check,
+  checkFields,
+  flag,
+  inputLimits,
+  listOf,
+  type Note,
+  show,
+  wholeNumber,
+  within,
+} from '../problem/check-values.js';
 import type { Cluster } from '../problem/cluster.js';
+import type { Workload } from '../problem/workload.js';
 import { type InputProblem, problemsError } from '../scheduler-error.js';
 import type { Objective } from '../search/interval-problem.js';
 
@@ -31,53 +45,76 @@ export interface PlanOptions {
   readonly exactLayers?: number;
 }
 
-const objectives: readonly unknown[] = ['time', 'energy'];
+const wholeAboveZero = wholeNumber(1, Number.MAX_SAFE_INTEGER);
 
-/** @throws SchedulerError that lists every option that makes no sense. */
-export function checkOptions(options: PlanOptions, { devices }: Cluster): void {
+/** @throws SchedulerError that lists every option that is unknown or makes no sense. */
+export function checkOptions(
+  options: unknown,
+  workloads: readonly Workload[],
+  { devices }: Cluster,
+): asserts options is PlanOptions {
   const problems: InputProblem[] = [];
-  const must = (holds: boolean, name: string, rule: string, got: unknown) => {
-    if (!holds) problems.push({ path: `options.${name}`, message: `must be ${rule}, got ${String(got)}` });
-  };
-  const {
-    objective = 'time',
-    microbatches,
-    groupLimit,
-    memoryReserve,
-    window,
-    budget,
-    joulesLimit,
-  } = options;
-  if (typeof objective === 'object') {
-    const { secondsWeight, joulesWeight } = objective;
-    for (const [name, weight] of Object.entries({ secondsWeight, joulesWeight }))
-      must(weight >= 0 && weight < Infinity, `objective.${name}`, 'a finite number, 0 or more', weight);
-    must(secondsWeight + joulesWeight > 0, 'objective', 'a weighted sum with a weight above 0', 'none');
-  } else must(objectives.includes(objective), 'objective', '"time", "energy" or weights', objective);
-  if (microbatches !== undefined) {
-    must(microbatches.length > 0, 'microbatches', 'a list with at least one number', 'none');
-    for (const [index, count] of microbatches.entries())
-      must(
-        Number.isSafeInteger(count) && count >= 1,
-        `microbatches[${index}]`,
-        'a whole number, 1 or more',
-        count,
-      );
-  }
-  for (const [name, value] of Object.entries({ groupLimit, window }))
-    if (value !== undefined)
-      must(Number.isSafeInteger(value) && value >= 1, name, 'a whole number, 1 or more', value);
-  if (memoryReserve !== undefined)
-    must(memoryReserve >= 0 && memoryReserve < 1, 'memoryReserve', 'at least 0 and below 1', memoryReserve);
-  if (joulesLimit !== undefined)
-    must(joulesLimit > 0 && joulesLimit < Infinity, 'joulesLimit', 'a finite number above 0', joulesLimit);
-  if (joulesLimit !== undefined)
-    for (const [index, { watts, modes = [] }] of devices.entries())
-      if (watts === undefined && (modes.length === 0 || modes.some((mode) => mode.watts === undefined)))
-        problems.push({
-          path: `devices[${index}].watts`,
-          message: 'is missing, but options.joulesLimit counts the energy of all devices; say what it draws',
-        });
-  if (budget !== undefined) must(budget > 0, 'budget', 'a number above 0', budget);
+  const note: Note = (path, message) => problems.push({ path, message });
+  const most = workloads.reduce((least, { samples }) => Math.max(least, samples), 1);
+  checkFields(
+    options,
+    'options',
+    {
+      optional: {
+        objective: checkObjective,
+        microbatches(counts, path) {
+          listOf(wholeAboveZero, inputLimits.samples)(counts, path, note);
+          if (!Array.isArray(counts)) return;
+          for (const [index, count] of (counts as number[]).entries())
+            if (count > most)
+              note(`${path}[${index}]`, `is ${count}, but no step has more than ${most} samples`);
+          if (counts.length === 0) note(path, 'is empty; give at least one number');
+          const least = (counts as number[]).reduce((a, b) => Math.min(a, b), Infinity);
+          for (const { name, samples } of workloads)
+            if (least > samples && least <= most)
+              note(
+                path,
+                `has no number that is possible for "${name}", which has ${samples} samples in a step`,
+              );
+        },
+        groupLimit: wholeAboveZero,
+        memoryReserve: within('at least 0 and below 1', (share) => share >= 0 && share < 1),
+        window: wholeAboveZero,
+        siblings: flag,
+        recut: flag,
+        cache: flag,
+        peers: listOf(checkPeer, inputLimits.workloads),
+        joulesLimit(joules, path) {
+          aboveZero(joules, path, note);
+          for (const [index, { watts, modes = [] }] of devices.entries())
+            if (watts === undefined && (modes.length === 0 || modes.some((mode) => mode.watts === undefined)))
+              note(
+                `devices[${index}].watts`,
+                'is missing, but options.joulesLimit counts the energy of all devices; say what it draws',
+              );
+        },
+        budget: within('a number above 0', (budget) => budget > 0),
+        exactDevices: wholeNumber(0, inputLimits.exactDevices),
+        exactLayers: wholeNumber(0, inputLimits.layers),
+      } satisfies Record<keyof PlanOptions, Check>,
+    },
+    note,
+  );
   if (problems.length > 0) throw problemsError('SCHEDULER_INPUT_INVALID', 'plan', problems);
 }
+
+const checkObjective: Check = (objective, path, note) => {
+  if (objective === 'time' || objective === 'energy') return;
+  if (typeof objective !== 'object' || objective === null) {
+    note(path, `must be "time", "energy" or weights, got ${show(objective)}`);
+    return;
+  }
+  checkFields(objective, path, { required: { secondsWeight: atLeastZero, joulesWeight: atLeastZero } }, note);
+  const { secondsWeight, joulesWeight } = objective as Record<string, unknown>;
+  if (secondsWeight === 0 && joulesWeight === 0) note(path, 'must have a weight above 0');
+};
+
+const checkPeer: Check = (peer, path, note) => {
+  if (typeof (peer as Partial<Strategy> | null)?.candidates !== 'function')
+    note(path, `must be a strategy, got ${show(peer)}`);
+};

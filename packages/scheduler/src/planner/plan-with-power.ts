@@ -7,7 +7,8 @@
  * The search is bounded; where it finds no plan within the limits, one may exist.
  */
 import type { Cluster } from '../problem/cluster.js';
-import { meanRate, type Setting, settingsWithin } from '../problem/power-modes.js';
+import { type Setting, settingsWithin } from '../problem/power-modes.js';
+import { meanRate } from '../problem/rates.js';
 import { formatJoules } from '../format.js';
 import { type InputProblem, problemsError, SchedulerError } from '../scheduler-error.js';
 import { effortFor, limits as effort } from '../search/effort.js';

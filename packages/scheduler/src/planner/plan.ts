@@ -18,7 +18,7 @@ import { hasPowerChoices } from '../problem/power-modes.js';
  */
 export function plan(workloads: readonly Workload[], cluster: Cluster, options: PlanOptions = {}): Plan {
   checkInput(workloads, cluster);
-  checkOptions(options, cluster);
+  checkOptions(options, workloads, cluster);
   return hasPowerChoices(cluster, options.joulesLimit)
     ? planWithPower(workloads, cluster, options)
     : planCluster(workloads, cluster, options);

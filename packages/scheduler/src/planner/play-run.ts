@@ -9,9 +9,8 @@
  * link share it alike.
  */
 import { valueOf, type Objective } from '../search/interval-problem.js';
-import { type Answer, answersOf } from './answers.js';
+import type { Answer } from './answers.js';
 import { type Assignment, collectsOf, fetchesOf, type Run } from './fetches.js';
-import { waitsFor } from './jobs.js';
 import type { Transfer } from './transfers.js';
 
 interface Timed<T> {
@@ -45,7 +44,7 @@ interface Activity {
   readonly position: number;
   readonly done: (startSeconds: number, endSeconds: number) => void;
   /** The delay d above. */
-  readonly delay: number;
+  readonly delay: () => number;
   /** Resource and share of it, in turn. */
   readonly loads: readonly (readonly [resource: number, share: number])[];
   startSeconds: number;
@@ -57,6 +56,8 @@ type Plan = Pick<Activity, 'done' | 'delay' | 'loads' | 'left'>;
 /**
  * Undefined where something must be fetched to which no link leads.
  *
+ * Undefined, too, once it takes as long as `most` seconds.
+ *
  * @param siblings whether jobs may run at the same time
  */
 export function playRun(
@@ -64,6 +65,7 @@ export function playRun(
   order: readonly Assignment[],
   objective: Objective,
   siblings = true,
+  most = Infinity,
 ): PlayedRun | undefined {
   const { holders, graph } = run;
   const fetches = fetchesOf(run, order);
@@ -84,7 +86,7 @@ export function playRun(
       const { medium, bytesPerSecond, latencySeconds } = holders.routes.route(what.from, what.to)!;
       return {
         left: what.bytes / bytesPerSecond + latencySeconds,
-        delay: 1,
+        delay: () => 1,
         loads: [[medium >= 0 ? medium : mediaCount + what.from * deviceCount + what.to, 1]],
         done: (startSeconds, endSeconds) => into.push({ what, startSeconds, endSeconds }),
       };
@@ -93,12 +95,12 @@ export function playRun(
   const collects: Plan[][] = [];
   for (const [position, assignment] of order.entries()) {
     const record = records[position]!;
-    const answering = answersOf(run, assignment).map((what): [Answer, Plan[]] => [
+    const answering = assignment.answers.map((what): [Answer, Plan[]] => [
       what,
       [
         {
           left: what.seconds,
-          delay: 0,
+          delay: () => 0,
           loads: [],
           done: (startSeconds, endSeconds) => record.answers.push({ what, startSeconds, endSeconds }),
         },
@@ -138,17 +140,16 @@ export function playRun(
   /** Ancestors' segments, on their way as soon as these have ended, whatever the devices do meanwhile: by the ancestor's position. */
   const ahead = order.map((): { readonly to: number; readonly plan: Plan }[] => []);
   const fetching = order.map(() => 0);
+  const lastOn = new Int32Array(deviceCount).fill(-1);
   const waiting = order.map(({ job, mode }, position) => {
     const blockers = new Set<number>();
-    for (let earlier = 0; earlier < position; earlier++) {
-      const other = order[earlier]!;
-      if (
-        !siblings ||
-        waitsFor(graph, job, other.job) ||
-        mode.devices.some((device) => other.mode.devices.includes(device))
-      )
-        blockers.add(earlier);
+    for (const task of job.tasks)
+      for (const parent of graph.parents[task]!) blockers.add(positionOf.get(parent)!);
+    for (const device of mode.devices) {
+      if (lastOn[device]! >= 0) blockers.add(lastOn[device]!);
+      lastOn[device] = position;
     }
+    if (!siblings && position > 0) blockers.add(position - 1);
     const segments = fetches[position]!.filter(({ what }) => what === 'segment');
     for (const [index, plan] of moving(segments, records[position]!.transfers).entries()) {
       const { tasks } = segments[index]!;
@@ -203,12 +204,13 @@ export function playRun(
       let slowdown = 1;
       for (const [resource, share] of loads) {
         const all = load.get(resource)!;
-        slowdown = Math.max(slowdown, all, 1 + delay * (all - share));
+        slowdown = Math.max(slowdown, all, all > share ? 1 + delay() * (all - share) : 1);
       }
       next = Math.min(next, left * slowdown);
       return slowdown;
     });
     now += next;
+    if (now >= most) return undefined;
     const ended: Activity[] = [];
     const still: Activity[] = [];
     for (const [index, activity] of active.entries()) {

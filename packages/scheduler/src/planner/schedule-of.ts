@@ -9,14 +9,8 @@ import { withCachedPrefix, type Workload } from '../problem/workload.js';
 import { buildSchedule } from '../schedule/build-schedule.js';
 import type { Pass } from '../schedule/passes/pass.js';
 import type { Schedule } from '../schedule/schedule.js';
-import { contextGear, contextGearDeep } from '../schedule/policies/context-gear.js';
-import { gpipe } from '../schedule/policies/gpipe.js';
-import { lorapp } from '../schedule/policies/lorapp.js';
-import {
-  oneForwardOneBackward,
-  oneForwardOneBackwardDeep,
-} from '../schedule/policies/one-forward-one-backward.js';
 import type { Policy } from '../schedule/policies/policy.js';
+import { policyNamed } from '../schedule/policies/policy-named.js';
 import { SchedulerError } from '../scheduler-error.js';
 import { contextGearName } from './context-gear-name.js';
 import { intervalsOfPlan, type Plan, type PlannedInterval } from './planned.js';
@@ -78,17 +72,8 @@ export function scheduleOf(
   return { schedule, workloads: active };
 }
 
-const packagePolicies: readonly Policy[] = [
-  contextGear,
-  contextGearDeep,
-  gpipe,
-  lorapp,
-  oneForwardOneBackward,
-  oneForwardOneBackwardDeep,
-];
-
 function policyOf({ policy: name }: PlannedInterval, others: readonly Policy[]): Policy {
-  const policy = [...others, ...packagePolicies].find((candidate) => candidate.name === name);
+  const policy = others.find((candidate) => candidate.name === name) ?? policyNamed(name);
   if (policy) return policy;
   throw new SchedulerError(
     'SCHEDULER_NAME_UNKNOWN',

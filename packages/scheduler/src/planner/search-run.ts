@@ -18,6 +18,8 @@ export interface RunSearch {
   readonly objective: Objective;
   /** Whether jobs may run at the same time. */
   readonly siblings: boolean;
+  /** Part of the usual effort. */
+  readonly share: number;
 }
 
 export interface FoundRun {
@@ -51,16 +53,17 @@ const candidatesAreExact = ({ single, groups }: CandidateJobs): boolean =>
   [...single, ...groups].every(({ choices }) => choices.every(({ mode }) => mode.exact));
 
 /** Plays lists and remembers the best of them; a list whose lower bound is no better than the mark is not played. */
-function createJudge({ run, objective, siblings }: RunSearch) {
+function createJudge({ run, objective, siblings, share }: RunSearch) {
   const kept: PlayedRun[] = [];
-  let left = limits.judgedLists;
+  let left = limits.judgedLists * share;
   /** The list's value where it is below the mark. */
   const improves = (order: readonly Assignment[], mark: number): number | undefined => {
     left -= 1;
     const joules = order.reduce((sum, { mode }) => sum + mode.joules, 0);
     const seconds = siblings ? listSeconds(run, order) : order.reduce((sum, one) => sum + one.seconds, 0);
     if (valueOf(objective, seconds, joules) >= mark * (1 - 1e-12)) return undefined;
-    const played = playRun(run, order, objective, siblings);
+    left -= limits.listsPerPlay;
+    const played = playRun(run, order, objective, siblings, objective === 'time' ? mark : Infinity);
     if (!played || played.value >= mark * (1 - 1e-12)) return undefined;
     if (played.value < (kept[limits.climbedLists - 1]?.value ?? Infinity)) {
       kept.push(played);

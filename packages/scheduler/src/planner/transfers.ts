@@ -13,16 +13,8 @@ export interface Transfer extends Pick<PlannedTransfer, 'what' | 'tasks' | 'byte
   readonly to: number;
 }
 
-/** Collects bytes by what, whose, from and to; bytes that no device can deliver make the whole impossible. */
-export class TransferList {
-  readonly #transfers = new Map<string, Transfer>();
-  readonly #routes: Routes;
-  possible = true;
-
-  constructor(routes: Routes) {
-    this.#routes = routes;
-  }
-
+/** Transfers by what, whose, from and to. */
+export interface TransferList {
   /** From whichever source delivers soonest. */
   add(
     what: Transfer['what'],
@@ -30,27 +22,39 @@ export class TransferList {
     bytes: number,
     sources: readonly number[],
     to: number,
-  ) {
-    if (bytes <= 0 || sources.includes(to)) return;
-    let best: { from: number; seconds: number } | undefined;
-    for (const from of sources) {
-      const route = this.#routes.route(from, to);
-      if (!route) continue;
-      const seconds = bytes / route.bytesPerSecond + route.latencySeconds;
-      if (!best || seconds < best.seconds) best = { from, seconds };
-    }
-    if (!best) {
-      this.possible = false;
-      return;
-    }
-    const key = `${what}|${best.from}|${to}|${tasks.join('\n')}`;
-    const known = this.#transfers.get(key);
-    this.#transfers.set(key, { what, tasks, from: best.from, to, bytes: bytes + (known?.bytes ?? 0) });
-  }
+  ): void;
+  /** Whether some device can deliver everything. */
+  possible(): boolean;
+  all(): Transfer[];
+}
 
-  get all(): Transfer[] {
-    return [...this.#transfers.values()];
-  }
+export function createTransferList(routes: Routes): TransferList {
+  const transfers: { -readonly [K in keyof Transfer]: Transfer[K] }[] = [];
+  let possible = true;
+  return {
+    add(what, tasks, bytes, sources, to) {
+      if (bytes <= 0 || sources.includes(to)) return;
+      let from = -1;
+      let soonest = Infinity;
+      for (const source of sources) {
+        const route = routes.route(source, to);
+        if (!route) continue;
+        const seconds = bytes / route.bytesPerSecond + route.latencySeconds;
+        if (seconds < soonest) [from, soonest] = [source, seconds];
+      }
+      if (from < 0) {
+        possible = false;
+        return;
+      }
+      const known = transfers.find(
+        (one) => one.to === to && one.from === from && one.what === what && one.tasks[0] === tasks[0],
+      );
+      if (known) known.bytes += bytes;
+      else transfers.push({ what, tasks, from, to, bytes });
+    },
+    possible: () => possible,
+    all: () => transfers,
+  };
 }
 
 interface Holding extends LayerRange {
@@ -73,7 +77,7 @@ export function transfersBetween(
   const wanted = holdingsOf(next, deviceIndex);
   const needing = after.tasks.map(after.costs.taskNamed);
   const lasting = needing.filter(({ name }) => before.tasks.includes(name));
-  const list = new TransferList(routes);
+  const list = createTransferList(routes);
   for (const { device, start, end } of wanted) {
     const kept = held.find((holding) => holding.device === device);
     for (let layer = start; layer < end; layer++) {
@@ -106,7 +110,7 @@ export function transfersBetween(
       list.add('cache', [name], missing * ownValue(after.cacheBytes, name)!, others, reader.device);
     }
   }
-  return list.possible ? list.all : undefined;
+  return list.possible() ? list.all() : undefined;
 }
 
 /** Who holds the base before the start, and the routes of the whole cluster. */

@@ -2,16 +2,22 @@
 import { type InputProblem, problemsError } from '../scheduler-error.js';
 import {
   aboveZero,
+  anything,
   atLeastZero,
+  type Check,
+  checkFields,
   checkName,
   few,
+  flag,
   inputLimits,
   list,
+  listOf,
   type Note,
-  record,
+  oneOf,
   show,
-  whereGiven,
+  text,
   wholeNumber,
+  within,
 } from './check-values.js';
 import { lowestTrainedLayer, type Workload } from './workload.js';
 
@@ -24,97 +30,171 @@ export function checkInput(workloads: unknown, cluster: unknown, where = 'plan')
   if (problems.length > 0) throw problemsError('SCHEDULER_INPUT_INVALID', where, problems);
 }
 
-/** Devices, their modes and limits, and links. */
+/** Devices, their modes and limits, links, and what the devices hold. */
 function checkCluster(value: unknown, note: Note): void {
-  const fields = record(value, 'cluster', note);
-  if (!fields) return;
-  const devices = list(fields['devices'], 'devices', inputLimits.devices, note);
   const names = new Map<string, number>();
-  if (devices?.length === 0) note('devices', 'is empty; at least one is needed');
-  for (const [index, value] of (devices ?? []).entries()) {
-    const path = `devices[${index}]`;
-    const device = record(value, path, note);
-    if (!device) continue;
-    checkName(device['id'], `${path}.id`, names, index, note);
-    if (device['id'] === '*') note(`${path}.id`, '"*" stands for any device in links; give it another id');
-    checkRates(device['flopsPerSecond'], path, note);
-    aboveZero(device['memoryBytes'], `${path}.memoryBytes`, note);
-    whereGiven(device, ['overheadSeconds', 'watts', 'idleWatts', 'storageBytes'], path, atLeastZero, note);
-    whereGiven(device, ['storageBytesPerSecond'], path, aboveZero, note);
-    checkPower(device, path, note);
+  const known = oneOf(names, 'device');
+  checkFields(
+    value,
+    'cluster',
+    {
+      required: {
+        devices(devices, path) {
+          const all = list(devices, path, inputLimits.devices, note) ?? [];
+          if (Array.isArray(devices) && devices.length === 0) note(path, 'is empty; at least one is needed');
+          for (const [index, device] of all.entries()) checkDevice(device, index, names, note);
+        },
+        links: listOf((link, path) => {
+          checkLink(link, path, names, note);
+        }, inputLimits.links),
+      },
+      optional: {
+        resident: listOf(known, inputLimits.devices),
+        keeper: known,
+        measured: anything,
+      },
+    },
+    note,
+  );
+}
+
+function checkDevice(value: unknown, index: number, names: Map<string, number>, note: Note): void {
+  const path = `devices[${index}]`;
+  const device = checkFields(
+    value,
+    path,
+    {
+      required: {
+        id(id, at) {
+          checkName(id, at, names, index, note);
+          if (id === '*') note(at, '"*" stands for any device in links; give it another id');
+        },
+        flopsPerSecond: checkRates,
+        memoryBytes: aboveZero,
+      },
+      optional: {
+        overheadSeconds: atLeastZero,
+        watts: atLeastZero,
+        idleWatts: atLeastZero,
+        storageBytes: atLeastZero,
+        storageBytesPerSecond: aboveZero,
+        sustainedShare: within('above 0 and at most 1', (share) => share > 0 && share <= 1),
+        modes: listOf(anything, inputLimits.modes),
+        wattsLimit: aboveZero,
+        joulesLimit: aboveZero,
+      },
+    },
+    note,
+  );
+  if (device) checkPower(device, path, note);
+}
+
+const checkRate: Check = (rate, path, note) => {
+  if (!Array.isArray(rate)) {
+    aboveZero(rate, path, note);
+    return;
   }
-  for (const [index, value] of (list(fields['links'], 'links', inputLimits.links, note) ?? []).entries())
-    checkLink(value, `links[${index}]`, names, note);
-}
+  if (rate.length === 0) note(path, 'is empty; give at least one point');
+  let before = 0;
+  listOf((point, at) => {
+    checkFields(
+      point,
+      at,
+      {
+        required: {
+          samples(samples, where) {
+            aboveZero(samples, where, note);
+            if ((samples as number) <= before)
+              note(where, `must be above the ${before} of the point before it`);
+            before = Number(samples);
+          },
+          flopsPerSecond: aboveZero,
+        },
+      },
+      note,
+    );
+  }, inputLimits.ratePoints)(rate, path, note);
+};
 
-function checkRates(rates: unknown, path: string, note: Note): void {
-  if (typeof rates === 'object' && rates !== null)
-    for (const kind of ['forward', 'input', 'weight'])
-      aboveZero((rates as Record<string, unknown>)[kind], `${path}.flopsPerSecond.${kind}`, note);
-  else aboveZero(rates, `${path}.flopsPerSecond`, note);
-}
+const checkRates: Check = (rates, path, note) => {
+  const required = { forward: checkRate, input: checkRate, weight: checkRate };
+  if (typeof rates !== 'object' || rates === null || Array.isArray(rates)) checkRate(rates, path, note);
+  else checkFields(rates, path, { required }, note);
+};
 
-/** Modes and limits; a limit means nothing where the quantity is not known. */
+/** Modes, and limits, which mean nothing where the quantity is not known. */
 function checkPower(device: Record<string, unknown>, path: string, note: Note): void {
-  const share = device['sustainedShare'];
-  if (share !== undefined && !(typeof share === 'number' && share > 0 && share <= 1))
-    note(`${path}.sustainedShare`, `must be above 0 and at most 1, got ${show(share)}`);
-  const modes =
-    device['modes'] === undefined ? [] : list(device['modes'], `${path}.modes`, inputLimits.modes, note);
+  const { modes = [] } = device;
   const names = new Map<string, number>();
   const settings = [{ watts: device['watts'], where: path }];
-  for (const [index, value] of (modes ?? []).entries()) {
+  for (const [index, value] of (Array.isArray(modes) ? (modes as unknown[]) : []).entries()) {
     const where = `${path}.modes[${index}]`;
-    const mode = record(value, where, note);
-    if (!mode) continue;
-    checkName(mode['name'], `${where}.name`, names, index, note);
-    checkRates(mode['flopsPerSecond'], where, note);
-    whereGiven(mode, ['watts', 'idleWatts', 'overheadSeconds'], where, atLeastZero, note);
-    whereGiven(mode, ['memoryBytes'], where, aboveZero, note);
-    settings.push({ watts: mode['watts'] ?? device['watts'], where });
+    const mode = checkFields(
+      value,
+      where,
+      {
+        required: {
+          name(name, at) {
+            checkName(name, at, names, index, note);
+          },
+          flopsPerSecond: checkRates,
+        },
+        optional: {
+          watts: atLeastZero,
+          idleWatts: atLeastZero,
+          overheadSeconds: atLeastZero,
+          memoryBytes: aboveZero,
+        },
+      },
+      note,
+    );
+    if (mode) settings.push({ watts: mode['watts'] ?? device['watts'], where });
   }
-  for (const key of ['wattsLimit', 'joulesLimit']) {
-    if (device[key] === undefined) continue;
-    aboveZero(device[key], `${path}.${key}`, note);
-    for (const { watts, where } of settings)
-      if (watts === undefined)
-        note(
-          `${where}.watts`,
-          `is missing, but ${path} has a ${key}; say what the device draws, or leave the limit out`,
-        );
-  }
+  for (const key of ['wattsLimit', 'joulesLimit'])
+    if (device[key] !== undefined)
+      for (const { watts, where } of settings)
+        if (watts === undefined)
+          note(
+            `${where}.watts`,
+            `is missing, but ${path} has a ${key}; say what the device draws, or leave the limit out`,
+          );
 }
 
 function checkLink(value: unknown, path: string, names: ReadonlyMap<string, number>, note: Note): void {
-  const link = record(value, path, note);
-  if (!link) return;
-  for (const side of ['from', 'to'])
-    if (link[side] !== '*' && !(typeof link[side] === 'string' && names.has(link[side])))
-      note(
-        `${path}.${side}`,
-        `leads to ${show(link[side])}, which is no device (${few([...names.keys()])} or "*")`,
-      );
-  if (link['from'] === link['to'] && link['from'] !== '*')
+  const end: Check = (id, at) => {
+    if (id !== '*' && !(typeof id === 'string' && names.has(id)))
+      note(at, `leads to ${show(id)}, which is no device (${few([...names.keys()])} or "*")`);
+  };
+  const link = checkFields(
+    value,
+    path,
+    {
+      required: { from: end, to: end, bytesPerSecond: aboveZero, latencySeconds: atLeastZero },
+      optional: {
+        loss: within('at least 0 and below 1', (loss) => loss >= 0 && loss < 1),
+        medium: text,
+        relayed: flag,
+      },
+    },
+    note,
+  );
+  if (link && link['from'] === link['to'] && link['from'] !== '*')
     note(path, `joins ${show(link['from'])} to itself`);
-  aboveZero(link['bytesPerSecond'], `${path}.bytesPerSecond`, note);
-  atLeastZero(link['latencySeconds'], `${path}.latencySeconds`, note);
-  const loss = link['loss'];
-  if (loss !== undefined && !(typeof loss === 'number' && loss >= 0 && loss < 1))
-    note(`${path}.loss`, `must be at least 0 and below 1, got ${show(loss)}`);
-  if (link['medium'] !== undefined && typeof link['medium'] !== 'string')
-    note(`${path}.medium`, `must be a name, got ${show(link['medium'])}`);
 }
 
-const layerFields = [
-  'forwardFlops',
-  'inputFlops',
-  'weightFlops',
-  'parameterBytes',
-  'gradientBytes',
-  'optimizerBytes',
-  'activationBytes',
-  'outputBytes',
-] as const;
+const layerChecks = {
+  required: {
+    forwardFlops: atLeastZero,
+    inputFlops: atLeastZero,
+    weightFlops: atLeastZero,
+    parameterBytes: atLeastZero,
+    gradientBytes: atLeastZero,
+    optimizerBytes: atLeastZero,
+    activationBytes: atLeastZero,
+    outputBytes: atLeastZero,
+  },
+  optional: { name: text },
+};
 
 /** Names, numbers, dependencies, and that gradients reach what trains. */
 function checkWorkloads(value: unknown, report: Note): void {
@@ -128,13 +208,27 @@ function checkWorkloads(value: unknown, report: Note): void {
   if (workloads.length === 0) note('workloads', 'is empty; there is nothing to plan');
   const names = new Map<string, number>();
   for (const [index, value] of workloads.entries()) {
-    const path = `workloads[${index}]`;
-    const fields = record(value, path, note);
-    if (!fields) continue;
-    checkName(fields['name'], `${path}.name`, names, index, note);
-    wholeNumber(1, inputLimits.samples)(fields['samples'], `${path}.samples`, note);
-    whereGiven(fields, ['steps', 'epochs'], path, wholeNumber(1, inputLimits.steps), note);
-    checkLayers(fields['layers'], `${path}.layers`, note);
+    checkFields(
+      value,
+      `workloads[${index}]`,
+      {
+        required: {
+          name(name, at) {
+            checkName(name, at, names, index, note);
+          },
+          samples: wholeNumber(1, inputLimits.samples),
+          layers: checkLayers,
+        },
+        optional: {
+          steps: wholeNumber(1, inputLimits.steps),
+          epochs: wholeNumber(1, inputLimits.steps),
+          dependsOn: listOf(anything, inputLimits.workloads),
+          validationSamples: wholeNumber(0, inputLimits.samples),
+          promptSamples: wholeNumber(0, inputLimits.samples),
+        },
+      },
+      note,
+    );
   }
   if (problemCount > 0) return;
   const checked = workloads as Workload[];
@@ -147,31 +241,24 @@ function checkWorkloads(value: unknown, report: Note): void {
         `has ${workload.layers.length} layers, but "${first.name}" has ${first.layers.length}; all tasks share one model`,
       );
     checkBackward(workload, path, note);
-    const parents: unknown = workload.dependsOn ?? [];
-    if (!Array.isArray(parents)) note(`${path}.dependsOn`, `must be a list of names, got ${show(parents)}`);
-    else
-      for (const name of parents as unknown[])
-        if (typeof name !== 'string' || !names.has(name))
-          note(
-            `${path}.dependsOn`,
-            `names ${show(name)}, which is not among the workloads (${few([...names.keys()])})`,
-          );
+    for (const name of (workload.dependsOn ?? []) as readonly unknown[])
+      if (typeof name !== 'string' || !names.has(name))
+        note(
+          `${path}.dependsOn`,
+          `names ${show(name)}, which is not among the workloads (${few([...names.keys()])})`,
+        );
   }
   if (problemCount > 0) return;
   const cycle = findCycle(checked);
   if (cycle) note('workloads', `wait for each other in a circle: ${cycle.join(' → ')}`);
 }
 
-function checkLayers(value: unknown, path: string, note: Note): void {
-  const layers = list(value, path, inputLimits.layers, note);
-  if (!layers) return;
-  if (layers.length === 0) note(path, 'is empty; a model has at least one layer');
-  for (const [index, value] of layers.entries()) {
-    const fields = record(value, `${path}[${index}]`, note);
-    if (!fields) continue;
-    for (const key of layerFields) atLeastZero(fields[key], `${path}[${index}].${key}`, note);
-  }
-}
+const checkLayers: Check = (layers, path, note) => {
+  if (Array.isArray(layers) && layers.length === 0) note(path, 'is empty; a model has at least one layer');
+  listOf((layer, at) => {
+    checkFields(layer, at, layerChecks, note);
+  }, inputLimits.layers)(layers, path, note);
+};
 
 /** Above the lowest trained layer frozen layers owe the input gradient too: without it nothing below could train. */
 function checkBackward(workload: Workload, path: string, note: Note): void {

@@ -1,19 +1,28 @@
 /** The devices and how they reach each other, as plain values. */
 
-/** FLOP/s that a device really reaches, by kind of work. */
+/** FLOP/s that a device reaches when so many samples are computed at once. */
+export interface RatePoint {
+  readonly samples: number;
+  readonly flopsPerSecond: number;
+}
+
+/** FLOP/s: one number, or points by rising `samples`; linear between them, constant outside. */
+export type Rate = number | readonly RatePoint[];
+
+/** Rates that a device really reaches, by kind of work. */
 export interface ComputeRates {
-  readonly forward: number;
-  readonly input: number;
-  readonly weight: number;
+  readonly forward: Rate;
+  readonly input: Rate;
+  readonly weight: Rate;
 }
 
 export interface DeviceProfile {
   readonly id: string;
-  /** Measured, not the data sheet's peak; one number when all kinds of work run at the same rate. */
-  readonly flopsPerSecond: number | ComputeRates;
+  /** Measured, not the data sheet's peak; one rate when all kinds of work run at the same. */
+  readonly flopsPerSecond: Rate | ComputeRates;
   /** Memory that training may use. */
   readonly memoryBytes: number;
-  /** Fixed time of every compute instruction (launches, bookkeeping); 0 when absent. */
+  /** Fixed time of every layer in a forward and in a backward pass, and of an update (launches, bookkeeping); 0 when absent. */
   readonly overheadSeconds?: number;
   /** Power while computing; energy is reported only where it is known. */
   readonly watts?: number;
@@ -35,7 +44,7 @@ export interface DeviceProfile {
 /** A setting of a device, such as nvpmodel's modes; what it leaves out is as in the device's profile. */
 export interface PowerMode {
   readonly name: string;
-  readonly flopsPerSecond: number | ComputeRates;
+  readonly flopsPerSecond: Rate | ComputeRates;
   readonly watts?: number;
   readonly idleWatts?: number;
   readonly memoryBytes?: number;
@@ -56,14 +65,16 @@ export interface LinkProfile {
   readonly loss?: number;
   /** Links of one medium (a Wi-Fi channel) share its airtime; a link without one has its full rate in each direction. */
   readonly medium?: string;
+  /** Whether an access point passes every message on: it crosses twice, and rate and latency are those of one crossing. */
+  readonly relayed?: boolean;
 }
 
 export interface Cluster {
   readonly devices: readonly DeviceProfile[];
   readonly links: readonly LinkProfile[];
-  /** Devices that hold the base before the start; all when absent. The others fetch it from the keeper. */
+  /** Ids of the devices that hold the base before the start; all of them when absent. */
   readonly resident?: readonly string[];
-  /** Device that holds the base and collects finished segments; when absent, they stay where they were trained. */
+  /** Id of the device that holds the base and collects the finished segments; when absent, segments stay where they were trained. */
   readonly keeper?: string;
 }
 

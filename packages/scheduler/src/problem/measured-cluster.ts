@@ -24,13 +24,14 @@ export interface Measurement {
 
 /** The cluster with new measurements in place of what it said of this device and of links between the same two. */
 export function withMeasured(
-  { devices, links, measured = [] }: MeasuredCluster,
+  { devices, links, measured = [], ...rest }: MeasuredCluster,
   { device, links: newLinks = [], records }: Measurement,
 ): MeasuredCluster {
   const isNew = ({ from, to }: LinkProfile) => newLinks.some((link) => link.from === from && link.to === to);
   const isRecorded = ({ of, id }: MeasuredRecord) =>
     records.some((record) => record.of === of && record.id === id);
   return {
+    ...rest,
     devices: device ? [...devices.filter(({ id }) => id !== device.id), device] : devices,
     links: [...links.filter((link) => !isNew(link)), ...newLinks],
     measured: [...measured.filter((record) => !isRecorded(record)), ...records],
@@ -49,9 +50,9 @@ export interface MergedCluster {
 }
 
 /**
- * One cluster of several files: a link that is in two files is taken from the first.
+ * One cluster of several files: a link that is in two files is taken from the first, and `resident` holds those of all that have it.
  *
- * @throws SchedulerError when a device is in two files with different figures.
+ * @throws SchedulerError when a device, or the keeper, is in two files with different figures.
  */
 export function mergeClusters(files: readonly ClusterFile[]): MergedCluster {
   const [only] = files;
@@ -59,7 +60,17 @@ export function mergeClusters(files: readonly ClusterFile[]): MergedCluster {
     return { cluster: only.cluster, unknownPeers: [] };
   const devices = new Map<string, { readonly device: DeviceProfile; readonly path: string }>();
   const links = new Map<string, LinkProfile>();
+  let others: Partial<MeasuredCluster> = {};
   for (const { path, cluster } of files) {
+    const { keeper, resident } = cluster;
+    if (others.keeper !== undefined && keeper !== undefined && others.keeper !== keeper)
+      throw new SchedulerError(
+        'SCHEDULER_INPUT_INVALID',
+        'mergeClusters',
+        `the keeper is "${keeper}" in ${path} and "${others.keeper}" in a file before it; name one`,
+      );
+    const all = [...new Set([...(others.resident ?? []), ...(resident ?? [])])];
+    others = { ...others, ...cluster, ...((others.resident ?? resident) && { resident: all }) };
     for (const device of cluster.devices) {
       const known = devices.get(device.id);
       if (known && JSON.stringify(known.device) !== JSON.stringify(device))
@@ -78,8 +89,10 @@ export function mergeClusters(files: readonly ClusterFile[]): MergedCluster {
   const isKnown = (id: string) => id === '*' || devices.has(id);
   const all = [...links.values()];
   const missing = all.flatMap(({ from, to }) => [from, to]).filter((id) => !isKnown(id));
+  const kept = Object.entries(others).filter(([key]) => key !== 'measured');
   return {
     cluster: {
+      ...(Object.fromEntries(kept) as typeof others),
       devices: [...devices.values()].map(({ device }) => device),
       links: all.filter(({ from, to }) => isKnown(from) && isKnown(to)),
     },

@@ -1,13 +1,14 @@
 /** The power modes of devices: the settings that each may run at, and a cluster in the modes that were chosen. */
 import type { Cluster, DeviceProfile, PowerMode } from './cluster.js';
 import { ownValue } from './names.js';
+import { meanRate } from './rates.js';
 
 /** The mode of each device, by id; a device that is not named runs as its profile says. */
 export type ChosenModes = Readonly<Record<string, string>>;
 
 /** The cluster with its devices in these modes and no modes left to choose from. Give it to `simulate` for a plan with modes. */
-export const clusterInModes = ({ devices, ...cluster }: Cluster, modes: ChosenModes): Cluster => ({
-  ...cluster,
+export const clusterInModes = ({ devices, ...rest }: Cluster, modes: ChosenModes): Cluster => ({
+  ...rest,
   devices: devices.map(({ modes: offered = [], ...device }) => {
     const chosen = offered.find(({ name }) => name === ownValue(modes, device.id));
     return chosen ? inMode(device, chosen) : device;
@@ -39,13 +40,6 @@ export const settingsWithin = ({ devices }: Cluster): Setting[][] =>
       .filter(({ device: { watts = 0, wattsLimit = Infinity } }) => watts <= wattsLimit)
       .sort(({ device: a }, { device: b }) => meanRate(b) - meanRate(a) || (a.watts ?? 0) - (b.watts ?? 0)),
   );
-
-/** FLOP/s over forward, input and weight work in equal parts. */
-export function meanRate({ flopsPerSecond }: DeviceProfile): number {
-  if (typeof flopsPerSecond === 'number') return flopsPerSecond;
-  const { forward, input, weight } = flopsPerSecond;
-  return 3 / (1 / forward + 1 / input + 1 / weight);
-}
 
 /** Whether the plan must choose power modes or respect a limit. */
 export const hasPowerChoices = ({ devices }: Cluster, joulesLimit: number | undefined): boolean =>

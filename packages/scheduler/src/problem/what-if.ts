@@ -1,6 +1,7 @@
 /** Changes to a cluster in a few words, to ask "what if?" of a plan. */
 import { SchedulerError } from '../scheduler-error.js';
 import type { Cluster, DeviceProfile } from './cluster.js';
+import { scaleRates } from './rates.js';
 
 const bitsPerSecond = { kbit: 1e3, mbit: 1e6, gbit: 1e9 } as const;
 const byteUnits = { mb: 1e6, gb: 1e9, mib: 2 ** 20, gib: 2 ** 30 } as const;
@@ -17,7 +18,7 @@ const byteUnits = { mb: 1e6, gb: 1e9, mib: 2 ** 20, gib: 2 ** 30 } as const;
  */
 export function applyWhatIf(cluster: Cluster, changes: string): Cluster {
   const problems: string[] = [];
-  let { devices, links } = cluster;
+  let { devices, links, resident, keeper } = cluster;
   const names = () => devices.map(({ id }) => id).join(', ');
   for (const change of changes.split(',').map((text) => text.trim())) {
     const drop = /^drop\s+(\S+)$/.exec(change);
@@ -32,6 +33,8 @@ export function applyWhatIf(cluster: Cluster, changes: string): Cluster {
     if (drop) {
       devices = devices.filter((device) => device.id !== id);
       links = links.filter(({ from, to }) => from !== id && to !== id);
+      resident = resident?.filter((name) => name !== id);
+      if (keeper === id) keeper = undefined;
     } else if (rate) {
       const [, name = '', amount, unit = ''] = rate;
       const bytesPerSecond =
@@ -56,22 +59,18 @@ export function applyWhatIf(cluster: Cluster, changes: string): Cluster {
   if (devices.length === 0) problems.push(`"${changes}" leaves no device`);
   if (problems.length > 0)
     throw new SchedulerError('SCHEDULER_INPUT_INVALID', 'applyWhatIf', problems.join('\n  '));
-  return { devices, links };
+  return { devices, links, ...(resident && { resident }), ...(keeper !== undefined && { keeper }) };
 }
 
-function atSpeed({ modes, ...device }: DeviceProfile, factor: number): DeviceProfile {
-  const scaled = (rates: DeviceProfile['flopsPerSecond']) =>
-    typeof rates === 'number'
-      ? rates * factor
-      : { forward: rates.forward * factor, input: rates.input * factor, weight: rates.weight * factor };
-  return {
-    ...device,
-    flopsPerSecond: scaled(device.flopsPerSecond),
-    ...(modes
-      ? { modes: modes.map((mode) => ({ ...mode, flopsPerSecond: scaled(mode.flopsPerSecond) })) }
-      : {}),
-  };
-}
+const atSpeed = ({ modes, ...device }: DeviceProfile, factor: number): DeviceProfile => ({
+  ...device,
+  flopsPerSecond: scaleRates(device.flopsPerSecond, factor),
+  ...(modes
+    ? {
+        modes: modes.map((mode) => ({ ...mode, flopsPerSecond: scaleRates(mode.flopsPerSecond, factor) })),
+      }
+    : {}),
+});
 
 const mediaOf = ({ links }: Cluster): string => {
   const media = [...new Set(links.flatMap(({ medium }) => (medium === undefined ? [] : [medium])))];

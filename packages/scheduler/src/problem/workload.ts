@@ -37,12 +37,12 @@ export interface Workload {
   readonly steps?: number;
   /** How often every sample is seen in these steps; 1 when absent. From the second time on, a frozen prefix can come from a cache. */
   readonly epochs?: number;
-  /** Samples for which each parent answers before the first step; none when absent. */
-  readonly promptSamples?: number;
-  /** Validation samples that it answers after the last step; none when absent. */
-  readonly validationSamples?: number;
   /** Names of its parents, which must be finished first. Workloads that do not wait for each other are siblings. */
   readonly dependsOn?: readonly string[];
+  /** Samples of each validation, which runs forward only; 0 when absent. */
+  readonly validationSamples?: number;
+  /** Samples that each parent answers before the first step, forward only; 0 when absent. */
+  readonly promptSamples?: number;
 }
 
 /**

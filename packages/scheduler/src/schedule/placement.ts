@@ -19,6 +19,8 @@ export interface Stage {
   /** One past the last layer. */
   readonly end: number;
   readonly members: readonly Member[];
+  /** Bytes with which the members exchange gradients, as a fraction of the workload's (half precision: 1/2); 1 when absent. */
+  readonly gradients?: number;
 }
 
 /** One pipeline: the tasks it trains, in how many micro-batches a step is divided, and its stages in the order of the forward pass. */

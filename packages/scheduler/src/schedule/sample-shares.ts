@@ -87,7 +87,9 @@ export interface MemberLoad {
   readonly samples: number;
   /** Micro-batches of which it handles a part. */
   readonly microbatches: number;
-  /** Samples of the smallest and the largest of these parts; 0 where there are none. */
+  /** How many of these parts have how many samples. */
+  readonly sizes: ReadonlyMap<number, number>;
+  /** Samples of the smallest and the largest of them; 0 where there are none. */
   readonly least: number;
   readonly most: number;
 }
@@ -96,15 +98,17 @@ export interface MemberLoad {
 export const memberLoads = (rows: readonly (readonly number[])[]): MemberLoad[] =>
   (rows[0] ?? []).map((_, member) => {
     let [samples, microbatches, least, most] = [0, 0, Infinity, 0];
+    const sizes = new Map<number, number>();
     for (const row of rows) {
       const part = row[member]!;
       if (part === 0) continue;
+      sizes.set(part, (sizes.get(part) ?? 0) + 1);
       samples += part;
       microbatches += 1;
       least = Math.min(least, part);
       most = Math.max(most, part);
     }
-    return { samples, microbatches, least: microbatches === 0 ? 0 : least, most };
+    return { samples, microbatches, sizes, least: microbatches === 0 ? 0 : least, most };
   });
 
 export interface Partner {

@@ -1,6 +1,6 @@
 /** What a placement is worth: by the simulator, or for local search a little more roughly and quicker by the list scheduler's clock. */
 import type { CostModel } from '../cost/cost-model.js';
-import { airSeconds } from '../cost/duration.js';
+import { airSeconds } from '../cost/routes.js';
 import { joulesOf } from '../cost/energy.js';
 import { fitsMemory } from '../cost/memory.js';
 import { ownValue } from '../problem/names.js';

@@ -132,12 +132,12 @@ function stageCounts(most: number): number[] {
 }
 
 /** Running sums over the layers of what a device keeps, and of what it keeps for each micro-batch in flight. */
-interface MemorySums {
+export interface MemorySums {
   readonly resident: Float64Array;
   readonly activations: Float64Array;
 }
 
-function sumMemory(tasks: readonly TaskCosts[], layerCount: number): MemorySums {
+export function sumMemory(tasks: readonly TaskCosts[], layerCount: number): MemorySums {
   const resident = new Float64Array(layerCount + 1);
   const activations = new Float64Array(layerCount + 1);
   for (const [layer, { parameterBytes, optimizerBytes }] of layerStates(tasks, layerCount).entries()) {

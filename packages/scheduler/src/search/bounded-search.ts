@@ -2,6 +2,7 @@
  * Search for many devices: placements of least bottleneck for a few orders of the devices, the most promising of them simulated, and the
  * best improved by small changes until none helps or the budget is spent.
  */
+import { fitsMemory } from '../cost/memory.js';
 import type { Placement, Stage } from '../schedule/placement.js';
 import { assessPlacement, estimatePlacement } from './assess-placement.js';
 import { bottleneckPlacements } from './bottleneck-search.js';
@@ -58,7 +59,7 @@ export function boundedSearch(
   }
   if (!best) {
     // Where memory is tight, fewer micro-batches in flight may still fit.
-    const shallow = candidates(problem, firstCut, () => 1);
+    const shallow = candidates(problem, firstCut, { inFlight: () => 1 });
     for (const { placement } of rank(problem, shallow, below)) {
       improves(placement);
       if (estimates.length > 0 && left < 0) break;
@@ -98,6 +99,13 @@ export function boundedSearch(
   return { found, simulated: estimates.length + found.length };
 }
 
+/** Placements of a few candidates and their bounds, without a simulation; the most promising first. */
+export function promisingPlacements(problem: IntervalProblem, firstCut: number, below: number): Valued[] {
+  return rank(problem, candidates(problem, firstCut, { brief: true }), below).filter(({ placement }) =>
+    fitsMemory(problem.costs, placement, problem.window),
+  );
+}
+
 /** Candidates with a bound below the mark, most promising first. */
 function rank(problem: IntervalProblem, placements: readonly Placement[], below: number): Valued[] {
   const seen = new Set<string>();
@@ -112,7 +120,10 @@ function rank(problem: IntervalProblem, placements: readonly Placement[], below:
 function candidates(
   problem: IntervalProblem,
   firstCut: number,
-  inFlight: (distance: number) => number = (distance) => distance + 1,
+  {
+    brief = false,
+    inFlight = (distance) => distance + 1,
+  }: { readonly brief?: boolean; readonly inFlight?: (distance: number) => number } = {},
 ): Placement[] {
   const { costs } = problem;
   const work = deviceWork(problem);
@@ -136,9 +147,10 @@ function candidates(
     'up to 8': [Math.min(8, most)],
   }[startGroups];
   const finest = Math.max(...problem.microbatches);
-  const placements = costs.devices.map(({ id }) => placementOn(problem, id, finest));
-  for (const order of orders.slice(0, startOrders).map((make) => make()))
-    for (const groupLimit of new Set(groupLimits))
+  // Single devices are sets of their own.
+  const placements = brief ? [] : costs.devices.map(({ id }) => placementOn(problem, id, finest));
+  for (const order of orders.slice(0, brief ? 1 : startOrders).map((make) => make()))
+    for (const groupLimit of new Set(brief ? [most] : groupLimits))
       placements.push(
         ...bottleneckPlacements(problem, work, order, {
           microbatches: finest,
@@ -150,8 +162,9 @@ function candidates(
         }),
       );
   // The cut hardly depends on the number of micro-batches, which the bound then chooses; what fits into memory does.
+  const divisions = brief ? problem.microbatches.slice(-limits.briefDivisions) : problem.microbatches;
   return placements.flatMap((placement) =>
-    problem.microbatches.flatMap((microbatches) => withMicrobatches(problem, placement, microbatches) ?? []),
+    divisions.flatMap((microbatches) => withMicrobatches(problem, placement, microbatches) ?? []),
   );
 }
 
@@ -185,7 +198,10 @@ function nearestFirst({ costs }: IntervalProblem): number[] {
 }
 
 /** Instructions to simulate for a placement, roughly. */
-const instructionsOf = (problem: IntervalProblem, { stages, microbatches, tasks }: Placement): number => {
+export const instructionsOf = (
+  problem: IntervalProblem,
+  { stages, microbatches, tasks }: Placement,
+): number => {
   const steps = tasks.length === 1 ? 1 : limits.estimatedSteps;
   const members = stages.reduce((sum, stage) => sum + stage.members.length, 0);
   return limits.instructionsEach * members * microbatches * tasks.length * steps;

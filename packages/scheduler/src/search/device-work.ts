@@ -7,8 +7,12 @@ export interface DeviceWork {
   readonly flops: Float64Array;
   /** FLOP/s of each device on any one layer of the interval, never less than it really reaches. */
   readonly fastest: readonly number[];
+  /** `flops` and `fastest` without weight gradients. */
+  readonly passes: { readonly flops: Float64Array; readonly fastest: readonly number[] };
   /** FLOP/s of each device on the whole interval. */
   readonly average: readonly number[];
+  /** Running sums over the layers of one step's seconds of all tasks on each device alone, at its best rates and without launches. */
+  readonly seconds: readonly Float64Array[];
 }
 
 /** Indices of all devices, the one with the most of something first. */
@@ -19,12 +23,28 @@ export const devicesBy = (
 
 export function deviceWork({ costs, tasks }: IntervalProblem): DeviceWork {
   const flops = new Float64Array(costs.layerCount + 1);
+  const seconds = costs.devices.map(() => new Float64Array(costs.layerCount + 1));
+  const fastest = costs.devices.map(() => 0);
+  const passes = { flops: new Float64Array(costs.layerCount + 1), fastest: costs.devices.map(() => 0) };
   const kinds = { forward: 0, input: 0, weight: 0 };
   for (const name of tasks) {
     const { sums, samples } = costs.taskNamed(name);
-    for (let layer = 0; layer <= costs.layerCount; layer++)
-      flops[layer]! +=
-        samples * (sums.forwardFlops[layer]! + sums.inputFlops[layer]! + sums.weightFlops[layer]!);
+    for (let layer = 0; layer <= costs.layerCount; layer++) {
+      const pass = samples * (sums.forwardFlops[layer]! + sums.inputFlops[layer]!);
+      passes.flops[layer]! += pass;
+      flops[layer]! += pass + samples * sums.weightFlops[layer]!;
+    }
+    for (const [device, { forwardRate, inputRate, weightRate }] of costs.devices.entries())
+      for (let layer = 0, sum = 0; layer < costs.layerCount; layer++) {
+        const of = (running: Float64Array) => running[layer + 1]! - running[layer]!;
+        const [forward, input, weight] = [of(sums.forwardFlops), of(sums.inputFlops), of(sums.weightFlops)];
+        const pass = forward / forwardRate + input / inputRate;
+        const each = pass + weight / weightRate;
+        if (pass > 0) passes.fastest[device] = Math.max(passes.fastest[device]!, (forward + input) / pass);
+        if (each > 0) fastest[device] = Math.max(fastest[device]!, (forward + input + weight) / each);
+        sum += samples * each;
+        seconds[device]![layer + 1]! += sum;
+      }
     kinds.forward += samples * sums.forwardFlops[costs.layerCount]!;
     kinds.input += samples * sums.inputFlops[costs.layerCount]!;
     kinds.weight += samples * sums.weightFlops[costs.layerCount]!;
@@ -32,13 +52,9 @@ export function deviceWork({ costs, tasks }: IntervalProblem): DeviceWork {
   const total = kinds.forward + kinds.input + kinds.weight;
   return {
     flops,
-    fastest: costs.devices.map(({ forwardRate, inputRate, weightRate }) =>
-      Math.max(
-        kinds.forward > 0 ? forwardRate : 0,
-        kinds.input > 0 ? inputRate : 0,
-        kinds.weight > 0 ? weightRate : 0,
-      ),
-    ),
+    fastest,
+    passes,
+    seconds,
     average: costs.devices.map(
       ({ forwardRate, inputRate, weightRate }) =>
         total / (kinds.forward / forwardRate + kinds.input / inputRate + kinds.weight / weightRate),

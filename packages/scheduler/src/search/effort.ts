@@ -87,10 +87,11 @@ export function effortFor(devices: number): Effort {
 export const limits = {
   /** Instructions to simulate for an interval, about. */
   budget: 200_000,
-  /** Parts of the budget: for the bounded search that comes before an exact one, to leave for local search, and for assessments. */
+  /** Parts of the budget: for the bounded search that comes before an exact one, to leave for local search, for assessments, and on top for polishing. */
   budgetBeforeExact: 1 / 6,
   budgetForImproving: 1 / 2,
   budgetForAssessing: 1 / 4,
+  budgetForPolishing: 1 / 8,
   /** So many bounds cost about as much as an estimate. */
   boundsPerEstimate: 40,
   /** Instructions of a micro-batch on a device, about, and the steps of several tasks that are estimated, about. */
@@ -103,9 +104,24 @@ export const limits = {
   /** Halvings of the interval in which a bottleneck is found, at most. */
   bottleneckHalvings: 24,
   exactDevices: 6,
+  /** Bounds and simulations of an exact search at most; one that needs more is called bounded. */
+  exactBounds: 60_000,
+  exactSimulations: 2_000,
+  /** The same for the quick look before it. */
+  coarseBounds: 10_000,
+  coarseSimulations: 300,
   /** Layers of the exact search: alone, and in a plan, which asks it many times. */
   exactLayers: 12,
   exactLayersInPlan: 10,
+  /** Prices of air that a lower bound tries, in the speed that a step needs, and its relative precision. */
+  airPrices: [1 / 64, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1, 2, 4, 16],
+  boundPrecision: 1e-3,
+  /** Sets of tasks by earliest begin and end whose bound is asked; whole tasks of a device counted together at most; size and pivots of a
+   * program of prices at most. */
+  boundWindows: 24,
+  countedWhole: 7,
+  pricedSize: 300_000,
+  pricePivots: 1_000,
   /** Devices of one stage. */
   group: 64,
   /** Stages through which local search passes a layer at most. */
@@ -117,15 +133,25 @@ export const limits = {
   /** So many devices at most of which every set may be a lane; the growth of sets of more, and the lanes a cluster is divided into. */
   allDeviceSets: 5,
   deviceLadder: 1.5,
-  dividedLanes: 6,
+  dividedLanes: 4,
+  /** Placements and numbers of micro-batches of a set of devices that only promise, and how often a run's promises are simulated. */
+  promises: 2,
+  briefDivisions: 2,
+  refinements: 12,
+  promiseBudget: 1 / 8,
   /** Tasks of which every set of siblings may be a group, and levels of which every pair may. */
   allGroups: 4,
   pairedLevel: 4,
+  pairedTasks: 8,
   /** Lists of jobs: first ones, those that small changes start from, and lists looked at in all. */
   listTrials: 300,
   listSeed: 1,
   climbedLists: 4,
   judgedLists: 30_000,
+  /** So many lists are bounded in the time that one is played. */
+  listsPerPlay: 10,
+  /** Part of that for each search but the last, while promises are still simulated. */
+  promisedShare: 1 / 8,
   /** Random changes of the best list, each climbed from. */
   kicks: 40,
   changesPerKick: 3,
@@ -147,10 +173,18 @@ export const limits = {
   /** What a joule weighs against a second in a front's plans, and in the goals tried where power modes are chosen; 1 is the first plan's ratio. */
   frontWeights: [1 / 16, 1 / 4, 1, 4, 16],
   goalWeights: [1 / 4, 1, 4],
+  /** Stages that a peer's dynamic programme prices, about; deeper models are cut at fewer places. */
+  pricedStages: 2e6,
+  /** Balances by hand: all of them up to so many in a plan and in a comparison; beyond, in a comparison, all orders up to so many. */
+  handBalances: { inPlan: 100, inComparison: 2000, orders: 400 },
+  /** Orders to simulate for each number of stages and of micro-batches. */
+  handKept: 12,
+  /** Task-parallel list scheduling: perturbed priorities, nodes of its branch and bound, and rounds that tell equal tasks apart. */
+  peerListTrials: 200,
+  listNodes: 20_000,
+  listRounds: 8,
   /** Equal replicas of a peer's stage; more are data parallelism, which ZeRO covers. */
   peerReplicas: 4,
-  /** Numbers of micro-batches with which peers are compared. */
-  peerDivisions: [1, 2, 4, 8, 16, 32, 64],
   /** How far apart the numbers of devices are that a peer tries, below and from `few` on. */
   peerCounts: { few: 12, growth: 1.25, growthOfMany: 1.7 },
 } as const;

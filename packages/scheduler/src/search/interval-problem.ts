@@ -20,9 +20,12 @@ export interface IntervalProblem {
   readonly objective: Objective;
   /** Numbers of micro-batches a step may be divided into. */
   readonly microbatches: readonly number[];
+  /** Whether these are only examples: the caller allows every number up to the samples of a step. */
+  readonly anyMicrobatches?: boolean;
   readonly window: number;
   /** Devices of one stage at most; 1 forbids data parallelism. */
   readonly groupLimit: number;
+  /** Orders to try first; the search looks at ContextGear's other depths besides. */
   readonly policies: readonly Policy[];
 }
 

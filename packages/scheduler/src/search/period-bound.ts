@@ -3,13 +3,15 @@
  * the objective, so that the search need not simulate what cannot win.
  *
  *   device   all its computing
- *   medium   all bytes of pipeline and gradient exchange that cross its air; likewise for each separate link
+ *   medium   all bytes of pipeline and gradient exchange that cross its air
+ *   link     likewise, for each direction of a separate link: the pipeline between two devices alone, the exchanges of a group
  *   flush    for a task, from its lowest trained stage q:   Σ_{q ≤ i < s} (f_i + b_i + 2 transfer_i) + all computing of stage s but its
  *            last weight gradient, because a step's first forward on stage s follows those below, and the next step follows
  *            the gradients back down
  */
 import { collectiveCost } from '../cost/collective-cost.js';
-import { airSeconds, computeSeconds } from '../cost/duration.js';
+import { computeSeconds, stepSeconds } from '../cost/duration.js';
+import { airSeconds } from '../cost/routes.js';
 import { boundaryBytes, gradientBytes, gradientCrosses, hasBackward, trains } from '../cost/task-costs.js';
 import { type Placement, splitsWork } from '../schedule/placement.js';
 import { type IntervalProblem, valueOf } from './interval-problem.js';
@@ -29,6 +31,9 @@ export function periodBound({ costs }: IntervalProblem, placement: Placement): P
     if (seconds > bound.seconds) bound = { seconds, binding: { kind, name } };
   };
   const airOf = new Float64Array(costs.routes.media.length);
+  const linkOf = new Map<string, number>();
+  const occupy = (from: string, to: string, seconds: number) =>
+    linkOf.set(`${from} → ${to}`, (linkOf.get(`${from} → ${to}`) ?? 0) + seconds);
   const perStage = () => new Float64Array(stages.length);
   const pipelines = costs.sharesOf(placement).map((shares, task) => ({
     task: costs.taskNamed(placement.tasks[task]!),
@@ -42,7 +47,8 @@ export function periodBound({ costs }: IntervalProblem, placement: Placement): P
     beforeGradient: perStage(),
   }));
 
-  for (const [s, { start, end, members }] of stages.entries()) {
+  for (const [s, stage] of stages.entries()) {
+    const { start, end, members } = stage;
     const load = new Float64Array(members.length);
     for (const { task, shares, forward, backward, work, beforeGradient } of pipelines) {
       const owes = hasBackward(task, end);
@@ -54,20 +60,18 @@ export function periodBound({ costs }: IntervalProblem, placement: Placement): P
       for (const [m, { device: id, work: fraction = 1 }] of members.entries()) {
         const device = costs.deviceNamed(id);
         const range = { start, end, work: fraction };
-        const { samples: total, microbatches: count, least, most } = loads[m]!;
-        if (count === 0) continue;
-        // computeSeconds includes one launch; the other micro-batches add theirs.
+        const memberLoad = loads[m]!;
+        if (memberLoad.microbatches === 0) continue;
         const all = (kind: 'forward' | 'backwardInput' | 'backwardWeight') =>
-          computeSeconds(device, task, kind, range, total) +
-          (kind === 'backwardWeight' ? 0 : (count - 1) * device.overheadSeconds);
+          stepSeconds(device, task, kind, range, memberLoad);
+        // A rate may rise so steeply that more samples take less time.
+        const each = (kind: 'forward' | 'backwardInput' | 'backwardWeight') =>
+          [...memberLoad.sizes.keys()].map((samples) => computeSeconds(device, task, kind, range, samples));
         busy[m] = all('forward') + (owes ? all('backwardInput') + all('backwardWeight') : 0);
-        largestWeight[m] = owes ? computeSeconds(device, task, 'backwardWeight', range, most) : 0;
+        largestWeight[m] = owes ? Math.max(...each('backwardWeight')) : 0;
         // A partner of the group's fastest member need not wait for the others.
-        leastForward = Math.min(leastForward, computeSeconds(device, task, 'forward', range, least));
-        leastBackward = Math.min(
-          leastBackward,
-          owes ? computeSeconds(device, task, 'backwardInput', range, least) : 0,
-        );
+        leastForward = Math.min(leastForward, ...each('forward'));
+        leastBackward = owes ? Math.min(leastBackward, ...each('backwardInput')) : 0;
       }
       forward[s] = leastForward;
       backward[s] = leastBackward;
@@ -76,13 +80,15 @@ export function periodBound({ costs }: IntervalProblem, placement: Placement): P
         work[s] = Math.max(work[s]!, seconds);
         beforeGradient[s] = Math.max(beforeGradient[s]!, seconds - largestWeight[m]!);
       }
-      const bytes = gradientBytes(task, { start, end });
+      const bytes = gradientBytes(task, stage);
       const contributing = members.filter((_, m) => loads[m]!.microbatches > 0);
       if (contributing.length > 1 && trains(task, { start, end }) && bytes > 0 && !splitsWork(members)) {
         const ids = contributing.map(({ device }) => costs.deviceIndex(device));
         const cost = collectiveCost(costs, { operation: 'allReduce', bytes, messages: 1 }, ids);
-        if (cost.medium >= 0) airOf[cost.medium]! += cost.seconds;
-        else if (cost.seconds === Infinity) raise(Infinity, 'link', members[0]!.device);
+        if (cost.seconds === Infinity) raise(Infinity, 'link', members[0]!.device);
+        for (const { from, to, medium, seconds } of cost.occupations)
+          if (medium >= 0) airOf[medium]! += seconds;
+          else occupy(costs.devices[from]!.id, costs.devices[to]!.id, seconds);
       }
     }
     for (const [m, seconds] of load.entries()) raise(seconds, 'device', members[m]!.device);
@@ -116,7 +122,7 @@ export function periodBound({ costs }: IntervalProblem, placement: Placement): P
           );
           medium = medium === undefined || medium === route.medium ? route.medium : -1;
           if (below.length * members.length === 1 && route.medium < 0)
-            raise(airSeconds(route, bytes), 'link', `${from.device} → ${to.device}`);
+            occupy(from.device, to.device, airSeconds(route, bytes));
         }
       transfer[s] = quickest;
       if (medium !== undefined && medium >= 0) {
@@ -124,6 +130,7 @@ export function periodBound({ costs }: IntervalProblem, placement: Placement): P
       }
     }
   }
+  for (const [link, seconds] of linkOf) raise(seconds, 'link', link);
   for (const [medium, seconds] of airOf.entries()) raise(seconds, 'medium', costs.routes.media[medium]!);
   for (const { task, forward, backward, transfer, work, beforeGradient } of pipelines) {
     const first = stages.findIndex(({ end }) => hasBackward(task, end));
@@ -161,16 +168,14 @@ export function placementJoules(
       let busy = 0;
       for (const [taskIndex, name] of placement.tasks.entries()) {
         const task = costs.taskNamed(name);
-        const { samples, microbatches } = costs.loadsOf(shares[taskIndex]![stageIndex]!)[memberIndex]!;
-        if (microbatches === 0) continue;
+        const load = costs.loadsOf(shares[taskIndex]![stageIndex]!)[memberIndex]!;
+        if (load.microbatches === 0) continue;
         const range = { start: stage.start, end: stage.end, work };
-        const launches = (microbatches - 1) * device.overheadSeconds;
-        busy += computeSeconds(device, task, 'forward', range, samples) + launches;
+        busy += stepSeconds(device, task, 'forward', range, load);
         if (hasBackward(task, stage.end))
           busy +=
-            computeSeconds(device, task, 'backwardInput', range, samples) +
-            launches +
-            computeSeconds(device, task, 'backwardWeight', range, samples);
+            stepSeconds(device, task, 'backwardInput', range, load) +
+            stepSeconds(device, task, 'backwardWeight', range, load);
         if (trains(task, stage)) busy += device.overheadSeconds;
       }
       // The seconds are a bound, which may be less than a device computes.

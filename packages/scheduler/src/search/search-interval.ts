@@ -1,10 +1,11 @@
-/** The best placement of an interval: by exact search for few devices, else by bounded search; the answer says which. */
+/** The best placement of an interval: by bounded search, polished, and where it can be covered by exact search; the answer says which. */
 import { ownValue } from '../problem/names.js';
 import type { Placement } from '../schedule/placement.js';
-import { boundedSearch } from './bounded-search.js';
+import { boundedSearch, instructionsOf } from './bounded-search.js';
 import { limits } from './effort.js';
-import { exactSearch } from './exact-search.js';
+import { coarseSearch, exactSearch } from './exact-search.js';
 import type { Assessment, IntervalProblem } from './interval-problem.js';
+import { polish } from './polish.js';
 
 export interface IntervalSearch {
   /** Best first, all different; empty when nothing fits. */
@@ -40,12 +41,25 @@ export function searchInterval(
     firstCut,
     budget: exact ? budget * limits.budgetBeforeExact : budget,
     seeds,
-    below,
   });
-  if (!exact) return { ...bounded, search: 'bounded' };
-  const { best, simulated } = exactSearch(problem, { incumbent: bounded.found[0], firstCut, below });
-  const found = best && best !== bounded.found[0] ? [best, ...bounded.found] : bounded.found;
-  return { found, search: 'exact', simulated: bounded.simulated + simulated };
+  let left = budget * limits.budgetForPolishing;
+  let { simulated } = bounded;
+  const spend = (placement: Placement) => {
+    left -= 2 * instructionsOf(problem, placement);
+    simulated += 1;
+    return left > 0;
+  };
+  const [first] = bounded.found;
+  const coarse = exact ? coarseSearch(problem, { incumbent: first, firstCut, below }) : undefined;
+  const start = coarse?.best ?? first;
+  const polished = start && polish(problem, start, { firstCut, spend });
+  const covered = exact ? exactSearch(problem, { incumbent: polished, firstCut, below }) : undefined;
+  const best = covered?.best ?? polished;
+  return {
+    found: best && best !== first ? [best, ...bounded.found] : bounded.found,
+    search: covered?.complete ? 'exact' : 'bounded',
+    simulated: simulated + (coarse?.simulated ?? 0) + (covered?.simulated ?? 0),
+  };
 }
 
 /** The lowest layer at which a cut may lie: layers whose outputs come from a cache are not run anywhere. */

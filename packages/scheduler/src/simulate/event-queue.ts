@@ -1,7 +1,7 @@
-/** A binary heap of events, earliest first; events of equal time leave in the order in which they came. */
+/** A binary heap of events, earliest first; events of equal time leave in the order in which they came, `last` ones after the others. */
 interface EventQueue {
   readonly size: number;
-  push(time: number, payload: number): void;
+  push(time: number, payload: number, last?: boolean): void;
   /** Time of the next event; the queue is not empty. */
   nextTime(): number;
   /** Takes the next event's payload out; the queue is not empty. */
@@ -24,13 +24,12 @@ export function createEventQueue(): EventQueue {
     get size() {
       return size;
     },
-    push(time, payload) {
-      const rank = counter++;
+    push(time, payload, last = false) {
+      const rank = counter++ + (last ? 2 ** 50 : 0);
       let at = size++;
-      // Equal times keep their order, because this event is the youngest.
       while (at > 0) {
         const parent = (at - 1) >> 1;
-        if (times[parent]! <= time) break;
+        if (times[parent]! < time || (times[parent]! <= time && ranks[parent]! < rank)) break;
         put(at, times[parent]!, ranks[parent]!, payloads[parent]!);
         at = parent;
       }

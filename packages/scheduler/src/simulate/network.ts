@@ -1,12 +1,13 @@
 /**
- * Messages on their way: channels with room for a few messages, links that carry one at a time in each direction, media that share air.
+ * What is on its way: channels with room for a few messages, links that carry one thing at a time in each direction, media that share air.
  *
  * A channel is one direction of one kind of message between two devices. A transfer starts when the receiver holds fewer than `window`
  * unread messages of it, and a sender may have `window` activations under way. A gradient is always accepted: its micro-batch has just
  * freed its activations, and a device that waited to send one while its neighbour waits to send an activation would wait for ever.
  */
 import type { CostModel } from '../cost/cost-model.js';
-import { airSeconds } from '../cost/duration.js';
+import type { Occupation } from '../cost/collective-cost.js';
+import { airSeconds } from '../cost/routes.js';
 import { SchedulerError } from '../scheduler-error.js';
 import { createSharedAir } from './shared-air.js';
 
@@ -48,8 +49,8 @@ interface Network<M extends Message> {
   send(message: M, now: number): Transfer<M> | undefined;
   /** Makes room for the next message of the channel. */
   read(channel: number, now: number): void;
-  /** Puts something other than a message on a medium's air; `onAirFree` says when it has ended. */
-  occupy(medium: number, seconds: number, id: number, now: number): void;
+  /** Occupies a link, once it is free, or a medium's air for something other than a message; `onVacated` says when it has ended. */
+  occupy(occupation: Occupation, id: number, now: number): void;
   /** Must be called for every event the network posted. */
   handle(kind: NetworkEvent, index: number, now: number): void;
 }
@@ -62,22 +63,25 @@ interface NetworkOptions<M extends Message> {
   /** The last byte has left; latency is still to come. */
   readonly onSent?: (transfer: Transfer<M>, now: number) => void;
   readonly onArrival: (transfer: Transfer<M>, now: number) => void;
-  /** What `occupy` put on the air has ended. */
-  readonly onAirFree?: (id: number, now: number) => void;
+  /** An occupation has ended. */
+  readonly onVacated?: (id: number, now: number) => void;
   /** Changes a duration, for jitter. */
   readonly vary?: (seconds: number) => number;
 }
 
 export function createNetwork<M extends Message>(
   { routes, devices }: Pick<CostModel, 'routes' | 'devices'>,
-  { window, post, onSent, onArrival, onAirFree, vary = (seconds) => seconds }: NetworkOptions<M>,
+  { window, post, onSent, onArrival, onVacated, vary = (seconds) => seconds }: NetworkOptions<M>,
 ): Network<M> {
   const air = routes.media.map(createSharedAir);
   const transfers: Transfer<M>[] = [];
+  /** What is begun under the number `-1 - index`. */
+  const occupations: { readonly id: number; readonly link: number; readonly seconds: number }[] = [];
   const channels: Channel[] = [];
   const channelOf = new Map<number, number>();
   const linkOf = new Map<number, number>();
   const linkBusy: boolean[] = [];
+  /** Channels, and occupations under their numbers. */
   const linkQueue: number[][] = [];
 
   const openChannel = ({ gradient, from, to }: Message, separate: boolean): number => {
@@ -110,7 +114,17 @@ export function createNetwork<M extends Message>(
     // A forecast holds only while nothing else begins or ends; its version shows whether it still does.
     if (at < Infinity) post(at, 'airDone', medium + air.length * (air[medium]!.version % 0x3fffffff));
   };
+  const startOnLink = (link: number, seconds: number, number: number, now: number) => {
+    linkBusy[link] = true;
+    post(now + vary(seconds), 'linkDone', number >= 0 ? 2 * number : 2 * (-1 - number) + 1);
+  };
   const startNext = (index: number, now: number) => {
+    if (index < 0) {
+      const { link, seconds } = occupations[-1 - index]!;
+      if (linkBusy[link]!) linkQueue[link]!.push(index);
+      else startOnLink(link, seconds, index, now);
+      return;
+    }
     const channel = channels[index]!;
     if (channel.busy || channel.head === channel.waiting.length || channel.started - channel.read >= window)
       return;
@@ -126,10 +140,11 @@ export function createNetwork<M extends Message>(
     if (transfer.medium >= 0) {
       air[transfer.medium]!.begin(now, vary(transfer.seconds), id);
       forecast(transfer.medium);
-    } else {
-      linkBusy[channel.link] = true;
-      post(now + vary(transfer.seconds), 'linkDone', id);
-    }
+    } else startOnLink(channel.link, transfer.seconds, id, now);
+  };
+  const end = (number: number, now: number) => {
+    if (number >= 0) leave(number, now);
+    else onVacated?.(occupations[-1 - number]!.id, now);
   };
   const leave = (id: number, now: number) => {
     const transfer = transfers[id]!;
@@ -174,26 +189,30 @@ export function createNetwork<M extends Message>(
       channels[index]!.read += 1;
       startNext(index, now);
     },
-    occupy(medium, seconds, id, now) {
-      air[medium]!.begin(now, vary(seconds), -1 - id);
-      forecast(medium);
+    occupy({ from, to, medium, seconds }, id, now) {
+      const number = -occupations.push({ id, link: medium < 0 ? openLink(from, to) : -1, seconds });
+      if (medium < 0) startNext(number, now);
+      else {
+        air[medium]!.begin(now, vary(seconds), number);
+        forecast(medium);
+      }
     },
     handle(kind, index, now) {
       if (kind === 'arrives') arrive(index, now);
       else if (kind === 'linkDone') {
-        const { link } = channels[transfers[index]!.channel]!;
+        const number = index % 2 === 0 ? index / 2 : -1 - (index - 1) / 2;
+        const { link } = number < 0 ? occupations[-1 - number]! : channels[transfers[number]!.channel]!;
         linkBusy[link] = false;
-        // Channels that waited for the link go before the one that just used it.
+        // What waited for the link goes before the channel that just used it.
         for (const waiting of linkQueue[link]!.splice(0)) startNext(waiting, now);
-        leave(index, now);
+        end(number, now);
       } else {
         const medium = index % air.length;
         const shared = air[medium]!;
         if (Math.floor(index / air.length) !== shared.version % 0x3fffffff) return;
         const ended = shared.end(now);
         forecast(medium);
-        if (ended >= 0) leave(ended, now);
-        else onAirFree?.(-1 - ended, now);
+        end(ended, now);
       }
     },
   };

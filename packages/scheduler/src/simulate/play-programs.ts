@@ -42,7 +42,6 @@ interface Exchange {
   /** In the order of the ring; known once it has begun. */
   members: readonly PlayedProgram[];
   startSeconds: number;
-  latencySeconds: number;
   done: boolean;
 }
 
@@ -119,7 +118,6 @@ export function playPrograms(
           },
         }
       : {}),
-    exchangeLatency: (index) => exchanges[index]!.latencySeconds,
     onExchanged(index, now) {
       const exchange = exchanges[index]!;
       exchange.done = true;
@@ -156,7 +154,6 @@ export function playPrograms(
         arrivals: 0,
         members: [],
         startSeconds: now,
-        latencySeconds: 0,
         done: false,
       });
     }
@@ -172,11 +169,9 @@ export function playPrograms(
     const cost = collectiveCost(costs, exchange.instruction, ring);
     exchange.members = members;
     exchange.startSeconds = now;
-    exchange.latencySeconds = cost.latencySeconds;
-    for (const [position, member] of members.entries())
+    for (const [position, member] of cost.bytes > 0 ? members.entries() : [])
       recorder?.onBytes(member, ring[(position + 1) % ring.length]!, cost.bytes / ring.length);
-    if (cost.medium >= 0 && cost.seconds > 0) player.exchangeOver(cost.medium, index, cost.seconds, now);
-    else player.endExchange(index, now + vary(cost.seconds) + cost.latencySeconds);
+    player.exchange(index, cost, now);
   };
 
   /** What keeps an instruction from being done now, if anything; transfers and exchanges are begun on the way. */

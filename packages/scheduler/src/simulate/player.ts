@@ -5,6 +5,7 @@
  * occupies the device for a while. Simulation and the search for deadlocks let devices follow their programs, list scheduling lets them
  * choose.
  */
+import type { CollectiveCost } from '../cost/collective-cost.js';
 import type { CostModel } from '../cost/cost-model.js';
 import { createEventQueue } from './event-queue.js';
 import { createNetwork, type Message, type Transfer } from './network.js';
@@ -26,10 +27,7 @@ interface PlayerOptions<M extends KeyedMessage> {
   readonly onArrival: (message: M) => void;
   /** The last byte has left; latency is still to come. */
   readonly onSent?: (transfer: Transfer<M>, now: number) => void;
-  /** An exchange has ended that `endExchange` or `exchangeOver` announced. */
   readonly onExchanged: (exchange: number, now: number) => void;
-  /** Latency of an exchange that `exchangeOver` put on a medium. */
-  readonly exchangeLatency?: (exchange: number) => number;
   /** A moment that `remind` asked for. */
   readonly onReminder?: (device: number, now: number) => void;
 }
@@ -44,37 +42,28 @@ interface Player<M extends KeyedMessage> {
   /** Keeps a device busy; when the time has come it is woken. */
   occupy(device: number, until: number): void;
   remind(device: number, at: number): void;
-  endExchange(exchange: number, at: number): void;
-  /** Puts an exchange on a medium's air for so many seconds. */
-  exchangeOver(medium: number, exchange: number, seconds: number, now: number): void;
+  /** Begins an exchange at some time, after the messages that are sent at that time. */
+  exchange(exchange: number, cost: CollectiveCost, at: number): void;
   wake(device: number): void;
   /** Wakes these devices at time 0 and plays until nothing happens any more. */
   play(devices: Iterable<number>): void;
 }
 
-const kinds = ['linkDone', 'airDone', 'arrives', 'free', 'exchanged', 'reminder'] as const;
+const kinds = ['linkDone', 'airDone', 'arrives', 'free', 'exchange', 'exchanged', 'reminder'] as const;
 
 /** Events closer than this, relative to the time, happen at the same time. */
 const simultaneous = 1e-12;
 
 export function createPlayer<M extends KeyedMessage>(
   costs: Pick<CostModel, 'devices' | 'routes'>,
-  {
-    window,
-    settles,
-    vary,
-    act,
-    onArrival,
-    onSent,
-    onExchanged,
-    exchangeLatency = () => 0,
-    onReminder,
-  }: PlayerOptions<M>,
+  { window, settles, vary, act, onArrival, onSent, onExchanged, onReminder }: PlayerOptions<M>,
 ): Player<M> {
   const queue = createEventQueue();
   const post = (time: number, kind: (typeof kinds)[number], index: number) => {
     queue.push(time, index * kinds.length + kinds.indexOf(kind));
   };
+  /** Exchanges that have not ended, and how many of their occupations have not. */
+  const exchanges = new Map<number, { readonly cost: CollectiveCost; left: number }>();
   const busy = new Uint8Array(costs.devices.length).fill(1);
   const woken = new Set<number>();
   /** The channels of the unread messages of each key. */
@@ -90,8 +79,10 @@ export function createPlayer<M extends KeyedMessage>(
       else inbox.set(message.key, [channel]);
       onArrival(message);
     },
-    onAirFree(exchange, now) {
-      post(now + exchangeLatency(exchange), 'exchanged', exchange);
+    onVacated(index, now) {
+      const exchange = exchanges.get(index)!;
+      exchange.left -= 1;
+      if (exchange.left === 0) post(now + exchange.cost.latencySeconds, 'exchanged', index);
     },
   });
 
@@ -103,7 +94,14 @@ export function createPlayer<M extends KeyedMessage>(
         busy[index] = 0;
         woken.add(index);
         break;
+      case 'exchange': {
+        const { seconds, latencySeconds, occupations } = exchanges.get(index)!.cost;
+        for (const occupation of occupations) network.occupy(occupation, index, now);
+        if (occupations.length === 0) post(now + seconds + latencySeconds, 'exchanged', index);
+        break;
+      }
       case 'exchanged':
+        exchanges.delete(index);
         onExchanged(index, now);
         break;
       case 'reminder':
@@ -131,11 +129,9 @@ export function createPlayer<M extends KeyedMessage>(
     remind(device, at) {
       post(at, 'reminder', device);
     },
-    endExchange(exchange, at) {
-      post(at, 'exchanged', exchange);
-    },
-    exchangeOver(medium, exchange, seconds, now) {
-      network.occupy(medium, seconds, exchange, now);
+    exchange(index, cost, at) {
+      exchanges.set(index, { cost, left: cost.occupations.length });
+      queue.push(at, index * kinds.length + kinds.indexOf('exchange'), true);
     },
     wake(device) {
       woken.add(device);

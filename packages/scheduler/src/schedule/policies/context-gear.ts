@@ -1,21 +1,30 @@
 /**
- * ContextGear's order: list scheduling in which frozen stages run ahead, sibling tasks interleave, and the gradient is sent before the
- * weight gradient is computed.
+ * ContextGear's order: frozen stages run ahead, sibling tasks interleave, and the gradient is sent before the weight gradient is computed.
+ * How many micro-batches a stage may have in flight is chosen for each placement.
  */
 import { listSchedule } from './list-scheduling.js';
+import { alternating } from './one-forward-one-backward.js';
 import type { Policy } from './policy.js';
 
-/** In flight as in 1F1B: distance + 1. Least memory. */
-export const contextGear: Policy = {
-  name: 'ContextGear',
+const listed = (name: string, inFlight: (distance: number) => number): Policy => ({
+  name,
   fusedBackward: false,
-  order: (context) => listSchedule(context, { inFlight: (distance) => distance + 1, fusedBackward: false }),
-};
+  order: (context) => listSchedule(context, { inFlight, fusedBackward: false }),
+});
+
+/** In flight as in 1F1B: distance + 1. Least memory. */
+export const contextGear = listed('ContextGear', (distance) => distance + 1);
 
 /** In flight 2 · distance + 1: hides transfers as long as a stage's work, where memory allows. */
-export const contextGearDeep: Policy = {
-  name: 'ContextGear, deep',
-  fusedBackward: false,
-  order: (context) =>
-    listSchedule(context, { inFlight: (distance) => 2 * distance + 1, fusedBackward: false }),
-};
+export const contextGearDeep = listed('ContextGear, deep', (distance) => 2 * distance + 1);
+
+/** List scheduling with so many micro-batches in flight on each stage, as far as memory allows. */
+export const contextGearAt = (depths: readonly number[]): Policy =>
+  listed(`ContextGear/${depths.join()}`, (distance) => depths.at(-1 - distance)!);
+
+/** So many forwards on each stage, whether or not a backward pass is ready before, then backward and forward in turn. */
+export const contextGearAlternating = (depths: readonly number[]): Policy =>
+  alternating(`ContextGear, alternating/${depths.join()}`, {
+    warmUp: (distance) => depths.at(-1 - distance)! - 1,
+    fusedBackward: false,
+  });

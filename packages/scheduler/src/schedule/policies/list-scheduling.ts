@@ -35,7 +35,7 @@ export interface ListSchedulingOptions {
 interface PlayedOrder {
   /** `order[stage][member]` */
   readonly order: ComputeStep[][][];
-  /** When the last pass ended, and each step's last; exchanges in groups are taken to have the network to themselves. */
+  /** When the last pass ended, and each step's last. */
   readonly makespanSeconds: number;
   readonly stepEndSeconds: readonly number[];
 }
@@ -208,8 +208,8 @@ export function playPipeline(
       device.backwardsLeft[task] = costs.loadsOf(sampleShares[task]![device.stageIndex]!)[
         device.memberIndex
       ]!.microbatches;
-      const readyAt = finishStep(device, task, step.step, end);
-      if (readyAt !== undefined) player.endExchange(device.stageIndex * tasks.length + task, readyAt);
+      const exchange = finishStep(device, task, step.step, end);
+      if (exchange) player.exchange(device.stageIndex * tasks.length + task, exchange.cost, exchange.at);
     }
     player.occupy(device.index, end);
   };

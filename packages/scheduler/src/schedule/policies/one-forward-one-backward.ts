@@ -5,10 +5,16 @@
 import { hasBackward } from '../../cost/task-costs.js';
 import { backwardSteps, type ComputeStep, type Policy, tasksOf } from './policy.js';
 
-/** Forwards a stage does before it alternates, from its distance to the last stage (0 there). */
-const alternating = (name: string, warmUp: (distance: number) => number): Policy => ({
+interface AlternatingOptions {
+  /** Forwards a stage does before it alternates, from its distance to the last stage (0 there). */
+  readonly warmUp: (distance: number) => number;
+  readonly fusedBackward?: boolean;
+}
+
+/** Forwards first, then a forward and a backward pass in turn. */
+export const alternating = (name: string, { warmUp, fusedBackward = true }: AlternatingOptions): Policy => ({
   name,
-  fusedBackward: true,
+  fusedBackward,
   order(context) {
     const { microbatches, stages } = context.placement;
     const tasks = tasksOf(context);
@@ -31,7 +37,9 @@ const alternating = (name: string, warmUp: (distance: number) => number): Policy
   },
 });
 
-export const oneForwardOneBackward: Policy = alternating('1F1B', (distance) => distance);
+export const oneForwardOneBackward: Policy = alternating('1F1B', { warmUp: (distance) => distance });
 
 /** 1F1B that keeps 2 · distance + 1 micro-batches in flight, as Asteroid's planner does to hide slow links. */
-export const oneForwardOneBackwardDeep: Policy = alternating('1F1B, deep', (distance) => 2 * distance);
+export const oneForwardOneBackwardDeep: Policy = alternating('1F1B, deep', {
+  warmUp: (distance) => 2 * distance,
+});

@@ -1,5 +1,5 @@
-/** When a step's parameters are ready: all members of a stage have finished the step and exchanged their gradients. */
-import { collectiveCost } from '../../cost/collective-cost.js';
+/** When a step's gradients can be exchanged: all members of a stage have finished the step. */
+import { type CollectiveCost, collectiveCost } from '../../cost/collective-cost.js';
 import { gradientBytes, trains } from '../../cost/task-costs.js';
 import type { ListDevice } from './list-device.js';
 import { type PolicyContext, tasksOf } from './policy.js';
@@ -7,9 +7,14 @@ import { type PolicyContext, tasksOf } from './policy.js';
 /**
  * Notes when a device will have done its last backward pass of a task in a step.
  *
- * @returns when the stage's parameters are ready, the exchange having the network to itself; undefined while other members are missing
+ * @returns when the stage's exchange can begin, and what it costs; undefined while other members are missing
  */
-type EndStep = (device: ListDevice, task: number, step: number, end: number) => number | undefined;
+type EndStep = (
+  device: ListDevice,
+  task: number,
+  step: number,
+  end: number,
+) => { readonly at: number; readonly cost: CollectiveCost } | undefined;
 
 export function trackStepEnds(context: PolicyContext, devices: readonly (readonly ListDevice[])[]): EndStep {
   const { costs, sampleShares } = context;
@@ -25,10 +30,8 @@ export function trackStepEnds(context: PolicyContext, devices: readonly (readonl
     const group = devices[stageIndex]!.filter((_, member) => loads[member]!.microbatches > 0);
     if (entry.count < group.length) return undefined;
     const bytes = gradientBytes(task, stage);
-    if (group.length < 2 || bytes === 0 || !trains(task, stage)) return entry.end;
     const exchange = { operation: 'allReduce', bytes, messages: 1 } as const;
-    const ring = group.map(({ index }) => index);
-    const { seconds, latencySeconds } = collectiveCost(costs, exchange, ring);
-    return entry.end + seconds + latencySeconds;
+    const ring = bytes > 0 && trains(task, stage) ? group.map(({ index }) => index) : [];
+    return { at: entry.end, cost: collectiveCost(costs, exchange, ring) };
   };
 }

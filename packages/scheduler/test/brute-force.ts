@@ -1,0 +1,166 @@
+/**
+ * The best of everything, by trying everything: every ordered set of disjoint groups, every order and every whole-sample share in them,
+ * every cut, number of micro-batches and depth. It shares nothing with the search but the simulator.
+ */
+import {
+  buildSchedule,
+  type ComputeStep,
+  type DeviceUse,
+  type IntervalProblem,
+  listSchedule,
+  type Placement,
+  type Policy,
+  SchedulerError,
+  simulateWith,
+  type Stage,
+  type TaskCosts,
+} from '@contextlora/scheduler';
+
+export interface Best {
+  readonly value: number;
+  readonly placement: Placement;
+  readonly policy: string;
+}
+
+/** Of at most two steps, which the search simulates rather than extrapolates. */
+export function tryEverything(problem: IntervalProblem): Best | undefined {
+  let best: Best | undefined;
+  for (const placement of everyPlacement(problem))
+    for (const policy of everyPolicy(problem, placement)) {
+      const value = worthOf(problem, placement, policy);
+      if (value < (best?.value ?? Infinity)) best = { value, placement, policy: policy.name };
+    }
+  return best;
+}
+
+function worthOf(
+  { costs, steps, window, cache, objective }: IntervalProblem,
+  placement: Placement,
+  policy: Policy,
+): number {
+  try {
+    const schedule = buildSchedule(costs, [placement], { policy, steps, window, cache });
+    const { makespanSeconds, devices, joules = 0 } = simulateWith(costs, schedule, { spans: false });
+    const fits = ({ device, peakMemoryBytes }: DeviceUse) =>
+      peakMemoryBytes <= costs.deviceNamed(device).memoryBytes;
+    if (!devices.every(fits)) return Infinity;
+    if (objective === 'time') return makespanSeconds;
+    if (objective === 'energy') return joules;
+    return objective.secondsWeight * makespanSeconds + objective.joulesWeight * joules;
+  } catch (error) {
+    // Devices that wait for each other for ever, or cannot reach each other.
+    if (error instanceof SchedulerError) return Infinity;
+    throw error;
+  }
+}
+
+function* everyPlacement({
+  costs,
+  tasks,
+  groupLimit,
+  microbatches,
+  anyMicrobatches,
+}: IntervalProblem): Generator<Placement> {
+  const samples = Math.max(...costs.tasks.map((task) => task.samples));
+  const fewest = Math.min(...costs.tasks.map((task) => task.samples));
+  const divisions = anyMicrobatches ? Array.from({ length: fewest }, (_, index) => index + 1) : microbatches;
+  const ids = costs.devices.map(({ id }) => id);
+  const layers = costs.layerCount;
+  const stagesFrom = function* (start: number, unused: readonly string[]): Generator<Stage[]> {
+    if (start === layers) yield [];
+    else
+      for (const group of sequences(unused))
+        if (group.length <= Math.min(groupLimit, samples))
+          for (let end = start + 1; end <= layers; end++)
+            for (const counts of compositions(samples, group.length))
+              for (const rest of stagesFrom(
+                end,
+                unused.filter((id) => !group.includes(id)),
+              ))
+                yield [
+                  {
+                    start,
+                    end,
+                    members: group.map((device, index) => ({ device, share: counts[index]! / samples })),
+                  },
+                  ...rest,
+                ];
+  };
+  for (const stages of stagesFrom(0, ids))
+    for (const count of divisions) yield { tasks, microbatches: count, stages };
+}
+
+/** Every ordered choice of one or more. */
+function* sequences(items: readonly string[]): Generator<string[]> {
+  for (const item of items) {
+    yield [item];
+    for (const rest of sequences(items.filter((other) => other !== item))) yield [item, ...rest];
+  }
+}
+
+/** All ways to write a number as a sum of so many whole numbers above 0, in order. */
+function* compositions(total: number, parts: number): Generator<number[]> {
+  if (parts === 1) yield [total];
+  else
+    for (let first = 1; first <= total - parts + 1; first++)
+      for (const rest of compositions(total - first, parts - 1)) yield [first, ...rest];
+}
+
+/** Both kinds of order, at every depth of every stage; alternating orders of one task only. */
+function* everyPolicy(
+  { costs }: IntervalProblem,
+  { stages, microbatches, tasks }: Placement,
+): Generator<Policy> {
+  const most = microbatches * tasks.length;
+  const depths = function* (stage: number): Generator<number[]> {
+    if (stage === stages.length) yield [];
+    else
+      for (let depth = 1; depth <= most; depth++)
+        for (const rest of depths(stage + 1)) yield [depth, ...rest];
+  };
+  for (const each of depths(0)) {
+    yield {
+      name: `up to ${each.join()} in flight`,
+      fusedBackward: false,
+      order: (context) =>
+        listSchedule(context, {
+          inFlight: (distance) => each[stages.length - 1 - distance]!,
+          fusedBackward: false,
+        }),
+    };
+    if (tasks.length === 1)
+      yield {
+        name: `${each.join()} forwards first`,
+        fusedBackward: false,
+        order: ({ steps }) =>
+          stages.map((stage, index) =>
+            stage.members.map(() =>
+              alternate(stage, costs.taskNamed(tasks[0]!), { depth: each[index]!, microbatches, steps }),
+            ),
+          ),
+      };
+  }
+}
+
+function alternate(
+  { start, end }: Stage,
+  { lowestTrained, sums }: TaskCosts,
+  { depth, microbatches, steps }: { depth: number; microbatches: number; steps: number },
+): ComputeStep[] {
+  const owes = end > lowestTrained;
+  const trains = sums.weightFlops[end]! > sums.weightFlops[start]!;
+  const order: ComputeStep[] = [];
+  for (let step = 0; step < steps; step++) {
+    let forwards = 0;
+    let backwards = 0;
+    const forward = () => order.push({ type: 'forward', task: 0, step, microbatch: forwards++ });
+    while (forwards < (owes ? depth : microbatches)) forward();
+    while (owes && backwards < microbatches) {
+      const one = { task: 0, step, microbatch: backwards++ };
+      order.push({ type: 'backwardInput', ...one });
+      if (trains) order.push({ type: 'backwardWeight', ...one });
+      if (forwards < microbatches) forward();
+    }
+  }
+  return order;
+}
