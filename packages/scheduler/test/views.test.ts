@@ -523,7 +523,7 @@ describe('the whole run', () => {
         '100 s in all, 3 jobs, 7 MB sent, critical path weather → road+speed → action',
         'device |0 s          |20 s        |40 s         |60 s        |80 s          used',
         'nano   ··············---cbcbcbcbcb-------··································  15%',
-        'orin   aaaaaaaaaa????····················???ddddddddddddddddddddddddddddddd  65%',
+        'orin   aaaaaaaaaa????····················???ddddddddddddddddddddddddddddddd  70%',
         'tx2    ··············---cbcbcbcbcbCBCBCBC··································  25%',
         'spare  ····································································   0%',
         'wifi   ··············<<<·················>>>·······························  10%',

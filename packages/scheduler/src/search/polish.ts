@@ -60,7 +60,8 @@ function* depthsNear(
   const all = tasks.map(costs.taskNamed);
   const most = microbatches * tasks.length;
   const last = stages.length - 1;
-  const isFree = (stage: number) => stage < last && all.some((task) => hasBackward(task, stages[stage]!.end));
+  const isFree = (stage: number) =>
+    stage >= 0 && stage < last && all.some((task) => hasBackward(task, stages[stage]!.end));
   if (!stages.some((_, stage) => isFree(stage))) return;
   const at = (depthOf: (distance: number) => number) =>
     stages.map((_, stage) => (isFree(stage) ? Math.min(most, depthOf(last - stage)) : 1));
