@@ -169,11 +169,12 @@ async function play(fault: FaultCase, { seconds, result }: Undisturbed): Promise
   const seen = await run(command, fault, { out, seconds });
   const lines = seen.errors.split('\n').filter((line) => line.trim() !== '');
   const why: string[] = [];
-  // No program can catch it when V8 finds no room for its objects: it aborts the process with a report of its own.
-  const aborted =
-    /^.*(?:JavaScript heap out of memory|Fatal process OOM|Fatal process out of memory).*$/m.exec(
-      seen.errors,
-    );
+  // No program can catch it when V8, Rust or C++ finds no room for its objects: they abort the process with a report of their own.
+  const aborted = [133, 134].includes(seen.code)
+    ? /^.*(?:JavaScript heap out of memory|Fatal process (?:OOM|out of memory)|memory allocation of \d+ bytes failed|bad_alloc).*$/m.exec(
+        seen.errors,
+      )
+    : null;
   if (seen.hangs) why.push('hangs');
   if (seen.left > 0) why.push(`leaves ${seen.left} processes`);
   if (!aborted) {
@@ -195,7 +196,7 @@ async function play(fault: FaultCase, { seconds, result }: Undisturbed): Promise
     verdict: why.length > 0 ? 'failed' : 'passed',
     code: seen.code,
     seconds: seen.seconds,
-    message: aborted ? `aborted by V8: ${aborted[0]}` : lines.join(' | '),
+    message: aborted ? `aborted: ${aborted[0]}` : lines.join(' | '),
     why,
   };
 }
