@@ -171,9 +171,7 @@ async function play(fault: FaultCase, { seconds, result }: Undisturbed): Promise
   const why: string[] = [];
   // No program can catch it when V8, Rust or C++ finds no room for its objects: they abort the process with a report of their own.
   const aborted = [133, 134].includes(seen.code)
-    ? /^.*(?:JavaScript heap out of memory|Fatal process (?:OOM|out of memory)|memory allocation of \d+ bytes failed|bad_alloc).*$/m.exec(
-        seen.errors,
-      )
+    ? /^.*(?:FATAL ERROR|Fatal process|memory allocation of|bad_alloc).*$/m.exec(seen.errors)
     : null;
   if (seen.hangs) why.push('hangs');
   if (seen.left > 0) why.push(`leaves ${seen.left} processes`);

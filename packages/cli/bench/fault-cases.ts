@@ -27,7 +27,7 @@ const asUser =
   'asUser=(); [ "$(id -u)" != 0 ] || asUser=(setpriv --bounding-set=-dac_override,-dac_read_search --inh-caps=-all)';
 const user = { script: `${asUser}; "\${asUser[@]}" true`, otherwise: 'needs setpriv' };
 const runs = (limit: string) => ({
-  script: `${limit}; exec node -e 0`,
+  script: `touch "$SCRATCH/empty.mjs"; ${limit}; exec node "$SCRATCH/empty.mjs"`,
   otherwise: 'Node itself does not start',
 });
 
