@@ -1,4 +1,10 @@
-import { compareDecisions, embeddedScenario, jointTask, type TrainedSegments } from '@contextlora/benchmarks';
+import {
+  compareDecisions,
+  embeddedScenario,
+  jointTask,
+  trainEmptyGraph,
+  type TrainedSegments,
+} from '@contextlora/benchmarks';
 import { evaluateTask } from '@contextlora/finetune';
 import { openKernels } from '@contextlora/kernels';
 import { initialiseSegments, keyedRandom, partitionRanks, type Segments } from '@contextlora/lora';
@@ -139,4 +145,18 @@ test('a root of the empty graph has the segment that the method trained', async 
   expect(ofMethod).not.toEqual(await answersTo('light', all.empty));
   const [, emptyGraph] = await compareOn('light', { empty: ofMethod }, all);
   expect(emptyGraph?.accuracies).toEqual({ empty: 1 });
+});
+
+test('the empty graph starts from the segments of the seed, and leaves those of roots as they are', async () => {
+  const settings = { seed: 7, rank: 8, steps: 2, batchSize: 2, learningRate: 1e-3 };
+  const train = asked.map((row): TaskRow => ({ ...row, parents: { light: 'night' }, answer: 'keep' }));
+  const rows = Object.fromEntries(['light', 'lamp'].map((id) => [id, { train, validation: [], tests: {} }]));
+  const { features } = createLocalModel(base, trained().method);
+  const training = trainEmptyGraph(base, { file, graph, rows }, { settings, features });
+  let next = await training.next();
+  while (!next.done) next = await training.next();
+  const { partition, segments } = next.value;
+  const untrained = initialiseSegments(partition, { seed: 7 });
+  expect(segments['light']).toEqual(untrained['light']);
+  expect(segments['lamp']).not.toEqual(untrained['lamp']);
 });

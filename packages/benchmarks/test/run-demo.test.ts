@@ -18,7 +18,7 @@ afterAll(() => rm(directory, { recursive: true, force: true }));
 
 const optionsOf = (out: string): DemoOptions => ({
   out: join(directory, out),
-  seed: 0,
+  seed: 3,
   effort: 0.02,
   compare: false,
   resume: false,
@@ -57,7 +57,7 @@ test('a new demo begins with its tasks and its base, and renders the scenes', as
   await expect(runUntil(options, () => true)).rejects.toMatchObject({ code: 'FINETUNE_DIRECTORY_TAKEN' });
   await expect(runUntil({ ...options, resume: true, seed: 5 }, () => false)).rejects.toMatchObject({
     code: 'FINETUNE_RUN_FOREIGN',
-    problems: ['the seed: 0 when the run began, 5 now'],
+    problems: ['the seed: 3 when the run began, 5 now'],
   });
 });
 
@@ -85,6 +85,10 @@ test('the demo trains, reports, answers and plans, and stopped and resumed it gi
     ['vehicle', 'weather', 'road', 'strategy'].map((id) => [id, true]),
   );
   expect(report.decision).toBeUndefined();
+  // Scenes, training and report follow the seed of the demo.
+  expect([report.seed, report.settings['seed']]).toEqual([3, 3]);
+  const scenes = await readFile(join(whole.out, 'scenes', 'complete.json'), 'utf8');
+  expect(JSON.parse(scenes)).toMatchObject({ seed: 3 });
   expect((await readdir(whole.out)).sort()).toEqual([
     '.contextlora-run',
     'checkpoints',

@@ -4,9 +4,11 @@ import { getSystemErrorMap } from 'node:util';
 /** What to do about the system errors that have a remedy. */
 const remedies: Readonly<Record<string, string>> = {
   EACCES: 'change its permissions, or name another place',
+  EEXIST: 'a part of the path is a file; name another place',
   EMFILE: 'raise the limit of open files (ulimit -n 1024)',
   ENAMETOOLONG: 'choose a shorter name',
   ENFILE: 'close other programs, or raise the limit of open files of the machine',
+  ENOENT: 'check the path, or name another place',
   ENOSPC: 'make room, or name a place on another disk',
   ENOTDIR: 'a part of the path is a file; name another place',
   EPERM: 'change its permissions, or name another place',

@@ -25,7 +25,7 @@ describe('what a user reads', () => {
     expect(describeFailure(systemError('Unknown system error -122', 'write', 'x')).message).toBe(
       'cannot write x: Unknown system error -122',
     );
-    for (const code of ['EACCES', 'EMFILE', 'ENAMETOOLONG', 'ENOTDIR', 'ENFILE', 'EPERM'])
+    for (const code of ['EACCES', 'EEXIST', 'EMFILE', 'ENAMETOOLONG', 'ENFILE', 'ENOENT', 'ENOTDIR', 'EPERM'])
       expect(describeFailure(systemError(code, 'open', 'x'))).toEqual({
         message: expect.stringMatching(new RegExp(`^cannot open x: .*\\(${code}\\); .`)) as unknown,
         exitCode: 2,

@@ -15,6 +15,7 @@ import {
   scoreLabels,
   type LoadedModel,
   type LocalModel,
+  type OptimizerOptions,
   type Example,
 } from '@contextlora/model';
 import * as tf from '@contextlora/kernels/tfjs';
@@ -145,6 +146,23 @@ describe('a local model', () => {
       return local.hashSegment('second');
     };
     expect(await trained(1e4)).toBe(await trained(1));
+  });
+
+  test('clips to a norm of 1 unless told otherwise, and never makes a gradient larger', async () => {
+    const trained = async (optimizer: OptimizerOptions) => {
+      const partition = partitionRanks(linearsOf(model.spec), tasks, { rank: 12 });
+      const segments = initialiseSegments(partition, { seed: 1 });
+      // Its gradients are above every norm that clips here.
+      for (const { a } of Object.values(segments['second'] ?? {}))
+        a.forEach((value, i) => (a[i] = 1e3 * value));
+      const local = createLocalModel(model, { partition, segments, optimizer });
+      await trainFor(local, 'second', rolesOfSecond, 3);
+      return local.hashSegment('second');
+    };
+    const clipped = await trained({});
+    expect(clipped).toBe(await trained({ clipNorm: 1 }));
+    expect(clipped).not.toBe(await trained({ clipNorm: 2 }));
+    expect(await trained({ clipNorm: 1e9 })).toBe(await trained({ clipNorm: 1e12 }));
   });
 
   test('starts every phase with step 1, so that the optimizer corrects its fresh moments as in the first', async () => {

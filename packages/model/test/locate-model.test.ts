@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { locateModel, ModelError } from '@contextlora/model';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { openKernels } from '@contextlora/kernels';
+import { loadModel, locateModel, ModelError } from '@contextlora/model';
+import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -63,5 +64,26 @@ describe('a model', () => {
 
   test('without a cache says how to fetch it', async () => {
     await expect(locateModel('org/name')).rejects.toThrow('"hf download org/name" fetches it');
+  });
+});
+
+describe('a file that exists but cannot be read', () => {
+  test('is not taken for one that a model may do without', async () => {
+    const fixture = new URL('fixtures/smolvlm-tiny', import.meta.url);
+    const kernels = await openKernels({ prefer: 'reference' });
+    for (const name of ['config.json', 'tokenizer_config.json', 'preprocessor_config.json']) {
+      const directory = await mkdtemp(join(tmpdir(), 'unreadable-'));
+      try {
+        await cp(fixture, directory, { recursive: true });
+        await rm(join(directory, name), { force: true });
+        // Root may read every file, but no directory as one.
+        await mkdir(join(directory, name));
+        const loaded = loadModel(directory, { kernels });
+        await expect(loaded).rejects.toThrow(ModelError);
+        await expect(loaded).rejects.toThrow(`cannot read ${join(directory, name)} (EISDIR`);
+      } finally {
+        await rm(directory, { recursive: true });
+      }
+    }
   });
 });

@@ -3,6 +3,7 @@ import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { ModelError } from '../model-error.js';
+import { ifThere } from '../spec/if-there.js';
 
 /**
  * The directory or GGUF file of a model. A path that exists is returned as it is, except that a directory with a single GGUF file and no
@@ -16,7 +17,7 @@ export async function locateModel(
   name: string,
   { hubDirectory }: { readonly hubDirectory?: string } = {},
 ): Promise<string> {
-  const found = await stat(name).catch(() => undefined);
+  const found = await ifThere(stat(name));
   if (found?.isFile()) return name;
   if (found?.isDirectory()) return fileWithin(name);
   const missing = (what: string) => new ModelError('MODEL_FILE_MISSING', 'locateModel', what);
@@ -28,14 +29,14 @@ export async function locateModel(
   if (hubDirectory === undefined)
     throw missing(`there is no directory ${name}; if it is a model's name, ${advice}`);
   const repository = join(hubDirectory, `models--${model.replaceAll('/', '--')}`);
-  if (!(await stat(repository).catch(() => undefined))?.isDirectory())
+  if (!(await ifThere(stat(repository)))?.isDirectory())
     throw missing(
       `there is no directory ${name}, and the cache ${hubDirectory} has no model of that name; ${advice}`,
     );
-  const commit = (await readFile(join(repository, 'refs', revision), 'utf8').catch(() => revision)).trim();
+  const commit = ((await ifThere(readFile(join(repository, 'refs', revision), 'utf8'))) ?? revision).trim();
   const snapshot = join(repository, 'snapshots', commit);
-  if (!/^[\w-][\w.-]*$/.test(commit) || !(await stat(snapshot).catch(() => undefined))?.isDirectory()) {
-    const others = await readdir(join(repository, 'snapshots')).catch(() => []);
+  if (!/^[\w-][\w.-]*$/.test(commit) || !(await ifThere(stat(snapshot)))?.isDirectory()) {
+    const others = (await ifThere(readdir(join(repository, 'snapshots')))) ?? [];
     throw missing(
       `the cache ${repository} has no snapshot of ${revision}${others.length > 0 ? `, only ${others.join(', ')}` : ''}; ${advice}`,
     );

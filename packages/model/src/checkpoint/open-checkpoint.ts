@@ -13,6 +13,7 @@ import { modelTensors } from '../spec/model-tensors.js';
 import { readJsonObject } from '../spec/read-json.js';
 import { readTokenizer } from '../text/read-tokenizer.js';
 import { openTokenizer, type TextTokenizer } from '../text/tokenizer.js';
+import { ifThere } from '../spec/if-there.js';
 import { type ByteSource, type OpenBytes, openFileBytes } from './byte-source.js';
 import { ggufEndIds, readModelIds } from './end-ids.js';
 import { openSafetensorsFiles } from './safetensors-files.js';
@@ -68,7 +69,7 @@ export async function readModelSpec(path: string): Promise<ModelSpec> {
 }
 
 const isGguf = async (path: string) =>
-  path.endsWith('.gguf') || (await stat(path).catch(() => undefined))?.isFile() === true;
+  path.endsWith('.gguf') || (await ifThere(stat(path)))?.isFile() === true;
 
 async function openGguf(path: string, openBytes: OpenBytes): Promise<Checkpoint> {
   const source = await openBytes(path);
@@ -138,7 +139,7 @@ function refuseOtherTensors(weights: WeightFiles, { spec, path }: { spec: ModelS
 }
 
 async function readConfig(directory: string): Promise<ModelSpec> {
-  if (!(await stat(directory).catch(() => undefined))?.isDirectory())
+  if (!(await ifThere(stat(directory)))?.isDirectory())
     throw new ModelError(
       'MODEL_FILE_MISSING',
       'readModelSpec',

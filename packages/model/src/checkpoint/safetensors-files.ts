@@ -8,6 +8,7 @@ import { expandBrain, expandHalf, halfTable } from '../gguf/blocks.js';
 import { ModelError } from '../model-error.js';
 import { partOf } from '../spec/config-reader.js';
 import { readJsonObject } from '../spec/read-json.js';
+import { ifThere } from '../spec/if-there.js';
 import { type ByteSource, openChunks, type OpenBytes, openFileBytes } from './byte-source.js';
 import { sizeOf, type WeightFiles } from './weight-files.js';
 
@@ -183,7 +184,7 @@ const maximumHeaderBytes = 100 * 2 ** 20;
 /** The files that hold the weights of a model directory, and where its index says that each tensor is. */
 export async function filesOf(directory: string): Promise<{ paths: string[]; shardOf: Map<string, string> }> {
   const single = join(directory, 'model.safetensors');
-  if ((await stat(single).catch(() => undefined))?.isFile()) return { paths: [single], shardOf: new Map() };
+  if ((await ifThere(stat(single)))?.isFile()) return { paths: [single], shardOf: new Map() };
   const index = join(directory, 'model.safetensors.index.json');
   const json = await readJsonObject(index, 'openSafetensorsFiles');
   if (json === undefined)
@@ -208,7 +209,7 @@ export async function filesOf(directory: string): Promise<{ paths: string[]; sha
   );
   const paths = [...new Set(shardOf.values())].sort();
   for (const path of paths)
-    if (!(await stat(path).catch(() => undefined))?.isFile())
+    if (!(await ifThere(stat(path)))?.isFile())
       throw new ModelError(
         'MODEL_FILE_MISSING',
         'openSafetensorsFiles',

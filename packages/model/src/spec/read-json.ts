@@ -3,14 +3,19 @@ import { readFile } from 'node:fs/promises';
 
 import { ModelError } from '../model-error.js';
 import { type Config, partOf } from './config-reader.js';
+import { ifThere } from './if-there.js';
 
 /**
- * The text of a UTF-8 file, with or without a byte order mark, or undefined if the file cannot be read.
+ * The text of a UTF-8 file, with or without a byte order mark, or undefined if there is no such file.
  *
- * @throws ModelError naming `where` when the file is in another encoding.
+ * @throws ModelError naming `where` when the file cannot be read or is in another encoding.
  */
 export async function readText(path: string, where: string): Promise<string | undefined> {
-  const bytes = await readFile(path).catch(() => undefined);
+  const bytes = await ifThere(readFile(path)).catch((cause: unknown) => {
+    throw new ModelError('MODEL_FILE_MISSING', where, `cannot read ${path} (${(cause as Error).message})`, {
+      cause,
+    });
+  });
   if (bytes === undefined) return undefined;
   const [first, second] = bytes;
   const isUtf16 =
@@ -26,9 +31,9 @@ export async function readText(path: string, where: string): Promise<string | un
 }
 
 /**
- * The object in a JSON file, or undefined if the file cannot be read.
+ * The object in a JSON file, or undefined if there is no such file.
  *
- * @throws ModelError naming `where` when the file is not JSON or holds anything but an object.
+ * @throws ModelError naming `where` when the file cannot be read, is not JSON or holds anything but an object.
  */
 export async function readJsonObject(path: string, where: string): Promise<Config | undefined> {
   const text = await readText(path, where);

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { readModelIds } from '../checkpoint/end-ids.js';
 import { ModelError } from '../model-error.js';
 import type { Config } from '../spec/config-reader.js';
+import { ifThere } from '../spec/if-there.js';
 import { readJsonObject, readText } from '../spec/read-json.js';
 import { asLlamaClass } from './llama-class.js';
 import { templateFiles } from './template-places.js';
@@ -58,7 +59,7 @@ async function findTemplate(directory: string, config: Config): Promise<unknown>
 
 async function fileTemplates(directory: string): Promise<object[] | undefined> {
   const main = await readText(join(directory, templateFiles.main), 'readTokenizer');
-  const names = (await readdir(join(directory, templateFiles.folder)).catch(() => [])).filter((name) =>
+  const names = ((await ifThere(readdir(join(directory, templateFiles.folder)))) ?? []).filter((name) =>
     name.endsWith('.jinja'),
   );
   const others = await Promise.all(
