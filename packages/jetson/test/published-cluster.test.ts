@@ -153,7 +153,7 @@ describe('a published cluster', () => {
     }).not.toThrow();
     const planned = plan(workloads, publishedCluster(['nano', 'orin-nx-16', 'xavier-nx-8'], wifi));
     expect(planned.totalSeconds).toBeGreaterThan(0);
-    expect(planned.waves.length).toBe(1);
+    expect(planned.jobs.length).toBe(1);
   });
 
   test('of unknown boards is refused with the list of boards and all problems at once', () => {

@@ -136,7 +136,7 @@ describe.each(Object.keys(tinyConfigs))('the workloads of a %s model', (architec
     checkInput(workloads, cluster);
     expect(
       plan(workloads, cluster)
-        .waves.flatMap((wave) => wave.tasks)
+        .jobs.flatMap((job) => job.tasks)
         .sort(),
     ).toEqual(tasks.map(({ id }) => id).sort());
   });

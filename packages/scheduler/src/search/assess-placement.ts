@@ -1,4 +1,6 @@
 /** What a placement is worth: by the simulator, or for local search a little more roughly and quicker by the list scheduler's clock. */
+import type { CostModel } from '../cost/cost-model.js';
+import { airSeconds } from '../cost/routes.js';
 import { joulesOf } from '../cost/energy.js';
 import { fitsMemory } from '../cost/memory.js';
 import { ownValue } from '../problem/names.js';
@@ -6,7 +8,7 @@ import { buildSchedule } from '../schedule/build-schedule.js';
 import type { Pass } from '../schedule/passes/pass.js';
 import type { Placement } from '../schedule/placement.js';
 import { simulateWith } from '../simulate/simulate.js';
-import type { DeviceUse, Timeline } from '../simulate/timeline.js';
+import type { DeviceUse, LinkUse, Timeline } from '../simulate/timeline.js';
 import type { Schedule } from '../schedule/schedule.js';
 import { SchedulerError } from '../scheduler-error.js';
 import { limits } from './effort.js';
@@ -43,7 +45,7 @@ export function assessPlacement(
     });
     const timeline = played(problem, schedule);
     if (!timeline) continue;
-    const { devices, makespanSeconds, stepEndSeconds, bytes } = timeline;
+    const { devices, links, makespanSeconds, stepEndSeconds, bytes } = timeline;
     if (!devices.every((use) => fitsDevice(problem, placement, use))) continue;
     const [ends = []] = stepEndSeconds;
     const { totalSeconds, stepSeconds } = extrapolate(problem, makespanSeconds, ends, bound.seconds);
@@ -61,6 +63,7 @@ export function assessPlacement(
       stepSeconds,
       totalJoules,
       bytesPerStep: bytes / simulatedSteps,
+      airSeconds: airOf(costs, links).map((seconds) => seconds / simulatedSteps),
       peakMemoryBytes: Object.fromEntries(
         devices.map(({ device, peakMemoryBytes }) => [device, peakMemoryBytes]),
       ),
@@ -69,6 +72,16 @@ export function assessPlacement(
     };
   }
   return best;
+}
+
+/** Seconds that messages keep each medium's air busy. */
+function airOf({ routes, deviceIndex }: CostModel, links: readonly LinkUse[]): number[] {
+  const seconds = routes.media.map(() => 0);
+  for (const { from, to, bytes } of links) {
+    const route = routes.route(deviceIndex(from), deviceIndex(to));
+    if (route && route.medium >= 0) seconds[route.medium]! += airSeconds(route, bytes);
+  }
+  return seconds;
 }
 
 /** Undefined where devices wait for each other for ever, as strict orders of groups may. */
