@@ -83,7 +83,6 @@ export function modesOf(
 ): Mode[] {
   const modes: Mode[] = [];
   const largest = sets.at(-1);
-  const asksPeersOnAll = search.opened.devices.length <= limits.allDeviceSets;
   for (const set of sets) {
     const inside = new Set(set);
     const below = Math.min(
@@ -94,7 +93,7 @@ export function modesOf(
     );
     const mode = modeOn(search, workloads, set, {
       below,
-      peers: asksPeersOnAll || set === largest ? search.peers : [],
+      peers: set === largest || set.length <= limits.peersOnSet ? search.peers : [],
     });
     if (mode && mode.value < below) modes.push(mode);
   }
@@ -185,7 +184,13 @@ function searchOn(
 }
 
 function findOn(
-  { options, brief }: LaneSearch,
+  {
+    options,
+    brief,
+    opened: {
+      devices: { length: deviceCount },
+    },
+  }: LaneSearch,
   problem: IntervalProblem,
   { peers, bound, below }: ModeQuestion & { readonly bound: LowerBound },
 ): FoundInterval {
@@ -205,7 +210,12 @@ function findOn(
       search: 'bounded',
       bound,
     };
-  const { found, search } = searchInterval(problem, { ...options, below });
+  const part = problem.costs.devices.length < deviceCount ? limits.subsetBudget : 1;
+  const { found, search } = searchInterval(problem, {
+    ...options,
+    budget: part * (options.budget ?? limits.budget),
+    below,
+  });
   const named = found
     .slice(0, limits.keptPlacements)
     .map((assessment): NamedAssessment => ({ ...assessment, strategy: contextGearName }));

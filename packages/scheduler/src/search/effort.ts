@@ -142,6 +142,11 @@ export const limits = {
   briefDivisions: 2,
   refinements: 12,
   promiseBudget: 1 / 8,
+  /** Part of the budget for a set of devices that is not the whole cluster, and the devices of a set at most of which peers are asked. */
+  subsetBudget: 1 / 8,
+  peersOnSet: 2,
+  /** A placement that costs so many times the mark is not polished. */
+  polishedAbove: 1.2,
   /** Tasks of which every set of siblings may be a group, and levels of which every pair may. */
   allGroups: 4,
   pairedLevel: 4,

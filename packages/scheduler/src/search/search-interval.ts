@@ -41,6 +41,7 @@ export function searchInterval(
     firstCut,
     budget: exact ? budget * limits.budgetBeforeExact : budget,
     seeds,
+    below,
   });
   let left = budget * limits.budgetForPolishing;
   let { simulated } = bounded;
@@ -52,7 +53,9 @@ export function searchInterval(
   const [first] = bounded.found;
   const coarse = exact ? coarseSearch(problem, { incumbent: first, firstCut, below }) : undefined;
   const start = coarse?.best ?? first;
-  const polished = start && polish(problem, start, { firstCut, spend });
+  // What is far from the mark stays so.
+  const worthIt = start && start.value < below * limits.polishedAbove;
+  const polished = worthIt ? polish(problem, start, { firstCut, spend }) : start;
   // Beyond a few devices it seldom ends, so little is spent on finding out.
   const part = costs.devices.length > limits.fewDevices ? limits.exactPartOfMany : 1;
   const covered = exact
