@@ -48,11 +48,11 @@ export function planWithPower(workloads: readonly Workload[], cluster: Cluster, 
     const found = planCluster(workloads, running, { ...options, ...more, objective: goals[goal]! });
     const joulesByDevice = sumJoules(found);
     const joules = found.totalJoules ?? 0;
-    const over = devices.map(({ id }, index) => Math.max(0, (joulesByDevice.get(id) ?? 0) - limits[index]!));
+    const over = devices.map(({ id }, index) => beyond(joulesByDevice.get(id) ?? 0, limits[index]!));
     return {
       plan: found,
       joulesByDevice,
-      excess: Math.max(0, joules - joulesLimit, ...over),
+      excess: Math.max(beyond(joules, joulesLimit), ...over),
       value: valueOf(objective, found.totalSeconds, joules),
     };
   };
@@ -132,6 +132,9 @@ export function planWithPower(workloads: readonly Workload[], cluster: Cluster, 
     },
   };
 }
+
+/** Joules above a limit, but for rounding. */
+const beyond = (joules: number, limit: number): number => (joules > limit * (1 + 1e-9) ? joules - limit : 0);
 
 /** The devices in their chosen settings, without those that are left out, and the links among them. */
 function inSettings({ links, ...cluster }: Cluster, settings: readonly (Setting | undefined)[]): Cluster {

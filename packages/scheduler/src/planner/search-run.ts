@@ -189,13 +189,16 @@ function* neighbours(
     }
     return true;
   };
+  const positionOf = new Map(order.flatMap(({ job }, at) => job.tasks.map((task) => [task, at] as const)));
+  const places = (of: (task: number) => readonly number[], { job }: Assignment) =>
+    job.tasks.flatMap((task) => of(task).map((other) => positionOf.get(other)!));
   for (const [at, moved] of order.entries()) {
     const others = order.toSpliced(at, 1);
-    for (let to = 0; to <= others.length; to++) {
+    const first = Math.max(-1, ...places((task) => graph.parents[task]!, moved)) + 1;
+    const last = Math.min(order.length, ...places((task) => graph.children[task]!, moved)) - 1;
+    for (let to = first; to <= last; to++) {
       if (to === at) continue;
-      const list = others.toSpliced(to, 0, moved);
-      if (!isAllowed(list)) continue;
-      yield list;
+      yield others.toSpliced(to, 0, moved);
       if (order.length > limits.movedAndChanged) continue;
       for (const choice of choicesOf.get(moved.job.tasks.join())!)
         if (choice.mode !== moved.mode) yield others.toSpliced(to, 0, choice);
