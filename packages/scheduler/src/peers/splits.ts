@@ -7,7 +7,7 @@ import { effortFor, limits } from '../search/effort.js';
 import type { IntervalProblem } from '../search/interval-problem.js';
 
 /** Float32 gradients sent in half precision. */
-export const halfPrecision = 1 / 2;
+const halfPrecision = 1 / 2;
 
 /**
  * Cuts after which the slowest of `parts` contiguous parts is quickest; undefined where there are none.

@@ -2,15 +2,10 @@
 import { computeSeconds } from '../cost/duration.js';
 import { airSeconds } from '../cost/routes.js';
 import { boundaryBytes } from '../cost/task-costs.js';
-import type { Run } from './fetches.js';
+
 import type { Job } from './jobs.js';
 import type { Mode, ModeInterval } from './modes.js';
-import type { PlannedAnswer } from './planned.js';
-
-/** An answer and how long it takes. */
-export interface Answer extends Pick<PlannedAnswer, 'task' | 'reason' | 'samples'> {
-  readonly seconds: number;
-}
+import type { Answer, Run } from './run.js';
 
 export function answersOf({ graph, costs }: Run, job: Job, mode: Mode): Answer[] {
   const answer = (

@@ -4,10 +4,9 @@
  */
 import { limits } from '../search/effort.js';
 import { valueOf } from '../search/interval-problem.js';
-import type { Assignment } from './fetches.js';
+import type { Assignment, RunSearch } from './run.js';
 import { listSeconds, startOf } from './list-jobs.js';
 import { type PlayedRun, playRun } from './play-run.js';
-import type { RunSearch } from './search-run.js';
 
 export interface CoveredLists {
   readonly played: PlayedRun;

@@ -2,21 +2,9 @@
 import { limits } from '../search/effort.js';
 import { answersOf } from './answers.js';
 import { deviceSets } from './device-sets.js';
-import type { Assignment, Run } from './fetches.js';
+import type { Assignment, CandidateJob, CandidateJobs, Run } from './run.js';
 import { type Job, levelsOf, type TaskGraph } from './jobs.js';
 import { type LaneSearch, type Mode, modesOf, simulatedMode } from './modes.js';
-
-export interface CandidateJob {
-  readonly job: Job;
-  /** One for each set of devices worth using, fewest devices first. */
-  readonly choices: readonly Assignment[];
-}
-
-export interface CandidateJobs {
-  /** By task; without choices where nothing fits. */
-  readonly single: readonly CandidateJob[];
-  readonly groups: readonly CandidateJob[];
-}
 
 export function candidateJobs(run: Run, search: LaneSearch, siblings: boolean): CandidateJobs {
   const { graph } = run;

@@ -4,10 +4,9 @@ import type { Placement } from '../schedule/placement.js';
 import { limits } from '../search/effort.js';
 import { type PeriodBound, periodBound } from '../search/period-bound.js';
 import type { IdleCause } from '../simulate/timeline.js';
-import type { Assignment } from './fetches.js';
+import type { Assignment, RunSearch } from './run.js';
 import type { ModeInterval } from './modes.js';
 import { type PlayedRun, playRun } from './play-run.js';
-import type { RunSearch } from './search-run.js';
 
 export interface DeviceExplanation {
   readonly device: string;

@@ -6,7 +6,7 @@ import { activationBytes, layerStates } from '../cost/memory.js';
 import { formatBytes } from '../format.js';
 import { type InputProblem, problemsError } from '../scheduler-error.js';
 import { limits } from '../search/effort.js';
-import type { CandidateJobs } from './candidate-jobs.js';
+import type { CandidateJobs } from './run.js';
 import { deviceSets } from './device-sets.js';
 import { type LaneSearch, modesOf } from './modes.js';
 import type { Workload } from '../problem/workload.js';

@@ -2,27 +2,10 @@
 import type { CostModel } from '../cost/cost-model.js';
 import { gradientBytes, type LayerRange } from '../cost/task-costs.js';
 import { layerStates } from '../cost/memory.js';
-import type { Answer } from './answers.js';
 import type { Job, TaskGraph } from './jobs.js';
+import type { Assignment, Run } from './run.js';
 import type { Mode, ModeInterval } from './modes.js';
 import { type BaseHolders, createTransferList, type Transfer, type TransferList } from './transfers.js';
-
-/** The run that is planned, in the form in which its player asks for it. */
-export interface Run {
-  readonly graph: TaskGraph;
-  /** Of all tasks on the whole cluster. */
-  readonly costs: CostModel;
-  readonly holders: BaseHolders;
-}
-
-/** A job and how it runs; a list of them says in which order devices take them. */
-export interface Assignment {
-  readonly job: Job;
-  readonly mode: Mode;
-  readonly answers: readonly Answer[];
-  /** Of the mode, with the answers that the job gives; alone on the network. */
-  readonly seconds: number;
-}
 
 /** The layers that a mode runs on a device. */
 interface LaneLayers extends LayerRange {

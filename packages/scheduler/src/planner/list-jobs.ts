@@ -2,8 +2,7 @@
  * Serial schedule generation: jobs in an order, each in a mode, start when their predecessors have ended and their devices are free. Here
  * nothing is fetched and the network is everyone's own, so the times are lower bounds of those that the player finds.
  */
-import type { CandidateJob } from './candidate-jobs.js';
-import type { Assignment, Run } from './fetches.js';
+import type { Assignment, CandidateJob, Run } from './run.js';
 
 /** Seconds until the last of them ends. */
 export function listSeconds({ graph, costs }: Run, order: readonly Assignment[]): number {
@@ -28,12 +27,7 @@ export function startOf(
 }
 
 /** Enters it into `free` and `ends`, and returns its end. */
-export function place(
-  graph: Run['graph'],
-  assignment: Assignment,
-  free: Float64Array,
-  ends: Float64Array,
-): number {
+function place(graph: Run['graph'], assignment: Assignment, free: Float64Array, ends: Float64Array): number {
   const end = startOf(graph, assignment, free, ends) + assignment.seconds;
   for (const task of assignment.job.tasks) ends[task] = end;
   for (const device of assignment.mode.devices) free[device] = end;

@@ -32,7 +32,7 @@ export interface LaneSearch {
 }
 
 /** An assessment and the strategy that proposed it. */
-export interface NamedAssessment extends Assessment {
+interface NamedAssessment extends Assessment {
   readonly strategy: string;
 }
 

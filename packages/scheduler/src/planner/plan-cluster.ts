@@ -14,7 +14,7 @@ import { candidateJobs, refineCandidates, withoutPromises } from './candidate-jo
 import { inCanonicalOrder } from './canonical-order.js';
 import { explainPlan } from './explain.js';
 import { requireFeasible, requireFound } from './feasibility.js';
-import type { Run } from './fetches.js';
+import type { Run, RunSearch } from './run.js';
 import { taskGraph } from './jobs.js';
 import type { LaneSearch, ModeInterval } from './modes.js';
 import { planBound } from './plan-bound.js';
@@ -26,8 +26,8 @@ import {
   type PlannedJob,
   type PlannedTransfer,
 } from './planned.js';
-import type { PlayedJob, PlayedRun } from './play-run.js';
-import { type FoundRun, type RunSearch, searchRun } from './search-run.js';
+import type { PlayedJob } from './play-run.js';
+import { type FoundRun, searchRun } from './search-run.js';
 import type { Transfer } from './transfers.js';
 
 /** @throws SchedulerError that says by how many bytes the model does not fit and what would help. */

@@ -9,8 +9,8 @@
  * link share it alike.
  */
 import { valueOf, type Objective } from '../search/interval-problem.js';
-import type { Answer } from './answers.js';
-import { type Assignment, collectsOf, fetchesOf, type Run } from './fetches.js';
+import { collectsOf, fetchesOf } from './fetches.js';
+import type { Answer, Assignment, Run } from './run.js';
 import type { Transfer } from './transfers.js';
 
 interface Timed<T> {
@@ -224,7 +224,7 @@ export function playRun(
     active = still;
     for (const { position, done, startSeconds } of ended) {
       done(startSeconds, now);
-      if (position >= 0 && pending[position]! > 0 && --pending[position]! === 0) enter(position);
+      if (position >= 0 && pending[position]! > 0 && (pending[position]! -= 1) < 1) enter(position);
     }
   }
   const joules = order.reduce((sum, { mode }) => sum + mode.joules, 0);

@@ -4,23 +4,12 @@
  */
 import { createRandom } from '../simulate/random.js';
 import { limits } from '../search/effort.js';
-import { type Objective, valueOf } from '../search/interval-problem.js';
+import { valueOf } from '../search/interval-problem.js';
 import { branchAndBound } from './branch-and-bound.js';
-import type { CandidateJob, CandidateJobs } from './candidate-jobs.js';
-import type { Assignment, Run } from './fetches.js';
+import type { Assignment, CandidateJob, CandidateJobs, Run, RunSearch } from './run.js';
 import { levelsOf } from './jobs.js';
 import { listJobs, type ListRule, listSeconds } from './list-jobs.js';
 import { type PlayedRun, playRun } from './play-run.js';
-
-export interface RunSearch {
-  readonly run: Run;
-  readonly candidates: CandidateJobs;
-  readonly objective: Objective;
-  /** Whether jobs may run at the same time. */
-  readonly siblings: boolean;
-  /** Part of the usual effort. */
-  readonly share: number;
-}
 
 export interface FoundRun {
   readonly played: PlayedRun;

@@ -5,10 +5,14 @@ import type { Routes } from '../cost/routes.js';
 import { ownValue } from '../problem/names.js';
 import type { Placement } from '../schedule/placement.js';
 import type { IntervalProblem } from '../search/interval-problem.js';
-import type { PlannedTransfer } from './planned.js';
 
 /** Devices by index. */
-export interface Transfer extends Pick<PlannedTransfer, 'what' | 'tasks' | 'bytes'> {
+export interface Transfer {
+  /** Base layers, segments (with their optimizer state while they train), or cached activations. */
+  readonly what: 'base' | 'segment' | 'cache';
+  /** Whose. */
+  readonly tasks: readonly string[];
+  readonly bytes: number;
   readonly from: number;
   readonly to: number;
 }

@@ -18,7 +18,7 @@ import type { Cluster } from '../problem/cluster.js';
 import { limits } from './effort.js';
 import type { IntervalProblem } from './interval-problem.js';
 
-export interface StageBoundOptions {
+interface StageBoundOptions {
   /** Seconds of a step that are known to be a bound. */
   readonly least: number;
   /** Running sums of a step's FLOPs. */
@@ -28,7 +28,7 @@ export interface StageBoundOptions {
 }
 
 /** Seconds of one step. */
-export function stageBound(problem: IntervalProblem, { least, flops, speeds }: StageBoundOptions): number {
+function stageBound(problem: IntervalProblem, { least, flops, speeds }: StageBoundOptions): number {
   const { costs, groupLimit } = problem;
   const { layerCount } = costs;
   if (flops[layerCount] === 0 || speeds.length < 2) return least;
@@ -164,7 +164,7 @@ const launchedLayers = ({ sums }: TaskCosts, start: number, end: number): number
   sums.backwardLayers[start]!;
 
 /** Whether all links share one medium. */
-export function onOneMedium({ links }: Cluster): boolean {
+function onOneMedium({ links }: Cluster): boolean {
   const medium = links[0]?.medium;
   return medium !== undefined && links.every((link) => link.medium === medium);
 }
