@@ -17,7 +17,7 @@ const budgetKilobytes = {
   '@contextlora/kernels': 3640,
   '@contextlora/lora': 390,
   '@contextlora/model': 2050,
-  '@contextlora/scheduler': 1370,
+  '@contextlora/scheduler': 1830,
   '@contextlora/task-graph': 175,
   '@contextlora/trainer': 285,
   '@contextlora/workloads': 160,

@@ -134,12 +134,13 @@ function modeOn(
     const bounds = problems.map((problem) => lowerBound(problem));
     const least = bounds.reduce((sum, { value }) => sum + value, 0);
     const mark = Math.min(below, best?.value ?? Infinity);
-    if (least >= mark) continue;
+    // The bounds hold for whole layers; some peers split them.
+    if (peers.length === 0 && least >= mark) continue;
     const answers = problems.map((problem, index) =>
       searchOn(search, problem, set, {
         peers,
         bound: bounds[index]!,
-        below: mark - (least - bounds[index]!.value),
+        below: peers.length === 0 ? mark - (least - bounds[index]!.value) : mark,
       }),
     );
     const mode = chain(search, problems, answers, set);

@@ -28,7 +28,7 @@ interface StageBoundOptions {
 }
 
 /** Seconds of one step. */
-function stageBound(problem: IntervalProblem, { least, flops, speeds }: StageBoundOptions): number {
+export function stageBound(problem: IntervalProblem, { least, flops, speeds }: StageBoundOptions): number {
   const { costs, groupLimit } = problem;
   const { layerCount } = costs;
   if (flops[layerCount] === 0 || speeds.length < 2) return least;
@@ -110,7 +110,7 @@ function stageNeeds({ costs, tasks }: IntervalProblem) {
   const rate = Math.max(...devices.map(({ forwardRate }) => forwardRate));
   const inputRate = Math.max(...devices.map(({ inputRate: of }) => of));
   const launch = Math.min(...devices.map(({ overheadSeconds }) => overheadSeconds));
-  const latency = Math.min(...cluster.links.map(({ latencySeconds }) => latencySeconds));
+  const latency = cluster.links.reduce((least, link) => Math.min(least, link.latencySeconds), Infinity);
   const fastestLink = bestRate(cluster);
   const waits = new Float64Array(layerCount + 1);
   const workWhileWaiting = new Float64Array(layerCount + 1);
@@ -164,11 +164,11 @@ const launchedLayers = ({ sums }: TaskCosts, start: number, end: number): number
   sums.backwardLayers[start]!;
 
 /** Whether all links share one medium. */
-function onOneMedium({ links }: Cluster): boolean {
+export function onOneMedium({ links }: Cluster): boolean {
   const medium = links[0]?.medium;
   return medium !== undefined && links.every((link) => link.medium === medium);
 }
 
 /** Of any link, in bytes per second. */
 export const bestRate = ({ links }: Cluster): number =>
-  Math.max(...links.map(({ bytesPerSecond, loss = 0 }) => bytesPerSecond * (1 - loss)));
+  links.reduce((most, { bytesPerSecond, loss = 0 }) => Math.max(most, bytesPerSecond * (1 - loss)), 0);
