@@ -470,7 +470,7 @@ describe('the lower bound', () => {
     const problem = interval(openCostModel([task(layers, 2)], cluster(devices)), { microbatches: [1, 2] });
     const { binding, stepSeconds } = lowerBound(problem);
     const { best } = exactSearch(problem);
-    expect(binding).toBe('stages');
+    expect(binding).toBe('drain');
     expect(stepSeconds).toBeGreaterThan(4.5);
     expect(stepSeconds).toBeLessThanOrEqual(best!.stepSeconds);
   });

@@ -134,13 +134,12 @@ function modeOn(
     const bounds = problems.map((problem) => lowerBound(problem));
     const least = bounds.reduce((sum, { value }) => sum + value, 0);
     const mark = Math.min(below, best?.value ?? Infinity);
-    // The bounds hold for whole layers; some peers split them.
-    if (peers.length === 0 && least >= mark) continue;
+    if (least >= mark) continue;
     const answers = problems.map((problem, index) =>
       searchOn(search, problem, set, {
         peers,
         bound: bounds[index]!,
-        below: peers.length === 0 ? mark - (least - bounds[index]!.value) : mark,
+        below: mark - (least - bounds[index]!.value),
       }),
     );
     const mode = chain(search, problems, answers, set);

@@ -23,7 +23,7 @@ import { deviceWork } from '../search/device-work.js';
 import { limits } from '../search/effort.js';
 import { type IntervalProblem, placementOn } from '../search/interval-problem.js';
 import { lowerBound } from '../search/lower-bound.js';
-import { bestRate } from '../search/stage-bound.js';
+import { bestRate } from '../search/best-rate.js';
 import { subsetsOf } from './device-sets.js';
 import { cacheSteps } from './intervals.js';
 import { maximise } from './linear-program.js';

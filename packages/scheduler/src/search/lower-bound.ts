@@ -6,21 +6,23 @@
  *   network  k devices on one shared medium exchange at least k − 1 boundaries or gradients, so
  *            min over k of max(FLOPs / speed of the k fastest, (k − 1) · least exchange / best rate)
  *   memory   no fewer devices than hold the model
- *   stages   see stage-bound.ts: what waiting for the stages below, boundaries and gradients cost at least, however the layers are cut
+ *   drain    when one task trains alone, a step empties the pipeline. A device whose stage starts at layer a idles at least
+ *            h(a) = forward and backward of one sample through the trained layers below a, on the fastest device. It holds layer l only if
+ *            its stage starts at or after first(l), the lowest start from which the largest memory reaches l. With speeds c and FLOPs w
+ *            of a step, weight gradients left out:   Σ_d c_d (T − h_d) ≥ Σ_l w_l   implies   Σ_l w_l / (T − h(first(l))) ≤ Σ_d c_d
  *
- * It ignores that samples are whole, so the gap to it is an upper bound of the true gap.
+ * It ignores that layers and samples are whole, so the gap to it is an upper bound of the true gap.
  */
 import { joulesOf } from '../cost/energy.js';
-import { layerStates, type StateBytes } from '../cost/memory.js';
+import { layerStates, type StateBytes, stateBytes } from '../cost/memory.js';
 import { boundaryBytes, gradientBytes, gradientCrosses } from '../cost/task-costs.js';
 import { deviceWork } from './device-work.js';
 import { type IntervalProblem, valueOf } from './interval-problem.js';
-import { bestRate, onOneMedium, stageBound } from './stage-bound.js';
 
 export interface LowerBound {
   /** Of one step. */
   readonly stepSeconds: number;
-  readonly binding: 'work' | 'network' | 'memory' | 'stages';
+  readonly binding: 'work' | 'network' | 'memory' | 'drain';
   /** In the objective's unit, of all steps. */
   readonly value: number;
 }
@@ -46,14 +48,60 @@ export function lowerBound(problem: IntervalProblem): LowerBound {
       best = index + 1 === speeds.length ? 'work' : fewest > 1 && index + 1 === fewest ? 'memory' : 'network';
     }
   }
-  const byStages = stageBound(problem, { least: bySpeed, flops, speeds });
-  const stepSeconds = Math.max(bySpeed, byStages);
+  const byDrain = drainSeconds(problem, flops, speeds);
+  const stepSeconds = Math.max(bySpeed, byDrain);
   const seconds = steps * stepSeconds;
   return {
     stepSeconds,
-    binding: byStages > bySpeed ? 'stages' : best,
+    binding: byDrain > bySpeed ? 'drain' : best,
     value: valueOf(objective, seconds, objective === 'time' ? 0 : leastJoules(problem, total)),
   };
+}
+
+function drainSeconds(
+  { costs, tasks }: IntervalProblem,
+  flops: Float64Array,
+  speeds: readonly number[],
+): number {
+  if (tasks.length !== 1 || flops[costs.layerCount] === 0) return 0;
+  const task = costs.taskNamed(tasks[0]!);
+  const { sums, lowestTrained, samples } = task;
+  const memory = Math.max(...costs.devices.map(({ memoryBytes }) => memoryBytes));
+  const latency = costs.cluster.links.reduce(
+    (least, { latencySeconds }) => Math.min(least, latencySeconds),
+    Infinity,
+  );
+  const held = (start: number, end: number) => totalBytes(stateBytes([task], { start, end }));
+  // One sample through layers [lowestTrained, a): the lowest trained layer itself may share its stage with frozen ones.
+  const idle = new Float64Array(costs.layerCount);
+  let first = 0;
+  for (let layer = 0; layer < costs.layerCount; layer++) {
+    while (first < layer && held(first, layer + 1) > memory) first += 1;
+    if (first <= lowestTrained) continue;
+    const through =
+      sums.forwardFlops[first]! -
+      sums.forwardFlops[lowestTrained]! +
+      sums.inputFlops[first]! -
+      sums.inputFlops[lowestTrained]!;
+    idle[layer] = through / speeds[0]! + 2 * latency;
+  }
+  const speed = speeds.reduce((a, b) => a + b, 0);
+  // The last weight gradient may be computed while the gradient goes down; what stands in the bound is what cannot.
+  const work = flops.map((_, layer) => samples * (sums.forwardFlops[layer]! + sums.inputFlops[layer]!));
+  const needed = (T: number) => {
+    let sum = 0;
+    for (let layer = 0; layer < costs.layerCount; layer++)
+      sum += (work[layer + 1]! - work[layer]!) / (T - idle[layer]!);
+    return sum;
+  };
+  let low = Math.max(...idle);
+  let high = low + flops[costs.layerCount]! / speed;
+  for (let halvings = 0; halvings < 60; halvings++) {
+    const middle = (low + high) / 2;
+    if (needed(middle) <= speed) high = middle;
+    else low = middle;
+  }
+  return low;
 }
 
 /** All FLOPs on the device that needs least energy for them; no idle power, because the other devices may be off. */
@@ -67,7 +115,13 @@ function leastJoules({ costs, steps }: IntervalProblem, flops: number): number {
 
 /** Seconds that every device beyond the first adds to the air of a medium that all links share; 0 where they do not. */
 function leastExchangeSeconds({ costs, tasks }: IntervalProblem): number {
-  if (!onOneMedium(costs.cluster)) return 0;
+  const { links } = costs.cluster;
+  const medium = links[0]?.medium;
+  if (medium === undefined || links.some((link) => link.medium !== medium)) return 0;
+  const rate = links.reduce(
+    (most, { bytesPerSecond, loss = 0 }) => Math.max(most, bytesPerSecond * (1 - loss)),
+    0,
+  );
   const all = tasks.map(costs.taskNamed);
   let least = Infinity;
   for (let cut = 1; cut < costs.layerCount; cut++)
@@ -85,7 +139,7 @@ function leastExchangeSeconds({ costs, tasks }: IntervalProblem): number {
       least,
       2 * Math.min(...all.map((task) => gradientBytes(task, { start: layer, end: layer + 1 }))),
     );
-  return least / bestRate(costs.cluster);
+  return least / rate;
 }
 
 /** No fewer devices can hold the parameters and the optimizer state. */
