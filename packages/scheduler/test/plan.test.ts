@@ -98,6 +98,12 @@ const arbitraryPlan = (most: number, free = false): fc.Arbitrary<{ workloads: Wo
       }),
     );
 
+test('a plan with more siblings than groups are tried of never says that it is exact', () => {
+  const five = Array.from({ length: 5 }, (_, i) => task(layersFrom(0, 2), 2, { name: `t${i}` }));
+  expect(plan(five, cluster(1), { peers: [] }).search).toBe('bounded');
+  expect(plan(five.slice(0, 1), cluster(1), { peers: [] }).search).toBe('exact');
+});
+
 describe('levels', () => {
   test('hold siblings, one level after their latest parent, in the order of the input', () => {
     const one = (name: string, ...dependsOn: string[]) => task(equalLayers(1, 1, 1), 1, { name, dependsOn });
@@ -394,6 +400,10 @@ describe('what moves', () => {
     expect(fetched!.intervals[0]!.startSeconds).toBeCloseTo(fetched!.startSeconds + 10, 9);
     const held = plan(tasks, slow({ resident: ['d0', 'd1'] }), { peers: [], groupLimit: 1 });
     expect(transfers(held).filter(([, , what]) => what === 'base')).toEqual([]);
+  });
+
+  test('has to come from somewhere, or the plan is refused with the way out', () => {
+    expect(() => plan([parent], slow({ resident: [] }))).toThrow(/resident: .*name a "keeper"/);
   });
 
   test('is every finished segment to the keeper, and the run ends when the last has come', () => {

@@ -9,6 +9,7 @@ import type { Workload } from '../problem/workload.js';
 import { type Strategy, tuneStrategy } from '../peers/strategy.js';
 import { assessPlacement } from '../search/assess-placement.js';
 import { keyOf } from '../search/bounded-search.js';
+import { divisionsOf } from '../search/exact-search.js';
 import { effortFor, limits } from '../search/effort.js';
 import { type Assessment, type IntervalProblem, placementOn, valueOf } from '../search/interval-problem.js';
 import { type LowerBound, lowerBound } from '../search/lower-bound.js';
@@ -197,7 +198,7 @@ function findOn(
   const [only, ...others] = problem.costs.devices;
   if (others.length === 0) {
     // In as few micro-batches as fit, because each one costs another launch.
-    for (const microbatches of [...problem.microbatches].sort((a, b) => a - b)) {
+    for (const microbatches of [...divisionsOf(problem)].sort((a, b) => a - b)) {
       const assessment = assessPlacement(problem, placementOn(problem, only!.id, microbatches));
       if (assessment)
         return { found: [{ ...assessment, strategy: contextGearName }], search: 'exact', bound };

@@ -9,6 +9,7 @@ import type { Member } from '../schedule/placement.js';
 import { contextGear, contextGearDeep } from '../schedule/policies/context-gear.js';
 import { validateSchedule } from '../schedule/validate/validate-schedule.js';
 import { joulesByDevice } from '../search/assess-placement.js';
+import { problemsError } from '../scheduler-error.js';
 import { effortFor, limits } from '../search/effort.js';
 import { candidateJobs, refineCandidates, withoutPromises } from './candidate-jobs.js';
 import { inCanonicalOrder } from './canonical-order.js';
@@ -45,6 +46,7 @@ export function planCluster(workloads: readonly Workload[], cluster: Cluster, op
     exactDevices = limits.exactDevices,
     exactLayers = limits.exactLayersInPlan,
   } = options;
+  const { keeper } = cluster;
   const usable = inCanonicalOrder(usableCluster(cluster, memoryReserve));
   const opened = openCluster(usable);
   const costs = openCostModel(workloads, usable, opened);
@@ -82,7 +84,16 @@ export function planCluster(workloads: readonly Workload[], cluster: Cluster, op
   candidates = withoutPromises(candidates);
   const found = searchRun(asked());
   if (!found)
-    throw new Error('internal: scheduler/plan: every task has a mode, but no list of them could be played');
+    throw problemsError('SCHEDULER_NOTHING_FITS', 'plan', [
+      {
+        path: keeper === undefined ? 'resident' : 'links',
+        message:
+          'every task fits, but what it needs cannot be fetched or collected: ' +
+          (keeper === undefined
+            ? 'no device gives the base to those that do not hold it, or no link leads from a task to one that builds on it; name a "keeper", or add links'
+            : `no link joins the keeper "${keeper}" and the devices that train; add one, or name another keeper`),
+      },
+    ]);
   return planOf(asked(), found, { lanes, window, memoryReserve });
 }
 
@@ -136,12 +147,18 @@ function planOf(
     ),
     lowerBoundSeconds,
     gap: lowerBoundSeconds > 0 ? totalSeconds / lowerBoundSeconds - 1 : 0,
-    search: exact ? 'exact' : 'bounded',
+    search: exact && coversAll(lanes, workloads.length) ? 'exact' : 'bounded',
     window,
     memoryReserve,
     explanation: explainPlan(search, played),
   };
 }
+
+/** Whether every set of devices and every group of siblings was a candidate, and every question answered exactly, the answers left out too. */
+const coversAll = ({ opened, memory }: LaneSearch, tasks: number): boolean =>
+  opened.devices.length <= limits.allDeviceSets &&
+  tasks <= limits.allGroups &&
+  [...memory.values()].every(({ search }) => search === 'exact');
 
 function plannedJob(
   { assignment: { job, mode }, startSeconds, endSeconds, transfers, answers, intervals, collects }: PlayedJob,

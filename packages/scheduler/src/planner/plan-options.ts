@@ -30,8 +30,6 @@ export interface PlanOptions {
   readonly window?: number;
   /** Whether sibling tasks may train at the same time, in one pipeline or on devices of their own. */
   readonly siblings?: boolean;
-  /** Whether the cut may change between intervals. */
-  readonly recut?: boolean;
   /** Whether frozen prefixes may be cached after the first epoch. */
   readonly cache?: boolean;
   /** Other strategies, than which the plan is to be no worse; a better placement of theirs is taken over and named. */
@@ -81,7 +79,6 @@ export function checkOptions(
         memoryReserve: within('at least 0 and below 1', (share) => share >= 0 && share < 1),
         window: wholeAboveZero,
         siblings: flag,
-        recut: flag,
         cache: flag,
         peers: listOf(checkPeer, inputLimits.workloads),
         joulesLimit(joules, path) {
