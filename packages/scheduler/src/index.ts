@@ -33,7 +33,6 @@ export {
   type SimulatedPlan,
 } from './planner/plan-and-simulate.js';
 export { scheduleOf, type ScheduleOfOptions } from './planner/schedule-of.js';
-export { wavesOf } from './planner/waves.js';
 export { checkInput } from './problem/check-input.js';
 export type {
   Cluster,

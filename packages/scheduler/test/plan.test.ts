@@ -12,7 +12,6 @@ import {
   scheduleOf,
   simulate,
   validateSchedule,
-  wavesOf,
   type Workload,
 } from '@contextlora/scheduler';
 import { describePlacement, describePlan } from '@contextlora/scheduler/views';
@@ -23,7 +22,6 @@ import {
   arbitraryTask,
   cluster,
   device,
-  equalLayers,
   layer,
   interval,
   task,
@@ -102,21 +100,6 @@ test('a plan with more siblings than groups are tried of never says that it is e
   const five = Array.from({ length: 5 }, (_, i) => task(layersFrom(0, 2), 2, { name: `t${i}` }));
   expect(plan(five, cluster(1), { peers: [] }).search).toBe('bounded');
   expect(plan(five.slice(0, 1), cluster(1), { peers: [] }).search).toBe('exact');
-});
-
-describe('levels', () => {
-  test('hold siblings, one level after their latest parent, in the order of the input', () => {
-    const one = (name: string, ...dependsOn: string[]) => task(equalLayers(1, 1, 1), 1, { name, dependsOn });
-    expect(
-      wavesOf([
-        one('strategy', 'vehicle', 'road'),
-        one('vehicle'),
-        one('weather'),
-        one('road', 'weather'),
-        one('last', 'strategy'),
-      ]),
-    ).toEqual([['vehicle', 'weather'], ['road'], ['strategy'], ['last']]);
-  });
 });
 
 describe('jobs', () => {

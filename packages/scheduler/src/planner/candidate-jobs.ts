@@ -4,7 +4,8 @@ import { answersOf } from './answers.js';
 import { deviceSets } from './device-sets.js';
 import type { Assignment, CandidateJob, CandidateJobs, Run } from './run.js';
 import { type Job, levelsOf, type TaskGraph } from './jobs.js';
-import { type LaneSearch, type Mode, modesOf, simulatedMode } from './modes.js';
+import { type Mode, modesOf, simulatedMode } from './modes.js';
+import type { LaneSearch } from './found-intervals.js';
 
 export function candidateJobs(run: Run, search: LaneSearch, siblings: boolean): CandidateJobs {
   const { graph } = run;

@@ -8,7 +8,8 @@ import { type InputProblem, problemsError } from '../scheduler-error.js';
 import { limits } from '../search/effort.js';
 import type { CandidateJobs } from './run.js';
 import { deviceSets } from './device-sets.js';
-import { type LaneSearch, modesOf } from './modes.js';
+import { modesOf } from './modes.js';
+import type { LaneSearch } from './found-intervals.js';
 import type { Workload } from '../problem/workload.js';
 
 /** @throws SchedulerError when a layer fits on no device, or the layers do not fit on all devices together. */

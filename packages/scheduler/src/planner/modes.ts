@@ -4,46 +4,23 @@
  */
 import { type ClusterCosts, openCluster } from '../cost/cluster-costs.js';
 import type { Routes } from '../cost/routes.js';
-import { ownValue } from '../problem/names.js';
 import type { Workload } from '../problem/workload.js';
-import { type Strategy, tuneStrategy } from '../peers/strategy.js';
 import { assessPlacement } from '../search/assess-placement.js';
 import { keyOf } from '../search/bounded-search.js';
-import { divisionsOf } from '../search/exact-search.js';
-import { effortFor, limits } from '../search/effort.js';
-import { type Assessment, type IntervalProblem, placementOn, valueOf } from '../search/interval-problem.js';
+import { limits } from '../search/effort.js';
+import { type IntervalProblem, valueOf } from '../search/interval-problem.js';
 import { type LowerBound, lowerBound } from '../search/lower-bound.js';
-import { firstCutOf, searchInterval, type SearchIntervalOptions } from '../search/search-interval.js';
-import { contextGearName } from './context-gear-name.js';
-import { type IntervalSettings, intervalsOf } from './intervals.js';
-import { promises } from './promise.js';
-import { type BaseHolders, type Transfer, transfersBetween, transferSeconds } from './transfers.js';
+import { firstCutOf } from '../search/search-interval.js';
+import { intervalsOf } from './intervals.js';
+import { type Transfer, transfersBetween, transferSeconds } from './transfers.js';
 
-export interface LaneSearch {
-  readonly opened: ClusterCosts;
-  readonly settings: IntervalSettings;
-  readonly options: SearchIntervalOptions;
-  readonly peers: readonly Strategy[];
-  readonly cache: boolean;
-  readonly holders: BaseHolders;
-  /** Whether sets of devices, but for all of them, only promise; the modes that a run uses are simulated. */
-  readonly brief: boolean;
-  /** Answers found so far, by question: tasks of equal cost on interchangeable devices are asked about once. */
-  readonly memory: Map<string, FoundInterval & { readonly below: number }>;
-}
-
-/** An assessment and the strategy that proposed it. */
-interface NamedAssessment extends Assessment {
-  readonly strategy: string;
-}
-
-interface FoundInterval {
-  /** Best first. */
-  readonly found: readonly NamedAssessment[];
-  readonly search: 'exact' | 'bounded';
-  readonly bound: LowerBound;
-}
-
+import {
+  type FoundInterval,
+  type LaneSearch,
+  type ModeQuestion,
+  type NamedAssessment,
+  searchOn,
+} from './found-intervals.js';
 export interface ModeInterval {
   readonly problem: IntervalProblem;
   readonly assessment: NamedAssessment;
@@ -101,12 +78,6 @@ export function modesOf(
   return modes;
 }
 
-interface ModeQuestion {
-  /** Only a mode of less value is of interest. */
-  readonly below: number;
-  readonly peers: readonly Strategy[];
-}
-
 /** A mode on the same devices, simulated; undefined where nothing keeps the promise. */
 export const simulatedMode = (search: LaneSearch, workloads: readonly Workload[], { set }: Mode) =>
   modeOn(
@@ -158,137 +129,6 @@ function clusterOf({ opened }: LaneSearch, set: readonly number[]): ClusterCosts
     devices: set.map((device) => devices[device]!),
     links: set.length === 1 ? [] : links.filter(({ from, to }) => ids.has(from) && ids.has(to)),
   });
-}
-
-function searchOn(
-  search: LaneSearch,
-  problem: IntervalProblem,
-  set: readonly number[],
-  question: ModeQuestion & { readonly bound: LowerBound },
-): FoundInterval {
-  const { devices } = search.opened;
-  const like = set.map((device) => devices[device]!.interchangeableWith);
-  const brief = search.brief && set.length < devices.length;
-  const key = [
-    [...like].sort((a, b) => a - b).join(),
-    question.peers.length,
-    brief,
-    signatureOf(problem),
-  ].join('|');
-  const known = search.memory.get(key);
-  // What was sought in vain below a mark may be there above it.
-  if (known && (known.found.length > 0 || known.below >= question.below))
-    return renamed(known, problem, set, search);
-  const found = { ...findOn({ ...search, brief }, problem, question), below: question.below };
-  search.memory.set(key, found);
-  return found;
-}
-
-function findOn(
-  {
-    options,
-    brief,
-    opened: {
-      devices: { length: deviceCount },
-    },
-  }: LaneSearch,
-  problem: IntervalProblem,
-  { peers, bound, below }: ModeQuestion & { readonly bound: LowerBound },
-): FoundInterval {
-  const [only, ...others] = problem.costs.devices;
-  if (others.length === 0) {
-    // In as few micro-batches as fit, because each one costs another launch.
-    for (const microbatches of [...divisionsOf(problem)].sort((a, b) => a - b)) {
-      const assessment = assessPlacement(problem, placementOn(problem, only!.id, microbatches));
-      if (assessment)
-        return { found: [{ ...assessment, strategy: contextGearName }], search: 'exact', bound };
-    }
-    return { found: [], search: 'exact', bound };
-  }
-  if (brief)
-    return {
-      found: promises(problem, below).map((promise) => ({ ...promise, strategy: contextGearName })),
-      search: 'bounded',
-      bound,
-    };
-  const part = problem.costs.devices.length < deviceCount ? limits.subsetBudget : 1;
-  const { found, search } = searchInterval(problem, {
-    ...options,
-    budget: part * (options.budget ?? limits.budget),
-    below,
-  });
-  const named = found
-    .slice(0, limits.keptPlacements)
-    .map((assessment): NamedAssessment => ({ ...assessment, strategy: contextGearName }));
-  const { peerCandidates, peerDivisions } = effortFor(problem.costs.devices.length);
-  const asked = { ...problem, microbatches: problem.microbatches.slice(-peerDivisions) };
-  for (const strategy of peers) {
-    if (problem.tasks.length > 1 && !strategy.interleavesTasks) continue;
-    const better = tuneStrategy(strategy, asked, {
-      incumbent: Math.min(below, named[0]?.value ?? Infinity),
-      most: peerCandidates,
-    });
-    if (better) named.unshift({ ...better, strategy: strategy.name });
-  }
-  return { found: named, search, bound };
-}
-
-function signatureOf({ costs, tasks, steps, cache }: IntervalProblem): string {
-  return JSON.stringify([
-    steps,
-    tasks.map((name) => {
-      const { samples, sums } = costs.taskNamed(name);
-      return [
-        samples,
-        ownValue(cache, name) ?? '',
-        sums.outputBytes,
-        ...Object.values(sums).map((sum: Float64Array | readonly number[]) => [...sum]),
-      ];
-    }),
-  ]);
-}
-
-/** An answer found for other tasks, or on interchangeable devices, as one for these. */
-function renamed(
-  known: FoundInterval,
-  { tasks }: IntervalProblem,
-  set: readonly number[],
-  { opened: { devices, deviceIndex } }: LaneSearch,
-): FoundInterval {
-  const [first] = known.found;
-  if (!first) return known;
-  const classOf = (device: number) => devices[device]!.interchangeableWith;
-  const left = new Map<number, number[]>();
-  for (const device of set) left.set(classOf(device), [...(left.get(classOf(device)) ?? []), device]);
-  const names = new Map<string, string>();
-  const nameOf = (id: string): string => {
-    let name = names.get(id);
-    if (name === undefined) names.set(id, (name = devices[left.get(classOf(deviceIndex(id)))!.shift()!]!.id));
-    return name;
-  };
-  // In the order of the devices, so that equal sets get equal names.
-  const used = new Set(
-    known.found.flatMap(({ devices: uses }) => uses.map(({ device }) => deviceIndex(device))),
-  );
-  for (const device of [...used].sort((a, b) => a - b)) nameOf(devices[device]!.id);
-  return {
-    ...known,
-    found: known.found.map((assessment) => ({
-      ...assessment,
-      placement: {
-        ...assessment.placement,
-        tasks,
-        stages: assessment.placement.stages.map((stage) => ({
-          ...stage,
-          members: stage.members.map((member) => ({ ...member, device: nameOf(member.device) })),
-        })),
-      },
-      peakMemoryBytes: Object.fromEntries(
-        Object.entries(assessment.peakMemoryBytes).map(([id, bytes]) => [nameOf(id), bytes]),
-      ),
-      devices: assessment.devices.map((use) => ({ ...use, device: nameOf(use.device) })),
-    })),
-  };
 }
 
 /** The placements such that intervals and transfers cost least, over all combinations (Viterbi). */

@@ -17,7 +17,8 @@ import { explainPlan } from './explain.js';
 import { requireFeasible, requireFound } from './feasibility.js';
 import type { Run, RunSearch } from './run.js';
 import { taskGraph } from './jobs.js';
-import type { LaneSearch, ModeInterval } from './modes.js';
+import type { ModeInterval } from './modes.js';
+import type { LaneSearch } from './found-intervals.js';
 import { planBound } from './plan-bound.js';
 import type { PlanOptions } from './plan-options.js';
 import {

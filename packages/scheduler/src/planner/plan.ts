@@ -1,5 +1,5 @@
 /**
- * The planner: from workloads and a cluster to waves of tasks with placements, policies, a prediction, a lower bound and an explanation.
+ * The planner: from workloads and a cluster to jobs on lanes with placements, policies, a prediction, a lower bound and an explanation.
  */
 import { checkInput } from '../problem/check-input.js';
 import type { Cluster } from '../problem/cluster.js';

@@ -51,7 +51,7 @@ interface Activity {
   left: number;
 }
 
-type Plan = Pick<Activity, 'done' | 'delay' | 'loads' | 'left'>;
+type Upcoming = Pick<Activity, 'done' | 'delay' | 'loads' | 'left'>;
 
 /**
  * Undefined where something must be fetched to which no link leads.
@@ -81,7 +81,7 @@ export function playRun(
     endSeconds: 0,
     after: undefined as number | undefined,
   }));
-  const moving = (transfers: readonly Transfer[], into: Timed<Transfer>[]): Plan[] =>
+  const moving = (transfers: readonly Transfer[], into: Timed<Transfer>[]): Upcoming[] =>
     transfers.map((what) => {
       const { medium, bytesPerSecond, latencySeconds } = holders.routes.route(what.from, what.to)!;
       return {
@@ -91,11 +91,11 @@ export function playRun(
         done: (startSeconds, endSeconds) => into.push({ what, startSeconds, endSeconds }),
       };
     });
-  const phases: Plan[][][] = [];
-  const collects: Plan[][] = [];
+  const phases: Upcoming[][][] = [];
+  const collects: Upcoming[][] = [];
   for (const [position, assignment] of order.entries()) {
     const record = records[position]!;
-    const answering = assignment.answers.map((what): [Answer, Plan[]] => [
+    const answering = assignment.answers.map((what): [Answer, Upcoming[]] => [
       what,
       [
         {
@@ -109,7 +109,7 @@ export function playRun(
     const answersFor = (reason: Answer['reason']) =>
       answering.filter(([what]) => what.reason === reason).map(([, plans]) => plans);
     const training = assignment.mode.intervals.flatMap(
-      ({ assessment, transfers, airShares, airDelay }, index): Plan[][] => [
+      ({ assessment, transfers, airShares, airDelay }, index): Upcoming[][] => [
         moving(transfers, record.transfers),
         [
           {
@@ -138,7 +138,7 @@ export function playRun(
 
   const positionOf = new Map(order.flatMap(({ job }, position) => job.tasks.map((task) => [task, position])));
   /** Ancestors' segments, on their way as soon as these have ended, whatever the devices do meanwhile: by the ancestor's position. */
-  const ahead = order.map((): { readonly to: number; readonly plan: Plan }[] => []);
+  const ahead = order.map((): { readonly to: number; readonly plan: Upcoming }[] => []);
   const fetching = order.map(() => 0);
   const lastOn = new Int32Array(deviceCount).fill(-1);
   const waiting = order.map(({ job, mode }, position) => {
