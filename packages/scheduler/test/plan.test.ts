@@ -17,15 +17,7 @@ import {
 import { describePlacement, describePlan } from '@contextlora/scheduler/views';
 import { jora, peers, type Strategy, tuneStrategy } from '@contextlora/scheduler/peers';
 import fc from 'fast-check';
-import {
-  arbitraryCluster,
-  arbitraryTask,
-  cluster,
-  device,
-  layer,
-  interval,
-  task,
-} from './problems.js';
+import { arbitraryCluster, arbitraryTask, cluster, device, layer, interval, task } from './problems.js';
 
 const sweeps = 15;
 
