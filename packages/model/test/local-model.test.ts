@@ -134,6 +134,42 @@ describe('a local model', () => {
     expect(Object.keys(await local.saveState())).not.toContain('optimizer-second.safetensors');
   });
 
+  test('hashes the optimizer state of what trains, which every step changes, and has nothing to hash of the others', async () => {
+    const local = make();
+    expect(await local.hashOptimizer('second')).toBeUndefined();
+    await trainFor(local, 'second', rolesOfSecond, 1);
+    const first = await local.hashOptimizer('second');
+    expect(first).toMatch(/^[0-9a-f]{64}$/);
+    for (const { id } of tasks.filter((task) => task.id !== 'second'))
+      expect(await local.hashOptimizer(id)).toBeUndefined();
+    const saved = await local.saveState();
+    await local.step('second', [examples], { learningRate: 2e-2 });
+    expect(await local.hashOptimizer('second')).not.toBe(first);
+    await local.restoreState(saved);
+    expect(await local.hashOptimizer('second')).toBe(first);
+  });
+
+  test('changes in a step the segment and optimizer state of its task, and no byte of a sibling in the same phase', async () => {
+    const local = make();
+    const siblings = {
+      first: rolesOfFirst,
+      other: { first: 'mask', second: 'mask', other: 'train' },
+    } as const;
+    await local.setPhase({ tasks: Object.keys(siblings), roles: siblings });
+    const stateOf = async (task: string) => [await local.hashSegment(task), await local.hashOptimizer(task)];
+    for (const [task, sibling] of [
+      ['first', 'other'],
+      ['other', 'first'],
+      ['first', 'other'],
+    ] as const) {
+      const [own, others] = [await stateOf(task), await stateOf(sibling)];
+      await local.step(task, [examples], { learningRate: 2e-2 });
+      const after = await stateOf(task);
+      expect(after.map((hash, i) => hash === own[i])).toEqual([false, false]);
+      expect(await stateOf(sibling)).toEqual(others);
+    }
+  });
+
   test('clips by the norm of the trained segment alone: a frozen one, however large, weakens no step', async () => {
     const trained = async (factor: number) => {
       const partition = partitionRanks(linearsOf(model.spec), tasks, { rank: 12 });
@@ -364,6 +400,7 @@ describe('a local model', () => {
       step: () => local.step('first', [examples], { learningRate: 1e-3 }),
       setPhase: () => local.setPhase({ tasks: ['first'], roles: { first: rolesOfFirst } }),
       hashSegment: () => local.hashSegment('first'),
+      hashOptimizer: () => local.hashOptimizer('first'),
       saveState: () => local.saveState(),
       restoreState: () => local.restoreState(state),
       segments: () => local.segments(),

@@ -22,6 +22,7 @@ export { TrainerError, type TrainerErrorCode } from './trainer-error.js';
 export { checkSettings, stepsOfTask, type RunSettings } from './training/check-settings.js';
 export type { Checkpoint, CheckpointStore, RunFingerprint, RunPosition } from './training/checkpoint.js';
 export {
+  certifyOptimizer,
   certifySegments,
   checkCertificate,
   type CertificateCheck,

@@ -16,6 +16,8 @@ export class FakeModel implements TrainableModel<FakeExample> {
   leaksInto: string[] = [];
   /** Only the steps of this task leak; by default all. */
   leaksDuring: string | undefined;
+  /** Tasks whose momentum steps also write to, or which keep it in the phases of others. */
+  leaksMomentumInto: string[] = [];
   /** The step of this number, from 1, fails after writing. */
   failsAtStep = Infinity;
   /** What a step reports instead of what it computed; `step` counts from 1. */
@@ -31,7 +33,7 @@ export class FakeModel implements TrainableModel<FakeExample> {
 
   setPhase(phase: Phase): Promise<void> {
     this.#phase = phase;
-    this.#moments = Object.fromEntries(phase.tasks.map((task) => [task, 0]));
+    this.#moments = Object.fromEntries([...phase.tasks, ...this.leaksMomentumInto].map((task) => [task, 0]));
     this.calls.push(`phase ${phase.tasks.join('+')}`);
     return Promise.resolve();
   }
@@ -49,6 +51,9 @@ export class FakeModel implements TrainableModel<FakeExample> {
       this.weights[id] = (this.weights[id] ?? 0) - learningRate * (this.#moments[task] ?? 0);
     if (task === (this.leaksDuring ?? task))
       for (const id of this.leaksInto) this.weights[id] = (this.weights[id] ?? 0) + 1e-9;
+    for (const id of this.leaksMomentumInto)
+      if (id !== task && task === (this.leaksDuring ?? task))
+        this.#moments[id] = (this.#moments[id] ?? 0) + 1e-9;
     const batches = microBatches.map((batch) => batch.map(({ prompt }) => prompt).join(' '));
     this.calls.push(`step ${task}: ${batches.join(' | ')}`);
     if (++this.steps === this.failsAtStep) return Promise.reject(new Error('out of memory'));
@@ -64,6 +69,11 @@ export class FakeModel implements TrainableModel<FakeExample> {
     this.hashes += 1;
     const bytes = Buffer.from(Float64Array.of(this.weights[task] ?? 0).buffer);
     return Promise.resolve(createHash('sha256').update(bytes).digest('hex'));
+  }
+
+  hashOptimizer(task: string): Promise<string | undefined> {
+    const moment = this.#moments[task];
+    return Promise.resolve(moment === undefined ? undefined : `moment ${moment}`);
   }
 
   saveState(): Promise<Record<string, Uint8Array>> {

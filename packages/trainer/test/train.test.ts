@@ -93,6 +93,35 @@ describe('train', () => {
     expect(checks.every(({ violated }) => violated.length === 0)).toBe(true);
   });
 
+  test('certifies that a phase has optimizer state for the segments that it trains, and for no other', async () => {
+    const events = await run(new FakeModel(tasks));
+    const states = events.flatMap((event) => (event.type === 'phaseEnd' ? [event.optimizer] : []));
+    expect(states.map((state) => Object.keys(state ?? {}))).toEqual(tasks.map((task) => [task]));
+  });
+
+  test.each([
+    ['frozen', 'weather'],
+    ['masked', 'vehicle'],
+  ])('refuses a phase in which a %s segment has optimizer state, before its first step', async (_, other) => {
+    const model = new FakeModel(tasks);
+    model.leaksMomentumInto = [other];
+    const road = planPhases(sceneGraph()).slice(2, 3);
+    const attempt = run(model, {}, Infinity, road);
+    await expect(attempt).rejects.toMatchObject({ code: 'TRAINER_FREEZE_VIOLATED', tasks: [other] });
+    await expect(attempt).rejects.toThrow(
+      /has optimizer state for the segment of "\w+" in the phase of "road"/,
+    );
+    expect(model.steps).toBe(0);
+  });
+
+  test('trains a model that does not tell of its optimizer, and certifies its segments', async () => {
+    const model = new FakeModel(tasks);
+    Object.assign(model, { hashOptimizer: undefined });
+    const ends = (await run(model)).filter(({ type }) => type === 'phaseEnd');
+    expect(ends).toHaveLength(4);
+    for (const end of ends) expect(end).not.toHaveProperty('optimizer');
+  });
+
   test('refuses a phase that moved a frozen segment by the smallest amount', async () => {
     const model = new FakeModel(tasks);
     model.leaksInto = ['weather'];
@@ -182,6 +211,16 @@ describe('a phase that siblings share', () => {
     ).rejects.toMatchObject({ code: 'TRAINER_FREEZE_VIOLATED', tasks: ['weather'] });
     expect(model.steps).toBe(1);
     expect(await checkpoints.load()).toBeUndefined();
+  });
+
+  test('refuses a step that writes into the momentum of a sibling', async () => {
+    const model = new FakeModel(tasks);
+    Object.assign(model, { leaksMomentumInto: ['weather'], leaksDuring: 'vehicle' });
+    await expect(run(model, {}, Infinity, phases)).rejects.toMatchObject({
+      code: 'TRAINER_FREEZE_VIOLATED',
+      tasks: ['weather'],
+    });
+    expect(model.steps).toBe(1);
   });
 
   test('pays for that with one hash per sibling and step, and a phase of one task with none', async () => {

@@ -16,6 +16,8 @@ export interface PhaseCertificate {
   readonly tasks: readonly string[];
   readonly check: CertificateCheck;
   readonly certificate: Readonly<Record<string, string>>;
+  /** Task → SHA-256 of its optimizer state: of the trained tasks alone. */
+  readonly optimizer?: Readonly<Record<string, string>>;
 }
 
 export type RecordedEvaluation = Extract<MetricsEntry, { type: 'evaluated' }>;
@@ -50,6 +52,7 @@ export function recordRun({ clock }: { readonly clock: () => number }): {
           tasks: entry.tasks,
           check: entry.check,
           certificate: entry.certificate,
+          ...(entry.optimizer ? { optimizer: entry.optimizer } : {}),
         });
         break;
       case 'evaluated':

@@ -22,6 +22,7 @@ import { ModelError } from '../model-error.js';
 import { type TaskSegment, uploadSegments } from '../pass/segments.js';
 import type { Example } from '../text/example.js';
 import { batchLoss, openPreparation } from './batch-loss.js';
+import { hashOptimizerStates } from './hash-optimizer-states.js';
 import { type FrozenTensors, openFrozenTensors } from './frozen-tensors.js';
 import { addGradients, disposeGradients, lossAndGradients } from './gradients.js';
 import { applyStep, type OptimizerOptions, optimizerOf, requireLearningRate } from './optimizer.js';
@@ -56,6 +57,7 @@ export interface LocalModel extends AsyncDisposable {
   ): Promise<{ loss: number; tokens: number; gradientNorm: number }>;
   predict(task: string, examples: readonly Example[], roles?: Roles): Promise<readonly AnswerPrediction[]>;
   hashSegment(task: string): Promise<string>;
+  hashOptimizer(task: string): Promise<string | undefined>;
   saveState(): Promise<Readonly<Record<string, Uint8Array>>>;
   restoreState(files: Readonly<Record<string, Uint8Array>>): Promise<void>;
   readonly features: ImageFeatures;
@@ -194,6 +196,13 @@ export function createLocalModel(
       if (!segment)
         throw new ModelError('MODEL_INPUT_INVALID', 'hashSegment', `there is no segment of task "${task}"`);
       return Promise.resolve(hashSegment(segment));
+    },
+
+    async hashOptimizer(task) {
+      requireOpen('hashOptimizer');
+      // One buffer may hold several segments, where a strategy trains more than the task.
+      const states = [...phase.trained.values()].filter((state) => Object.hasOwn(state.segments, task));
+      return Promise.resolve(states.length === 0 ? undefined : hashOptimizerStates(states));
     },
 
     async saveState() {

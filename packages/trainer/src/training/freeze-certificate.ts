@@ -1,7 +1,8 @@
 /**
  * The freeze certificate: a SHA-256 per segment, taken at the end of every phase and compared with the one before.
  *
- * It proves that a phase changed the segments that it trained, and no byte of any other.
+ * It proves that a phase changed the segments that it trained, and no byte of any other; and that no other segment has an optimizer state,
+ * whose momentum or decay could move it later.
  */
 import type { Phase } from '../plan/plan-phases.js';
 import { TrainerError } from '../trainer-error.js';
@@ -10,13 +11,45 @@ import type { TrainableModel } from './trainable-model.js';
 /** Task → SHA-256 of its segment, hexadecimal. */
 export type FreezeCertificate = Readonly<Record<string, string>>;
 
+/** The parts of a model that can be hashed. */
+type Hashable = Pick<TrainableModel<never>, 'hashSegment' | 'hashOptimizer'>;
+
 /** Hashes the segments of the given tasks. */
 export async function certifySegments(
-  model: Pick<TrainableModel<never>, 'hashSegment'>,
+  model: Pick<Hashable, 'hashSegment'>,
   tasks: readonly string[],
 ): Promise<FreezeCertificate> {
   const hashes: Record<string, string> = {};
   for (const task of tasks) hashes[task] = await model.hashSegment(task);
+  return hashes;
+}
+
+/**
+ * Hashes the optimizer states of the given tasks, those that have one; undefined if the model does not tell.
+ *
+ * @throws TrainerError (`TRAINER_FREEZE_VIOLATED`) when a segment that the phase freezes or masks has one.
+ */
+export async function certifyOptimizer(
+  model: Pick<Hashable, 'hashOptimizer'>,
+  phase: Phase,
+  tasks: readonly string[],
+): Promise<FreezeCertificate | undefined> {
+  if (!model.hashOptimizer) return undefined;
+  const hashes: Record<string, string> = {};
+  for (const task of tasks) {
+    const hash = await model.hashOptimizer(task);
+    if (hash !== undefined) hashes[task] = hash;
+  }
+  const trained = changedBy(phase);
+  const stray = Object.keys(hashes).filter((task) => !trained.includes(task));
+  if (stray.length > 0)
+    throw new TrainerError(
+      'TRAINER_FREEZE_VIOLATED',
+      'train',
+      `the model has optimizer state for the segment of ${quote(stray)} in the phase of ${quote(phase.tasks)}, which has to freeze or mask it; ` +
+        'setPhase must drop all state but that of the segments that train',
+      { tasks: stray },
+    );
   return hashes;
 }
 
@@ -58,22 +91,29 @@ export const freezeViolation = (trained: readonly string[], changed: readonly st
 export const trainedBy = ({ roles }: Phase, task: string): string[] =>
   Object.entries(roles[task] ?? {}).flatMap(([id, role]) => (role === 'train' ? [id] : []));
 
+/** The tasks whose segments a phase may change. */
+export const changedBy = (phase: Phase): string[] => [
+  ...new Set(phase.tasks.flatMap((task) => trainedBy(phase, task))),
+];
+
 /**
  * A check for after each step of a phase that siblings share: at the end of the phase all their segments may differ, and nobody could
- * tell what a step wrote into the segment of another task.
+ * tell what a step wrote into the segment or the optimizer state of another task.
  *
- * Costs one hash of every segment that the phase trains, per step: 1 ms for 2 MB with Node's SHA-256, and what the model needs to
- * fetch the segments. A phase of one task needs no such check.
+ * Costs one hash of every segment that the phase trains, and of its optimizer state, per step: 1 ms for 2 MB with Node's SHA-256, and what
+ * the model needs to fetch them. A phase of one task needs no such check.
  */
-export async function siblingCheck(
-  model: Pick<TrainableModel<never>, 'hashSegment'>,
-  phase: Phase,
-): Promise<(task: string) => Promise<void>> {
+export async function siblingCheck(model: Hashable, phase: Phase): Promise<(task: string) => Promise<void>> {
   if (phase.tasks.length < 2) return () => Promise.resolve();
-  const trained = [...new Set(phase.tasks.flatMap((task) => trainedBy(phase, task)))];
-  let before = await certifySegments(model, trained);
+  const trained = changedBy(phase);
+  const certify = async () => {
+    const segments = await certifySegments(model, trained);
+    const states = (await certifyOptimizer(model, phase, trained)) ?? {};
+    return Object.fromEntries(trained.map((task) => [task, `${segments[task]} ${states[task]}`]));
+  };
+  let before = await certify();
   return async (task) => {
-    const after = await certifySegments(model, trained);
+    const after = await certify();
     const { violated } = checkCertificate(before, after, trainedBy(phase, task));
     if (violated.length > 0) throw freezeViolation([task], violated);
     before = after;

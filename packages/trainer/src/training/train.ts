@@ -9,12 +9,13 @@ import { checkSettings, type RunSettings, stepsOfTask } from './check-settings.j
 import type { Checkpoint, CheckpointStore, RunFingerprint, RunPosition } from './checkpoint.js';
 import {
   type CertificateCheck,
+  certifyOptimizer,
   certifySegments,
+  changedBy,
   checkCertificate,
   type FreezeCertificate,
   freezeViolation,
   siblingCheck,
-  trainedBy,
 } from './freeze-certificate.js';
 import { type LearningRate, warmupCosine } from './learning-rate.js';
 import { requireSameRun } from './require-same-run.js';
@@ -68,6 +69,8 @@ export type TrainEvent =
       readonly tasks: readonly string[];
       readonly certificate: FreezeCertificate;
       readonly check: CertificateCheck;
+      /** Task → SHA-256 of its optimizer state: of the trained tasks alone. Absent if the model does not tell. */
+      readonly optimizer?: FreezeCertificate;
     };
 
 export interface TrainReport {
@@ -148,6 +151,7 @@ export async function* train<Example>(
       const examples = new Map<string, readonly Example[]>();
       for (const task of phase.tasks) examples.set(task, await examplesFor(task));
       const turns = turnsOf(phase, stepsOf);
+      await certifyOptimizer(model, phase, allTasks);
       const checkSiblings = await siblingCheck(model, phase);
       const watch = watchTraining();
       yield { type: 'phaseStart', phase: index, tasks: phase.tasks, steps: turns.length };
@@ -174,9 +178,17 @@ export async function* train<Example>(
       const certificate = await certifySegments(model, allTasks);
       const check = checkCertificate(position.certificate, certificate, changedBy(phase));
       if (check.violated.length > 0) throw freezeViolation(phase.tasks, check.violated);
+      const optimizer = await certifyOptimizer(model, phase, allTasks);
       position = { ...position, phase: index + 1, step: 0, certificate };
       unsaved = phase;
-      yield { type: 'phaseEnd', phase: index, tasks: phase.tasks, certificate, check };
+      yield {
+        type: 'phaseEnd',
+        phase: index,
+        tasks: phase.tasks,
+        certificate,
+        check,
+        ...(optimizer ? { optimizer } : {}),
+      };
       await save(phase);
       unsaved = undefined;
     }
@@ -196,9 +208,6 @@ function turnsOf(phase: Phase, stepsOf: (task: string) => number): { task: strin
     phase.tasks.filter((task) => step < stepsOf(task)).map((task) => ({ task, step })),
   ).flat();
 }
-
-/** The tasks whose segments a phase may change. */
-const changedBy = (phase: Phase) => phase.tasks.flatMap((task) => trainedBy(phase, task));
 
 /** The drawn examples of a task. */
 function batchOf<Example>(all: readonly Example[], drawn: readonly number[], task: string): Example[] {

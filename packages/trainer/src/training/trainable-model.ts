@@ -44,6 +44,11 @@ export interface TrainableModel<Example> extends AsyncDisposable {
   predict(task: string, examples: readonly Example[], roles?: Roles): Promise<readonly Prediction[]>;
   /** SHA-256 over all bytes of a task's segment, in hexadecimal: the unit of the freeze certificate. */
   hashSegment(task: string): Promise<string>;
+  /**
+   * SHA-256 over the optimizer state of a task's segment, in hexadecimal; undefined where there is none, as of every segment that the phase
+   * freezes or masks. A model that lacks this is proved by the bytes of its segments alone.
+   */
+  hashOptimizer?(task: string): Promise<string | undefined>;
   /** Everything that a resumed run needs and the data do not hold: segments, moments, step counts. File name → content. */
   saveState(): Promise<Readonly<Record<string, Uint8Array>>>;
   restoreState(files: Readonly<Record<string, Uint8Array>>): Promise<void>;
