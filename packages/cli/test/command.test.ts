@@ -157,6 +157,7 @@ describe('the train command', () => {
         'metrics.jsonl',
         'partition',
         'report.json',
+        'run.json',
       ].sort(),
     );
     const report = JSON.parse(await readFile(join(directory, 'whole/report.json'), 'utf8')) as {

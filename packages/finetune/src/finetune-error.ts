@@ -7,6 +7,12 @@ export type FinetuneErrorCode =
   | 'FINETUNE_DATA_INVALID'
   /** The output directory is a file, holds files that no run has written, or a run that is neither to be resumed nor to be replaced. */
   | 'FINETUNE_DIRECTORY_TAKEN'
+  /** A directory is not that of a run. */
+  | 'FINETUNE_RUN_MISSING'
+  /** A run has no task of that name. */
+  | 'FINETUNE_TASK_UNKNOWN'
+  /** A run was stopped before it had trained the task. */
+  | 'FINETUNE_TASK_UNTRAINED'
   /** Another process is at work in the directory of a run. */
   | 'FINETUNE_RUN_LOCKED'
   /** The run to resume was begun with other inputs; `problems` lists those that differ. */

@@ -23,6 +23,8 @@ export { taskResults, type Evaluations } from './report/task-results.js';
 export { answerQuestion, type AnswerLine } from './run/answer-question.js';
 export { evaluateBase } from './run/evaluate-base.js';
 export { evaluateTask, type TaskEvaluation } from './run/evaluate-task.js';
+export { openRun, requireTrained, type OpenedRun } from './run/open-run.js';
+export type { RunDescription, RunModel } from './run/run-description.js';
 export { openMetricsFile, type MetricsFile } from './run/metrics-file.js';
 export { openRunDirectory, type RunDirectory, type RunDirectoryOptions } from './run/run-directory.js';
 export type { EvaluatedEvent, MetricsEntry, RunEvent } from './run/run-event.js';

@@ -100,4 +100,5 @@ export {
 export { scoreLabels, type LabelScore, type ScoreLabelsOptions } from './answer/score-labels.js';
 
 export { createLocalModel, type LocalModel, type LocalModelOptions } from './training/local-model.js';
+export { segmentsOfState } from './training/state-files.js';
 export type { OptimizerOptions } from './training/optimizer.js';

@@ -24,6 +24,9 @@ export const demoSettings = ({ seed, effort }: { seed: number; effort: number })
   },
 });
 
+/** The name by which a run of the demo knows its base, which is part of this package. */
+export const embeddedName = 'embedded';
+
 /** Paths of the scenario's task file and of the base model's directory, both part of this package. */
 export function embeddedScenario(): { readonly taskFile: string; readonly modelDirectory: string } {
   const require = createRequire(import.meta.url);

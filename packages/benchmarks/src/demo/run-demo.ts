@@ -39,7 +39,13 @@ import { predictTraining, type TrainingPrediction } from '@contextlora/workloads
 import type { DatasetProgress } from '../iov/write-iov-dataset.js';
 import { type BaselineProcess, startBaselines } from './baseline-process.js';
 import { compareDecisions, trainedParameters } from './compare-decisions.js';
-import { decisionTask, demoSettings, embeddedScenario, jointLearningRate } from './demo-scenario.js';
+import {
+  decisionTask,
+  demoSettings,
+  embeddedName,
+  embeddedScenario,
+  jointLearningRate,
+} from './demo-scenario.js';
 import { type BoardPlan, planForBoards } from './plan-for-boards.js';
 import { renderScenes } from './render-scenes.js';
 import { trainEmptyGraph, type TrainedSegments } from './train-baselines.js';
@@ -136,10 +142,11 @@ export async function* runDemo({
   let joint: BaselineProcess | undefined;
   try {
     yield { type: 'base', base, backend: kernels.backend };
+    const digests = await resultOf(digestModel(modelDirectory));
     const given = describeInputs({
       settings,
       file,
-      model: await resultOf(digestModel(modelDirectory)),
+      model: digests,
       others: {
         'the effort': String(effort),
         'whether the baselines are trained': compare ? 'yes' : 'no',
@@ -174,6 +181,15 @@ export async function* runDemo({
       );
 
     const run = prepareRun(base, data, { settings });
+    await directory.describe({
+      file,
+      dataDirectory,
+      model: { name: embeddedName, digests },
+      settings,
+      inputs,
+      partition: run.partition,
+      phases: run.phases,
+    });
     const looked = stopwatch('imageFeatures');
     yield* mapped(run.model.features.warm(imagesOf(data)), (progress) => ({ type: 'looking', ...progress }));
     yield { type: 'looked', seconds: looked() };
@@ -253,7 +269,7 @@ export async function* runDemo({
       seed,
       settings: { ...settings, jointLearningRate },
       inputs,
-      base: { directory: 'embedded', parameters: base.parameterCount, backend: kernels.backend },
+      base: { directory: embeddedName, parameters: base.parameterCount, backend: kernels.backend },
       ...taskResults(data, order, {
         base: onBase,
         trained: record.evaluations,

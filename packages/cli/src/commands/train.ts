@@ -1,5 +1,5 @@
 /** `contextlora train`: the method on the user's task file, data and model. */
-import { join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 
 import {
   describeInputs,
@@ -126,6 +126,15 @@ async function runTrain(options: TrainOptions, context: CommandContext): Promise
       );
       return;
     }
+    await directory.describe({
+      file: data.file,
+      dataDirectory: options.data ?? dirname(taskFile),
+      model: { name: options.model, path: resolve(modelDirectory), digests: model },
+      settings,
+      inputs,
+      partition: run.partition,
+      phases: run.phases,
+    });
     if (resume && state === 'new') progress.print(`  There is no earlier run in ${out}: a new one begins.`);
 
     for (const line of toText(data.graph).split('\n')) progress.print(`  ${line}`);

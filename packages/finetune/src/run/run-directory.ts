@@ -9,6 +9,7 @@ import { FinetuneError, type FinetuneErrorCode } from '../finetune-error.js';
 import { digestFile } from './digest-file.js';
 import { digestsBelow, removeFiles } from './files-below.js';
 import { lockDirectory, lockFile, lockGuard } from './lock-directory.js';
+import { descriptionFile, type RunDescription, writeDescription } from './run-description.js';
 import { manifestFile, readManifest, type RunManifest, writeManifest } from './run-manifest.js';
 import type { WrittenFile } from './write-run.js';
 
@@ -32,6 +33,8 @@ export interface RunDirectory extends AsyncDisposable {
    * listing the files of a finished run that are not as it wrote them.
    */
   begin(inputs: RunFingerprint): Promise<'new' | 'begun' | 'finished'>;
+  /** Writes what the run is, for `openRun`; call it before the run trains, and when it goes on. */
+  describe(description: RunDescription): Promise<void>;
   /**
    * Moves what `write` writes below a temporary directory into place and marks the run as finished.
    *
@@ -103,6 +106,11 @@ export async function openRunDirectory(
         await keep({ kind, inputs, isFinished: false, files: {} });
         return 'new';
       },
+      async describe(description) {
+        if (!manifest) throw new Error('internal: a run directory is described before it is begun');
+        const sha256 = await writeDescription(directory, description);
+        await keep({ ...manifest, files: { ...manifest.files, [descriptionFile]: sha256 } });
+      },
       async finish(write) {
         if (!manifest) throw new Error('internal: a run directory is finished before it is begun');
         const staging = join(directory, stagingFolder);
@@ -135,9 +143,9 @@ const stagingFolder = '.results.partial';
 /** What a process that died before it had begun may have left. */
 const ownBeforeBegin: ReadonlySet<string> = new Set([lockFile, lockGuard, `${manifestFile}.partial`]);
 
-/** Metrics and checkpoints; those of a checkpoint that is being replaced too. */
+/** The description, metrics and checkpoints; those of a checkpoint that is being replaced too. */
 const isFileOfEveryRun = (path: string) =>
-  /^(metrics\.jsonl|checkpoints\/(latest\.json|phase-[^/]+\/[^/]+))(\.partial)?$/.test(path) ||
+  /^(run\.json|metrics\.jsonl|checkpoints\/(latest\.json|phase-[^/]+\/[^/]+))(\.partial)?$/.test(path) ||
   path.startsWith(`${stagingFolder}/`);
 
 const refusal = (code: FinetuneErrorCode, what: string, problems: readonly string[]) =>

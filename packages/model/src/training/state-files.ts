@@ -1,5 +1,6 @@
 /** A model's segments and optimizer state as safetensors files. */
-import type { Segment, Segments } from '@contextlora/lora';
+import { initialiseSegments, type Partition, type Segment, type Segments } from '@contextlora/lora';
+import { hashPartition } from '@contextlora/lora/files';
 import {
   decodeSafetensors,
   encodeSafetensors,
@@ -110,6 +111,17 @@ export function decodeState(files: Files, { segments, training, partitionHash }:
       listProblems('the state does not fit the partition of this model:', problems),
     );
   for (const write of writes) write();
+}
+
+/**
+ * The segments in the files of a state (`LocalModel.saveState`), without the model that saved them.
+ *
+ * @throws ModelError (`MODEL_MISMATCH`) when they are not those of the partition.
+ */
+export function segmentsOfState(files: Files, partition: Partition): Segments {
+  const segments = initialiseSegments(partition, { seed: 0 });
+  decodeState(files, { segments, training: new Map(), partitionHash: hashPartition(partition) });
+  return segments;
 }
 
 function read(files: Files, name: string, problems: string[]): Safetensors | undefined {

@@ -1,0 +1,103 @@
+/** Opens a run for use: finished or stopped, its files proved before any of them counts. */
+import { join } from 'node:path';
+
+import type { Segments } from '@contextlora/lora';
+import { hashPartition, hashSegment, readPartition } from '@contextlora/lora/files';
+import { segmentsOfState } from '@contextlora/model';
+import { buildTaskGraph, nearestSpelling, type TaskGraph } from '@contextlora/task-graph';
+import { fileCheckpoints } from '@contextlora/trainer/files';
+
+import { FinetuneError } from '../finetune-error.js';
+import { withMetrics } from './metrics-in-checkpoints.js';
+import { descriptionFile, readDescription, type RunDescription } from './run-description.js';
+import { manifestFile, readManifest } from './run-manifest.js';
+
+export interface OpenedRun extends RunDescription {
+  readonly directory: string;
+  /** What made the run: `train` or `demo`. */
+  readonly kind: string;
+  /** Whether it has nothing left to do. */
+  readonly isFinished: boolean;
+  readonly graph: TaskGraph;
+  /** The tasks that are trained, in the order in which they were: all of a finished run. */
+  readonly trainedTasks: readonly string[];
+  /** The segments of these tasks. */
+  readonly segments: Segments;
+}
+
+/**
+ * Reads a run. Of one that was stopped, the segments come from its checkpoint.
+ *
+ * @throws FinetuneError `FINETUNE_RUN_MISSING` when the directory is not that of a run, `FINETUNE_RUN_DAMAGED`, LoraError or TrainerError
+ * when a file is not as it was written.
+ */
+export async function openRun(directory: string): Promise<OpenedRun> {
+  const manifest = await readManifest(directory);
+  if (!manifest)
+    throw new FinetuneError(
+      'FINETUNE_RUN_MISSING',
+      'openRun',
+      `${directory} is not the directory of a run (it has no ${manifestFile}); "contextlora train" and "contextlora demo" make one with --out`,
+    );
+  const description = await readDescription(directory, manifest.files[descriptionFile]);
+  const { isFinished, kind } = manifest;
+  const read = isFinished ? readFinished : readStopped;
+  return {
+    ...description,
+    directory,
+    kind,
+    isFinished,
+    graph: buildTaskGraph(description.file.tasks),
+    ...(await read(directory, description)),
+  };
+}
+
+type Trained = Pick<OpenedRun, 'trainedTasks' | 'segments'>;
+
+async function readFinished(directory: string, { partition, phases }: RunDescription): Promise<Trained> {
+  const read = await readPartition(join(directory, 'partition'));
+  if (hashPartition(read.partition) !== hashPartition(partition))
+    throw damaged(`${join(directory, 'partition')} is of another run; copy the run again`);
+  return { trainedTasks: phases.flatMap(({ tasks }) => tasks), segments: read.segments };
+}
+
+async function readStopped(directory: string, { partition, phases }: RunDescription): Promise<Trained> {
+  const checkpoint = await withMetrics(fileCheckpoints(join(directory, 'checkpoints')), []).load();
+  if (!checkpoint) return { trainedTasks: [], segments: {} };
+  const all = segmentsOfState(checkpoint.files, partition);
+  const trainedTasks = phases.slice(0, checkpoint.position.phase).flatMap(({ tasks }) => tasks);
+  const segments = Object.fromEntries(trainedTasks.map((task) => [task, all[task] ?? {}]));
+  const changed = trainedTasks.filter(
+    (task) => hashSegment(segments[task] ?? {}) !== checkpoint.position.certificate[task],
+  );
+  if (changed.length > 0)
+    throw damaged(
+      `the checkpoint in ${directory} has other segments than its certificate: ${changed.join(', ')}; copy the run again`,
+    );
+  return { trainedTasks, segments };
+}
+
+/**
+ * Checks that a task of the run can be used.
+ *
+ * @throws FinetuneError `FINETUNE_TASK_UNKNOWN` with the nearest name, `FINETUNE_TASK_UNTRAINED` for one that the run had no time for.
+ */
+export function requireTrained({ directory, graph, trainedTasks }: OpenedRun, task: string): void {
+  if (!graph.hasNode(task)) {
+    const near = nearestSpelling(task, graph.nodes());
+    throw new FinetuneError(
+      'FINETUNE_TASK_UNKNOWN',
+      'openRun',
+      `${directory} has no task "${task}"${near === undefined ? '' : `; did you mean "${near}"?`}; its tasks are ${graph.nodes().join(', ')}`,
+    );
+  }
+  if (!trainedTasks.includes(task))
+    throw new FinetuneError(
+      'FINETUNE_TASK_UNTRAINED',
+      'openRun',
+      `the run in ${directory} was stopped before it had trained task "${task}"; ` +
+        `${trainedTasks.length > 0 ? `it has ${trainedTasks.join(', ')}` : 'it has trained none'}; "contextlora train … --resume" goes on with it`,
+    );
+}
+
+const damaged = (what: string) => new FinetuneError('FINETUNE_RUN_DAMAGED', 'openRun', what);
