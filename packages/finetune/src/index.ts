@@ -20,9 +20,9 @@ export {
 export { FinetuneError, type FinetuneErrorCode } from './finetune-error.js';
 export type { DecisionResult, RunReport, TaskResult } from './report/run-report.js';
 export { taskResults, type Evaluations } from './report/task-results.js';
-export { answerQuestion, type AnswerLine } from './run/answer-question.js';
+export { answerQuestion, type AnswerLine, type QuestionOptions } from './run/answer-question.js';
 export { evaluateBase } from './run/evaluate-base.js';
-export { evaluateTask, type TaskEvaluation } from './run/evaluate-task.js';
+export { evaluateTask, type EvaluateTaskOptions, type TaskEvaluation } from './run/evaluate-task.js';
 export { openRun, requireTrained, type OpenedRun } from './run/open-run.js';
 export type { RunDescription, RunModel } from './run/run-description.js';
 export { openMetricsFile, type MetricsFile } from './run/metrics-file.js';

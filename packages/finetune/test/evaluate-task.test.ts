@@ -117,6 +117,32 @@ describe('evaluateBase', () => {
 });
 
 describe('answerQuestion', () => {
+  test('passes the answers on as a mixture if it is asked to, or takes them as given', async () => {
+    const weighing = {
+      predict: (task: string, examples: readonly Example[]): Promise<readonly Prediction[]> =>
+        Promise.resolve(
+          examples.map(({ prompt }) => {
+            const yes = task === 'light' ? 0.7 : prompt.includes('night') ? 0.9 : 0.2;
+            return {
+              answer: yes > 0.5 ? 'night' : 'sunny',
+              labelLogProbabilities: [Math.log(yes), Math.log(1 - yes)],
+            };
+          }),
+        ),
+    };
+    const yes = async (options: { answers?: 'marginal'; known?: Record<string, readonly Prediction[]> }) => {
+      const lines = await answerQuestion(weighing, graph, {
+        task: 'lamp',
+        input: { text: 'dim .' },
+        ...options,
+      });
+      return Math.exp(lines[1]?.labelLogProbabilities?.[0] ?? NaN);
+    };
+    expect(await yes({})).toBeCloseTo(0.9);
+    expect(await yes({ answers: 'marginal' })).toBeCloseTo(0.7 * 0.9 + 0.3 * 0.2);
+    expect(await yes({ known: { light: [{ answer: 'sunny' }] } })).toBeCloseTo(0.2);
+  });
+
   test('gives every answer that the last one builds on, with its prompt and its probabilities', async () => {
     expect(await answerQuestion(model, graph, { task: 'lamp', input: { text: 'bright .' } })).toEqual([
       {

@@ -1,5 +1,7 @@
 export { accuracy, chanceOf, macroAverage } from './answers/accuracy.js';
 export {
+  type AnswerMode,
+  answerParents,
   composeAnswers,
   tasksNeeded,
   type ComposedInput,

@@ -1,14 +1,20 @@
 /** One composed question about one image, with every answer that its own answer builds on. */
 import type { Example } from '@contextlora/model';
 import { renderInstruction, type TaskGraph } from '@contextlora/task-graph';
-import { answerSlots, composeAnswers, type ComposedInput, type TrainableModel } from '@contextlora/trainer';
+import {
+  answerSlots,
+  composeAnswers,
+  type ComposedInput,
+  type ComposeOptions,
+  type TrainableModel,
+} from '@contextlora/trainer';
 
 import { exampleOfGraph } from '../data/examples.js';
 
 /** Plain JSON, so that another program can ask the same question and compare. */
 export interface AnswerLine {
   readonly task: string;
-  /** The prompt, with the parents' answers filled in. */
+  /** The prompt, with the parents' answers filled in; of marginal answers, with the likeliest. */
   readonly prompt: string;
   readonly answer: string;
   /** Of a label task. */
@@ -17,13 +23,21 @@ export interface AnswerLine {
   readonly labelLogProbabilities?: readonly number[];
 }
 
+export interface QuestionOptions extends Pick<ComposeOptions<Example>, 'known' | 'answers' | 'combinations'> {
+  readonly task: string;
+  readonly input: ComposedInput;
+}
+
 /** The answers in topological order; the answer to the question comes last. */
 export async function answerQuestion(
   model: Pick<TrainableModel<Example>, 'predict'>,
   graph: TaskGraph,
-  { task, input }: { task: string; input: ComposedInput },
+  { task, input, ...options }: QuestionOptions,
 ): Promise<AnswerLine[]> {
-  const answers = await composeAnswers(model, graph, task, [input], { exampleOf: exampleOfGraph(graph) });
+  const answers = await composeAnswers(model, graph, task, [input], {
+    exampleOf: exampleOfGraph(graph),
+    ...options,
+  });
   const given = Object.fromEntries(Object.entries(answers).map(([id, [first]]) => [id, first?.answer ?? '']));
   return Object.entries(answers).map(([id, [prediction]]): AnswerLine => {
     const spec = graph.getNodeAttributes(id);

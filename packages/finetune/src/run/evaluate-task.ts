@@ -4,6 +4,7 @@ import type { TaskGraph, TaskSpec } from '@contextlora/task-graph';
 import {
   accuracy,
   composeAnswers,
+  type ComposeOptions,
   type Prediction,
   type RolesOf,
   type TaskRow,
@@ -17,19 +18,24 @@ export interface TaskEvaluation {
   readonly predictions: readonly Prediction[];
 }
 
+export interface EvaluateTaskOptions extends Pick<
+  ComposeOptions<Example>,
+  'known' | 'answers' | 'combinations'
+> {
+  readonly graph: TaskGraph;
+  readonly task: string;
+  readonly rows: readonly TaskRow[];
+  readonly rolesOf?: RolesOf;
+}
+
 /** Answers every row of `task` with the given roles and compares with the right answers. */
 export async function evaluateTask(
   model: Pick<TrainableModel<Example>, 'predict'>,
-  {
-    graph,
-    task,
-    rows,
-    rolesOf,
-  }: { graph: TaskGraph; task: string; rows: readonly TaskRow[]; rolesOf?: RolesOf },
+  { graph, task, rows, ...options }: EvaluateTaskOptions,
 ): Promise<TaskEvaluation> {
   const answers = await composeAnswers(model, graph, task, rows, {
     exampleOf: exampleOfGraph(graph),
-    ...(rolesOf ? { rolesOf } : {}),
+    ...options,
   });
   const predictions = answers[task] ?? [];
   const comparable = comparableTo(graph.getNodeAttributes(task));
