@@ -5,6 +5,8 @@ export type FinetuneErrorCode =
   | 'FINETUNE_TASK_FILE_UNREADABLE'
   /** Data files are missing or have rows that cannot be used; `problems` lists all of them. */
   | 'FINETUNE_DATA_INVALID'
+  /** A configuration file cannot be read, or settings make no sense; `problems` lists all of them. */
+  | 'FINETUNE_SETTINGS_INVALID'
   /** The output directory is a file, holds files that no run has written, or a run that is neither to be resumed nor to be replaced. */
   | 'FINETUNE_DIRECTORY_TAKEN'
   /** A directory is not that of a run. */

@@ -1,3 +1,4 @@
+export type { ChildDataSettings, ParentAnswers } from './data/child-data.js';
 export { exampleOfGraph, trainingExamples } from './data/examples.js';
 export {
   fitRows,
@@ -6,7 +7,8 @@ export {
   type LongRowChange,
   type LongRows,
 } from './data/fit-rows.js';
-export { readTaskData, readTaskFile } from './data/read-task-data.js';
+export { trainingSource, type TrainingSourceOptions } from './data/training-source.js';
+export { readTaskData, type ReadTaskDataOptions, readTaskFile } from './data/read-task-data.js';
 export {
   imagesOf,
   mainTestOf,
@@ -27,7 +29,7 @@ export { openRun, requireTrained, type OpenedRun } from './run/open-run.js';
 export type { RunDescription, RunModel } from './run/run-description.js';
 export { openMetricsFile, type MetricsFile } from './run/metrics-file.js';
 export { openRunDirectory, type RunDirectory, type RunDirectoryOptions } from './run/run-directory.js';
-export type { EvaluatedEvent, MetricsEntry, RunEvent } from './run/run-event.js';
+export type { AskingParentsEvent, EvaluatedEvent, MetricsEntry, RunEvent } from './run/run-event.js';
 export { describeInputs, digestRows, type InputSources, type RowProgress } from './run/run-inputs.js';
 export {
   recordRun,

@@ -10,7 +10,7 @@ export {
 export { checkDataFile, type DataFile, parseTaskRows } from './answers/parse-rows.js';
 export type { WriteJsonAnswer } from './answers/read-answer.js';
 export type { RowRules } from './answers/read-row.js';
-export { answerSlots, type TaskRow } from './answers/task-rows.js';
+export { answerSlots, type RowList, type TaskRow } from './answers/task-rows.js';
 export { chainGraph, emptyGraph, randomGraph, reversedGraph } from './plan/graph-variants.js';
 export { planPhases, type Phase, type PlanPhasesOptions } from './plan/plan-phases.js';
 export {
@@ -23,6 +23,7 @@ export {
 export { TrainerError, type TrainerErrorCode } from './trainer-error.js';
 export { checkSettings, stepsOfTask, type RunSettings } from './training/check-settings.js';
 export type { Checkpoint, CheckpointStore, RunFingerprint, RunPosition } from './training/checkpoint.js';
+export type { ExampleSource } from './training/example-source.js';
 export {
   certifyOptimizer,
   certifySegments,

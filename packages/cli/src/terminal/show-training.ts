@@ -29,6 +29,11 @@ export function showTraining({
       case 'resume':
         progress.print(`  resuming at phase ${event.position.phase + 1}, step ${event.position.step}`);
         break;
+      case 'askingParents':
+        progress.update(
+          `  asking the parents of ${event.task} ${bar(event.done, event.total)} ${event.done}/${event.total} training rows`,
+        );
+        break;
       case 'phaseStart':
         [started, tokens, stepsShown, smoothLoss] = [clock(), 0, 0, NaN];
         break;

@@ -4,11 +4,13 @@ import { renderInstruction, type TaskGraph, type TaskSpec } from '@contextlora/t
 import type { ComposedInput, TaskRow } from '@contextlora/trainer';
 
 /** Training examples: the instruction, with the parents' right answers in its slots. */
-export function trainingExamples(task: TaskSpec, rows: readonly TaskRow[]): Example[] {
-  return rows.map((row) => ({
-    ...exampleOf(task, renderInstruction(task, { text: row.text, answers: row.parents }), row),
-    answer: row.answer,
-  }));
+export const trainingExamples = (task: TaskSpec, rows: Iterable<TaskRow>): Example[] =>
+  Array.from(rows, (row) => trainingExample(task, row));
+
+/** The training example of a row. */
+export function trainingExample(task: TaskSpec, row: TaskRow): Example {
+  const prompt = renderInstruction(task, { text: row.text, answers: row.parents });
+  return { ...exampleOf(task, prompt, row), answer: row.answer };
 }
 
 /** An example to predict, from a rendered prompt; an image is for those of the chain's tasks that take one. */

@@ -10,11 +10,12 @@ import {
   type TaskGraph,
   type TaskSpec,
 } from '@contextlora/task-graph';
-import type { TaskRow } from '@contextlora/trainer';
+import type { RowRules, TaskRow } from '@contextlora/trainer';
 import { readDataFile } from '@contextlora/trainer/files';
 
 import { FinetuneError } from '../finetune-error.js';
 import { pictureProblems } from './check-pictures.js';
+import { childDataOf, type ChildDataSettings } from './child-data.js';
 import { dataInvalid, type SourceProblems } from './list-problems.js';
 import { sharedInputs } from './shared-inputs.js';
 import type { ReadTaskData, RowSource, SplitSources, TaskSplits } from './task-data.js';
@@ -33,14 +34,20 @@ export async function readTaskFile(path: string): Promise<{ file: TaskFile; grap
   return { file, graph: buildTaskGraph(file.tasks) };
 }
 
+export interface ReadTaskDataOptions extends Pick<ChildDataSettings, 'parentAnswers'> {
+  /** By default the task file's own directory. */
+  readonly dataDirectory?: string;
+}
+
 /**
- * Reads a task file and its data files, relative to `dataDirectory` (by default the task file's own directory).
+ * Reads a task file and its data files, relative to `dataDirectory`. Rows may lack answers of parents where `parentAnswers` says that the
+ * parents are asked instead.
  *
  * @throws FinetuneError listing the problems of all data files and pictures at once, up to a hundred, and their number.
  */
 export async function readTaskData(
   path: string,
-  { dataDirectory = dirname(path) }: { dataDirectory?: string } = {},
+  { dataDirectory = dirname(path), ...settings }: ReadTaskDataOptions = {},
 ): Promise<ReadTaskData> {
   const { file, graph } = await readTaskFile(path);
   const problems: SourceProblems[] = [];
@@ -48,10 +55,12 @@ export async function readTaskData(
   const sources: Record<string, SplitSources> = {};
   for (const task of file.tasks) {
     const { train, validation, test = {} } = task.data;
+    const { predictedShare } = childDataOf(settings, task);
+    const parents = predictedShare === 'none' ? 'required' : predictedShare === 0 ? 'optional' : 'asked';
     const read = (name: string | undefined, purpose: 'train' | 'answer') =>
       name === undefined
         ? undefined
-        : readSplit(resolve(dataDirectory, name), task, { tasks: file.tasks, purpose, problems });
+        : readSplit(resolve(dataDirectory, name), task, { tasks: file.tasks, purpose, parents, problems });
     const [trainSplit, validationSplit] = [await read(train, 'train'), await read(validation, 'answer')];
     const tests: [string, ReadSplit][] = [];
     for (const [name, testFile] of Object.entries(test)) {
@@ -89,10 +98,7 @@ interface ReadSplit {
 async function readSplit(
   path: string,
   task: TaskSpec,
-  {
-    problems: found,
-    ...rules
-  }: { tasks: readonly TaskSpec[]; purpose: 'train' | 'answer'; problems: SourceProblems[] },
+  { problems: found, ...rules }: RowRules & { readonly problems: SourceProblems[] },
 ): Promise<ReadSplit> {
   const { rows, lines, problems, problemCount } = await readDataFile(path, task, {
     ...rules,

@@ -10,6 +10,7 @@ import {
 import { renderInstruction, slotsOf, type TaskSpec, tasksOf } from '@contextlora/task-graph';
 import { answerSlots, type TaskRow, tasksNeeded } from '@contextlora/trainer';
 
+import { childDataOf, type ChildDataSettings } from './child-data.js';
 import type { Split } from './each-split.js';
 import type { TaskData } from './task-data.js';
 
@@ -23,12 +24,14 @@ export interface RowProblem {
 export interface RowLengthOptions {
   /** The most tokens that a free answer is written with. @default 128, as in `createLocalModel` */
   readonly maximumNewTokens?: number;
+  /** Where training rows may have predicted answers of parents, the parents are asked about them too. */
+  readonly childData?: ChildDataSettings;
 }
 
 /**
  * Returns a function that gives the first problem of a row of a split, or undefined if the model can read and answer it.
  *
- * A training row is one question, with the right answers of the parents. A row to be answered is one question for each task that is asked;
+ * A training row is one question, with the right answers of the parents; if parents may be asked about it, it is also a row to be answered. A row to be answered is one question for each task that is asked;
  * the answers of parents are not known yet, so they count as their longest label, or as the longest text that is written.
  *
  * @throws ModelError when the labels of a task cannot be told apart by this model, or an answer cannot be written in its form.
@@ -36,7 +39,7 @@ export interface RowLengthOptions {
 export function openRowLengths(
   model: LoadedModel,
   { graph }: Pick<TaskData, 'graph'>,
-  { maximumNewTokens = 128 }: RowLengthOptions = {},
+  { maximumNewTokens = 128, childData = {} }: RowLengthOptions = {},
 ): (split: Pick<Split, 'task' | 'kind'>, row: TaskRow) => RowProblem | undefined {
   const positions = model.rotary.time;
   for (const { id, answer } of tasksOf(graph))
@@ -77,8 +80,14 @@ export function openRowLengths(
     const label = longestLabel(own);
     const right = label ?? freeAnswer(model, row.answer, maximumNewTokens);
     if ('message' in right) return right;
-    if (split.kind === 'train')
-      return tooLong(own, promptTokens(own, row, row.parents) + right.tokens, split);
+    if (split.kind === 'train') {
+      const hasAll = answerSlots(own).every((slot) => Object.hasOwn(row.parents, slot));
+      const problem = hasAll
+        ? tooLong(own, promptTokens(own, row, row.parents) + right.tokens, split)
+        : undefined;
+      const { predictedShare } = childDataOf(childData, own);
+      if (problem || predictedShare === 'none' || (predictedShare === 0 && hasAll)) return problem;
+    }
     for (const spec of chainOf(split.task)) {
       const parents = answerSlots(spec).map((id) => [id, longestLabel(graph.getNodeAttributes(id))] as const);
       const free = parents.filter(([, known]) => known === undefined).length * maximumNewTokens;

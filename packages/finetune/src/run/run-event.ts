@@ -18,10 +18,20 @@ export type MetricsEntry =
   /** The predictions as their digest: two evaluations with the same one agree in every bit. */
   | (Omit<EvaluatedEvent, 'predictions'> & { readonly predictionsSha256: string });
 
+/** The trained parents of a task are asked about its training rows. */
+export interface AskingParentsEvent {
+  readonly type: 'askingParents';
+  readonly task: string;
+  /** Rows. */
+  readonly done: number;
+  readonly total: number;
+}
+
 export type RunEvent =
   | Exclude<TrainEvent, { type: 'resume' }>
   | (Extract<TrainEvent, { type: 'resume' }> & {
       /** Everything that was recorded up to the checkpoint. */
       readonly earlier: readonly MetricsEntry[];
     })
+  | AskingParentsEvent
   | EvaluatedEvent;

@@ -15,12 +15,16 @@ import {
   warmupCosine,
 } from '@contextlora/trainer';
 
-import { trainingExamples } from '../data/examples.js';
+import { childDataOf, childDataProblems } from '../data/child-data.js';
 import { requireFittingRows } from '../data/fit-rows.js';
+import { type PredictedAnswers, predictParents } from '../data/parent-answers.js';
 import type { TaskData } from '../data/task-data.js';
+import { trainingSource } from '../data/training-source.js';
+import { FinetuneError } from '../finetune-error.js';
 import { evaluateTask } from './evaluate-task.js';
 import { metricsEntryOf } from './metrics-entry.js';
 import { withMetrics } from './metrics-in-checkpoints.js';
+import { withParentAnswers } from './parent-answers-in-checkpoints.js';
 import type { EvaluatedEvent, MetricsEntry, RunEvent } from './run-event.js';
 import { evaluationKey } from './run-record.js';
 import type { TrainSettings } from './train-settings.js';
@@ -54,7 +58,15 @@ export function prepareRun(
     { ...settings, learningRate: warmupCosine(settings.learningRate) },
     { trained: tasksOf(data.graph).map(({ id }) => id) },
   );
-  if (!rowsFit) requireFittingRows(base, data);
+  const problems = childDataProblems(settings, tasksOf(data.graph));
+  if (problems.length > 0)
+    throw new FinetuneError(
+      'FINETUNE_SETTINGS_INVALID',
+      'prepareRun',
+      ['these settings make no sense:', ...problems.map((problem) => `  ${problem}`)].join('\n'),
+      { problems },
+    );
+  if (!rowsFit) requireFittingRows(base, data, { childData: settings });
   const partition = partitionRanks(linearsOf(base.spec), tasksOf(data.graph), { rank: settings.rank });
   const segments = initialiseSegments(partition, { seed: settings.seed });
   return {
@@ -110,14 +122,45 @@ export async function* trainRun(
     yield* evaluate(task, 'validation', { validation: data.rows[task]?.validation ?? [] });
     yield* evaluate(task, 'afterOwnPhase');
   };
+  const predicted = new Map<string, PredictedAnswers>();
+  const sourceOf = (id: string) => {
+    const task = graph.getNodeAttributes(id);
+    return { task, rows: data.rows[id]?.train ?? [], childData: childDataOf(settings, task) };
+  };
+  /** Asks the parents of tasks about their training rows, once. */
+  const askParents = async function* (tasks: readonly string[] = []): AsyncGenerator<RunEvent> {
+    for (const id of tasks) {
+      const { task, rows, childData } = sourceOf(id);
+      if (childData.predictedShare === 'none' || predicted.has(id)) continue;
+      const asking = predictParents(model, graph, { task, rows, seed: settings.seed, ...childData });
+      let next = await asking.next();
+      for (; !next.done; next = await asking.next()) yield { type: 'askingParents', task: id, ...next.value };
+      predicted.set(id, next.value);
+    }
+  };
   const events = train(model, phases, {
-    examplesFor: (task) => trainingExamples(graph.getNodeAttributes(task), data.rows[task]?.train ?? []),
+    async examplesFor(id) {
+      // Those of the first phase have not been asked yet.
+      const asking = askParents([id]);
+      while (!(await asking.next()).done);
+      const { task, rows, childData } = sourceOf(id);
+      return trainingSource(task, rows, {
+        childData,
+        seed: settings.seed,
+        predicted: predicted.get(id) ?? {},
+      });
+    },
     steps: settings.steps,
     seed: settings.seed,
     batchSize: settings.batchSize,
     learningRate: warmupCosine(settings.learningRate),
     fingerprint,
-    ...(checkpoints ? { checkpoints: withMetrics(checkpoints, entries), checkpointEverySteps: 100 } : {}),
+    ...(checkpoints
+      ? {
+          checkpoints: withMetrics(withParentAnswers(checkpoints, predicted), entries),
+          checkpointEverySteps: 100,
+        }
+      : {}),
   });
   for await (const event of events) {
     if (event.type === 'resume') {
@@ -125,10 +168,16 @@ export async function* trainRun(
       // What was not evaluated before the run was stopped. Finished tasks answer now as they did then, to the bit.
       for (const { tasks } of phases.slice(0, event.position.phase))
         for (const task of tasks) yield* evaluateFinished(task);
+      yield* askParents(phases[event.position.phase]?.tasks);
       continue;
     }
     yield recorded(event);
-    if (event.type === 'phaseEnd') for (const task of event.tasks) yield* evaluateFinished(task);
+    if (event.type !== 'phaseEnd') continue;
+    for (const task of event.tasks) {
+      predicted.delete(task);
+      yield* evaluateFinished(task);
+    }
+    yield* askParents(phases[event.phase + 1]?.tasks);
   }
   for (const task of phases.flatMap(({ tasks }) => tasks)) yield* evaluate(task, 'final');
 }

@@ -1,7 +1,9 @@
 /** The numbers that a training run is set by. */
 import { stepsOfTask } from '@contextlora/trainer';
 
-export interface TrainSettings {
+import type { ChildDataSettings } from '../data/child-data.js';
+
+export interface TrainSettings extends ChildDataSettings {
   readonly seed: number;
   /** Ranks per linear layer, divided among all tasks. */
   readonly rank: number;

@@ -10,6 +10,11 @@ export interface RowRules {
   readonly tasks?: readonly TaskSpec[];
   /** What the rows are for: `train` on gold answers of parents, or `answer`, where parents are asked first. @default 'train' */
   readonly purpose?: 'train' | 'answer';
+  /**
+   * Whether training rows must have the parents' right answers: `required`; `optional`, where parents are asked for those that are missing;
+   * or `asked`, where parents are asked about any row. A row whose parents are asked needs their inputs too. @default 'required'
+   */
+  readonly parents?: 'required' | 'optional' | 'asked';
   /** How an answer in JSON is checked and written. */
   readonly writeJson?: WriteJsonAnswer;
 }
@@ -23,18 +28,20 @@ const maximumCharacters = 1_000_000;
 /** Returns a function that reads lines for a task under the rules; the task's inputs are worked out once. */
 export function openRowReader(
   task: TaskSpec,
-  { tasks, purpose = 'train', writeJson }: RowRules = {},
+  { tasks, purpose = 'train', parents: rule = 'required', writeJson }: RowRules = {},
 ): (line: string) => TaskRow | readonly Describe[] {
   const specs = new Map((tasks ?? []).map((spec) => [spec.id, spec]));
   const slots = answerSlots(task);
   const chain = slotChain(task, specs);
-  const asked = purpose === 'answer' ? chain : [task];
   // Without the other tasks, a parent might use what this task does not.
   const mayUse = (uses: (spec: TaskSpec) => boolean) => chain.some(uses) || (!tasks && slots.length > 0);
   const takesText = ({ instruction }: TaskSpec) => slotsOf(instruction).includes('text');
   const takesImage = ({ inputs }: TaskSpec) => inputs.includes('image');
-  const needsText = asked.find(takesText);
-  const needsImage = asked.find(takesImage);
+  const needsOf = (asked: readonly TaskSpec[]) => ({
+    text: asked.find(takesText),
+    image: asked.find(takesImage),
+  });
+  const [needsAlone, needsAsked] = [needsOf([task]), needsOf(chain)];
   const [usesText, usesImage] = [mayUse(takesText), mayUse(takesImage)];
   const needing = ({ id }: TaskSpec, what: string) =>
     id === task.id
@@ -70,6 +77,9 @@ export function openRowReader(
             : `; did you mean "${near}"?`),
       );
     }
+    const hasAll = slots.every((slot) => Object.hasOwn(Object(parents) as object, slot));
+    const areAsked = purpose === 'answer' || rule === 'asked' || (rule === 'optional' && !hasAll);
+    const { text: needsText, image: needsImage } = areAsked ? needsAsked : needsAlone;
     const right = readAnswer(answer, task, { field: '"answer"', writeJson });
     if ('problem' in right && !(answer === undefined && meant.has('answer'))) problems.push(right.problem);
 
@@ -115,7 +125,7 @@ export function openRowReader(
         if ('problem' in read) problems.push(read.problem);
         else given.set(id, read.answer);
       }
-      if (!meant.has('parents'))
+      if (rule === 'required' && !meant.has('parents'))
         for (const slot of slots)
           if (!Object.hasOwn(parents, slot))
             problems.push(

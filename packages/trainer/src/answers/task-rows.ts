@@ -7,9 +7,15 @@ export interface TaskRow {
   readonly image?: string;
   /** The input text of the row, for the slot `{text}` of the instruction. */
   readonly text: string;
-  /** Gold answers of the tasks that the instruction has slots for. */
+  /** Gold answers of the tasks that the instruction has slots for; some may be missing where they can be predicted. */
   readonly parents: Readonly<Record<string, string>>;
   readonly answer: string;
+}
+
+/** Rows in their order: a list, or rows that are read when they are asked for. */
+export interface RowList extends Iterable<TaskRow> {
+  readonly length: number;
+  at(index: number): TaskRow | undefined;
 }
 
 /** The parents whose answers the instruction of a task asks for, in the order of its dependencies. */

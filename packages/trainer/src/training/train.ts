@@ -4,9 +4,9 @@
  * A flat async generator: the caller sees every step, and stops by leaving its loop. Nothing is logged or printed here.
  */
 import type { Phase } from '../plan/plan-phases.js';
-import { TrainerError } from '../trainer-error.js';
 import { checkSettings, type RunSettings, stepsOfTask } from './check-settings.js';
 import type { Checkpoint, CheckpointStore, RunFingerprint, RunPosition } from './checkpoint.js';
+import { drawBatch, exampleSource, type ExampleSource } from './example-source.js';
 import {
   type CertificateCheck,
   certifyOptimizer,
@@ -25,8 +25,8 @@ import type { StepResult, TrainableModel } from './trainable-model.js';
 import { watchTraining } from './watch-training.js';
 
 export interface TrainOptions<Example> {
-  /** The training examples of a task; called at the start of its phase, when its ancestors are trained and can answer. */
-  readonly examplesFor: (task: string) => Promise<readonly Example[]> | readonly Example[];
+  /** The training examples of a task, or where to draw them; called at the start of its phase, when its ancestors are trained and can answer. */
+  readonly examplesFor: (task: string) => Promise<TaskExamples<Example>> | TaskExamples<Example>;
   /** Optimizer steps per task: one number for all, or task → number. */
   readonly steps: number | Readonly<Record<string, number>>;
   readonly seed: number;
@@ -44,6 +44,8 @@ export interface TrainOptions<Example> {
   /** Identifies the inputs of the run; a checkpoint with another fingerprint is refused. */
   readonly fingerprint?: RunFingerprint;
 }
+
+type TaskExamples<Example> = readonly Example[] | ExampleSource<Example>;
 
 export type TrainEvent =
   | { readonly type: 'resume'; readonly position: RunPosition }
@@ -148,8 +150,8 @@ export async function* train<Example>(
       // In the middle of a phase the moments go on from the checkpoint; setPhase has just reset them.
       if (resumed && position.step > 0 && position === resumed.position) await restore(resumed);
 
-      const examples = new Map<string, readonly Example[]>();
-      for (const task of phase.tasks) examples.set(task, await examplesFor(task));
+      const sources = new Map<string, ExampleSource<Example>>();
+      for (const task of phase.tasks) sources.set(task, exampleSource(await examplesFor(task)));
       const turns = turnsOf(phase, stepsOf);
       await certifyOptimizer(model, phase, allTasks);
       const checkSiblings = await siblingCheck(model, phase);
@@ -158,9 +160,9 @@ export async function* train<Example>(
 
       for (const [turn, { task, step }] of turns.entries()) {
         if (turn < position.step) continue;
-        const all = examples.get(task) ?? [];
-        const drawn = sample(all.length, batchSize, { seed, task, step });
-        const batch = split(batchOf(all, drawn, task), microBatches);
+        const source = sources.get(task) ?? exampleSource([]);
+        const drawn = sample(source.length, batchSize, { seed, task, step });
+        const batch = split(await drawBatch(source, drawn, { task, step }), microBatches);
         const rate = learningRate(step, stepsOf(task));
         const result = await model.step(task, batch, { learningRate: rate });
         watch(result, { task, step, steps: stepsOf(task), learningRate: rate, examples: drawn });
@@ -207,17 +209,6 @@ function turnsOf(phase: Phase, stepsOf: (task: string) => number): { task: strin
   return Array.from({ length: longest }, (_, step) =>
     phase.tasks.filter((task) => step < stepsOf(task)).map((task) => ({ task, step })),
   ).flat();
-}
-
-/** The drawn examples of a task. */
-function batchOf<Example>(all: readonly Example[], drawn: readonly number[], task: string): Example[] {
-  const batch = drawn.flatMap((index) => all[index] ?? []);
-  if (batch.length === drawn.length && batch.length > 0) return batch;
-  throw new TrainerError(
-    'TRAINER_INPUT_INVALID',
-    'train',
-    `a batch of task "${task}" asks for examples that do not exist: ${drawn.join(', ')} of ${all.length}`,
-  );
 }
 
 /** All tasks that have a role in one of the phases, in the order of their first. */
