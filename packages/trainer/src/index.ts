@@ -8,6 +8,13 @@ export {
   type ComposeOptions,
 } from './answers/compose-answers.js';
 export { checkDataFile, type DataFile, parseTaskRows } from './answers/parse-rows.js';
+export {
+  measureLabels,
+  shareInterval,
+  type Calibration,
+  type CalibrationBin,
+  type LabelMeasures,
+} from './answers/label-measures.js';
 export type { WriteJsonAnswer } from './answers/read-answer.js';
 export type { RowRules } from './answers/read-row.js';
 export { answerSlots, type RowList, type TaskRow } from './answers/task-rows.js';

@@ -57,7 +57,8 @@ export async function composeAnswers<Example>(
   inputs: readonly ComposedInput[],
   options: ComposeOptions<Example>,
 ): Promise<Record<string, readonly Prediction[]>> {
-  return askInOrder(model, graph, tasksNeeded(graph, target), inputs, options);
+  const needed = tasksNeeded(graph, target, Object.keys(options.known ?? {}));
+  return askInOrder(model, graph, needed, inputs, options);
 }
 
 /** Answers, in the same way, every task that the instruction of `task` has a slot for, and not `task` itself. */
@@ -68,17 +69,18 @@ export async function answerParents<Example>(
   inputs: readonly ComposedInput[],
   options: ComposeOptions<Example>,
 ): Promise<Record<string, readonly Prediction[]>> {
-  const needed = tasksNeeded(graph, task);
+  const needed = tasksNeeded(graph, task, Object.keys(options.known ?? {}));
   needed.delete(task);
   return askInOrder(model, graph, needed, inputs, options);
 }
 
-/** The target and, through the slots, every task whose answer it needs. */
-export function tasksNeeded(graph: TaskGraph, target: string): Set<string> {
+/** The target and, through the slots, every task whose answer it needs; what a `given` answer was based on is not needed. */
+export function tasksNeeded(graph: TaskGraph, target: string, given: readonly string[] = []): Set<string> {
   const needed = new Set([target]);
   // A set may grow while it is iterated over, so the slots of slots are followed too.
   for (const task of needed)
-    for (const parent of answerSlots(graph.getNodeAttributes(task))) needed.add(parent);
+    if (!given.includes(task) || task === target)
+      for (const parent of answerSlots(graph.getNodeAttributes(task))) needed.add(parent);
   return needed;
 }
 
