@@ -5,8 +5,13 @@ export { makeDirectory } from './make-directory.js';
 export { readPartition, writePartition } from './partition-files.js';
 export { targetedModules, type PeftTargets } from './peft-targets.js';
 export { readPeftFolder, type PeftAdapter } from './read-peft-folder.js';
-export { readSafetensors, writeSafetensors } from './safetensors-files.js';
+export {
+  openSafetensors,
+  readSafetensors,
+  writeSafetensors,
+  type OpenSafetensors,
+} from './safetensors-files.js';
 export { openSealed, sealJson } from './sealed-json.js';
 export { withPath } from './with-path.js';
 export { writePeftFolder, type WritePeftFolderOptions } from './write-peft-folder.js';
-export { writeWhole } from './write-whole.js';
+export { writeChunks, writeWhole } from './write-whole.js';

@@ -2,7 +2,7 @@
 import { type FileHandle, open } from 'node:fs/promises';
 
 import { LoraError } from '../lora-error.js';
-import { headerLengthOf, parseSafetensorsHeader } from '../safetensors/header.js';
+import { headerLengthOf, parseSafetensorsHeader, type SafetensorsHeader } from '../safetensors/header.js';
 import { encodeSafetensors, type Safetensors } from '../safetensors/safetensors.js';
 import type { FileTensor } from '../safetensors/tensor.js';
 import { writeWhole } from './write-whole.js';
@@ -17,6 +17,29 @@ export async function readSafetensors(
   path: string,
   { names }: { names?: readonly string[] } = {},
 ): Promise<Safetensors> {
+  const file = await openSafetensors(path);
+  try {
+    const tensors = new Map<string, FileTensor>();
+    for (const name of names ?? file.entries.keys()) tensors.set(name, await file.read(name));
+    return { tensors, metadata: file.metadata };
+  } finally {
+    await file.close();
+  }
+}
+
+/** A file of which tensors are read one by one. */
+export interface OpenSafetensors extends Pick<SafetensorsHeader, 'entries' | 'metadata'> {
+  /** @throws LoraError (`LORA_TENSOR_UNUSABLE`) when there is no tensor of this name. */
+  read(name: string): Promise<FileTensor>;
+  close(): Promise<void>;
+}
+
+/**
+ * Opens a safetensors file and checks its header.
+ *
+ * @throws LoraError when the file is missing (`LORA_FILE_MISSING`) or damaged (`LORA_FILE_DAMAGED`).
+ */
+export async function openSafetensors(path: string): Promise<OpenSafetensors> {
   const file = await open(path, 'r').catch((cause: unknown) => {
     const what = `cannot open ${path}; is the path right?`;
     throw new LoraError('LORA_FILE_MISSING', 'readSafetensors', what, { cause });
@@ -24,18 +47,26 @@ export async function readSafetensors(
   try {
     const { size } = await file.stat();
     const headerLength = headerLengthOf(await readExactly(file, 0, Math.min(8, size)), size, path);
-    const header = parseSafetensorsHeader(await readExactly(file, 8, headerLength), size, path);
-    const tensors = new Map<string, FileTensor>();
-    for (const name of names ?? header.entries.keys()) {
-      const entry = header.entries.get(name);
-      if (!entry)
-        throw new LoraError('LORA_TENSOR_UNUSABLE', 'readSafetensors', `${path} has no tensor "${name}"`);
-      const bytes = await readExactly(file, header.dataOffset + entry.start, entry.end - entry.start);
-      tensors.set(name, { dtype: entry.dtype, shape: entry.shape, bytes });
-    }
-    return { tensors, metadata: header.metadata };
-  } finally {
+    const { entries, metadata, dataOffset } = parseSafetensorsHeader(
+      await readExactly(file, 8, headerLength),
+      size,
+      path,
+    );
+    return {
+      entries,
+      metadata,
+      async read(name) {
+        const entry = entries.get(name);
+        if (!entry)
+          throw new LoraError('LORA_TENSOR_UNUSABLE', 'readSafetensors', `${path} has no tensor "${name}"`);
+        const { dtype, shape, start, end } = entry;
+        return { dtype, shape, bytes: await readExactly(file, dataOffset + start, end - start) };
+      },
+      close: () => file.close(),
+    };
+  } catch (error) {
     await file.close();
+    throw error;
   }
 }
 

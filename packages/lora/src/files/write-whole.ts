@@ -12,21 +12,38 @@ import { withPath } from './with-path.js';
  * When it fails, for instance on a full disk, the old file stays and nothing else is left.
  */
 export async function writeWhole(path: string, content: string | Uint8Array): Promise<void> {
+  const bytes = typeof content === 'string' ? new TextEncoder().encode(content) : content;
+  const writing = writeChunks(path, [bytes]);
+  while (!(await writing.next()).done);
+}
+
+/** Writes a file from its parts in the same way, and yields the number of bytes written; ended early, it leaves the old file. */
+export async function* writeChunks(
+  path: string,
+  chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+): AsyncGenerator<number, void> {
   const folder = dirname(resolve(path));
   const firstMade = await makeDirectory(folder);
   const temporary = `${path}.partial`;
+  let isPlaced = false;
   try {
     const file = await open(temporary, 'w');
     try {
-      await file.writeFile(content);
+      let bytesWritten = 0;
+      for await (const chunk of chunks) {
+        await file.writeFile(chunk);
+        yield (bytesWritten += chunk.length);
+      }
       await file.sync();
     } finally {
       await file.close();
     }
     await rename(temporary, path);
+    isPlaced = true;
   } catch (error) {
-    await rm(temporary, { force: true }).catch(() => undefined);
     withPath(path)(error);
+  } finally {
+    if (!isPlaced) await rm(temporary, { force: true }).catch(() => undefined);
   }
   await flushFolders(folder, firstMade);
 }

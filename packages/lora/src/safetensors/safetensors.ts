@@ -31,26 +31,40 @@ export function encodeSafetensors(
   metadata: Readonly<Record<string, string>> = {},
 ): Uint8Array {
   const sorted = [...tensors].sort(([p], [q]) => (p < q ? -1 : 1));
+  const header = encodeHeader(
+    sorted.map(([name, { bytes, ...tensor }]) => ({ name, ...tensor, byteLength: bytes.length })),
+    metadata,
+  );
+  const result = new Uint8Array(sorted.reduce((sum, [, { bytes }]) => sum + bytes.length, header.length));
+  result.set(header);
+  let position = header.length;
+  for (const [, { bytes }] of sorted) {
+    result.set(bytes, position);
+    position += bytes.length;
+  }
+  return result;
+}
+
+/** The length and the header of a file whose tensors follow in this order. */
+export function encodeHeader(
+  tensors: readonly (Omit<FileTensor, 'bytes'> & { readonly name: string; readonly byteLength: number })[],
+  metadata: Readonly<Record<string, string>>,
+): Uint8Array {
   let offset = 0;
   const header: [string, unknown][] = [];
   const metadataKeys = Object.keys(metadata).sort();
   if (metadataKeys.length > 0)
     header.push(['__metadata__', Object.fromEntries(metadataKeys.map((key) => [key, metadata[key]]))]);
-  for (const [name, { dtype, shape, bytes }] of sorted) {
-    header.push([name, { dtype, shape, data_offsets: [offset, offset + bytes.length] }]);
-    offset += bytes.length;
+  for (const { name, dtype, shape, byteLength } of tensors) {
+    header.push([name, { dtype, shape, data_offsets: [offset, offset + byteLength] }]);
+    offset += byteLength;
   }
   const json = `{${header.map(([key, value]) => `${JSON.stringify(key)}:${JSON.stringify(value)}`).join(',')}}`;
   const text = new TextEncoder().encode(json);
   const padded = Math.ceil(text.length / 8) * 8;
-  const result = new Uint8Array(8 + padded + offset);
+  const result = new Uint8Array(8 + padded);
   new DataView(result.buffer).setBigUint64(0, BigInt(padded), true);
-  result.fill(0x20, 8, 8 + padded);
+  result.fill(0x20, 8);
   result.set(text, 8);
-  let position = 8 + padded;
-  for (const [, { bytes }] of sorted) {
-    result.set(bytes, position);
-    position += bytes.length;
-  }
   return result;
 }

@@ -95,6 +95,55 @@ export function toFloat32({ dtype, bytes }: FileTensor): Float32Array {
 }
 
 /**
+ * A floating-point tensor of these values, rounded to the nearest, to even where two are as near.
+ *
+ * @throws LoraError (`LORA_TENSOR_UNUSABLE`) for a type other than F32, F16 and BF16.
+ */
+export function fromFloat32(dtype: Dtype, shape: readonly number[], values: Float32Array): FileTensor {
+  if (dtype === 'F32') return float32Tensor(shape, values);
+  if (dtype !== 'F16' && dtype !== 'BF16')
+    throw new LoraError(
+      'LORA_TENSOR_UNUSABLE',
+      'fromFloat32',
+      `numbers are not written as ${dtype}; F32, F16 and BF16 are`,
+    );
+  const words = new Uint16Array(values.length);
+  const round = dtype === 'F16' ? toHalf : toBrain;
+  const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
+  for (let i = 0; i < words.length; i++) words[i] = round(bits[i]!);
+  return { dtype, shape, bytes: new Uint8Array(words.buffer) };
+}
+
+/** The bits of a float32 → those of a bfloat16. */
+function toBrain(bits: number): number {
+  // A NaN whose upper half is all zero would become infinite.
+  if ((bits & 0x7fffffff) > 0x7f800000) return (bits >>> 16) | 0x40;
+  return (bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16;
+}
+
+/** The bits of a float32 → those of an IEEE 754 binary16. */
+function toHalf(bits: number): number {
+  const sign = (bits >>> 16) & 0x8000;
+  const magnitude = bits & 0x7fffffff;
+  if (magnitude > 0x7f800000) return sign | 0x7e00;
+  // From 65520 on, the nearest is infinity.
+  if (magnitude >= 0x477ff000) return sign | 0x7c00;
+  // Subnormal: whole multiples of 2⁻²⁴.
+  if (magnitude < 0x38800000) {
+    const exponent = magnitude >>> 23;
+    if (exponent < 102) return sign;
+    return sign | roundedShift((magnitude & 0x7fffff) | 0x800000, 126 - exponent);
+  }
+  return sign | (roundedShift(magnitude, 13) - (112 << 10));
+}
+
+/** value / 2^bits, to the nearest, to even where two are as near. */
+function roundedShift(value: number, bits: number): number {
+  const [whole, rest, half] = [Math.floor(value / 2 ** bits), value % 2 ** bits, 2 ** (bits - 1)];
+  return rest > half || (rest === half && whole % 2 === 1) ? whole + 1 : whole;
+}
+
+/**
  * The values of an integer tensor; I64 beyond 2⁵³ loses digits.
  *
  * @throws LoraError (`LORA_TENSOR_UNUSABLE`) for a floating-point tensor.
