@@ -8,6 +8,12 @@ export {
   type LoadedModel,
   type LoadModelOptions,
 } from './checkpoint/load-model.js';
+export {
+  mergeModel,
+  type MergeModelOptions,
+  type MergeProgress,
+} from './checkpoint/merge-model.js';
+export { encodeGgufAdapter } from './gguf/encode-adapter.js';
 export { locateModel } from './checkpoint/locate-model.js';
 export { digestModel, type DigestProgress, type ModelDigests } from './checkpoint/model-digests.js';
 export { openCheckpoint, readModelSpec, type Checkpoint } from './checkpoint/open-checkpoint.js';
@@ -64,6 +70,7 @@ export { templatePlaces } from './text/template-places.js';
 export { type ModelIds, openTokenizer, type TextTokenizer, type TokenizerFiles } from './text/tokenizer.js';
 
 export { openImageFeatures, type ImageFeatures, type ImageFeaturesOptions } from './images/features.js';
+export { readChatImage, type ChatImage } from './images/chat-image.js';
 export { imageText, withImageTexts, type TileLayout } from './images/image-text.js';
 export { parseImageProcessor } from './images/parse-processor.js';
 export type { ImageProcessorSpec } from './images/processor-spec.js';

@@ -11,30 +11,7 @@ import { sizeOf, type WeightFiles } from '../checkpoint/weight-files.js';
 import type { TextSpec } from '../spec/text-spec.js';
 import { ggufTypes, halfTable } from './blocks.js';
 import type { GgufHeader, GgufTensor } from './header.js';
-
-const layerNames: Readonly<Record<string, string>> = {
-  'self_attn.q_proj': 'attn_q',
-  'self_attn.k_proj': 'attn_k',
-  'self_attn.v_proj': 'attn_v',
-  'self_attn.o_proj': 'attn_output',
-  'self_attn.q_norm': 'attn_q_norm',
-  'self_attn.k_norm': 'attn_k_norm',
-  'mlp.gate_proj': 'ffn_gate',
-  'mlp.up_proj': 'ffn_up',
-  'mlp.down_proj': 'ffn_down',
-  input_layernorm: 'attn_norm',
-  post_attention_layernorm: 'ffn_norm',
-};
-
-/** The name in a GGUF file of a text model's tensor, such as `model.layers.0.…`. */
-function ggufNameOf(name: string): string | undefined {
-  if (name === 'model.embed_tokens.weight') return 'token_embd.weight';
-  if (name === 'model.norm.weight') return 'output_norm.weight';
-  if (name === 'lm_head.weight') return 'output.weight';
-  const match = /^model\.layers\.(\d+)\.(.+)\.(weight|bias)$/.exec(name);
-  const inner = match?.[2] === undefined ? undefined : layerNames[match[2]];
-  return inner === undefined ? undefined : `blk.${match?.[1]}.${inner}.${match?.[3]}`;
-}
+import { ggufNameOf, isPermuted, rowOfFile } from './names.js';
 
 /** Opens the tensors of a parsed file. */
 export function ggufWeights(
@@ -50,17 +27,9 @@ export function ggufWeights(
     if (!tensor) throw new Error(`internal: ${source.path} has no tensor for "${name}"`);
     return tensor;
   };
-  const isPermuted = (name: string) =>
-    architecture === 'llama' && /\.self_attn\.[qk]_proj\.(weight|bias)$/.test(name);
   // A bias is one row in the file, but its values are permuted like the matrix's rows.
   const columnsOf = (name: string, shape: readonly number[]) =>
-    isPermuted(name) && shape.length === 1 ? 1 : (shape.at(-1) ?? 1);
-  const group = text.headDim;
-  /** The target of row r of the file: [heads, d/2, 2] → [heads, 2, d/2]. */
-  const rowFor = (row: number) => {
-    const within = row % group;
-    return row - within + (within % 2) * (group / 2) + (within >> 1);
-  };
+    isPermuted(architecture, name) && shape.length === 1 ? 1 : (shape.at(-1) ?? 1);
 
   /** Calls `use` with the bytes of all rows of a tensor and the position of the first of them. */
   const eachRow = async (
@@ -69,14 +38,18 @@ export function ggufWeights(
     use: (bytes: Uint8Array, row: number, rows: number) => void,
   ) => {
     const { values, bytes } = typeOf(type);
-    const permuted = isPermuted(name);
+    const permuted = isPermuted(architecture, name);
     const columns = columnsOf(name, shape);
     const rowBytes = (columns / values) * bytes;
     await readChunks(source, { position, rowBytes, rows: sizeOf(shape) / columns }, (chunk, first, end) => {
       if (!permuted) use(chunk, first, end - first);
       else
         for (let row = first; row < end; row++)
-          use(chunk.subarray((row - first) * rowBytes, (row - first + 1) * rowBytes), rowFor(row), 1);
+          use(
+            chunk.subarray((row - first) * rowBytes, (row - first + 1) * rowBytes),
+            rowOfFile(row, text.headDim),
+            1,
+          );
     });
   };
 

@@ -2,6 +2,7 @@
 import type { AdapterModule, AdapterModules } from '@contextlora/lora';
 import { type PeftAdapter, targetedModules } from '@contextlora/lora/files';
 
+import { addPair, type Pair } from '../checkpoint/add-pair.js';
 import type { LoadedModel } from '../checkpoint/load-model.js';
 import { replacementProblems, withReplacedWeights } from '../checkpoint/replace-weights.js';
 import { storedNames } from '../checkpoint/stored-names.js';
@@ -182,20 +183,14 @@ function withMergedMatrices(
   };
 }
 
-/** matrix + scale · left right; left `[rows, rank]`, right `[rank, columns]`. */
+/** A copy of the matrix with the pair merged into it. */
 function merged(
   matrix: RowMatrix,
-  [rows, columns]: readonly [number, number],
-  { rank, scale, left, right }: { rank: number; scale: number; left: Float32Array; right: Float32Array },
+  shape: readonly [rows: number, columns: number],
+  pair: Pair,
 ): Float32Array {
-  const values = matrixRows(matrix, [...Array(rows).keys()], [rows, columns]);
-  for (let row = 0; row < rows; row++)
-    for (let r = 0; r < rank; r++) {
-      const factor = scale * (left[row * rank + r] ?? 0);
-      for (let column = 0; column < columns; column++)
-        values[row * columns + column] =
-          (values[row * columns + column] ?? 0) + factor * (right[r * columns + column] ?? 0);
-    }
+  const values = matrixRows(matrix, [...Array(shape[0]).keys()], shape);
+  addPair(values, shape, pair);
   return values;
 }
 
