@@ -36,6 +36,23 @@ export async function* untilStopped<T>(events: AsyncIterable<T>, signal: AbortSi
   }
 }
 
+/** The result of work whose events are shown; ends it early when the signal is aborted. */
+export async function resultOf<Event, Result>(
+  events: AsyncGenerator<Event, Result>,
+  { signal }: Pick<CommandContext, 'signal'>,
+  show: (event: Event) => void,
+): Promise<Result> {
+  for (;;) {
+    const next = await events.next();
+    if (next.done) return next.value;
+    show(next.value);
+    await setImmediate();
+    if (!signal.aborted) continue;
+    await events.return(undefined as never);
+    throw new Stopped();
+  }
+}
+
 /** Thrown inside a command that a signal stopped. */
 export class Stopped extends Error {
   override readonly name = 'Stopped';

@@ -4,6 +4,10 @@ import { Command, CommanderError } from 'commander';
 import { type CommandContext, Stopped } from './command-context.js';
 import type { CommandSetup } from './command-setup.js';
 import type { CommandWorld } from './command-world.js';
+import { addAskCommand } from './commands/ask.js';
+import { addEvalCommand } from './commands/eval.js';
+import { addExportCommand } from './commands/export.js';
+import { addInspectCommand } from './commands/inspect.js';
 import { addChatCommand } from './commands/chat.js';
 import { addBaselinesCommand } from './commands/baselines.js';
 import { addDemoCommand } from './commands/demo.js';
@@ -82,6 +86,10 @@ export async function runCommandLine(args: readonly string[], world: CommandWorl
   for (const add of [
     addDemoCommand,
     addTrainCommand,
+    addAskCommand,
+    addEvalCommand,
+    addExportCommand,
+    addInspectCommand,
     addPlanCommand,
     addProfileCommand,
     addChatCommand,

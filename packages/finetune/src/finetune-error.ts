@@ -11,6 +11,8 @@ export type FinetuneErrorCode =
   | 'FINETUNE_DIRECTORY_TAKEN'
   /** A directory is not that of a run. */
   | 'FINETUNE_RUN_MISSING'
+  /** A path is nothing that can be inspected. */
+  | 'FINETUNE_PATH_UNKNOWN'
   /** A run has no task of that name. */
   | 'FINETUNE_TASK_UNKNOWN'
   /** A run was stopped before it had trained the task. */

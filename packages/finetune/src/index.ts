@@ -9,6 +9,7 @@ export {
 } from './data/fit-rows.js';
 export { trainingSource, type TrainingSourceOptions } from './data/training-source.js';
 export { readTaskData, type ReadTaskDataOptions, readTaskFile } from './data/read-task-data.js';
+export { readTestSets, type ReadTestSetsOptions } from './data/read-test-sets.js';
 export {
   imagesOf,
   mainTestOf,
@@ -23,6 +24,21 @@ export { FinetuneError, type FinetuneErrorCode } from './finetune-error.js';
 export type { DecisionResult, RunReport, TaskResult } from './report/run-report.js';
 export { taskResults, type Evaluations } from './report/task-results.js';
 export { answerQuestion, type AnswerLine, type QuestionOptions } from './run/answer-question.js';
+export { answerQuestions, type ComposedAnswer } from './run/answer-questions.js';
+export { questionProblems, type Question } from './run/question.js';
+export { readQuestions, type NumberedQuestion } from './run/read-questions.js';
+export {
+  evaluateSets,
+  type EvaluationProgress,
+  type SetEvaluation,
+} from './run/evaluate-sets.js';
+export {
+  compareInspected,
+  type InspectedDifference,
+  type TensorDifference,
+} from './inspect/compare-inspected.js';
+export { inspectPath } from './inspect/inspect-path.js';
+export type { Inspected, InspectedTensor } from './inspect/inspected.js';
 export { evaluateBase } from './run/evaluate-base.js';
 export { evaluateTask, type EvaluateTaskOptions, type TaskEvaluation } from './run/evaluate-task.js';
 export { openRun, requireTrained, type OpenedRun } from './run/open-run.js';

@@ -3,7 +3,7 @@ import { digestRows, type TaskData } from '@contextlora/finetune';
 import { digestModel, type ModelDigests } from '@contextlora/model';
 import type { RunFingerprint } from '@contextlora/trainer';
 
-import { type CommandContext, Stopped } from '../command-context.js';
+import { type CommandContext, resultOf } from '../command-context.js';
 import { bar } from '../terminal/progress.js';
 
 type Showing = Pick<CommandContext, 'progress' | 'signal'>;
@@ -11,35 +11,19 @@ type Showing = Pick<CommandContext, 'progress' | 'signal'>;
 /** Digests of the files of a model. */
 export const showModelDigests = (path: string, context: Showing): Promise<ModelDigests> =>
   resultOf(digestModel(path), context, ({ doneBytes, totalBytes }) => {
-    if (totalBytes < leastShown.bytes) return undefined;
+    if (totalBytes < leastShown.bytes) return;
     const [done, total] = [doneBytes, totalBytes].map((bytes) => Math.round(bytes / 1e6));
-    return `  reading the model for its digest ${bar(doneBytes, totalBytes)} ${done}/${total} MB`;
+    context.progress.update(
+      `  reading the model for its digest ${bar(doneBytes, totalBytes)} ${done}/${total} MB`,
+    );
   });
 
 /** Digests of a run's rows and their pictures. */
 export const showRowDigests = (data: TaskData, context: Showing): Promise<RunFingerprint> =>
-  resultOf(digestRows(data), context, ({ done, total }) =>
-    total < leastShown.pictures
-      ? undefined
-      : `  reading the pictures for their digests ${bar(done, total)} ${done}/${total}`,
-  );
+  resultOf(digestRows(data), context, ({ done, total }) => {
+    if (total < leastShown.pictures) return;
+    context.progress.update(`  reading the pictures for their digests ${bar(done, total)} ${done}/${total}`);
+  });
 
 /** Below these the reading is over in a moment. */
 const leastShown = { bytes: 5e8, pictures: 2000 };
-
-async function resultOf<Event, Result>(
-  events: AsyncGenerator<Event, Result>,
-  { progress, signal }: Showing,
-  lineOf: (event: Event) => string | undefined,
-): Promise<Result> {
-  for (;;) {
-    const next = await events.next();
-    if (next.done) return next.value;
-    const line = lineOf(next.value);
-    if (line !== undefined) progress.update(line);
-    if (signal.aborted) {
-      await events.return(undefined as never);
-      throw new Stopped();
-    }
-  }
-}

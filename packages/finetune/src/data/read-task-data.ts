@@ -90,12 +90,13 @@ export async function readTaskData(
   return { ...data, warnings: sharedInputs(data) };
 }
 
-interface ReadSplit {
+export interface ReadSplit {
   readonly rows: readonly TaskRow[];
   readonly source: RowSource;
 }
 
-async function readSplit(
+/** Reads one data file; its problems are added to `problems`. */
+export async function readSplit(
   path: string,
   task: TaskSpec,
   { problems: found, ...rules }: RowRules & { readonly problems: SourceProblems[] },

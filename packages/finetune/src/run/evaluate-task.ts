@@ -49,7 +49,7 @@ export async function evaluateTask(
 }
 
 /** Answers as they are compared: those in JSON by their values, so that 1.50 is 1.5. */
-function comparableTo({ answer: spec }: TaskSpec): (answer: string) => string {
+export function comparableTo({ answer: spec }: TaskSpec): (answer: string) => string {
   if (spec.type !== 'json') return (answer) => answer;
   return (answer) => {
     try {

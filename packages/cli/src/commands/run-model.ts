@@ -1,0 +1,91 @@
+/** The base model of a run, found again and proved to be the one that it was trained on. */
+import { stat } from 'node:fs/promises';
+
+import { embeddedName, embeddedScenario } from '@contextlora/benchmarks';
+import type { OpenedRun } from '@contextlora/finetune';
+import { openKernels } from '@contextlora/kernels';
+import {
+  createLocalModel,
+  type LoadedModel,
+  loadModel,
+  locateModel,
+  type LocalModel,
+} from '@contextlora/model';
+
+import { CliError } from '../cli-error.js';
+import type { CommandContext } from '../command-context.js';
+import { showModelDigests } from './show-digests.js';
+
+/** Options of every command that uses a run. */
+export interface RunModelOptions {
+  /** In place of where the model was when the run began. */
+  readonly model?: string;
+}
+
+/**
+ * The path of a run's base.
+ *
+ * @throws CliError (`CLI_MODEL_UNKNOWN`) when it has gone, or is another model than that of the run.
+ */
+export async function locateRunModel(
+  { directory, model }: Pick<OpenedRun, 'directory' | 'model'>,
+  { model: given }: RunModelOptions,
+  context: CommandContext,
+): Promise<string> {
+  const path = await placeOf(model, given, context).catch((cause: unknown) => {
+    throw new CliError(
+      'CLI_MODEL_UNKNOWN',
+      'run',
+      `the model of ${directory} is no longer at ${model.path ?? model.name}; say with --model where it is`,
+      { cause },
+    );
+  });
+  const digests = await showModelDigests(path, context);
+  const parts = [
+    ...new Set([...Object.keys(model.digests), ...Object.keys(digests)]),
+  ] as (keyof typeof digests)[];
+  const others = parts.filter((part) => digests[part] !== model.digests[part]);
+  if (others.length > 0)
+    throw new CliError(
+      'CLI_MODEL_UNKNOWN',
+      'run',
+      `${path} is not the model that ${directory} was trained on (another ${others.join(', another ')}); name that one with --model`,
+    );
+  return path;
+}
+
+async function placeOf(
+  { name, path }: OpenedRun['model'],
+  given: string | undefined,
+  context: CommandContext,
+): Promise<string> {
+  if (given !== undefined) return locateModel(given, context);
+  if (path === undefined && name === embeddedName) return embeddedScenario().modelDirectory;
+  const isThere = path !== undefined && (await stat(path).catch(() => undefined)) !== undefined;
+  return locateModel(isThere ? path : name, context);
+}
+
+export interface RunModel extends AsyncDisposable {
+  readonly base: LoadedModel;
+  /** Answers with the segments of the run. */
+  readonly model: LocalModel;
+}
+
+/** Loads the base of a run and puts its segments on it. */
+export async function loadRunModel(
+  run: OpenedRun,
+  { threads, ...options }: RunModelOptions & { readonly threads: number },
+  context: CommandContext,
+): Promise<RunModel> {
+  const path = await locateRunModel(run, options, context);
+  const base = await loadModel(path, { kernels: await openKernels({ threads }) });
+  const model = createLocalModel(base, run);
+  return {
+    base,
+    model,
+    async [Symbol.asyncDispose]() {
+      await model[Symbol.asyncDispose]();
+      base.dispose();
+    },
+  };
+}

@@ -1,0 +1,59 @@
+/** Rows to evaluate a run on: the test sets that its task file names, or other files. */
+import { basename, resolve } from 'node:path';
+
+import type { TaskGraph, TaskFile } from '@contextlora/task-graph';
+
+import { FinetuneError } from '../finetune-error.js';
+import { pictureProblems } from './check-pictures.js';
+import { dataInvalid, type SourceProblems } from './list-problems.js';
+import { readSplit, type ReadSplit } from './read-task-data.js';
+import type { RowSource, TaskData, TaskSplits } from './task-data.js';
+
+export interface ReadTestSetsOptions {
+  /** The tasks to evaluate. */
+  readonly tasks: readonly string[];
+  /** Directory of the test sets that the task file names. */
+  readonly dataDirectory: string;
+  /** Task → files in place of its test sets. */
+  readonly files?: Readonly<Record<string, readonly string[]>>;
+}
+
+/**
+ * Reads test sets; a file given in place of them is a test set under its own name. Tasks without rows have none.
+ *
+ * @throws FinetuneError (`FINETUNE_DATA_INVALID`) listing the problems of all files and pictures, or when there is nothing to read.
+ */
+export async function readTestSets(
+  { file, graph }: { readonly file: TaskFile; readonly graph: TaskGraph },
+  { tasks, dataDirectory, files = {} }: ReadTestSetsOptions,
+): Promise<TaskData> {
+  const problems: SourceProblems[] = [];
+  const rows: Record<string, TaskSplits> = {};
+  const sources: Record<string, { readonly tests: Readonly<Record<string, RowSource>> }> = {};
+  for (const task of file.tasks) {
+    const named = files[task.id]?.map((path) => [basename(path), resolve(path)] as const);
+    const own = Object.entries(task.data.test ?? {}).map(
+      ([name, path]) => [name, resolve(dataDirectory, path)] as const,
+    );
+    const tests: [string, ReadSplit][] = [];
+    if (tasks.includes(task.id))
+      for (const [name, path] of named ?? own)
+        tests.push([name, await readSplit(path, task, { tasks: file.tasks, purpose: 'answer', problems })]);
+    rows[task.id] = {
+      train: [],
+      validation: [],
+      tests: Object.fromEntries(tests.map(([name, split]) => [name, split.rows])),
+    };
+    sources[task.id] = { tests: Object.fromEntries(tests.map(([name, { source }]) => [name, source])) };
+  }
+  const data: TaskData & { readonly sources: typeof sources } = { file, graph, rows, sources };
+  problems.push(...(await pictureProblems(data)));
+  if (problems.length > 0) throw dataInvalid('readTestSets', problems);
+  if (Object.values(rows).every(({ tests }) => Object.keys(tests).length === 0))
+    throw new FinetuneError(
+      'FINETUNE_DATA_INVALID',
+      'readTestSets',
+      `the task file names no test set of ${tasks.join(', ')}; give files`,
+    );
+  return data;
+}

@@ -1,0 +1,67 @@
+/** A question to a trained run, and what is wrong with it before anybody is asked. */
+import { checkPicture, ModelError } from '@contextlora/model';
+import { nearestSpelling, orderTasks, slotsOf, type TaskGraph } from '@contextlora/task-graph';
+import { tasksNeeded } from '@contextlora/trainer';
+
+/** What fills the slots of a task's instruction. */
+export interface Question {
+  readonly task: string;
+  /** For the slot `{text}`. */
+  readonly text?: string;
+  /** Path of a picture. */
+  readonly image?: string;
+  /** Task → its answer, where it is known already; that task is not asked. */
+  readonly given?: Readonly<Record<string, string>>;
+}
+
+/** The tasks that a question asks, in order: the task itself and, through the slots, all others whose answers are not given. */
+export function askedTasks(
+  graph: TaskGraph,
+  { task, given = {} }: Pick<Question, 'task' | 'given'>,
+): string[] {
+  const needed = tasksNeeded(graph, task, Object.keys(given));
+  return orderTasks(graph).filter((id) => needed.has(id) && !Object.hasOwn(given, id));
+}
+
+/** Everything that keeps a question to a known task from being asked. */
+export async function questionProblems(graph: TaskGraph, question: Question): Promise<string[]> {
+  const { task, text, image, given = {} } = question;
+  const asked = askedTasks(graph, question).map((id) => graph.getNodeAttributes(id));
+  const problems: string[] = [];
+  const slots = [...tasksNeeded(graph, task)].filter((id) => id !== task);
+  for (const [id, answer] of Object.entries(given)) {
+    if (!slots.includes(id)) {
+      const near = nearestSpelling(id, slots);
+      const what = slots.length === 0 ? 'asks for no answers' : `asks only for those of ${slots.join(', ')}`;
+      problems.push(
+        `an answer of "${id}" is given, but task "${task}" ${what}${near === undefined ? '' : `; did you mean "${near}"?`}`,
+      );
+      continue;
+    }
+    const { answer: spec } = graph.getNodeAttributes(id);
+    if (spec.type !== 'label' || spec.labels.includes(answer)) continue;
+    const near = nearestSpelling(answer, spec.labels);
+    problems.push(
+      `the given answer "${answer}" is not a label of task "${id}" (${spec.labels.join(', ')})${near === undefined ? '' : `; did you mean "${near}"?`}`,
+    );
+  }
+  const takesText = asked.find(({ instruction }) => slotsOf(instruction).includes('text'));
+  if (takesText && (text ?? '').trim() === '')
+    problems.push(`task "${takesText.id}" has a slot {text}, but no text is given`);
+  if (!takesText && text !== undefined)
+    problems.push(`a text is given, but ${listed(asked.map(({ id }) => id))} no slot {text}`);
+  const takesImage = asked.find(({ inputs }) => inputs.includes('image'));
+  if (takesImage && image === undefined)
+    problems.push(`task "${takesImage.id}" takes an image, but none is given`);
+  if (!takesImage && image !== undefined)
+    problems.push(`an image is given, but ${listed(asked.map(({ id }) => id))} no image among its inputs`);
+  if (takesImage && image !== undefined)
+    await checkPicture(image).catch((error: unknown) => {
+      if (!(error instanceof ModelError)) throw error;
+      problems.push(error.message);
+    });
+  return problems;
+}
+
+const listed = (tasks: readonly string[]) =>
+  tasks.length === 1 ? `task "${tasks[0] ?? ''}" has` : `none of the tasks asked (${tasks.join(', ')}) has`;
