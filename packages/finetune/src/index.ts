@@ -27,11 +27,7 @@ export { answerQuestion, type AnswerLine, type QuestionOptions } from './run/ans
 export { answerQuestions, type ComposedAnswer } from './run/answer-questions.js';
 export { questionProblems, type Question } from './run/question.js';
 export { readQuestions, type NumberedQuestion } from './run/read-questions.js';
-export {
-  evaluateSets,
-  type EvaluationProgress,
-  type SetEvaluation,
-} from './run/evaluate-sets.js';
+export { evaluateSets, type EvaluationProgress, type SetEvaluation } from './run/evaluate-sets.js';
 export {
   compareInspected,
   type InspectedDifference,

@@ -8,11 +8,7 @@ export {
   type LoadedModel,
   type LoadModelOptions,
 } from './checkpoint/load-model.js';
-export {
-  mergeModel,
-  type MergeModelOptions,
-  type MergeProgress,
-} from './checkpoint/merge-model.js';
+export { mergeModel, type MergeModelOptions, type MergeProgress } from './checkpoint/merge-model.js';
 export { encodeGgufAdapter } from './gguf/encode-adapter.js';
 export { locateModel } from './checkpoint/locate-model.js';
 export { digestModel, type DigestProgress, type ModelDigests } from './checkpoint/model-digests.js';

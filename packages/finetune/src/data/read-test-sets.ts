@@ -19,7 +19,7 @@ export interface ReadTestSetsOptions {
 }
 
 /**
- * Reads test sets; a file given in place of them is a test set under its own name. Tasks without rows have none.
+ * Reads test sets, whose rows need no right answers of parents; a file given in place of them is a test set under its own name. Tasks without rows have none.
  *
  * @throws FinetuneError (`FINETUNE_DATA_INVALID`) listing the problems of all files and pictures, or when there is nothing to read.
  */
@@ -38,7 +38,10 @@ export async function readTestSets(
     const tests: [string, ReadSplit][] = [];
     if (tasks.includes(task.id))
       for (const [name, path] of named ?? own)
-        tests.push([name, await readSplit(path, task, { tasks: file.tasks, purpose: 'answer', problems })]);
+        tests.push([
+          name,
+          await readSplit(path, task, { tasks: file.tasks, purpose: 'answer', parents: 'asked', problems }),
+        ]);
     rows[task.id] = {
       train: [],
       validation: [],
