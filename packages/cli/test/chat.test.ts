@@ -3,6 +3,15 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 
+import { openKernels } from '@contextlora/kernels';
+import {
+  generate,
+  loadModel,
+  openImageFeatures,
+  promptIds,
+  renderChat,
+  withImageTexts,
+} from '@contextlora/model';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 
 import { runCommand, type RunOptions } from './run-command.js';
@@ -96,6 +105,51 @@ describe('contextlora chat', () => {
     expect({ code, out: out.trim() }).toEqual({ code: 2, out: '' });
     expect(err).toMatch(message);
     expect(err).not.toMatch(/ {4}at /);
+  });
+
+  test('answers about a picture, as generate does from its features, whatever the form of the prompt', async () => {
+    const [model, picture] = [fixture('smolvlm-tiny'), fixture('images/photo.jpg')];
+    const asked = ['--model', model, '--image', picture, '--prompt', 'what is red ?', '--max-tokens', '6'];
+    const base = await loadModel(model, { kernels: await openKernels() });
+    const features = openImageFeatures(base);
+    const [image] = await features.get([picture]);
+    const written = async (prompt: readonly number[]) => {
+      const events = generate(base, prompt, { image: image!, maximumNewTokens: 6 });
+      for (;;) {
+        const { done, value } = await events.next();
+        if (done) return `${value.text}\n`;
+      }
+    };
+    const plain = await chat([...asked, '--plain']);
+    expect(plain).toEqual({
+      code: 0,
+      out: await written(promptIds(base, { prompt: 'what is red ?', image: picture })),
+      err: '',
+    });
+    const message = { role: 'user', content: '<image>what is red ?' };
+    const rendered = withImageTexts(base, renderChat(base.tokenizer, [message]), [{ rows: 0, columns: 0 }]);
+    expect((await chat(asked)).out).toBe(await written(base.tokenizer.encode(rendered)));
+    base.dispose();
+    const other = [...asked, '--image', fixture('images/plain.png')];
+    expect((await chat(other)).out).not.toBe((await chat(asked)).out);
+    const turns = await chat(
+      asked.filter((one) => !['--prompt', 'what is red ?'].includes(one)),
+      {
+        isTerminal: true,
+        input: 'what is red ?\nand blue ?\n',
+      },
+    );
+    expect(turns.code).toBe(0);
+    expect(turns.out).toContain((await chat(asked)).out.trim());
+  });
+
+  test('explains that a model cannot see, and that a file is no picture', async () => {
+    const blind = await chat(['--model', tiny, '--image', fixture('images/photo.jpg'), '--prompt', 'a']);
+    expect(blind.code).toBe(2);
+    expect(blind.err).toMatch(/the model has no vision tower, so it cannot see/);
+    const text = ['--model', fixture('smolvlm-tiny'), '--image', fixture('README.md'), '--prompt', 'a'];
+    expect((await chat(text)).err).toMatch(/cannot read .*README\.md as a picture/);
+    expect((await chat(['--prompt', 'a'])).err).toMatch(/name a model with --model, or a run with --adapter/);
   });
 
   test('keeps the part of an answer that came before Ctrl-C, and exits with its code', async () => {

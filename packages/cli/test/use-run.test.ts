@@ -263,6 +263,12 @@ describe('a stopped run', () => {
     const early = await run(['ask', at('stopped'), '--task', 'lamp', ...low]);
     expect(early.code).toBe(2);
     expect(early.err).toMatch(/stopped before it had trained task "lamp"/);
+    const chat = ['chat', '--plain', '--prompt', 'the light is low . light ?', '--max-tokens', '3'];
+    const chatted = await run([...chat, '--adapter', at('stopped'), '--task', 'light']);
+    expect(chatted).toMatchObject({ code: 0, out: ' night\n' });
+    expect((await run([...chat, '--adapter', at('stopped'), '--task', 'lamp'])).err).toMatch(
+      /had trained task "lamp"/,
+    );
     const exported = await run(['export', at('stopped'), '--format', 'peft', '--out', at('of-stopped')]);
     expect(exported.out).toMatch(/not exported, because the run was stopped before it trained them: lamp/);
     expect(await readdir(at('of-stopped'))).toEqual(['light']);

@@ -58,7 +58,12 @@ export { batchOf, type TokenBatch } from './pass/token-batch.js';
 export { visionFeatures, visionTower, type VisionWeights } from './pass/vision-tower.js';
 
 export { answerIds, labelIds } from './text/answer-tokens.js';
-export { renderChat, type ChatMessage, type RenderChatOptions } from './text/chat-template.js';
+export {
+  renderChat,
+  type ChatMessage,
+  type ContentPart,
+  type RenderChatOptions,
+} from './text/chat-template.js';
 export { promptIds, type Example } from './text/example.js';
 export { openTextStream, type TextStream } from './text/stream.js';
 export { readTokenizer } from './text/read-tokenizer.js';

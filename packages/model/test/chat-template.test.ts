@@ -115,3 +115,22 @@ test('a template that fails gives one clear message', () => {
     'the model has no chat template; pass one, or pass a plain prompt to generate (looked for in chat_template.jinja, additional_chat_templates, tokenizer_config.json, chat_template.json, processor_config.json)',
   );
 });
+
+test('a message with a picture comes in parts where a template looks at their types, as text elsewhere', () => {
+  const asked: ChatMessage[] = [
+    { role: 'system', content: 'be brief' },
+    { role: 'user', content: [{ type: 'image' }, { type: 'text', text: 'what is red ?' }] },
+  ];
+  const rendered = (chatTemplate: string, given = asked) =>
+    renderChat({ chatTemplate, specialTokens: {} }, given, { imageToken: '<image>' });
+  // The form of the templates of SmolVLM and Idefics3.
+  const parts =
+    "{% for m in messages %}{{ m.role }}:{% for part in m['content'] %}{% if part['type'] == 'text' %}{{ part['text'] }}{% elif part['type'] == 'image' %}<image>{% endif %}{% endfor %};{% endfor %}";
+  expect(rendered(parts)).toBe('system:be brief;user:<image>what is red ?;');
+  const text = '{% for m in messages %}{{ m.role }}:{{ m.content }};{% endfor %}';
+  expect(rendered(text)).toBe('system:be brief;user:<image>what is red ?;');
+  // Without a picture messages stay as they are, whatever the template looks at.
+  expect(rendered("{{ messages[0].content[0]['type'] }}|{{ messages[0].content }}", asked.slice(0, 1))).toBe(
+    '|be brief',
+  );
+});

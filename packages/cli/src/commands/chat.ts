@@ -1,12 +1,14 @@
 /** `contextlora chat`: a conversation with a model, with or without a task's adapter. */
 import { readFile } from 'node:fs/promises';
 
+import type { OpenedRun } from '@contextlora/finetune';
 import { openKernels } from '@contextlora/kernels';
 import {
   type GenerateOptions,
   jsonConstraint,
   loadModel,
   locateModel,
+  readChatImage,
   templatePlaces,
   withAdapter,
 } from '@contextlora/model';
@@ -18,9 +20,11 @@ import { helpExamples } from '../help-examples.js';
 import { naturalNumber, nonNegativeNumber, positiveNumber } from '../option-values.js';
 import { answerOnce, converse, type TalkOptions } from './converse.js';
 import { readAdapter } from './read-adapter.js';
+import { locateRunModel } from './run-model.js';
 
 interface ChatOptions extends TalkOptions {
-  readonly model: string;
+  readonly model?: string;
+  readonly image?: string;
   readonly adapter?: string;
   readonly task?: string;
   readonly prompt?: string;
@@ -37,7 +41,11 @@ export function addChatCommand({ program, context, run }: CommandSetup): void {
   program
     .command('chat')
     .description('talk to a model on the terminal, or answer one prompt')
-    .requiredOption('--model <path>', 'model directory, GGUF file, or name in the Hugging Face cache')
+    .option(
+      '--model <path>',
+      'model directory, GGUF file, or name in the Hugging Face cache (default: the base of the run)',
+    )
+    .option('--image <file>', 'picture that the first message is about')
     .option('--adapter <directory>', 'PEFT folder, or directory of a run')
     .option('--task <name>', 'with the directory of a run: task whose adapter to use')
     .option('--system <text>', 'system message')
@@ -65,6 +73,10 @@ export function addChatCommand({ program, context, run }: CommandSetup): void {
           'ask a trained task',
         ],
         [
+          'contextlora chat --model ./SmolVLM-256M-Instruct --image scene.png --prompt "What is on the road?"',
+          'ask about a picture',
+        ],
+        [
           'git diff | contextlora chat --model ./model.gguf --system "Describe this change in one line."',
           'answer piped text',
         ],
@@ -81,20 +93,25 @@ export function addChatCommand({ program, context, run }: CommandSetup): void {
 
 /** Answers one prompt, given or piped, or talks on a terminal. Returns whether Ctrl-C ended it. */
 async function runChat(options: ChatOptions, context: CommandContext): Promise<boolean> {
-  const adapter =
-    options.adapter === undefined ? undefined : await readAdapter(options.adapter, options.task);
   if (options.task !== undefined && options.adapter === undefined)
     throw failure('CLI_OPTIONS_INVALID', '--task names a task of a run; give its folder with --adapter');
+  const found = options.adapter === undefined ? undefined : await readAdapter(options.adapter, options.task);
   const schema = options.schema === undefined ? undefined : await readSchema(options.schema);
   const kernels = await openKernels({ threads: options.threads });
-  const base = await loadModel(await locateModel(options.model, context), { kernels });
+  const path = await modelPath(options, found?.run, context);
+  const base = await loadModel(path, { kernels });
   if (!options.plain && base.tokenizer.chatTemplate === undefined)
     throw failure(
       'CLI_OPTIONS_INVALID',
-      `${options.model} has no chat template (looked for in ${templatePlaces.join(', ')}); --plain gives it the prompt as it is`,
+      `${path} has no chat template (looked for in ${templatePlaces.join(', ')}); --plain gives it the prompt as it is`,
     );
-  const adapted = adapter && withAdapter(base, adapter);
+  const adapted = found && withAdapter(base, found.adapter);
   const model = adapted?.model ?? base;
+  // Without a template the prompt has the form of training, where pictures stay whole.
+  const image =
+    options.image === undefined
+      ? undefined
+      : { ...(await readChatImage(model, options.image, { whole: options.plain })), path: options.image };
   const { temperature, topK, topP, repetitionPenalty, seed, maxTokens } = options;
   const settings: GenerateOptions = {
     temperature,
@@ -104,11 +121,12 @@ async function runChat(options: ChatOptions, context: CommandContext): Promise<b
     ...(topP === undefined ? {} : { topP }),
     ...(repetitionPenalty === undefined ? {} : { repetitionPenalty }),
     ...(adapted ? { segments: adapted.segments } : {}),
+    ...(image ? { image: image.features } : {}),
     ...(schema === undefined
       ? {}
       : { constraint: jsonConstraint(model.tokenizer, schema, { where: options.schema ?? '' }) }),
   };
-  const talk = { model, options, settings, context };
+  const talk = { model, options, settings, context, ...(image ? { image } : {}) };
   try {
     if (options.prompt !== undefined) return await answerOnce(talk, options.prompt);
     if (!context.input.isTTY) return await answerOnce(talk, await readAll(context.input));
@@ -117,6 +135,20 @@ async function runChat(options: ChatOptions, context: CommandContext): Promise<b
     adapted?.dispose();
     base.dispose();
   }
+}
+
+/** The model that was named, or the base of the run whose adapter is used. */
+async function modelPath(
+  { model }: ChatOptions,
+  run: OpenedRun | undefined,
+  context: CommandContext,
+): Promise<string> {
+  if (model !== undefined) return locateModel(model, context);
+  if (run) return locateRunModel(run, {}, context);
+  throw failure(
+    'CLI_OPTIONS_INVALID',
+    'name a model with --model, or a run with --adapter, whose base is taken',
+  );
 }
 
 async function readSchema(path: string): Promise<unknown> {

@@ -2,6 +2,7 @@
 import { createInterface } from 'node:readline';
 
 import {
+  type ChatImage,
   type ChatMessage,
   type Conversation,
   generate,
@@ -11,7 +12,9 @@ import {
   ModelError,
   type ModelErrorCode,
   openConversation,
+  promptIds,
   renderChat,
+  withImageTexts,
 } from '@contextlora/model';
 
 import { CliError } from '../cli-error.js';
@@ -30,17 +33,19 @@ export interface Talk {
   readonly options: TalkOptions;
   readonly settings: GenerateOptions;
   readonly context: CommandContext;
+  /** The picture that the first message is about, and its path. */
+  readonly image?: ChatImage & { readonly path: string };
 }
 
 /** Streams an answer to the output. */
 async function answer(
-  { model, options, settings, context }: Talk,
+  { model, options, settings, context, image }: Talk,
   messages: readonly ChatMessage[],
   { signal, seed, conversation }: { signal: AbortSignal; seed: number; conversation?: Conversation },
 ): Promise<GenerationResult> {
   const prompt = options.plain
-    ? (messages.at(-1)?.content ?? '')
-    : model.tokenizer.encode(renderChat(model.tokenizer, messages, { now: context.now() }));
+    ? promptIds(model, { prompt: textOf(messages.at(-1)), ...(image ? { image: image.path } : {}) })
+    : model.tokenizer.encode(chatPrompt(model, messages, { now: context.now(), image }));
   const events = generate(model, prompt, { ...settings, seed, signal, conversation });
   for (;;) {
     const { done, value } = await events.next();
@@ -51,6 +56,29 @@ async function answer(
     context.output.write(value.text);
   }
 }
+
+/** The text of a conversation, with the tokens of the picture in their place. */
+function chatPrompt(
+  model: LoadedModel,
+  messages: readonly ChatMessage[],
+  { now, image }: { readonly now: Date; readonly image: ChatImage | undefined },
+): string {
+  const token = model.spec.vision && model.tokenizer.decode([model.spec.vision.imageTokenId]);
+  const text = renderChat(model.tokenizer, messages, {
+    now,
+    ...(token === undefined ? {} : { imageToken: token }),
+  });
+  return image ? withImageTexts(model, text, [image.layout]) : text;
+}
+
+const textOf = (message: ChatMessage | undefined): string =>
+  typeof message?.content === 'string' ? message.content : '';
+
+/** What is said first is about the picture, if there is one. */
+const firstMessage = ({ image, options }: Talk, text: string): ChatMessage => ({
+  role: 'user',
+  content: image && !options.plain ? [{ type: 'image' }, { type: 'text', text }] : text,
+});
 
 const opening = ({ system }: TalkOptions): ChatMessage[] =>
   system === undefined ? [] : [{ role: 'system', content: system }];
@@ -64,7 +92,7 @@ export async function answerOnce(talk: Talk, text: string): Promise<boolean> {
       'the prompt is empty; give one with --prompt, or pipe one in',
     );
   const { options, context } = talk;
-  const messages = [...opening(options), { role: 'user', content: text }];
+  const messages = [...opening(options), firstMessage(talk, text)];
   const { finish } = await answer(talk, messages, { signal: context.signal, seed: options.seed });
   return finish === 'aborted';
 }
@@ -108,7 +136,8 @@ export async function converse(talk: Talk): Promise<boolean> {
         lines.prompt();
         continue;
       }
-      const asked = [...messages, { role: 'user', content: line }];
+      const isFirst = messages.every(({ role }) => role === 'system');
+      const asked = [...messages, isFirst ? firstMessage(talk, line) : { role: 'user', content: line }];
       answering = new AbortController();
       try {
         const { text } = await answer(talk, asked, {

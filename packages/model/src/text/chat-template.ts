@@ -10,14 +10,19 @@ import type { TextTokenizer } from './tokenizer.js';
 export interface ChatMessage {
   /** Usually `system`, `user` or `assistant`; the template decides what is allowed. */
   readonly role: string;
-  readonly content: string;
+  readonly content: string | readonly ContentPart[];
 }
+
+/** A part of what is said: text, or the place of a picture. */
+export type ContentPart = { readonly type: 'text'; readonly text: string } | { readonly type: 'image' };
 
 export interface RenderChatOptions {
   /** Begin the assistant's answer, for the model to continue. @default true */
   readonly addGenerationPrompt?: boolean;
   /** Replaces the model's own template, or names one of its `namedTemplates`. */
   readonly template?: string;
+  /** What stands for a picture where the template takes messages of text only, such as `<image>`. */
+  readonly imageToken?: string;
   /** The date, for templates that write it. */
   readonly now?: Date;
   /** Additional variables for the template. */
@@ -37,6 +42,7 @@ export function renderChat(
   {
     addGenerationPrompt = true,
     template: given,
+    imageToken = '',
     now,
     variables = {},
     limitMilliseconds: milliseconds = 3000,
@@ -77,7 +83,7 @@ export function renderChat(
       documents: null,
       ...tokenizer.specialTokens,
       ...variables,
-      messages: messages.map(withoutEmpty),
+      messages: contentsFor(template, messages, imageToken).map(withoutEmpty),
       add_generation_prompt: addGenerationPrompt,
     });
   try {
@@ -102,6 +108,24 @@ function templateOf(
   const named = (name: string) => (Object.hasOwn(namedTemplates, name) ? namedTemplates[name] : undefined);
   if (given !== undefined) return named(given) ?? given;
   return (hasTools ? named('tool_use') : undefined) ?? chatTemplate;
+}
+
+/**
+ * Messages as a template takes them. Where one has a picture, a template that looks at the type of parts gets every message in parts, as
+ * transformers gives them; any other gets text.
+ */
+function contentsFor(
+  template: string,
+  messages: readonly ChatMessage[],
+  imageToken: string,
+): readonly ChatMessage[] {
+  if (messages.every(({ content }) => typeof content === 'string')) return messages;
+  const takesParts = /\[['"]type['"]\]|\.type\b/.test(template);
+  return messages.map(({ content, ...message }) => {
+    const parts = typeof content === 'string' ? [{ type: 'text' as const, text: content }] : content;
+    const text = parts.map((part) => (part.type === 'text' ? part.text : imageToken)).join('');
+    return { ...message, content: takesParts ? parts : text };
+  });
 }
 
 /** Templates would print or trip over what a caller leaves empty. */
