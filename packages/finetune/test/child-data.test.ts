@@ -5,11 +5,13 @@ import { dirname, join } from 'node:path';
 
 import {
   type ChildDataSettings,
+  digestRows,
   exampleOfGraph,
   FinetuneError,
   prepareRun,
   type PreparedRun,
   readTaskData,
+  type TaskData,
   type RunEvent,
   trainingExamples,
   trainingSource,
@@ -214,6 +216,31 @@ describe('the settings of a child’s data', () => {
     await expect(scenario(noText, settings, textless)).rejects.toThrow(
       'task "lamp" builds on the answer of "light", which has a slot {text}, but the row has no text',
     );
+  });
+
+  test('act in the same way on rows that are read when they are drawn', async () => {
+    const settings = settingsOf({ parentAnswers: 0.5, textDropout: { lamp: 0.5 } });
+    const path = await writeScenario(await mkdtemp(join(directory, 's-')), { files: misled });
+    const [small, large] = [
+      await readTaskData(path, settings),
+      await readTaskData(path, { ...settings, maximumBytes: 1 }),
+    ];
+    expect(Array.isArray(large.rows['lamp']?.train)).toBe(false);
+    const inputsOf = async (data: TaskData) => {
+      const digests = digestRows(data);
+      for (;;) {
+        const next = await digests.next();
+        if (next.done) return next.value;
+      }
+    };
+    expect(await inputsOf(large)).toEqual(await inputsOf(small));
+    const segments = [];
+    for (const data of [small, large]) {
+      const run = prepareRun(base, data, { settings });
+      await eventsOf(run, settings);
+      segments.push(run.model.segments());
+    }
+    expect(segments[1]).toEqual(segments[0]);
   });
 
   test('are refused where they would have no effect', async () => {

@@ -152,7 +152,10 @@ describe('rows that are longer than the context of the model', () => {
     expect(fitted.changes).toEqual([
       { task: 'light', rows: 'training rows', change: 'skipped', changed: 1, of: 3 },
     ]);
-    expect(fitted.data.rows['light']?.train.map(({ text }) => text)).toEqual([words(1), words(2)]);
+    expect([...(fitted.data.rows['light']?.train ?? [])].map(({ text }) => text)).toEqual([
+      words(1),
+      words(2),
+    ]);
     expect(fitted.data.sources?.['light']?.train?.lines).toEqual([1, 3]);
     expect(fitted.data.rows['light']?.tests).toEqual(data.rows['light']?.tests);
     expect(prepareRun(base, fitted.data, { settings }).data).toBe(fitted.data);
@@ -188,10 +191,10 @@ describe('rows that are longer than the context of the model', () => {
       { task: 'light', rows: 'rows of the test set "test"', change: 'truncated', changed: 1, of: 2 },
       { task: 'lamp', rows: 'rows of the test set "test"', change: 'truncated', changed: 1, of: 1 },
     ]);
-    const text = cut.rows['light']?.train[1]?.text ?? '';
+    const text = cut.rows['light']?.train.at(1)?.text ?? '';
     expect(numbered.startsWith(text)).toBe(true);
     expect(promptIds(base, { prompt: `${text} light ?` })).toHaveLength(511);
-    expect(cut.rows['light']?.train[1]?.answer).toBe('night');
+    expect(cut.rows['light']?.train.at(1)?.answer).toBe('night');
     expect((await fit({ ...data, ...cut }, {})).changes).toEqual([]);
   });
 

@@ -1,4 +1,4 @@
-import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -159,7 +159,7 @@ describe('readTaskData', () => {
         files: { 'light.train.jsonl': train, 'light.test.jsonl': row({ now: 'sunny', lux: 2 }) },
       }).then((path) => readTaskData(path));
     const { rows } = await read('json', row({ lux: 3, now: 'night' }) + row('{"now":"sunny","lux":4}'));
-    expect(rows['light']?.train.map(({ answer }) => answer)).toEqual([
+    expect([...(rows['light']?.train ?? [])].map(({ answer }) => answer)).toEqual([
       '{"now": "night", "lux": 3}',
       '{"now": "sunny", "lux": 4}',
     ]);
@@ -225,5 +225,38 @@ describe('readTaskData', () => {
     expect(error.code).toBe('FINETUNE_TASK_FILE_UNREADABLE');
     expect(error.message).toContain(join(directory, 'nowhere.yaml'));
     expect(error.cause).toMatchObject({ code: 'ENOENT' });
+  });
+});
+
+describe('data in other forms', () => {
+  const seeing = `
+version: 1
+tasks:
+  - id: light
+    instruction: 'light ?'
+    inputs: [image]
+    answer: { type: label, labels: [night, sunny] }
+    data: { train: pictures/, validation: rows.csv }
+`;
+
+  test('is read from folders and tables, with the problems of both by picture and line', async () => {
+    const folder = await mkdtemp(join(directory, 'forms-'));
+    await writeFile(join(folder, 'tasks.yaml'), seeing);
+    for (const label of ['night', 'sunny']) {
+      await mkdir(join(folder, 'pictures', label), { recursive: true });
+      await writeFile(join(folder, 'pictures', label, 'a.png'), dot);
+    }
+    await writeFile(join(folder, 'rows.csv'), 'image,answer\npictures/night/a.png,night\n');
+    const { rows, sources, warnings } = await readTaskData(join(folder, 'tasks.yaml'));
+    expect([...(rows['light']?.train ?? [])].map(({ answer }) => answer)).toEqual(['night', 'sunny']);
+    expect(sources['light']?.train).toMatchObject({ lines: [1, 2], unit: 'picture' });
+    expect(warnings).toEqual([
+      expect.stringContaining(`${join(folder, 'rows.csv')}:2 and ${join(folder, 'pictures')}, picture 1)`),
+    ]);
+    await writeFile(join(folder, 'pictures/sunny/b.png'), 'no picture');
+    await writeFile(join(folder, 'rows.csv'), 'image,answer\npictures/night/a.png,dusk\n');
+    await expect(readTaskData(join(folder, 'tasks.yaml'))).rejects.toThrow(
+      /rows\.csv:\n {2}line 2: answer "dusk"[\s\S]*pictures:\n {2}picture 3: .*b\.png/,
+    );
   });
 });

@@ -7,7 +7,7 @@ export type AnswerSpec =
   | { readonly type: 'text' }
   | { readonly type: 'json'; readonly schema: Readonly<Record<string, unknown>> };
 
-/** Paths of JSONL files, relative to the data directory. */
+/** Paths of files (JSONL, CSV, TSV, Parquet) or of folders with a folder of pictures for each label, relative to the data directory. */
 export interface DataSpec {
   readonly train?: string;
   readonly validation?: string;

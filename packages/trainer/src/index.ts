@@ -7,7 +7,6 @@ export {
   type ComposedInput,
   type ComposeOptions,
 } from './answers/compose-answers.js';
-export { checkDataFile, type DataFile, parseTaskRows } from './answers/parse-rows.js';
 export {
   measureLabels,
   shareInterval,
@@ -15,6 +14,8 @@ export {
   type CalibrationBin,
   type LabelMeasures,
 } from './answers/label-measures.js';
+export type { DataFile, RowUnit } from './answers/data-file.js';
+export { checkDataFile, parseTaskRows } from './answers/parse-rows.js';
 export type { WriteJsonAnswer } from './answers/read-answer.js';
 export type { RowRules } from './answers/read-row.js';
 export { answerSlots, type RowList, type TaskRow } from './answers/task-rows.js';

@@ -337,9 +337,11 @@ describe('a data file on disk', () => {
   test('that is empty, a directory or missing is a problem of its own', async () => {
     expect((await written('empty.jsonl', '\n\n')).problems).toEqual(['the file has no rows']);
     await mkdir(join(directory, 'folder.jsonl'));
-    for (const name of ['folder.jsonl', 'missing.jsonl'])
-      expect((await readDataFile(join(directory, name), light)).problems[0]).toMatch(
-        /^no such file; task "light" names it/,
-      );
+    expect((await readDataFile(join(directory, 'folder.jsonl'), light)).problems).toEqual([
+      'the folder has no pictures; it should have a folder of pictures for each label',
+    ]);
+    expect((await readDataFile(join(directory, 'missing.jsonl'), light)).problems[0]).toMatch(
+      /^no such file; task "light" names it/,
+    );
   });
 });

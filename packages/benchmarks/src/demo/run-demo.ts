@@ -337,7 +337,7 @@ async function resultOf<Result>(events: AsyncGenerator<unknown, Result>): Promis
 }
 
 const firstExamples = ({ graph, rows }: TaskData, task: string, count: number) =>
-  trainingExamples(graph.getNodeAttributes(task), rows[task]?.train.slice(0, count) ?? []);
+  trainingExamples(graph.getNodeAttributes(task), [...(rows[task]?.train ?? [])].slice(0, count));
 
 const askAbout = ({ text, image }: TaskRow, { model, data }: PreparedRun): Promise<AnswerLine[]> =>
   answerQuestion(model, data.graph, {

@@ -16,14 +16,15 @@ export async function pixelProbe(
 ): Promise<Record<string, number> | undefined> {
   if (task.answer.type !== 'label' || !task.inputs.includes('image')) return undefined;
   const { labels } = task.answer;
-  const words = [...new Set(train.flatMap(({ text }) => text.split(/\s+/)))].filter((word) => word !== '');
-  const setOf = async (rows: readonly TaskRow[]): Promise<ProbeSet> => ({
-    features: await Promise.all(rows.map((row) => featuresOf(row, words))),
-    classes: rows.map(({ answer }) => labels.indexOf(answer)),
+  const rows = [...train];
+  const words = [...new Set(rows.flatMap(({ text }) => text.split(/\s+/)))].filter((word) => word !== '');
+  const setOf = async (list: readonly TaskRow[]): Promise<ProbeSet> => ({
+    features: await Promise.all(list.map((row) => featuresOf(row, words))),
+    classes: list.map(({ answer }) => labels.indexOf(answer)),
   });
   const names = Object.keys(tests);
   const accuracies = linearProbe(
-    await setOf(train),
+    await setOf(rows),
     await Promise.all(names.map((name) => setOf(tests[name] ?? []))),
     {
       classCount: labels.length,

@@ -1,7 +1,7 @@
 /** Finds the pictures of a run that cannot be read, before anything is trained. */
 import { checkPicture, ModelError } from '@contextlora/model';
 
-import { eachSplit } from './each-split.js';
+import { eachSplit, entriesOf, lineOf } from './each-split.js';
 import type { SourceProblems } from './list-problems.js';
 import type { ReadTaskData } from './task-data.js';
 
@@ -10,13 +10,13 @@ const filesAtOnce = 4;
 
 /** Checks every picture once, and reports it where it is first named. */
 export async function pictureProblems(data: Omit<ReadTaskData, 'warnings'>): Promise<SourceProblems[]> {
-  const places = new Map<string, { path: string; line: number; rows: number }>();
+  const places = new Map<string, { path: string; line: string; rows: number }>();
   for (const { rows, source } of eachSplit(data))
-    for (const [i, { image }] of rows.entries()) {
+    for (const [i, { image }] of entriesOf(rows)) {
       if (image === undefined || !source) continue;
       const known = places.get(image);
       if (known) known.rows += 1;
-      else places.set(image, { path: source.path, line: source.lines[i] ?? 0, rows: 1 });
+      else places.set(image, { path: source.path, line: lineOf(source, i), rows: 1 });
     }
   const found: SourceProblems[] = [];
   const waiting = places.entries();
@@ -26,7 +26,7 @@ export async function pictureProblems(data: Omit<ReadTaskData, 'warnings'>): Pro
       const problem = await problemOf(image);
       if (problem === undefined) continue;
       const others = rows > 1 ? ` (and ${rows - 1} more rows)` : '';
-      found.push({ path, problems: [`line ${line}${others}: ${problem}`], problemCount: 1 });
+      found.push({ path, problems: [`${line}${others}: ${problem}`], problemCount: 1 });
     }
   };
   await Promise.all(Array.from({ length: filesAtOnce }, check));

@@ -1,5 +1,5 @@
 /** Goes through all rows of a run, whatever their purpose. */
-import type { TaskRow } from '@contextlora/trainer';
+import type { RowList, TaskRow } from '@contextlora/trainer';
 
 import type { RowSource, TaskData } from './task-data.js';
 
@@ -11,7 +11,7 @@ export interface Split {
   readonly title: string;
   /** Of a test set; otherwise empty. */
   readonly test: string;
-  readonly rows: readonly TaskRow[];
+  readonly rows: RowList;
   readonly source: RowSource | undefined;
 }
 
@@ -42,8 +42,18 @@ export function* eachSplit({ file, rows, sources }: TaskData): Generator<Split> 
   }
 }
 
+/** The rows of a list with their indices. */
+export function* entriesOf(rows: RowList): Generator<[number, TaskRow]> {
+  let index = 0;
+  for (const row of rows) yield [index++, row];
+}
+
+/** Where a row of a source stands, as problems name it. */
+export const lineOf = (source: RowSource | undefined, index: number): string =>
+  `${source?.unit ?? 'line'} ${source?.lines[index] ?? index + 1}`;
+
 /** Where a row stands, for a person; its number where it comes from no file. */
 export const placeOf = ({ source, task, title }: Split, index: number): string =>
   source
-    ? `${source.path}:${source.lines[index] ?? 0}`
+    ? `${source.path}${(source.unit ?? 'line') === 'line' ? ':' : `, ${source.unit} `}${source.lines[index] ?? 0}`
     : `row ${index + 1} of the ${title} of task "${task}"`;

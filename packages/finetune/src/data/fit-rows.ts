@@ -2,9 +2,9 @@
 import { setImmediate } from 'node:timers/promises';
 
 import type { LoadedModel } from '@contextlora/model';
-import type { TaskRow } from '@contextlora/trainer';
+import type { RowList, TaskRow } from '@contextlora/trainer';
 
-import { eachSplit, type Split } from './each-split.js';
+import { eachSplit, entriesOf, lineOf, type Split } from './each-split.js';
 import { dataInvalid, type SourceProblems } from './list-problems.js';
 import { openRowLengths, type RowLengthOptions, type RowProblem } from './row-lengths.js';
 import type { RowSource, TaskData } from './task-data.js';
@@ -54,20 +54,16 @@ export async function* fitRows(
   const problemOf = openRowLengths(model, data, options);
   const problems: SourceProblems[] = [];
   const changes: LongRowChange[] = [];
-  const fitted = new Map<Split, { rows: TaskRow[]; lines: number[] }>();
+  const fitted = new Map<Split, KeptRows>();
   let done = 0;
   for (const split of splits) {
-    const { task, title, rows, source } = split;
-    const kept = { rows: [] as TaskRow[], lines: [] as number[] };
-    const keep = (row: TaskRow, i: number) => {
-      kept.rows.push(row);
-      kept.lines.push(source?.lines[i] ?? i + 1);
-    };
+    const { task, title, rows } = split;
+    const kept = { indices: [] as number[], shortened: new Map<number, TaskRow>() };
     const found: SplitProblems = { split, problems: [], problemCount: 0 };
     let changed = 0;
-    for (const [i, row] of rows.entries()) {
+    for (const [i, row] of entriesOf(rows)) {
       const problem = problemOf(split, row);
-      if (!problem) keep(row, i);
+      if (!problem) kept.indices.push(i);
       else if (longRows === 'skip' && split.kind === 'train') changed += 1;
       else {
         const shorter =
@@ -76,7 +72,8 @@ export async function* fitRows(
             : undefined;
         if (shorter) {
           changed += 1;
-          keep(shorter, i);
+          kept.indices.push(i);
+          kept.shortened.set(i, shorter);
         } else addProblem(found, i, problem);
       }
       done += 1;
@@ -89,7 +86,7 @@ export async function* fitRows(
       const change = longRows === 'skip' ? 'skipped' : 'truncated';
       changes.push({ task, rows: title, change, changed, of: rows.length });
     }
-    if (rows.length > 0 && kept.rows.length === 0 && found.problemCount === 0)
+    if (rows.length > 0 && kept.indices.length === 0 && found.problemCount === 0)
       addProblem(found, 0, { message: 'all rows are too long, so none is left', isTextTooLong: false });
     if (found.problemCount > 0) problems.push(sourceProblems(found));
     fitted.set(split, kept);
@@ -109,7 +106,7 @@ export function requireFittingRows(model: LoadedModel, data: TaskData, options: 
   const problems: SourceProblems[] = [];
   for (const split of eachSplit(data)) {
     const found: SplitProblems = { split, problems: [], problemCount: 0 };
-    for (const [i, row] of split.rows.entries()) {
+    for (const [i, row] of entriesOf(split.rows)) {
       const problem = problemOf(split, row);
       if (problem) addProblem(found, i, problem);
     }
@@ -126,8 +123,7 @@ interface SplitProblems {
 
 function addProblem(found: SplitProblems, index: number, { message }: RowProblem): void {
   found.problemCount += 1;
-  if (found.problems.length < 100)
-    found.problems.push(`line ${found.split.source?.lines[index] ?? index + 1}: ${message}`);
+  if (found.problems.length < 100) found.problems.push(`${lineOf(found.split.source, index)}: ${message}`);
 }
 
 const sourceProblems = ({ split, ...found }: SplitProblems): SourceProblems => ({
@@ -167,27 +163,36 @@ function shorten(
   return shorter.text.trim() === '' ? undefined : shorter;
 }
 
-/** The data with other rows, and their lines. */
-function withRows(
-  data: TaskData,
-  fitted: ReadonlyMap<Split, { readonly rows: readonly TaskRow[]; readonly lines: readonly number[] }>,
-): TaskData {
+/** Which rows of a split are left, and those of them that were shortened. */
+interface KeptRows {
+  readonly indices: readonly number[];
+  readonly shortened: ReadonlyMap<number, TaskRow>;
+}
+
+/** The data with the rows that are left, and their lines. */
+function withRows(data: TaskData, fitted: ReadonlyMap<Split, KeptRows>): TaskData {
   const of = (task: string, kind: Split['kind']) =>
     [...fitted].filter(([split]) => split.task === task && split.kind === kind);
-  const sourceOf = ([{ source }, { lines }]: [Split, { lines: readonly number[] }]): RowSource => ({
+  const listOf = (entries: readonly [Split, KeptRows][]): readonly TaskRow[] =>
+    entries.slice(0, 1).flatMap(([split, kept]) => [...keptRows(split.rows, kept)]);
+  const sourceOf = ([{ source }, { indices }]: [Split, KeptRows]): RowSource => ({
+    ...source,
     path: source?.path ?? '',
-    lines,
+    lines: indices.map((index) => source?.lines[index] ?? index + 1),
   });
   const tasks = data.file.tasks.map(({ id }) => id);
   const rows = Object.fromEntries(
-    tasks.map((id) => [
-      id,
-      {
-        train: of(id, 'train')[0]?.[1].rows ?? [],
-        validation: of(id, 'validation')[0]?.[1].rows ?? [],
-        tests: Object.fromEntries(of(id, 'test').map(([{ test }, { rows }]) => [test, rows])),
-      },
-    ]),
+    tasks.map((id) => {
+      const [train] = of(id, 'train');
+      return [
+        id,
+        {
+          train: train ? keptRows(train[0].rows, train[1]) : [],
+          validation: listOf(of(id, 'validation')),
+          tests: Object.fromEntries(of(id, 'test').map((one) => [one[0].test, listOf([one])])),
+        },
+      ];
+    }),
   );
   if (!data.sources) return { ...data, rows };
   const sources = Object.fromEntries(
@@ -204,4 +209,23 @@ function withRows(
     }),
   );
   return { ...data, rows, sources };
+}
+
+/** The rows that are left; those of a list as a list, others read when they are asked for. */
+function keptRows(rows: RowList, { indices, shortened }: KeptRows): RowList {
+  const rowOf = (index: number) => shortened.get(index) ?? rows.at(index);
+  if (Array.isArray(rows)) return indices.flatMap((index) => rowOf(index) ?? []);
+  return {
+    length: indices.length,
+    at: (i) => {
+      const index = indices.at(i);
+      return index === undefined ? undefined : rowOf(index);
+    },
+    *[Symbol.iterator]() {
+      for (const index of indices) {
+        const row = rowOf(index);
+        if (row) yield row;
+      }
+    },
+  };
 }

@@ -10,8 +10,8 @@ import {
   type TaskGraph,
   type TaskSpec,
 } from '@contextlora/task-graph';
-import type { RowRules, TaskRow } from '@contextlora/trainer';
-import { readDataFile } from '@contextlora/trainer/files';
+import type { RowList, TaskRow } from '@contextlora/trainer';
+import { readDataFile, type ReadDataFileOptions } from '@contextlora/trainer/files';
 
 import { FinetuneError } from '../finetune-error.js';
 import { pictureProblems } from './check-pictures.js';
@@ -37,6 +37,8 @@ export async function readTaskFile(path: string): Promise<{ file: TaskFile; grap
 export interface ReadTaskDataOptions extends Pick<ChildDataSettings, 'parentAnswers'> {
   /** By default the task file's own directory. */
   readonly dataDirectory?: string;
+  /** The size of a file above which training rows are read when they are drawn. @default 256 MiB, as in `readDataFile` */
+  readonly maximumBytes?: number;
 }
 
 /**
@@ -47,9 +49,10 @@ export interface ReadTaskDataOptions extends Pick<ChildDataSettings, 'parentAnsw
  */
 export async function readTaskData(
   path: string,
-  { dataDirectory = dirname(path), ...settings }: ReadTaskDataOptions = {},
+  { dataDirectory = dirname(path), maximumBytes, ...settings }: ReadTaskDataOptions = {},
 ): Promise<ReadTaskData> {
   const { file, graph } = await readTaskFile(path);
+  const limit = maximumBytes === undefined ? {} : { maximumBytes };
   const problems: SourceProblems[] = [];
   const rows: Record<string, TaskSplits> = {};
   const sources: Record<string, SplitSources> = {};
@@ -60,7 +63,13 @@ export async function readTaskData(
     const read = (name: string | undefined, purpose: 'train' | 'answer') =>
       name === undefined
         ? undefined
-        : readSplit(resolve(dataDirectory, name), task, { tasks: file.tasks, purpose, parents, problems });
+        : readSplit(resolve(dataDirectory, name), task, {
+            ...(purpose === 'train' ? limit : {}),
+            tasks: file.tasks,
+            purpose,
+            parents,
+            problems,
+          });
     const [trainSplit, validationSplit] = [await read(train, 'train'), await read(validation, 'answer')];
     const tests: [string, ReadSplit][] = [];
     for (const [name, testFile] of Object.entries(test)) {
@@ -69,8 +78,8 @@ export async function readTaskData(
     }
     rows[task.id] = {
       train: trainSplit?.rows ?? [],
-      validation: validationSplit?.rows ?? [],
-      tests: Object.fromEntries(tests.map(([name, split]) => [name, split.rows])),
+      validation: listOf(validationSplit?.rows),
+      tests: Object.fromEntries(tests.map(([name, split]) => [name, listOf(split.rows)])),
     };
     sources[task.id] = {
       ...(trainSplit ? { train: trainSplit.source } : {}),
@@ -90,8 +99,11 @@ export async function readTaskData(
   return { ...data, warnings: sharedInputs(data) };
 }
 
+/** Rows to be answered are always in memory. */
+const listOf = (rows: RowList = []): readonly TaskRow[] => [...rows];
+
 export interface ReadSplit {
-  readonly rows: readonly TaskRow[];
+  readonly rows: RowList;
   readonly source: RowSource;
 }
 
@@ -99,13 +111,13 @@ export interface ReadSplit {
 export async function readSplit(
   path: string,
   task: TaskSpec,
-  { problems: found, ...rules }: RowRules & { readonly problems: SourceProblems[] },
+  { problems: found, ...rules }: ReadDataFileOptions & { readonly problems: SourceProblems[] },
 ): Promise<ReadSplit> {
-  const { rows, lines, problems, problemCount } = await readDataFile(path, task, {
+  const { rows, lines, unit, problems, problemCount } = await readDataFile(path, task, {
     ...rules,
     writeJson: writeJsonAnswer,
   });
   // A file that several tasks or purposes name may have the same problem for each.
   if (problemCount > 0) found.push({ path, problems, problemCount });
-  return { rows, source: { path, lines } };
+  return { rows, source: { path, lines, ...(unit === undefined || unit === 'line' ? {} : { unit }) } };
 }

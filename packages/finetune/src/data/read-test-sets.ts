@@ -45,7 +45,7 @@ export async function readTestSets(
     rows[task.id] = {
       train: [],
       validation: [],
-      tests: Object.fromEntries(tests.map(([name, split]) => [name, split.rows])),
+      tests: Object.fromEntries(tests.map(([name, { rows: read }]) => [name, [...read]])),
     };
     sources[task.id] = { tests: Object.fromEntries(tests.map(([name, { source }]) => [name, source])) };
   }

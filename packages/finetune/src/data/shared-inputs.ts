@@ -1,8 +1,11 @@
 /** Inputs that a run has twice: in training and test rows, or with two answers. */
 import type { TaskRow } from '@contextlora/trainer';
 
-import { eachSplit, placeOf, type Split } from './each-split.js';
+import { eachSplit, entriesOf, placeOf, type Split } from './each-split.js';
 import type { TaskData } from './task-data.js';
+
+/** Training rows up to which their inputs are compared: each takes memory. */
+const mostCompared = 1_000_000;
 
 /** One warning per test set, validation set or task; linear in the number of rows. */
 export function sharedInputs(data: TaskData): string[] {
@@ -13,12 +16,18 @@ export function sharedInputs(data: TaskData): string[] {
   for (const split of eachSplit(data)) {
     if (split.kind === 'train') {
       [train, trained] = [split, new Map<string, number>()];
+      if (split.rows.length > mostCompared) {
+        warnings.push(
+          `task "${split.task}": its ${split.rows.length.toLocaleString('en')} training rows were not compared with one another and with the rows to be answered, because they are more than ${mostCompared.toLocaleString('en')}`,
+        );
+        continue;
+      }
       const conflicts: [number, number][] = [];
       const isFree = data.graph.getNodeAttributes(split.task).answer.type === 'text';
-      for (const [i, row] of split.rows.entries()) {
+      for (const [i, row] of entriesOf(split.rows)) {
         const first = trained.get(inputOf(row));
         if (first === undefined) trained.set(inputOf(row), i);
-        else if (!isFree && split.rows[first]?.answer !== row.answer) conflicts.push([first, i]);
+        else if (!isFree && split.rows.at(first)?.answer !== row.answer) conflicts.push([first, i]);
       }
       const [pair] = conflicts;
       if (pair)
@@ -28,10 +37,11 @@ export function sharedInputs(data: TaskData): string[] {
         );
       continue;
     }
-    const shared = [...split.rows.keys()].filter((i) => trained.has(inputOf(split.rows[i]!)));
-    const [first] = shared;
-    if (first === undefined || !train) continue;
-    const trainedRow = trained.get(inputOf(split.rows[first]!)) ?? 0;
+    const shared = Array.from(entriesOf(split.rows)).filter(([, row]) => trained.has(inputOf(row)));
+    const [firstEntry] = shared;
+    if (firstEntry === undefined || !train) continue;
+    const [first, firstRow] = firstEntry;
+    const trainedRow = trained.get(inputOf(firstRow)) ?? 0;
     warnings.push(
       `task "${split.task}": ${shared.length} of ${split.rows.length} ${split.title} are also training rows, so their accuracy says little about new inputs ` +
         `(first: ${placeOf(split, first)} and ${placeOf(train, trainedRow)})`,

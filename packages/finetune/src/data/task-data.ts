@@ -1,19 +1,22 @@
 /** What a run trains and evaluates on. */
 import type { TaskFile, TaskGraph } from '@contextlora/task-graph';
-import type { TaskRow } from '@contextlora/trainer';
+import type { RowList, RowUnit, TaskRow } from '@contextlora/trainer';
 
 /** The rows of one task, by purpose. */
 export interface TaskSplits {
-  readonly train: readonly TaskRow[];
+  /** In memory, or read from their file when they are asked for. */
+  readonly train: RowList;
   readonly validation: readonly TaskRow[];
   /** Test sets by name. */
   readonly tests: Readonly<Record<string, readonly TaskRow[]>>;
 }
 
-/** The file that rows were read from, and the line of each of them, from 1. */
+/** The file or folder that rows were read from, and the line (or row, or picture) of each of them, from 1. */
 export interface RowSource {
   readonly path: string;
   readonly lines: readonly number[];
+  /** What `lines` counts. @default 'line' */
+  readonly unit?: RowUnit;
 }
 
 /** The sources of {@link TaskSplits}; absent where the task file names none. */
@@ -49,10 +52,9 @@ export const mainTestRows = (data: TaskData, task: string): readonly TaskRow[] =
 
 /** Paths of all images of a run, each once. */
 export function imagesOf({ rows }: TaskData): string[] {
-  const all = Object.values(rows).flatMap(({ train, validation, tests }): TaskRow[] => [
-    ...train,
-    ...validation,
-    ...Object.values(tests).flat(),
-  ]);
-  return [...new Set(all.flatMap(({ image }) => (image === undefined ? [] : [image])))];
+  const images = new Set<string>();
+  for (const { train, validation, tests } of Object.values(rows))
+    for (const list of [train, validation, ...Object.values(tests)])
+      for (const { image } of list) if (image !== undefined) images.add(image);
+  return [...images];
 }

@@ -8,7 +8,7 @@ import { createHash } from 'node:crypto';
 import { sha256 } from '@contextlora/lora/files';
 import type { ModelDigests } from '@contextlora/model';
 import type { TaskFile } from '@contextlora/task-graph';
-import type { RunFingerprint, TaskRow } from '@contextlora/trainer';
+import type { RowList, RunFingerprint } from '@contextlora/trainer';
 
 import { imagesOf, type TaskData } from '../data/task-data.js';
 import { FinetuneError } from '../finetune-error.js';
@@ -62,7 +62,7 @@ export async function* digestRows(data: TaskData): AsyncGenerator<RowProgress, R
   }
   const inputs: Record<string, string> = {};
   for (const [id, { train, validation, tests }] of Object.entries(data.rows)) {
-    const sets: readonly (readonly [string, readonly TaskRow[]])[] = [
+    const sets: readonly (readonly [string, RowList])[] = [
       ['training rows', train],
       ['validation rows', validation],
       ...Object.entries(tests).map(([name, rows]) => [`test rows "${name}"`, rows] as const),
@@ -84,7 +84,7 @@ async function pictureOf(path: string): Promise<readonly [string, string]> {
   return [path, hash];
 }
 
-function digestOfRows(rows: readonly TaskRow[], pictures: ReadonlyMap<string, string>): string {
+function digestOfRows(rows: RowList, pictures: ReadonlyMap<string, string>): string {
   const hash = createHash('sha256');
   for (const { image, text, parents, answer } of rows)
     hash.update(

@@ -1,5 +1,5 @@
 /**
- * Data files: one JSON object per line.
+ * Data files in JSONL: one JSON object per line.
  *
  * `{ "image": "images/0001.png", "text": "limit 80 .", "parents": { "weather": "snow" }, "answer": "icy" }`. Every line is checked,
  * and all problems are reported at once.
@@ -7,50 +7,33 @@
 import { encodingProblem, type TaskSpec } from '@contextlora/task-graph';
 
 import { TrainerError } from '../trainer-error.js';
-import { openRowReader, type RowRules } from './read-row.js';
+import { collectRows, type DataFile, onlyProblem } from './data-file.js';
+import { openLineReader } from './read-line.js';
+import type { RowRules } from './read-row.js';
 import type { TaskRow } from './task-rows.js';
 
-/** The rows of a data file, and what is wrong with the others. */
-export interface DataFile {
-  readonly rows: readonly TaskRow[];
-  /** The line of each row, from 1. */
-  readonly lines: readonly number[];
-  /** The first problems, each with its line. */
-  readonly problems: readonly string[];
-  /** The number of all problems. */
-  readonly problemCount: number;
-}
-
-/** The most problems of a file that are described. */
-const describedProblems = 100;
-
 /** Checks the JSONL text of a task line by line, in linear time; image paths stay as written. */
-export function checkDataFile(source: string, task: TaskSpec, rules: RowRules = {}): DataFile {
+export function checkDataFile(
+  source: string,
+  task: TaskSpec,
+  rules: RowRules = {},
+): DataFile<readonly TaskRow[]> {
   const text = source.startsWith('\uFEFF') ? source.slice(1) : source;
-  const only = (problem: string): DataFile => ({ rows: [], lines: [], problems: [problem], problemCount: 1 });
   const encoding = encodingProblem(text);
-  if (encoding) return only(`line ${encoding.line}: ${encoding.message}`);
-  if (/^\s*\[/.test(text))
-    return only('line 1: the file begins as a JSON list; write one object per line, as "jq -c .[]" does');
-  const readRow = openRowReader(task, rules);
-  const [rows, lines, problems]: [TaskRow[], number[], string[]] = [[], [], []];
-  let problemCount = 0;
+  if (encoding) return onlyProblem(`line ${encoding.line}: ${encoding.message}`);
+  if (isJsonList(text)) return onlyProblem(jsonListProblem);
+  const readLine = openLineReader(task, rules);
+  const found = collectRows('line');
   // A raw line end is never within a JSON string.
-  for (const [index, line] of text.split(/\r\n|\n|\r/).entries()) {
-    if (line.trim() === '') continue;
-    const row = readRow(line);
-    if ('answer' in row) {
-      rows.push(row);
-      lines.push(index + 1);
-      continue;
-    }
-    problemCount += row.length;
-    for (const describe of row.slice(0, describedProblems - problems.length))
-      problems.push(`line ${index + 1}: ${describe()}`);
-  }
-  if (problemCount === 0 && rows.length === 0) return only('the file has no rows');
-  return { rows, lines, problems, problemCount };
+  for (const [index, line] of text.split(/\r\n|\n|\r/).entries())
+    if (line.trim() !== '') found.add(index + 1, readLine(line));
+  return found.dataFile();
 }
+
+/** Whether a file is one JSON value instead of one per line. */
+export const isJsonList = (text: string): boolean => /^\s*\[/.test(text);
+export const jsonListProblem =
+  'line 1: the file begins as a JSON list; write one object per line, as "jq -c .[]" does';
 
 /**
  * Parses and checks the JSONL text of a task; `path` stands for the file in messages, image paths stay as written.
@@ -71,5 +54,5 @@ export function parseTaskRows(
 export function rowsOf({ rows, problems, problemCount }: DataFile, path: string): readonly TaskRow[] {
   if (problemCount > 0)
     throw new TrainerError('TRAINER_DATA_INVALID', 'readTaskRows', `${path}:`, { problems, problemCount });
-  return rows;
+  return Array.isArray(rows) ? (rows as readonly TaskRow[]) : [...rows];
 }

@@ -1,8 +1,8 @@
-/** One line of a data file: from JSON to a row, or everything that is wrong with it. */
+/** One row of a data file: from its keys and values to a row, or everything that is wrong with it. */
 import { nearestSpelling, quoteText, slotsOf, type TaskSpec } from '@contextlora/task-graph';
 
 import { brokenText, isBroken, kindOf, readAnswer, type WriteJsonAnswer } from './read-answer.js';
-import { repeatedKeys } from './repeated-keys.js';
+import { plainRow, rowKeys } from './row-forms.js';
 import { answerSlots, type TaskRow } from './task-rows.js';
 
 export interface RowRules {
@@ -22,14 +22,11 @@ export interface RowRules {
 /** A problem as a function: of millions only a few are described. */
 export type Describe = () => string;
 
-const knownKeys = ['image', 'text', 'parents', 'answer'];
-const maximumCharacters = 1_000_000;
-
-/** Returns a function that reads lines for a task under the rules; the task's inputs are worked out once. */
+/** Returns a function that reads rows for a task under the rules, in any of the forms of `plainRow`; the task's inputs are worked out once. */
 export function openRowReader(
   task: TaskSpec,
   { tasks, purpose = 'train', parents: rule = 'required', writeJson }: RowRules = {},
-): (line: string) => TaskRow | readonly Describe[] {
+): (value: unknown) => TaskRow | readonly Describe[] {
   const specs = new Map((tasks ?? []).map((spec) => [spec.id, spec]));
   const slots = answerSlots(task);
   const chain = slotChain(task, specs);
@@ -48,32 +45,22 @@ export function openRowReader(
       ? `task "${id}" ${what}`
       : `task "${task.id}" builds on the answer of "${id}", which ${what}`;
 
-  return (line) => {
-    if (line.length > maximumCharacters)
-      return [() => `${line.length} characters; a line has at most ${maximumCharacters}`];
-    let value: unknown;
-    try {
-      value = JSON.parse(line);
-    } catch (cause) {
-      return [() => `not JSON (${(cause as Error).message})`];
-    }
+  return (value) => {
     if (typeof value !== 'object' || value === null || Array.isArray(value))
       return [() => `not a JSON object, but ${kindOf(value)}`];
-    const { image, text, parents = {}, answer } = value as Record<string, unknown>;
-    const problems: Describe[] = [];
-    for (const key of repeatedKeys(line))
-      problems.push(() => `the key ${quoteText(key)} is given twice; keys must be unique`);
+    const { row, problems } = plainRow(value as Record<string, unknown>);
+    const { image, text, parents = {}, answer } = row;
     /** The keys that unknown ones probably mean: they are not missing too. */
     const meant = new Set<string>();
-    for (const key of Object.keys(value)) {
-      if (knownKeys.includes(key)) continue;
-      const near = nearestSpelling(key, knownKeys);
+    for (const key of Object.keys(row)) {
+      if (rowKeys.includes(key)) continue;
+      const near = nearestSpelling(key, nameableKeys);
       if (near !== undefined) meant.add(near);
       problems.push(
         () =>
           `unknown key ${quoteText(key)}` +
           (near === undefined
-            ? ` (known are ${knownKeys.join(', ')}); remove it`
+            ? ` (known are ${rowKeys.join(', ')}); remove it`
             : `; did you mean "${near}"?`),
       );
     }
@@ -142,6 +129,9 @@ export function openRowReader(
     };
   };
 }
+
+/** Keys of other forms too. */
+const nameableKeys = [...rowKeys, 'messages', 'images', 'prompt', 'completion'];
 
 function unknownParent(id: string, { id: task, dependsOn }: TaskSpec): string {
   const near = nearestSpelling(id, dependsOn);

@@ -1,2 +1,3 @@
 export { fileCheckpoints } from './file-checkpoints.js';
-export { readDataFile, readTaskRows } from './read-task-rows.js';
+export { readDataFile, type ReadDataFileOptions } from './read-data-file.js';
+export { readTaskRows } from './read-task-rows.js';

@@ -2,6 +2,7 @@
 import { keyedRandom } from '@contextlora/lora';
 
 import { TrainerError } from '../trainer-error.js';
+import { openPermutation } from './keyed-permutation.js';
 
 /** Chooses the examples of a step: indices below `exampleCount`. */
 export type SampleBatch = (
@@ -13,29 +14,37 @@ export type SampleBatch = (
 /**
  * Indices of the examples of step `step`: consecutive slices of one fresh shuffle per epoch, keyed by (seed, task, epoch).
  *
- * Every example is seen once per epoch, and a batch may straddle two epochs.
+ * Every example is seen once per epoch, and a batch may straddle two epochs. Above 100,000 examples the order is a keyed permutation that is
+ * never written down.
  *
  * @throws TrainerError (`TRAINER_INPUT_INVALID`) when the task has no examples.
  */
 export const sampleBatch: SampleBatch = (exampleCount, batchSize, { seed, task, step }) => {
   if (exampleCount < 1)
     throw new TrainerError('TRAINER_INPUT_INVALID', 'sampleBatch', `task "${task}" has no training examples`);
-  const epochs = new Map<number, readonly number[]>();
-  const shuffled = (epoch: number) => {
-    let order = epochs.get(epoch);
-    if (!order) {
-      const identity = Array.from({ length: exampleCount }, (_, index) => index);
-      order = keyedRandom(seed, 'batches', task, epoch).shuffle(identity);
-      epochs.set(epoch, order);
+  const epochs = new Map<number, (position: number) => number>();
+  const orderOf = (epoch: number) => {
+    const known = epochs.get(epoch);
+    if (known) return known;
+    const random = keyedRandom(seed, 'batches', task, epoch);
+    let order: (position: number) => number;
+    if (exampleCount > mostShuffled) order = openPermutation(exampleCount, random);
+    else {
+      const shuffled = random.shuffle(Array.from({ length: exampleCount }, (_, index) => index));
+      // `position` is below the number of examples.
+      order = (position) => shuffled[position] ?? 0;
     }
+    epochs.set(epoch, order);
     return order;
   };
   return Array.from({ length: batchSize }, (_, offset) => {
     const position = step * batchSize + offset;
-    // `position % exampleCount` is a valid index of the shuffle
-    return shuffled(Math.floor(position / exampleCount))[position % exampleCount] ?? 0;
+    return orderOf(Math.floor(position / exampleCount))(position % exampleCount);
   });
 };
+
+/** Examples up to which an epoch is shuffled as a list, at every step again. */
+const mostShuffled = 100_000;
 
 /**
  * Batches with an equal share of every group, whatever its size: a small group is repeated instead of drowned. The examples are those of the
