@@ -11,17 +11,12 @@ import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 
 import { openKernels } from '@contextlora/kernels';
-import {
-  type AdapterModules,
-  composeTask,
-  initialiseSegments,
-  masksFor,
-  partitionRanks,
-} from '@contextlora/lora';
+import { composeTask, initialiseSegments, masksFor, partitionRanks } from '@contextlora/lora';
 import { readSafetensors, writeWhole } from '@contextlora/lora/files';
 import { toFloat32 } from '@contextlora/lora/safetensors';
 import {
   createLocalModel,
+  encodeGgufAdapter,
   type Example,
   linearsOf,
   loadModel,
@@ -89,7 +84,7 @@ function tensorOf(name: string, shape: readonly number[], from: Float32Array): W
   const columns = shape.at(-1) ?? 1;
   const half = text.headDim / 2;
   const to = Float32Array.from(from);
-  if (/attn_[qk]\.weight(?:\.lora_b)?$/.test(name))
+  if (/attn_[qk]\.weight$/.test(name))
     for (let row = 0; row < from.length / columns; row++) {
       const within = row % text.headDim;
       const source = row - within + (within % 2) * half + (within >> 1);
@@ -147,25 +142,6 @@ async function baseFile(): Promise<Buffer> {
   });
 }
 
-/** As convert_lora_to_gguf.py writes it; without an alpha the scale is 1, and a composed adapter has its scales in B. */
-function adapterFile(modules: AdapterModules): Buffer {
-  return writeGguf({
-    metadata: [
-      ['general.type', string('adapter')],
-      ['general.architecture', string('llama')],
-      ['adapter.type', string('lora')],
-      ['adapter.lora.alpha', real(0)],
-    ],
-    tensors: Object.entries(modules).flatMap(([module, { rank, a, b, inFeatures, outFeatures }]) => {
-      const name = `${ggufName(module)}.weight`;
-      return [
-        tensorOf(`${name}.lora_a`, [rank, inFeatures], a),
-        tensorOf(`${name}.lora_b`, [outFeatures, rank], b),
-      ];
-    }),
-  });
-}
-
 const folder = await mkdtemp(join(tmpdir(), 'check-llama-cpp-'));
 try {
   const linears = linearsOf(base.spec).filter(({ name }) => ggufName(name) !== undefined);
@@ -194,7 +170,7 @@ try {
       drive: id === 'drive' ? 'freeze' : 'mask',
     });
     const adapter = join(folder, `${id}.gguf`);
-    await writeFile(adapter, adapterFile(composeTask(partition, model.segments(), id)));
+    await writeFile(adapter, encodeGgufAdapter(base.spec, composeTask(partition, model.segments(), id)));
     const active = uploadSegments(
       masksFor(partition, { light: 'freeze', drive: id === 'drive' ? 'freeze' : 'mask' }),
       model.segments(),

@@ -108,7 +108,7 @@ async function questionsOf(run: OpenedRun, options: AskOptions): Promise<Numbere
     ...(image === undefined ? {} : { image }),
     ...(given === undefined ? {} : { given: Object.fromEntries(given.map(pairOf)) }),
   };
-  const problems = await questionProblems(run.graph, question);
+  const problems = await questionProblems(run, question);
   if (problems.length > 0) throw invalid(problems.join('\n'));
   return [question];
 }

@@ -3,6 +3,9 @@ import { checkPicture, ModelError } from '@contextlora/model';
 import { nearestSpelling, orderTasks, slotsOf, type TaskGraph } from '@contextlora/task-graph';
 import { tasksNeeded } from '@contextlora/trainer';
 
+import { childDataOf } from '../data/child-data.js';
+import type { OpenedRun } from './open-run.js';
+
 /** What fills the slots of a task's instruction. */
 export interface Question {
   readonly task: string;
@@ -23,8 +26,11 @@ export function askedTasks(
   return orderTasks(graph).filter((id) => needed.has(id) && !Object.hasOwn(given, id));
 }
 
-/** Everything that keeps a question to a known task from being asked. */
-export async function questionProblems(graph: TaskGraph, question: Question): Promise<string[]> {
+/** Everything that keeps a question to a known task from being asked. Tasks that were trained without some of their images or texts can do without. */
+export async function questionProblems(
+  { graph, settings }: Pick<OpenedRun, 'graph' | 'settings'>,
+  question: Question,
+): Promise<string[]> {
   const { task, text, image, given = {} } = question;
   const asked = askedTasks(graph, question).map((id) => graph.getNodeAttributes(id));
   const problems: string[] = [];
@@ -45,17 +51,19 @@ export async function questionProblems(graph: TaskGraph, question: Question): Pr
       `the given answer "${answer}" is not a label of task "${id}" (${spec.labels.join(', ')})${near === undefined ? '' : `; did you mean "${near}"?`}`,
     );
   }
-  const takesText = asked.find(({ instruction }) => slotsOf(instruction).includes('text'));
-  if (takesText && (text ?? '').trim() === '')
-    problems.push(`task "${takesText.id}" has a slot {text}, but no text is given`);
-  if (!takesText && text !== undefined)
+  const takesText = asked.filter(({ instruction }) => slotsOf(instruction).includes('text'));
+  const needsText = takesText.find((spec) => childDataOf(settings, spec).textDropout === 0);
+  if (needsText && (text ?? '').trim() === '')
+    problems.push(`task "${needsText.id}" has a slot {text}, but no text is given`);
+  if (takesText.length === 0 && text !== undefined)
     problems.push(`a text is given, but ${listed(asked.map(({ id }) => id))} no slot {text}`);
-  const takesImage = asked.find(({ inputs }) => inputs.includes('image'));
-  if (takesImage && image === undefined)
-    problems.push(`task "${takesImage.id}" takes an image, but none is given`);
-  if (!takesImage && image !== undefined)
+  const takesImage = asked.filter(({ inputs }) => inputs.includes('image'));
+  const needsImage = takesImage.find((spec) => childDataOf(settings, spec).imageDropout === 0);
+  if (needsImage && image === undefined)
+    problems.push(`task "${needsImage.id}" takes an image, but none is given`);
+  if (takesImage.length === 0 && image !== undefined)
     problems.push(`an image is given, but ${listed(asked.map(({ id }) => id))} no image among its inputs`);
-  if (takesImage && image !== undefined)
+  if (takesImage.length > 0 && image !== undefined)
     await checkPicture(image).catch((error: unknown) => {
       if (!(error instanceof ModelError)) throw error;
       problems.push(error.message);

@@ -57,7 +57,7 @@ async function problemsOf(run: OpenedRun, question: Question): Promise<string[]>
     if (!(error instanceof FinetuneError)) throw error;
     return [error.message.replace(/^[^:]*: /, '')];
   }
-  return questionProblems(run.graph, question);
+  return questionProblems(run, question);
 }
 
 function readLine(
