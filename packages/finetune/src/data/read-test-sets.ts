@@ -31,7 +31,7 @@ export async function readTestSets(
   const rows: Record<string, TaskSplits> = {};
   const sources: Record<string, { readonly tests: Readonly<Record<string, RowSource>> }> = {};
   for (const task of file.tasks) {
-    const named = files[task.id]?.map((path) => [basename(path), resolve(path)] as const);
+    const named = files[task.id]?.map((path, _, all) => [nameOf(path, all), resolve(path)] as const);
     const own = Object.entries(task.data.test ?? {}).map(
       ([name, path]) => [name, resolve(dataDirectory, path)] as const,
     );
@@ -60,3 +60,7 @@ export async function readTestSets(
     );
   return data;
 }
+
+/** The name of a file, or its path where another file has the same name. */
+const nameOf = (path: string, all: readonly string[]) =>
+  all.filter((other) => basename(other) === basename(path)).length > 1 ? path : basename(path);
