@@ -61,7 +61,13 @@ function adapterOf(spec: ModelSpec): AdapterModules {
       ),
     ]),
   );
-  return composeTask(partition, segments, 'road');
+  // Scales other than 1, as adapters have that were not composed.
+  return Object.fromEntries(
+    Object.entries(composeTask(partition, segments, 'road')).map(([name, module]) => [
+      name,
+      { ...module, scale: 0.5 },
+    ]),
+  );
 }
 
 function logits(model: LoadedModel, segments = {}): Float32Array {
@@ -175,7 +181,7 @@ describe('a GGUF adapter', () => {
       tensors: Object.keys(modules)
         .sort()
         .flatMap((module) => {
-          const { rank, a, b, inFeatures, outFeatures } = modules[module]!;
+          const { rank, scale, a, b, inFeatures, outFeatures } = modules[module]!;
           const [, layer, part = ''] = /layers\.(\d+)\.\w+\.(\w+)$/.exec(module) ?? [];
           const rows = Array.from({ length: outFeatures }, (_, row) => {
             const within = row % text.headDim;
@@ -183,7 +189,7 @@ describe('a GGUF adapter', () => {
               permutes && /^[qk]_/.test(part)
                 ? row - within + (within % 2) * half + Math.floor(within / 2)
                 : row;
-            return [...b.slice(source * rank, (source + 1) * rank)];
+            return Array.from(b.slice(source * rank, (source + 1) * rank), (value) => scale * value);
           });
           const name = `blk.${layer}.${names[part]}.weight`;
           const bytes = (values: Float32Array) =>
