@@ -82,7 +82,8 @@ export function planBound(problem: PlanBoundProblem): PlanBound {
       if (open.some((ways) => ways.length === 0)) return true;
       const prices = dearestPrices(open, left, market);
       air = prices.air;
-      return leastCost(open, prices, left) > left;
+      // Whole tasks often fill the time exactly; rounding must not make that too much.
+      return leastCost(open, prices, left) > left * (1 + 1e-9);
     };
     let low = bound.seconds;
     if (!exceeds(low)) continue;
