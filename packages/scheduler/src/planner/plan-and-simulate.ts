@@ -1,7 +1,10 @@
 /** A plan with the schedule and the timeline of its first steps, for charts and traces. */
 import type { Schedule } from '../schedule/schedule.js';
 import type { Cluster } from '../problem/cluster.js';
+import { requireOptions } from '../problem/check-options.js';
+import { anything, type Check } from '../problem/check-values.js';
 import { plan } from './plan.js';
+import { wholeAboveZero } from './plan-options.js';
 import { intervalsOfPlan, type Plan } from './planned.js';
 import { clusterInModes } from '../problem/power-modes.js';
 import { scheduleOf } from './schedule-of.js';
@@ -23,12 +26,23 @@ export interface PlanAndSimulateOptions {
   readonly steps?: number;
 }
 
-/** Plans, and simulates the first steps of the longest interval. */
+/**
+ * Plans, and simulates the first steps of the longest interval.
+ *
+ * @throws SchedulerError as `plan` does, and for options that are unknown or make no sense.
+ */
 export function planAndSimulate(
   workloads: readonly Workload[],
   cluster: Cluster,
-  { objective = 'time', joulesLimit, steps = 2 }: PlanAndSimulateOptions = {},
+  options: PlanAndSimulateOptions = {},
 ): SimulatedPlan {
+  requireOptions(options, 'planAndSimulate', {
+    // The planner checks these.
+    objective: anything,
+    joulesLimit: anything,
+    steps: wholeAboveZero,
+  } satisfies Record<keyof PlanAndSimulateOptions, Check>);
+  const { objective = 'time', joulesLimit, steps = 2 } = options;
   const found = plan(workloads, cluster, {
     objective,
     ...(joulesLimit === undefined ? {} : { joulesLimit }),

@@ -8,14 +8,13 @@ import {
   flag,
   inputLimits,
   listOf,
-  type Note,
   show,
   wholeNumber,
   within,
 } from '../problem/check-values.js';
+import { requireOptions } from '../problem/check-options.js';
 import type { Cluster } from '../problem/cluster.js';
 import type { Workload } from '../problem/workload.js';
-import { type InputProblem, problemsError } from '../scheduler-error.js';
 import type { Objective } from '../search/interval-problem.js';
 
 export interface PlanOptions {
@@ -43,7 +42,7 @@ export interface PlanOptions {
   readonly exactLayers?: number;
 }
 
-const wholeAboveZero = wholeNumber(1, Number.MAX_SAFE_INTEGER);
+export const wholeAboveZero = wholeNumber(1, Number.MAX_SAFE_INTEGER);
 
 /** @throws SchedulerError that lists every option that is unknown or makes no sense. */
 export function checkOptions(
@@ -51,53 +50,39 @@ export function checkOptions(
   workloads: readonly Workload[],
   { devices }: Cluster,
 ): asserts options is PlanOptions {
-  const problems: InputProblem[] = [];
-  const note: Note = (path, message) => problems.push({ path, message });
   const most = workloads.reduce((least, { samples }) => Math.max(least, samples), 1);
-  checkFields(
-    options,
-    'options',
-    {
-      optional: {
-        objective: checkObjective,
-        microbatches(counts, path) {
-          listOf(wholeAboveZero, inputLimits.samples)(counts, path, note);
-          if (!Array.isArray(counts)) return;
-          for (const [index, count] of (counts as number[]).entries())
-            if (count > most)
-              note(`${path}[${index}]`, `is ${count}, but no step has more than ${most} samples`);
-          if (counts.length === 0) note(path, 'is empty; give at least one number');
-          const least = (counts as number[]).reduce((a, b) => Math.min(a, b), Infinity);
-          for (const { name, samples } of workloads)
-            if (least > samples && least <= most)
-              note(
-                path,
-                `has no number that is possible for "${name}", which has ${samples} samples in a step`,
-              );
-        },
-        groupLimit: wholeAboveZero,
-        memoryReserve: within('at least 0 and below 1', (share) => share >= 0 && share < 1),
-        window: wholeAboveZero,
-        siblings: flag,
-        cache: flag,
-        peers: listOf(checkPeer, inputLimits.workloads),
-        joulesLimit(joules, path) {
-          aboveZero(joules, path, note);
-          for (const [index, { watts, modes = [] }] of devices.entries())
-            if (watts === undefined && (modes.length === 0 || modes.some((mode) => mode.watts === undefined)))
-              note(
-                `devices[${index}].watts`,
-                'is missing, but options.joulesLimit counts the energy of all devices; say what it draws',
-              );
-        },
-        budget: within('a number above 0', (budget) => budget > 0),
-        exactDevices: wholeNumber(0, inputLimits.exactDevices),
-        exactLayers: wholeNumber(0, inputLimits.layers),
-      } satisfies Record<keyof PlanOptions, Check>,
+  requireOptions(options, 'plan', {
+    objective: checkObjective,
+    microbatches(counts, path, note) {
+      listOf(wholeAboveZero, inputLimits.samples)(counts, path, note);
+      if (!Array.isArray(counts)) return;
+      for (const [index, count] of (counts as number[]).entries())
+        if (count > most) note(`${path}[${index}]`, `is ${count}, but no step has more than ${most} samples`);
+      if (counts.length === 0) note(path, 'is empty; give at least one number');
+      const least = (counts as number[]).reduce((a, b) => Math.min(a, b), Infinity);
+      for (const { name, samples } of workloads)
+        if (least > samples && least <= most)
+          note(path, `has no number that is possible for "${name}", which has ${samples} samples in a step`);
     },
-    note,
-  );
-  if (problems.length > 0) throw problemsError('SCHEDULER_INPUT_INVALID', 'plan', problems);
+    groupLimit: wholeAboveZero,
+    memoryReserve: within('at least 0 and below 1', (share) => share >= 0 && share < 1),
+    window: wholeAboveZero,
+    siblings: flag,
+    cache: flag,
+    peers: listOf(checkPeer, inputLimits.workloads),
+    joulesLimit(joules, path, note) {
+      aboveZero(joules, path, note);
+      for (const [index, { watts, modes = [] }] of devices.entries())
+        if (watts === undefined && (modes.length === 0 || modes.some((mode) => mode.watts === undefined)))
+          note(
+            `devices[${index}].watts`,
+            'is missing, but options.joulesLimit counts the energy of all devices; say what it draws',
+          );
+    },
+    budget: within('a number above 0', (budget) => budget > 0),
+    exactDevices: wholeNumber(0, inputLimits.exactDevices),
+    exactLayers: wholeNumber(0, inputLimits.layers),
+  } satisfies Record<keyof PlanOptions, Check>);
 }
 
 const checkObjective: Check = (objective, path, note) => {
@@ -111,7 +96,7 @@ const checkObjective: Check = (objective, path, note) => {
   if (secondsWeight === 0 && joulesWeight === 0) note(path, 'must have a weight above 0');
 };
 
-const checkPeer: Check = (peer, path, note) => {
+export const checkPeer: Check = (peer, path, note) => {
   if (typeof (peer as Partial<Strategy> | null)?.candidates !== 'function')
     note(path, `must be a strategy, got ${show(peer)}`);
 };

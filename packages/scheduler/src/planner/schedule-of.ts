@@ -2,6 +2,8 @@
 import { openCostModel } from '../cost/cost-model.js';
 import { peers as allPeers } from '../peers/peers.js';
 import type { Strategy } from '../peers/strategy.js';
+import { requireOptions } from '../problem/check-options.js';
+import { type Check, inputLimits, listOf, show, wholeNumber } from '../problem/check-values.js';
 import { type Cluster, usableCluster } from '../problem/cluster.js';
 import { clusterInModes } from '../problem/power-modes.js';
 import { ownValue } from '../problem/names.js';
@@ -13,6 +15,7 @@ import type { Policy } from '../schedule/policies/policy.js';
 import { policyNamed } from '../schedule/policies/policy-named.js';
 import { SchedulerError } from '../scheduler-error.js';
 import { contextGearName } from './context-gear-name.js';
+import { checkPeer, wholeAboveZero } from './plan-options.js';
 import { intervalsOfPlan, type Plan, type PlannedInterval } from './planned.js';
 
 export interface ScheduleOfOptions {
@@ -30,14 +33,21 @@ export interface ScheduleOfOptions {
  * The workloads as the interval runs them (a cached prefix costs nothing), and its schedule: `simulate(schedule, workloads, cluster)`, with
  * the cluster `clusterInModes` where the plan chose modes.
  *
- * @throws SchedulerError when the plan has no such interval, or names a task, strategy or policy that is not known here.
+ * @throws SchedulerError when an option is unknown or makes no sense, when the plan has no such interval, or names a task, strategy or policy that is not known here.
  */
 export function scheduleOf(
   plan: Plan,
   workloads: readonly Workload[],
   cluster: Cluster,
-  { interval: index = 0, steps = 1, peers = allPeers, policies = [] }: ScheduleOfOptions = {},
+  options: ScheduleOfOptions = {},
 ): { schedule: Schedule; workloads: Workload[] } {
+  requireOptions(options, 'scheduleOf', {
+    interval: wholeNumber(0, Number.MAX_SAFE_INTEGER),
+    steps: wholeAboveZero,
+    peers: listOf(checkPeer, inputLimits.workloads),
+    policies: listOf(checkPolicy, inputLimits.workloads),
+  } satisfies Record<keyof ScheduleOfOptions, Check>);
+  const { interval: index = 0, steps = 1, peers = allPeers, policies = [] } = options;
   const { jobs, window, memoryReserve, power } = plan;
   const intervals = intervalsOfPlan(plan);
   const interval = intervals[index];
@@ -71,6 +81,11 @@ export function scheduleOf(
   );
   return { schedule, workloads: active };
 }
+
+const checkPolicy: Check = (policy, path, note) => {
+  if (typeof (policy as Partial<Policy> | null)?.order !== 'function')
+    note(path, `must be a policy, got ${show(policy)}`);
+};
 
 function policyOf({ policy: name }: PlannedInterval, others: readonly Policy[]): Policy {
   const policy = others.find((candidate) => candidate.name === name) ?? policyNamed(name);
