@@ -12,11 +12,9 @@ import {
 } from '@contextlora/scheduler';
 import {
   asteroid,
-  computeWeighted,
   deepSpeedPipelineByHand,
   deepSpeedPipelineParameters,
   deepSpeedPipelineUniform,
-  equalSplit,
   gpipePipeline,
   jora,
   memoryWeighted,
@@ -28,7 +26,6 @@ import {
   type StrategyCandidate,
   tuneStrategy,
   zero1,
-  zero2,
   zero3,
 } from '@contextlora/scheduler/peers';
 import fc from 'fast-check';
@@ -83,7 +80,7 @@ const cutsOf = ({ placement }: Candidate) => placement.stages.map(({ start, end 
 const sentOf = ({ operation, bytes, members }: CollectiveInstruction) =>
   ((operation === 'allReduce' ? 2 : 1) * (members.length - 1) * bytes) / members.length;
 
-describe.each([zero1, zero2])('$name', (strategy) => {
+describe.each([zero1])('$name', (strategy) => {
   test('moves 2 (N − 1) / N of the adapters in half precision per device and step, and nothing else', () => {
     const problem = problemOf(layersOf(0), 16, 4, { microbatches: [1, 2, 4] });
     const all = candidates(strategy, problem);
@@ -399,17 +396,14 @@ describe('a split by weight', () => {
     for (const sizes of layersOn(memoryWeighted)) expect(sizes).toEqual({ d0: 5, d1: 2, d2: 4 });
   });
 
-  test('by compute assigns layers in proportion to speed', () => {
-    for (const sizes of layersOn(computeWeighted)) expect(sizes).toEqual({ d0: 2, d1: 6, d2: 3 });
-  });
-
   test('by number assigns layers equally', () => {
-    for (const sizes of layersOn(equalSplit)) expect(Object.values(sizes).sort()).toEqual([3, 4, 4]);
+    for (const sizes of layersOn(deepSpeedPipelineUniform))
+      expect(Object.values(sizes).sort()).toEqual([3, 4, 4]);
   });
 
   test('tries the devices as listed, by speed and by memory', () => {
     const orders = new Set(
-      candidates(equalSplit, problem)
+      candidates(deepSpeedPipelineUniform, problem)
         .filter(({ placement }) => placement.stages.length === 3)
         .map(({ placement }) => placement.stages.map(({ members }) => members[0]!.device).join()),
     );
@@ -524,7 +518,7 @@ describe('the planner of groups', () => {
 test('mLoRA alone interleaves sibling tasks', () => {
   expect(peers.filter(({ interleavesTasks }) => interleavesTasks)).toEqual([mLora]);
   expect(new Set(peers.map(({ name }) => name)).size).toBe(peers.length);
-  expect(peers).toHaveLength(15);
+  expect(peers).toHaveLength(12);
   for (const { source } of peers) expect(source).not.toBe('');
 });
 
@@ -567,13 +561,7 @@ describe.each(peers)('$name', (strategy) => {
 
 test('equal stages on equal devices cost every pipeline peer the closed form', () => {
   const problem = problemOf(equalLayers(4, 1, 2), 8, 4, { microbatches: [8] });
-  for (const strategy of [
-    equalSplit,
-    memoryWeighted,
-    computeWeighted,
-    deepSpeedPipelineUniform,
-    gpipePipeline,
-  ]) {
+  for (const strategy of [memoryWeighted, deepSpeedPipelineUniform, gpipePipeline]) {
     const four = candidates(strategy, problem).find(({ placement }) => placement.stages.length === 4)!;
     expect(assessPlacement({ ...problem, policies: four.policies }, four.placement)!.totalSeconds).toBe(
       (8 + 4 - 1) * 3,

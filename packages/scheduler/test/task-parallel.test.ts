@@ -3,6 +3,7 @@ import {
   assessPlacement,
   type Cluster,
   openCostModel,
+  plan,
   withCachedPrefix,
   type Workload,
 } from '@contextlora/scheduler';
@@ -68,6 +69,7 @@ describe('task-parallel list scheduling', () => {
     const chains = [job('a', 1), job('b', 9, 'a'), job('c', 9), job('d', 1, 'c')];
     expect(listScheduleTasks(chains, cluster(2))).toEqual({
       totalSeconds: 10,
+      totalBytes: 0,
       assignments: expect.arrayContaining([
         expect.objectContaining({ task: 'a', startSeconds: 0, endSeconds: 1 }),
         expect.objectContaining({ task: 'b', startSeconds: 1, endSeconds: 10 }),
@@ -79,10 +81,7 @@ describe('task-parallel list scheduling', () => {
   test('finds what a brute force over all assignments and orders finds, for up to 4 tasks and 3 devices', () => {
     fc.assert(
       fc.property(arbitraryGraph(4), arbitraryDevices(3), (workloads, on) => {
-        expect(listScheduleTasks(workloads, on, { trials: 0 })!.totalSeconds).toBeCloseTo(
-          bruteForce(workloads, on),
-          9,
-        );
+        expect(listScheduleTasks(workloads, on)!.totalSeconds).toBeCloseTo(bruteForce(workloads, on), 9);
       }),
       { numRuns: 300 },
     );
@@ -128,6 +127,21 @@ describe('task-parallel list scheduling', () => {
       }),
       { numRuns: 60 },
     );
+  });
+
+  test('is charged for what it fetches, answers and hands over, as a plan is', () => {
+    const parent = task([layer({ inputFlops: 0, weightFlops: 1, gradientBytes: 3 })], 1, { name: 'parent' });
+    const child = { ...parent, dependsOn: ['parent'], promptSamples: 4, validationSamples: 6 };
+    const children = [
+      { ...child, name: 'left' },
+      { ...child, name: 'right' },
+    ];
+    const on = { ...cluster(2, { bytesPerSecond: 1 }), keeper: 'd0' };
+    const found = listScheduleTasks([parent, ...children], on)!;
+    // 2 s of the parent; 3 s until its segment is at d1; 4 s of answers, 2 s of training, 6 s of validation; 3 s until the keeper has all.
+    expect(found).toMatchObject({ totalSeconds: 2 + 3 + 4 + 2 + 6 + 3 });
+    expect(found.totalBytes).toBeGreaterThanOrEqual(3 + 3);
+    expect(found.totalSeconds).toBeGreaterThanOrEqual(plan([parent, ...children], on).totalSeconds);
   });
 
   test('keeps a task from devices that cannot hold it, and finds nothing where none can', () => {

@@ -1,13 +1,23 @@
 /** What each peer needs for a whole set of dependent tasks, tuned, on the same devices and by the same simulator. */
-import { type ClusterCosts, openCluster } from '../cost/cluster-costs.js';
+import { assignmentOf } from '../planner/candidate-jobs.js';
+import { signatureOf } from '../planner/found-intervals.js';
 import { intervalsOf } from '../planner/intervals.js';
+import { levelsOf } from '../planner/jobs.js';
+import { chain, type Mode } from '../planner/modes.js';
+import { openRun } from '../planner/open-run.js';
+import { playRun } from '../planner/play-run.js';
+import type { Assignment } from '../planner/run.js';
+import { checkPeer } from '../planner/plan-options.js';
 import { checkInput } from '../problem/check-input.js';
+import { requireOptions } from '../problem/check-options.js';
+import { type Check, flag, inputLimits, listOf } from '../problem/check-values.js';
 import type { Cluster } from '../problem/cluster.js';
 import type { Workload } from '../problem/workload.js';
-import { limits } from '../search/effort.js';
+import type { Assessment, IntervalProblem } from '../search/interval-problem.js';
+import { lowerBound } from '../search/lower-bound.js';
 import { peers } from './peers.js';
 import { type Strategy, tuneStrategy } from './strategy.js';
-import { listScheduleTasks } from './task-parallel.js';
+import { listScheduleTasks, movedBytes } from './task-parallel.js';
 
 export interface PeerResult {
   readonly strategy: string;
@@ -26,85 +36,80 @@ export const taskParallelName = 'task-parallel list scheduling';
 
 /**
  * Strategies train one depth of the task graph after the other: its tasks in one pipeline where they can and where that is faster, else
- * one after the other, each with its best settings. Moving between placements costs them nothing. Fastest first; strategies for which
- * nothing fits are left out.
+ * one after the other, each with its best settings. What they fetch, answer and hand over is played as for a plan. Fastest first; strategies
+ * for which nothing fits are left out.
  *
- * @throws SchedulerError listing everything that is wrong with the workloads and the cluster.
+ * @throws SchedulerError listing everything that is wrong with the workloads, the cluster and the options.
  */
 export function comparePeers(
   workloads: readonly Workload[],
   cluster: Cluster,
-  { strategies, cache = false }: ComparePeersOptions = {},
+  options: ComparePeersOptions = {},
 ): PeerResult[] {
   checkInput(workloads, cluster, 'comparePeers');
-  const opened = openCluster(cluster);
-  const depths = tasksByDepth(workloads);
-  const results = (strategies ?? peers).map((strategy) => runStrategy(strategy, depths, opened, cache));
+  requireOptions(options, 'comparePeers', {
+    strategies: listOf(checkPeer, inputLimits.workloads),
+    cache: flag,
+  } satisfies Record<keyof ComparePeersOptions, Check>);
+  const { strategies, cache = false } = options;
+  const opened = openRun(workloads, cluster, { cache, peers: [] });
+  const results = (strategies ?? peers).map((strategy) => runStrategy(strategy, opened));
   const apart = strategies ? undefined : listScheduleTasks(workloads, cluster, { cache });
-  if (apart) results.push({ strategy: taskParallelName, totalSeconds: apart.totalSeconds, totalBytes: 0 });
+  if (apart) {
+    const { totalSeconds, totalBytes } = apart;
+    results.push({ strategy: taskParallelName, totalSeconds, totalBytes });
+  }
   return results.filter((result) => result !== undefined).sort((a, b) => a.totalSeconds - b.totalSeconds);
 }
 
-function runStrategy(
-  strategy: Strategy,
-  depths: readonly (readonly Workload[])[],
-  opened: ClusterCosts,
-  cache: boolean,
-): PeerResult | undefined {
-  type Cost = Pick<PeerResult, 'totalSeconds' | 'totalBytes'>;
-  const known = new Map<string, Cost>();
-  const none: Cost = { totalSeconds: Infinity, totalBytes: 0 };
-  const faster = (a: Cost, b: Cost) => (b.totalSeconds < a.totalSeconds ? b : a);
-  const inTurn = (parts: readonly Cost[]): Cost => ({
-    totalSeconds: parts.reduce((sum, { totalSeconds }) => sum + totalSeconds, 0),
-    totalBytes: parts.reduce((sum, { totalBytes }) => sum + totalBytes, 0),
+function runStrategy(strategy: Strategy, { run, lanes }: ReturnType<typeof openRun>): PeerResult | undefined {
+  const { graph } = run;
+  /** By question: tasks of equal costs are tuned once. */
+  const tuned = new Map<string, Assessment | undefined>();
+  const tune = (problem: IntervalProblem): Assessment | undefined => {
+    const key = signatureOf(problem);
+    if (!tuned.has(key)) tuned.set(key, tuneStrategy(strategy, problem, { thorough: true }));
+    const found = tuned.get(key);
+    return found && { ...found, placement: { ...found.placement, tasks: problem.tasks } };
+  };
+  const modeOf = (tasks: readonly number[], useCache: boolean): Mode | undefined => {
+    const workloads = tasks.map((task) => graph.workloads[task]!);
+    const problems = intervalsOf(workloads, lanes.opened, lanes.settings, useCache);
+    const found = problems.map(tune);
+    return chain(
+      lanes,
+      // In the peer's order, should a placement serve its neighbour too.
+      problems.map((problem, index) => ({ ...problem, policies: found[index] ? [found[index].policy] : [] })),
+      problems.map((problem, index) => ({
+        found: found[index] ? [{ ...found[index], strategy: strategy.name }] : [],
+        search: 'bounded',
+        bound: lowerBound(problem),
+      })),
+      [...lanes.opened.devices.keys()],
+    );
+  };
+  const train = (tasks: readonly number[]): Assignment | undefined => {
+    const caching = lanes.cache && tasks.some((task) => (graph.workloads[task]!.epochs ?? 1) > 1);
+    const [mode] = (caching ? [false, true] : [false])
+      .flatMap((useCache) => modeOf(tasks, useCache) ?? [])
+      .sort((a, b) => a.seconds - b.seconds);
+    return mode && assignmentOf(run, { tasks }, mode);
+  };
+  const secondsOf = (parts: readonly (Assignment | undefined)[]) =>
+    parts.reduce((sum, part) => sum + (part?.seconds ?? Infinity), 0);
+  const order = levelsOf(graph).flatMap((tasks) => {
+    const apart = tasks.map((task) => train([task]));
+    const together = strategy.interleavesTasks && tasks.length > 1 ? [train(tasks)] : apart;
+    return secondsOf(together) < secondsOf(apart) ? together : apart;
   });
-  const train = (tasks: readonly Workload[], useCache: boolean): Cost => {
-    const settings = { objective: 'time', window: 2, groupLimit: limits.group, policies: [] } as const;
-    const problems = intervalsOf(tasks, opened, { ...settings, microbatches: undefined }, useCache);
-    return inTurn(
-      problems.map((problem) => {
-        const found = tuneStrategy(strategy, problem, { thorough: true });
-        if (!found) return none;
-        return { totalSeconds: found.totalSeconds, totalBytes: found.bytesPerStep * problem.steps };
-      }),
-    );
+  const played = order.every((one) => one !== undefined) ? playRun(run, order, 'time', false) : undefined;
+  if (!played) return undefined;
+  const sent = played.jobs
+    .flatMap(({ assignment }) => assignment.mode.intervals)
+    .reduce((sum, { assessment, problem }) => sum + assessment.bytesPerStep * problem.steps, 0);
+  return {
+    strategy: strategy.name,
+    totalSeconds: played.totalSeconds,
+    totalBytes: sent + movedBytes(played),
   };
-  /** Tasks of equal costs take equal time. */
-  const trainOnce = (tasks: readonly Workload[]): Cost => {
-    const key = JSON.stringify(
-      tasks.map(({ layers, samples, steps, epochs }) => [layers, samples, steps, epochs]),
-    );
-    let cost = known.get(key);
-    if (!cost) {
-      cost = train(tasks, false);
-      if (cache && tasks.some(({ epochs = 1 }) => epochs > 1)) cost = faster(cost, train(tasks, true));
-      known.set(key, cost);
-    }
-    return cost;
-  };
-  const total = inTurn(
-    depths.map((tasks) => {
-      const apart = inTurn(tasks.map((task) => trainOnce([task])));
-      return strategy.interleavesTasks && tasks.length > 1 ? faster(apart, trainOnce(tasks)) : apart;
-    }),
-  );
-  return total.totalSeconds < Infinity ? { strategy: strategy.name, ...total } : undefined;
-}
-
-/** A task stands one depth below the deepest of its parents. */
-function tasksByDepth(workloads: readonly Workload[]): Workload[][] {
-  const byName = new Map(workloads.map((workload) => [workload.name, workload]));
-  const known = new Map<Workload, number>();
-  const depthOf = (workload: Workload): number => {
-    let depth = known.get(workload);
-    if (depth === undefined) {
-      depth = 1 + Math.max(-1, ...(workload.dependsOn ?? []).map((parent) => depthOf(byName.get(parent)!)));
-      known.set(workload, depth);
-    }
-    return depth;
-  };
-  const depths: Workload[][] = [];
-  for (const workload of workloads) (depths[depthOf(workload)] ??= []).push(workload);
-  return depths;
 }

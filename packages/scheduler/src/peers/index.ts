@@ -4,16 +4,14 @@ export {
   type PeerResult,
   taskParallelName,
 } from './compare-peers.js';
-export { zero1, zero2, zero3 } from './data-parallel.js';
+export { zero1, zero3 } from './data-parallel.js';
 export { asteroid, pac } from './hybrid-pipelines.js';
 export { jora } from './jora.js';
 export { peers } from './peers.js';
 export {
-  computeWeighted,
   deepSpeedPipelineByHand,
   deepSpeedPipelineParameters,
   deepSpeedPipelineUniform,
-  equalSplit,
   gpipePipeline,
   memoryWeighted,
   mLora,

@@ -1,13 +1,11 @@
 /** All strategies ContextGear is compared with. */
-import { zero1, zero2, zero3 } from './data-parallel.js';
+import { zero1, zero3 } from './data-parallel.js';
 import { asteroid, pac } from './hybrid-pipelines.js';
 import { jora } from './jora.js';
 import {
-  computeWeighted,
   deepSpeedPipelineByHand,
   deepSpeedPipelineParameters,
   deepSpeedPipelineUniform,
-  equalSplit,
   gpipePipeline,
   memoryWeighted,
   mLora,
@@ -17,11 +15,8 @@ import type { Strategy } from './strategy.js';
 
 export const peers: readonly Strategy[] = [
   singleDevice,
-  equalSplit,
   memoryWeighted,
-  computeWeighted,
   zero1,
-  zero2,
   zero3,
   deepSpeedPipelineUniform,
   deepSpeedPipelineParameters,

@@ -1,9 +1,8 @@
-/** Pipelines without ContextGear's planner: one device, simple splits, and the engines of DeepSpeed, GPipe and mLoRA. */
+/** Pipelines without ContextGear's planner: one device, exo's split, and the engines of DeepSpeed, GPipe and mLoRA. */
 import { gpipe } from '../schedule/policies/gpipe.js';
 import { lorapp } from '../schedule/policies/lorapp.js';
 import { oneForwardOneBackward } from '../schedule/policies/one-forward-one-backward.js';
 import type { Policy } from '../schedule/policies/policy.js';
-import { deviceWork } from '../search/device-work.js';
 import { limits } from '../search/effort.js';
 import { type IntervalProblem, placementOn } from '../search/interval-problem.js';
 import { balancesByHand, balancesNear } from './balances-by-hand.js';
@@ -81,8 +80,6 @@ export const singleDevice: Strategy = {
   },
 };
 
-export const equalSplit = pipeline('equal split', 'the same number of layers everywhere, 1F1B', [uniform]);
-
 export const memoryWeighted = pipeline(
   'memory-weighted (exo)',
   'exo, topology/ring_memory_weighted_partitioning_strategy.py: layers in proportion to memory; here with 1F1B',
@@ -93,14 +90,6 @@ export const memoryWeighted = pipeline(
     },
   ],
 );
-
-export const computeWeighted = pipeline('compute-weighted', 'layers in proportion to FLOP/s, 1F1B', [
-  (problem, stages, order) => {
-    const { average } = deviceWork(problem);
-    const speeds = order.slice(0, stages).map((device) => average[device]!);
-    return weightedCuts(problem.costs.layerCount, speeds);
-  },
-]);
 
 export const deepSpeedPipelineUniform = pipeline(
   'DeepSpeed pipeline, uniform',

@@ -81,7 +81,7 @@ export function withoutPromises({ single, groups }: CandidateJobs): CandidateJob
   return { single: kept(single), groups: kept(groups).filter(({ choices }) => choices.length > 0) };
 }
 
-function assignmentOf(run: Run, job: Job, mode: Mode): Assignment {
+export function assignmentOf(run: Run, job: Job, mode: Mode): Assignment {
   const answers = answersOf(run, job, mode);
   return {
     job,

@@ -1,6 +1,8 @@
-/** The cluster with its devices in an order that neither their names nor the order of the input decides. */
+/** Devices and tasks in an order that neither their names nor the order of the input decides. */
 import { type ClusterCosts, openCluster } from '../cost/cluster-costs.js';
 import type { Cluster } from '../problem/cluster.js';
+import type { Workload } from '../problem/workload.js';
+import { levelsOf, taskGraph } from './jobs.js';
 
 /** Fastest first; devices of equal profile by how they reach the others. */
 export function inCanonicalOrder(cluster: Cluster): Cluster {
@@ -18,6 +20,33 @@ export function inCanonicalOrder(cluster: Cluster): Cluster {
       speed(b) - speed(a) || compare(profiles[a]!, profiles[b]!) || compare(reachOf(a), reachOf(b)) || a - b,
   );
   return { ...cluster, devices: order.map((index) => cluster.devices[index]!) };
+}
+
+/** By level, then by cost; tasks of equal cost by those that they wait for and that wait for them, as far as these differ. */
+export function tasksInCanonicalOrder(workloads: readonly Workload[]): Workload[] {
+  const graph = taskGraph(workloads);
+  const levels = levelsOf(graph);
+  let keys = workloads.map(({ samples, steps, epochs, validationSamples, promptSamples, layers }) =>
+    JSON.stringify([
+      [samples, steps, epochs, validationSamples, promptSamples],
+      layers.map((one) => [
+        [one.forwardFlops, one.inputFlops, one.weightFlops, one.outputBytes],
+        [one.parameterBytes, one.gradientBytes, one.optimizerBytes, one.activationBytes],
+      ]),
+    ]),
+  );
+  // A round looks one level further.
+  for (let left = levels.length; left > 0; left--) {
+    const labels = new Map([...new Set(keys)].sort(compare).map((key, label) => [key, label]));
+    const own = keys.map((key) => labels.get(key)!);
+    const of = (others: readonly number[]) => others.map((other) => own[other]!).sort((a, b) => a - b);
+    keys = own.map((label, task) =>
+      JSON.stringify([label, of(graph.parents[task]!), of(graph.children[task]!)]),
+    );
+  }
+  return levels
+    .flatMap((level) => level.toSorted((a, b) => compare(keys[a]!, keys[b]!) || a - b))
+    .map((task) => workloads[task]!);
 }
 
 const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);

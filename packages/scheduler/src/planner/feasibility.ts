@@ -1,27 +1,27 @@
 /** Whether the model can fit at all; if not, by how many bytes and what would help. */
-import { type Cluster, usableCluster } from '../problem/cluster.js';
+import { usableCluster } from '../problem/cluster.js';
 import { type ClusterCosts, openCluster } from '../cost/cluster-costs.js';
 import type { CostModel } from '../cost/cost-model.js';
 import { activationBytes, layerStates } from '../cost/memory.js';
 import { formatBytes } from '../format.js';
 import { type InputProblem, problemsError } from '../scheduler-error.js';
 import { limits } from '../search/effort.js';
-import type { CandidateJobs } from './run.js';
+import type { CandidateJobs, Run } from './run.js';
 import { deviceSets } from './device-sets.js';
 import { modesOf } from './modes.js';
 import type { LaneSearch } from './found-intervals.js';
 import type { Workload } from '../problem/workload.js';
 
 /** @throws SchedulerError when a layer fits on no device, or the layers do not fit on all devices together. */
-export function requireFeasible(
+function requireFeasible(
   workloads: readonly Workload[],
-  { tasks, layerCount, devices }: CostModel,
+  { taskNamed, layerCount, devices }: CostModel,
 ): void {
   const problems: InputProblem[] = [];
   const largest = devices.reduce((a, b) => (b.memoryBytes > a.memoryBytes ? b : a));
   const together = devices.reduce((sum, { memoryBytes }) => sum + memoryBytes, 0);
   for (const [index, workload] of workloads.entries()) {
-    const task = tasks[index]!;
+    const task = taskNamed(workload.name);
     let total = 0;
     let worst = { bytes: 0, layer: 0 };
     for (const [layer, { parameterBytes, optimizerBytes }] of layerStates([task], layerCount).entries()) {
@@ -57,11 +57,17 @@ export function requireFeasible(
 export function requireFound(
   { single }: CandidateJobs,
   workloads: readonly Workload[],
-  cluster: Cluster,
+  { costs }: Run,
   search: LaneSearch,
 ): void {
-  const lost = single.filter(({ choices }) => choices.length === 0).map(({ job }) => job.tasks[0]!);
-  if (lost.length === 0) return;
+  const names = single.flatMap(({ job: { tasks }, choices }) =>
+    choices.length === 0 ? [costs.tasks[tasks[0]!]!.name] : [],
+  );
+  if (names.length === 0) return;
+  // Peers that split layers may have placed what no stage of whole layers holds, so this is asked only now.
+  requireFeasible(workloads, costs);
+  const { cluster } = search.opened;
+  const lost = [...workloads.keys()].filter((index) => names.includes(workloads[index]!.name));
   const fits = (workload: Workload, factor: number) => {
     const opened = openCluster(usableCluster(cluster, 1 - factor));
     const larger: LaneSearch = {

@@ -118,7 +118,8 @@ function findOn(
   return { found: named, search, bound };
 }
 
-function signatureOf({ costs, tasks, steps, cache }: IntervalProblem): string {
+/** Equal for questions that differ in names alone. */
+export function signatureOf({ costs, tasks, steps, cache }: IntervalProblem): string {
   return JSON.stringify([
     steps,
     tasks.map((name) => {

@@ -131,9 +131,9 @@ function clusterOf({ opened }: LaneSearch, set: readonly number[]): ClusterCosts
   });
 }
 
-/** The placements such that intervals and transfers cost least, over all combinations (Viterbi). */
-function chain(
-  { opened, settings: { objective }, holders }: LaneSearch,
+/** The placements such that intervals and transfers cost least, over all combinations (Viterbi); undefined where an interval has none. */
+export function chain(
+  { opened, settings: { objective }, holders }: Pick<LaneSearch, 'opened' | 'settings' | 'holders'>,
   problems: readonly IntervalProblem[],
   answers: readonly FoundInterval[],
   set: readonly number[],

@@ -1,24 +1,19 @@
 /** Plans a cluster whose devices all run as their profiles say. */
-import { type ClusterCosts, openCluster } from '../cost/cluster-costs.js';
-import { openCostModel } from '../cost/cost-model.js';
-import { peers as allPeers } from '../peers/peers.js';
-import { type Cluster, usableCluster } from '../problem/cluster.js';
+import type { Cluster } from '../problem/cluster.js';
 import type { Workload } from '../problem/workload.js';
 import { buildSchedule } from '../schedule/build-schedule.js';
 import type { Member } from '../schedule/placement.js';
-import { contextGear, contextGearDeep } from '../schedule/policies/context-gear.js';
 import { validateSchedule } from '../schedule/validate/validate-schedule.js';
 import { joulesByDevice } from '../search/assess-placement.js';
 import { problemsError } from '../scheduler-error.js';
-import { effortFor, limits } from '../search/effort.js';
+import { limits } from '../search/effort.js';
 import { candidateJobs, refineCandidates, withoutPromises } from './candidate-jobs.js';
-import { inCanonicalOrder } from './canonical-order.js';
 import { explainPlan } from './explain.js';
-import { requireFeasible, requireFound } from './feasibility.js';
+import { requireFound } from './feasibility.js';
 import type { Run, RunSearch } from './run.js';
-import { taskGraph } from './jobs.js';
 import type { ModeInterval } from './modes.js';
 import type { LaneSearch } from './found-intervals.js';
+import { openRun } from './open-run.js';
 import { planBound } from './plan-bound.js';
 import type { PlanOptions } from './plan-options.js';
 import {
@@ -34,46 +29,11 @@ import type { Transfer } from './transfers.js';
 
 /** @throws SchedulerError that says by how many bytes the model does not fit and what would help. */
 export function planCluster(workloads: readonly Workload[], cluster: Cluster, options: PlanOptions): Plan {
-  const {
-    objective = 'time',
-    microbatches,
-    groupLimit = limits.group,
-    memoryReserve = 0,
-    window = 2,
-    siblings = true,
-    cache = true,
-    peers = allPeers,
-    budget = limits.budget,
-    exactDevices = limits.exactDevices,
-    exactLayers = limits.exactLayersInPlan,
-  } = options;
-  const { keeper } = cluster;
-  const usable = inCanonicalOrder(usableCluster(cluster, memoryReserve));
-  const opened = openCluster(usable);
-  const costs = openCostModel(workloads, usable, opened);
-  requireFeasible(workloads, costs);
-  const { orders, budgetShare } = effortFor(usable.devices.length);
-  const holders = baseHolders(opened);
-  const lanes: LaneSearch = {
-    opened,
-    holders,
-    settings: {
-      objective,
-      microbatches,
-      window,
-      groupLimit,
-      policies: [contextGear, contextGearDeep].slice(-orders),
-    },
-    options: { budget: budget * budgetShare, exactDevices, exactLayers },
-    peers,
-    cache,
-    brief: opened.devices.length > limits.allDeviceSets,
-    memory: new Map(),
-  };
-  const run: Run = { graph: taskGraph(workloads), costs, holders };
+  const { objective = 'time', siblings = true, window = 2, memoryReserve = 0 } = options;
+  const { run, lanes } = openRun(workloads, cluster, options);
   // Only a run says which of many sets of devices are worth a simulation.
   let candidates = candidateJobs(run, lanes, siblings);
-  requireFound(candidates, workloads, usable, lanes);
+  requireFound(candidates, workloads, run, lanes);
   const asked = (share = 1): RunSearch => ({ run, candidates, objective, siblings, share });
   for (let round = 0; round < limits.refinements; round++) {
     const promising = searchRun(asked(limits.promisedShare));
@@ -87,30 +47,15 @@ export function planCluster(workloads: readonly Workload[], cluster: Cluster, op
   if (!found)
     throw problemsError('SCHEDULER_NOTHING_FITS', 'plan', [
       {
-        path: keeper === undefined ? 'resident' : 'links',
+        path: cluster.keeper === undefined ? 'resident' : 'links',
         message:
           'every task fits, but what it needs cannot be fetched or collected: ' +
-          (keeper === undefined
+          (cluster.keeper === undefined
             ? 'no device gives the base to those that do not hold it, or no link leads from a task to one that builds on it; name a "keeper", or add links'
-            : `no link joins the keeper "${keeper}" and the devices that train; add one, or name another keeper`),
+            : `no link joins the keeper "${cluster.keeper}" and the devices that train; add one, or name another keeper`),
       },
     ]);
   return planOf(asked(), found, { lanes, window, memoryReserve });
-}
-
-function baseHolders({
-  cluster: { resident, keeper },
-  routes,
-  deviceIndex,
-  devices,
-}: ClusterCosts): Run['holders'] {
-  const held = resident && new Set(resident);
-  return {
-    routes,
-    deviceIndex,
-    holdsBase: (device) => !held || held.has(devices[device]!.id) || devices[device]!.id === keeper,
-    keeper: keeper === undefined ? undefined : deviceIndex(keeper),
-  };
 }
 
 function planOf(

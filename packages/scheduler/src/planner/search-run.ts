@@ -9,6 +9,7 @@ import { branchAndBound } from './branch-and-bound.js';
 import type { Assignment, CandidateJob, CandidateJobs, Run, RunSearch } from './run.js';
 import { levelsOf } from './jobs.js';
 import { listJobs, type ListRule, listSeconds } from './list-jobs.js';
+import { onSingleDevices, taskLists } from './list-tasks.js';
 import { type PlayedRun, playRun } from './play-run.js';
 
 export interface FoundRun {
@@ -71,10 +72,6 @@ function* firstLists({ run, candidates, objective }: RunSearch): Generator<reado
   const random = createRandom(limits.listSeed);
   const deviceCount = run.costs.devices.length;
   const single = candidates.single;
-  const onOne = single.map(({ job, choices }) => ({
-    job,
-    choices: choices.filter(({ mode }) => mode.devices.length === 1),
-  }));
   /** Each in the mode of least value, whatever it keeps others from: all devices, as a rule. */
   const quickest: ListRule = { weigh: () => 1, lengths: 'fastest', cost: (_, { mode }) => mode.value };
   const grouped = groupings(run, candidates);
@@ -82,6 +79,7 @@ function* firstLists({ run, candidates, objective }: RunSearch): Generator<reado
     const order = listJobs(run, jobs, quickest);
     if (order) yield order;
   }
+  yield* taskLists(run, onSingleDevices(single));
   for (let trial = 0; trial < limits.listTrials; trial++) {
     const shake = trial < 8 ? 0 : 0.5;
     // What it costs to keep devices from others, between nothing and their whole time.
@@ -95,9 +93,7 @@ function* firstLists({ run, candidates, objective }: RunSearch): Generator<reado
     };
     for (const jobs of trial % 3 === 2 && grouped.length > 0
       ? [grouped[trial % grouped.length]!]
-      : trial % 3 === 1
-        ? [onOne]
-        : [single]) {
+      : [single]) {
       const order = listJobs(run, jobs, rule);
       if (order) yield order;
     }

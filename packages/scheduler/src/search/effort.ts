@@ -152,7 +152,9 @@ export const limits = {
   pairedLevel: 4,
   pairedTasks: 8,
   /** Lists of jobs: first ones, those that small changes start from, and lists looked at in all. */
-  listTrials: 300,
+  listTrials: 200,
+  /** Lists of tasks that have one device each. */
+  taskListTrials: 200,
   listSeed: 1,
   climbedLists: 4,
   judgedLists: 30_000,
@@ -187,10 +189,6 @@ export const limits = {
   handBalances: { inPlan: 100, inComparison: 2000, orders: 400 },
   /** Orders to simulate for each number of stages and of micro-batches. */
   handKept: 12,
-  /** Task-parallel list scheduling: perturbed priorities, nodes of its branch and bound, and rounds that tell equal tasks apart. */
-  peerListTrials: 200,
-  listNodes: 20_000,
-  listRounds: 8,
   /** Equal replicas of a peer's stage; more are data parallelism, which ZeRO covers. */
   peerReplicas: 4,
   /** How far apart the numbers of devices are that a peer tries, below and from `few` on. */
