@@ -1,19 +1,22 @@
 /**
  * The best of everything, by trying everything: every ordered set of disjoint groups, every order and every whole-sample share in them,
- * every cut, number of micro-batches and depth. It shares nothing with the search but the simulator.
+ * every cut, number of micro-batches and depth; and of a run, every order of its jobs. It shares nothing with the search but the simulator.
  */
 import {
   buildSchedule,
+  type Cluster,
   type ComputeStep,
   type DeviceUse,
   type IntervalProblem,
   listSchedule,
+  openCostModel,
   type Placement,
   type Policy,
   SchedulerError,
   simulateWith,
   type Stage,
   type TaskCosts,
+  type Workload,
 } from '@contextlora/scheduler';
 
 export interface Best {
@@ -25,12 +28,122 @@ export interface Best {
 /** Of at most two steps, which the search simulates rather than extrapolates. */
 export function tryEverything(problem: IntervalProblem): Best | undefined {
   let best: Best | undefined;
+  for (const one of everyWorth(problem, () => best?.value ?? Infinity))
+    if (one.value < (best?.value ?? Infinity)) best = one;
+  return best;
+}
+
+/** Every placement that fits with every policy; placements on which one device alone computes for as long as `mark` are left out. */
+export function* everyWorth(problem: IntervalProblem, mark = () => Infinity): Generator<Best> {
   for (const placement of everyPlacement(problem))
     for (const policy of everyPolicy(problem, placement)) {
+      if (computing(problem, placement) >= mark()) break;
       const value = worthOf(problem, placement, policy);
-      if (value < (best?.value ?? Infinity)) best = { value, placement, policy: policy.name };
+      if (value < Infinity) yield { value, placement, policy: policy.name };
     }
+}
+
+/** One interval of all steps of siblings on some devices. */
+export function intervalOf(
+  workloads: readonly Workload[],
+  cluster: Cluster,
+  devices: Cluster['devices'],
+): IntervalProblem {
+  const ids = new Set(['*', ...devices.map(({ id }) => id)]);
+  const links = cluster.links.filter(({ from, to }) => ids.has(from) && ids.has(to));
+  return {
+    costs: openCostModel(workloads, { devices, links }),
+    tasks: workloads.map(({ name }) => name),
+    steps: workloads[0]!.steps ?? 1,
+    cache: {},
+    cacheBytes: {},
+    objective: 'time',
+    microbatches: [1],
+    anyMicrobatches: true,
+    window: 2,
+    groupLimit: 64,
+    policies: [],
+  };
+}
+
+/**
+ * Seconds of the fastest run: every division of the tasks into jobs of siblings of equal steps, every job on every set of devices in its best
+ * placement, in every order. Nothing is fetched, and nobody waits for another's air.
+ */
+export function fastestRun(workloads: readonly Workload[], cluster: Cluster): number {
+  const { devices } = cluster;
+  const parents = new Map(workloads.map(({ name, dependsOn = [] }) => [name, dependsOn]));
+  const ancestors = (name: string): string[] =>
+    parents.get(name)!.flatMap((parent) => [parent, ...ancestors(parent)]);
+  const jobs = subsets(workloads).filter(
+    ([first, ...others]) =>
+      others.every(({ steps }) => steps === first!.steps) &&
+      [first!, ...others].every(({ name }) =>
+        [first!, ...others].every((other) => !ancestors(name).includes(other.name)),
+      ),
+  );
+  const sets = subsets([...devices.keys()]);
+  const options = jobs.flatMap((job) =>
+    sets.flatMap((set) => {
+      const within = intervalOf(
+        job,
+        cluster,
+        set.map((device) => devices[device]!),
+      );
+      const seconds = tryEverything(within)?.value;
+      return seconds === undefined ? [] : [{ names: job.map(({ name }) => name), set, seconds }];
+    }),
+  );
+  let best = Infinity;
+  const place = (ends: ReadonlyMap<string, number>, free: readonly number[]): void => {
+    if (ends.size === workloads.length) best = Math.min(best, ...[Math.max(...ends.values())]);
+    for (const { names, set, seconds } of options) {
+      const waits = names.flatMap((name) => parents.get(name)!);
+      if (names.some((name) => ends.has(name)) || !waits.every((name) => ends.has(name))) continue;
+      const start = Math.max(
+        0,
+        ...waits.map((name) => ends.get(name)!),
+        ...set.map((device) => free[device]!),
+      );
+      const end = start + seconds;
+      if (end >= best) continue;
+      place(
+        new Map([...ends, ...names.map((name) => [name, end] as const)]),
+        free.map((time, device) => (set.includes(device) ? end : time)),
+      );
+    }
+  };
+  place(
+    new Map(),
+    devices.map(() => 0),
+  );
   return best;
+}
+
+const subsets = <T>(items: readonly T[]): T[][] =>
+  items.reduce<T[][]>((all, item) => [...all, ...all.map((some) => [...some, item])], [[]]).slice(1);
+
+/** Seconds of the device that computes longest, however its work is ordered. */
+function computing({ costs, steps, objective }: IntervalProblem, { stages }: Placement): number {
+  if (objective !== 'time') return 0;
+  const seconds = ({ device, share }: Stage['members'][number], start: number, end: number) =>
+    costs.tasks.reduce((sum, { samples, sums }) => {
+      const { forwardRate, inputRate, weightRate } = costs.deviceNamed(device);
+      const flops = (of: 'forwardFlops' | 'inputFlops' | 'weightFlops') => sums[of][end]! - sums[of][start]!;
+      // Of tasks with fewer samples a share is rounded.
+      return (
+        sum +
+        Math.floor(samples * share + 1e-9) *
+          (flops('forwardFlops') / forwardRate +
+            flops('inputFlops') / inputRate +
+            flops('weightFlops') / weightRate)
+      );
+    }, 0);
+  return (
+    steps *
+    (1 - 1e-9) *
+    Math.max(...stages.flatMap(({ start, end, members }) => members.map((one) => seconds(one, start, end))))
+  );
 }
 
 function worthOf(

@@ -310,6 +310,26 @@ describe('the bounded search', () => {
     );
   });
 
+  test('changes how deep the lowest stage alternates, below which there is none', () => {
+    const trained = { weightFlops: 2, gradientBytes: 2, optimizerBytes: 4 };
+    const layers = [
+      layer({ forwardFlops: 6, inputFlops: 0, parameterBytes: 6, activationBytes: 5, outputBytes: 9 }),
+      layer({ ...trained, forwardFlops: 3, inputFlops: 0, activationBytes: 6, outputBytes: 2 }),
+      layer({ ...trained, weightFlops: 7, gradientBytes: 7, optimizerBytes: 14, outputBytes: 6 }),
+    ];
+    const devices = [
+      device('d0', { flopsPerSecond: { forward: 2, input: 3, weight: 4 }, memoryBytes: 56 }),
+      device('d1', { flopsPerSecond: 4, overheadSeconds: 0.25, memoryBytes: 29 }),
+      device('d2', { flopsPerSecond: 3, memoryBytes: 57 }),
+    ];
+    const on = cluster(devices, { bytesPerSecond: 3, medium: 'air' });
+    const problem = interval(openCostModel([task(layers, 3)], on), {
+      ...{ microbatches: [1, 2], anyMicrobatches: true, steps: 6 },
+    });
+    const [found] = searchInterval(problem, { exactDevices: 0, budget: 20_000 }).found;
+    expectSound({ ...problem, policies: [found!.policy] }, found!);
+  });
+
   test('is never better than the exact search without its help', () => {
     fc.assert(
       fc.property(small, (problem) => {
