@@ -93,7 +93,9 @@ test('the demo trains, reports, answers and plans, and stopped and resumed it gi
     '.contextlora-run',
     'checkpoints',
     'metrics.jsonl',
+    'run.json',
     'scenes',
+    'tensorboard',
   ]);
   const lines = (await readFile(join(whole.out, 'metrics.jsonl'), 'utf8')).trim().split('\n');
   // Steps, the ends of phases, both test sets of four tasks after their phases and at the end, and their validation rows.

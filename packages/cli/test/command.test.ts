@@ -148,6 +148,8 @@ describe('the train command', () => {
     expect((await readdir(join(directory, 'whole'))).sort()).toEqual(
       [
         '.contextlora-run',
+        'accuracies.png',
+        'accuracies.svg',
         'adapters',
         'checkpoints',
         'graph.png',
@@ -158,6 +160,7 @@ describe('the train command', () => {
         'partition',
         'report.json',
         'run.json',
+        'tensorboard',
       ].sort(),
     );
     const report = JSON.parse(await readFile(join(directory, 'whole/report.json'), 'utf8')) as {

@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module';
 
-import { drawingFont, plotFront, plotLosses, renderPng } from '@contextlora/cli';
+import { drawingFont, plotAccuracies, plotFront, plotLosses, renderPng } from '@contextlora/cli';
 import type { TimeEnergyPoint } from '@contextlora/scheduler';
 import { describe, expect, test } from '@jest/globals';
 import { Resvg } from '@resvg/resvg-js';
@@ -59,6 +59,29 @@ describe('the plot of losses', () => {
     const empty = plotLosses([], { title: 'nothing' });
     expect(empty).not.toMatch(/NaN|Infinity|undefined/);
     expect(pathsOf(empty)).toEqual([]);
+  });
+});
+
+describe('the plot of accuracies', () => {
+  test('has a line for each task and set of rows, level where nothing changed, and a dot for each evaluation', () => {
+    const at = (step: number, task: string, test: string, accuracy: number) => ({
+      step,
+      task,
+      test,
+      accuracy,
+    });
+    const svg = plotAccuracies(
+      [at(4, 'a', 'day', 0.75), at(4, 'a', 'night', 0.5), at(8, 'b', 'day', 1), at(8, 'a', 'day', 0.75)],
+      { title: 'x' },
+    );
+    const [dayOfA, nightOfA, dayOfB] = pathsOf(svg);
+    expect(dayOfA!.points).toHaveLength(2);
+    expect(dayOfA!.points[0]![1]).toBe(dayOfA!.points[1]![1]);
+    expect(nightOfA!.points).toEqual([[dayOfA!.points[0]![0], 186]]);
+    // The whole of the area, 36 to 336 pixels, is from 1 to 0.
+    expect(dayOfB!.points).toEqual([[892, 36]]);
+    expect(count(svg, '<circle')).toBe(4);
+    expect(plotAccuracies([], { title: '' })).not.toMatch(/NaN|Infinity|undefined/);
   });
 });
 

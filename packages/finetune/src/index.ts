@@ -39,12 +39,18 @@ export { evaluateBase } from './run/evaluate-base.js';
 export { evaluateTask, type EvaluateTaskOptions, type TaskEvaluation } from './run/evaluate-task.js';
 export { openRun, requireTrained, type OpenedRun } from './run/open-run.js';
 export type { RunDescription, RunModel } from './run/run-description.js';
-export { openMetricsFile, type MetricsFile } from './run/metrics-file.js';
+export {
+  openMetricsFile,
+  openRunMetrics,
+  openTensorboardFile,
+  type MetricsFile,
+} from './run/metrics-file.js';
 export { openRunDirectory, type RunDirectory, type RunDirectoryOptions } from './run/run-directory.js';
 export type { AskingParentsEvent, EvaluatedEvent, MetricsEntry, RunEvent } from './run/run-event.js';
 export { describeInputs, digestRows, type InputSources, type RowProgress } from './run/run-inputs.js';
 export {
   recordRun,
+  type AccuracyPoint,
   type LossPoint,
   type PhaseCertificate,
   type RecordedEvaluation,

@@ -11,8 +11,8 @@ import {
   type FinishedRun,
   imagesOf,
   mainTestRows,
-  openMetricsFile,
   openRunDirectory,
+  openRunMetrics,
   type PreparedRun,
   prepareRun,
   readTaskData,
@@ -103,6 +103,7 @@ export type DemoEvent =
 export interface DemoResult extends FinishedRun {
   readonly graph: TaskGraph;
   readonly losses: RunRecord['losses'];
+  readonly accuracies: RunRecord['accuracies'];
 }
 
 /** Runs the demo. Ending the loop early stops it; `resume` continues from there. Returns nothing if there was nothing left to do. */
@@ -210,7 +211,7 @@ export async function* runDemo({
     };
 
     const checkpoints = fileCheckpoints(join(out, 'checkpoints'));
-    const metrics = openMetricsFile(join(out, 'metrics.jsonl'));
+    const metrics = openRunMetrics(out);
     const trained = stopwatch('train');
     const { record, add } = recordRun({ clock });
     try {
@@ -291,6 +292,7 @@ export async function* runDemo({
     const result: DemoResult = {
       graph,
       losses: record.losses,
+      accuracies: record.accuracies,
       partition: run.partition,
       segments: run.model.segments(),
       report: { ...report, timing: { ...report.timing, seconds: { ...seconds, total } } },

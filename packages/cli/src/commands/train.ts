@@ -6,8 +6,8 @@ import {
   evaluateBase,
   imagesOf,
   type LongRows,
-  openMetricsFile,
   openRunDirectory,
+  openRunMetrics,
   prepareRun,
   readTaskData,
   recordRun,
@@ -146,7 +146,7 @@ async function runTrain(options: TrainOptions, context: CommandContext): Promise
       progress.update(`  computing image features ${bar(done, total)} ${done}/${total}`);
     const onBase = await evaluateBase(run);
     const { record, add } = recordRun({ clock });
-    const metrics = openMetricsFile(join(out, 'metrics.jsonl'));
+    const metrics = openRunMetrics(out);
     const show = showTraining({ progress, clock, phaseCount: run.phases.length });
     const events = trainRun(run, {
       settings,
@@ -183,7 +183,12 @@ async function runTrain(options: TrainOptions, context: CommandContext): Promise
         report,
         baseModel: options.model,
       })),
-      ...(await writeDrawings(folder, { name: report.name, graph: data.graph, losses: record.losses })),
+      ...(await writeDrawings(folder, {
+        name: report.name,
+        graph: data.graph,
+        losses: record.losses,
+        accuracies: record.accuracies,
+      })),
     ]);
     progress.print();
     for (const line of listFiles(written, { below: out })) progress.print(`  ${line}`);

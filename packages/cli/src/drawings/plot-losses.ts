@@ -3,7 +3,8 @@ import type { LossPoint } from '@contextlora/finetune';
 import { scaleLinear } from 'd3-scale';
 
 import { drawAxes, linearTicks } from './axes.js';
-import { element, path, picture, text, widthAtMost } from './svg-elements.js';
+import { path, picture } from './svg-elements.js';
+import { sizeWithKey, styleOf, taskKey } from './task-key.js';
 
 /** Draws every step's loss faintly and its mean with the `smoothSteps` steps before it boldly; returns SVG. */
 export function plotLosses(
@@ -31,34 +32,15 @@ export function plotLosses(
       }),
     };
   });
-  const key = tasks.map((task, index) => {
-    const [left, middle] = [area.right + 20, area.top + 30 + 18 * index];
-    return (
-      element('line', {
-        x1: left,
-        x2: left + 20,
-        y1: middle,
-        y2: middle,
-        ...styleOf(index),
-        'stroke-width': 3,
-      }) + text(shortened(task), { x: left + 26, y: middle + 4 })
-    );
-  });
   return picture(
-    {
-      width:
-        area.right + 54 + Math.max(...['task', ...tasks.map(shortened)].map((name) => widthAtMost(name, 12))),
-      height: Math.max(area.bottom + 48, area.top + 30 + 18 * tasks.length),
-      title,
-    },
+    { ...sizeWithKey(tasks, area), title },
     drawAxes(area, {
       x: { title: 'optimizer step', ticks: linearTicks(x, stepTicks) },
       y: { title: 'loss (nats)', ticks: linearTicks(y, 10) },
     }),
     ...lines.map(({ raw }) => raw),
     ...lines.map(({ smooth }) => smooth),
-    text('task', { x: area.right + 20, y: area.top + 10, 'font-weight': 'bold' }),
-    ...key,
+    taskKey(tasks, area),
   );
 }
 
@@ -76,24 +58,3 @@ function runningMean(points: readonly LossPoint[], before: number): { step: numb
 /** Of the finite values, at least the smallest that an axis can end at. */
 const greatest = (values: readonly number[]): number =>
   values.reduce((most, value) => (Number.isFinite(value) ? Math.max(most, value) : most), 0) || 1;
-
-/** Tableau's ten colours; further tasks take them again, dashed. */
-const colours = [
-  '#4c78a8',
-  '#f58518',
-  '#e45756',
-  '#72b7b2',
-  '#54a24b',
-  '#eeca3b',
-  '#b279a2',
-  '#ff9da6',
-  '#9d755d',
-  '#bab0ac',
-];
-
-const styleOf = (index: number) => ({
-  stroke: colours[index % colours.length] ?? '',
-  ...(index < colours.length ? {} : { 'stroke-dasharray': '6 3' }),
-});
-
-const shortened = (name: string): string => (name.length > 30 ? `${name.slice(0, 29)}…` : name);

@@ -145,8 +145,9 @@ const ownBeforeBegin: ReadonlySet<string> = new Set([lockFile, lockGuard, `${man
 
 /** The description, metrics and checkpoints; those of a checkpoint that is being replaced too. */
 const isFileOfEveryRun = (path: string) =>
-  /^(run\.json|metrics\.jsonl|checkpoints\/(latest\.json|phase-[^/]+\/[^/]+))(\.partial)?$/.test(path) ||
-  path.startsWith(`${stagingFolder}/`);
+  /^(run\.json|metrics\.jsonl|tensorboard\/events\.out\.tfevents|checkpoints\/(latest\.json|phase-[^/]+\/[^/]+))(\.partial)?$/.test(
+    path,
+  ) || path.startsWith(`${stagingFolder}/`);
 
 const refusal = (code: FinetuneErrorCode, what: string, problems: readonly string[]) =>
   new FinetuneError(code, 'openRunDirectory', [what, ...problems.map((one) => `  ${one}`)].join('\n'), {

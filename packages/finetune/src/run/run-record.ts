@@ -12,6 +12,15 @@ export interface LossPoint {
   readonly loss: number;
 }
 
+export interface AccuracyPoint {
+  /** Optimizer steps since the start of the run. */
+  readonly step: number;
+  readonly task: string;
+  /** Name of the test set; `validation` for the validation rows. */
+  readonly test: string;
+  readonly accuracy: number;
+}
+
 export interface PhaseCertificate {
   readonly tasks: readonly string[];
   readonly check: CertificateCheck;
@@ -24,6 +33,8 @@ export type RecordedEvaluation = Extract<MetricsEntry, { type: 'evaluated' }>;
 
 export interface RunRecord {
   readonly losses: readonly LossPoint[];
+  /** In the order of the evaluations. */
+  readonly accuracies: readonly AccuracyPoint[];
   readonly certificates: readonly PhaseCertificate[];
   /** `${task}/${when}/${test}` → evaluation. */
   readonly evaluations: ReadonlyMap<string, RecordedEvaluation>;
@@ -38,6 +49,7 @@ export function recordRun({ clock }: { readonly clock: () => number }): {
 } {
   const record = {
     losses: [] as LossPoint[],
+    accuracies: [] as AccuracyPoint[],
     certificates: [] as PhaseCertificate[],
     evaluations: new Map<string, RecordedEvaluation>(),
     stepSeconds: 0,
@@ -57,6 +69,12 @@ export function recordRun({ clock }: { readonly clock: () => number }): {
         break;
       case 'evaluated':
         record.evaluations.set(evaluationKey(entry), entry);
+        record.accuracies.push({
+          step: record.losses.length,
+          task: entry.task,
+          test: entry.test,
+          accuracy: entry.accuracy,
+        });
         break;
       default:
         entry satisfies never;

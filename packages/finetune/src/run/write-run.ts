@@ -42,5 +42,6 @@ export async function writeRun(
     })),
     { path: 'report.json', content: 'every number above' },
     { path: 'metrics.jsonl', content: 'every training step' },
+    { path: 'tensorboard/', content: 'the same for TensorBoard' },
   ];
 }
