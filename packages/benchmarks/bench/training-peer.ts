@@ -158,10 +158,12 @@ async function measure(): Promise<void> {
   base.dispose();
 }
 
-const sumOf = (timings: readonly Timing[]): Timing => ({
-  seconds: timings.reduce((sum, { seconds }) => sum + seconds, 0),
-  cpuSeconds: timings.reduce((sum, { cpuSeconds }) => sum + cpuSeconds, 0),
-});
+function sumOf(timings: readonly Timing[]): Timing {
+  return {
+    seconds: timings.reduce((sum, { seconds }) => sum + seconds, 0),
+    cpuSeconds: timings.reduce((sum, { cpuSeconds }) => sum + cpuSeconds, 0),
+  };
+}
 
 /** The medians over the turns of a task, per step. */
 function printTask(id: string, count: number, sides: readonly Measured[]): void {

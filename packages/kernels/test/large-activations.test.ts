@@ -4,8 +4,8 @@ import * as tf from '@contextlora/kernels/tfjs';
 
 import { backends, useBackend } from './backends.js';
 
-// Large enough for the onnx backend to use the exponential of its runtime, and not a multiple of any vector width.
-const [rows, columns] = [131, 257];
+// So many columns that the onnx backend uses the exponential of its runtime.
+const [rows, columns] = [131, 272];
 const size = rows * columns;
 const values = (slope: number, span: number) =>
   Float32Array.from({ length: size }, (_, i) => span * Math.sin(slope * i) + (i % 97 === 0 ? 4 * span : 0));
@@ -40,4 +40,17 @@ describe.each(backends)('the %s backend', (backend) => {
       saved.dispose();
     });
   });
+
+  test.each([64, 250, 272])(
+    'a row of SwiGLU with %i columns has the same bits among five rows and among all',
+    (width) => {
+      const [gate, up] = [values(0.7, 30), values(1.3, 2)];
+      const of = (count: number) =>
+        tf.tidy(() => {
+          const part = (data: Float32Array) => tf.tensor2d(data.subarray(0, count * width), [count, width]);
+          return kernels.swiglu(part(gate), part(up)).y.dataSync();
+        });
+      expect(of(5)).toEqual(of(rows).slice(0, 5 * width));
+    },
+  );
 });

@@ -37,13 +37,8 @@ export {
   type LayerSegments,
 } from './pass/decoder-layer.js';
 export type { HeadRequest } from './pass/head.js';
-export {
-  hiddenStates,
-  languageLogits,
-  languageLoss,
-  type GradientsByLinear,
-  type LossRequest,
-} from './pass/language-pass.js';
+export type { LossRequest } from './pass/head-losses.js';
+export { hiddenStates, languageLogits, languageLoss, type GradientsByLinear } from './pass/language-pass.js';
 export { matrixRows, type RowMatrix } from './pass/matrix-rows.js';
 export { rotaryTable } from './pass/rotary-table.js';
 export { uploadAdapter, withAdapter, type AdaptedModel, type AnyAdapter } from './pass/with-adapter.js';
@@ -107,6 +102,11 @@ export {
 } from './answer/sampling.js';
 export { scoreLabels, type LabelScore, type ScoreLabelsOptions } from './answer/score-labels.js';
 
+export {
+  openActivationCache,
+  type ActivationCache,
+  type ActivationCacheOptions,
+} from './training/activation-cache.js';
 export { createLocalModel, type LocalModel, type LocalModelOptions } from './training/local-model.js';
 export { segmentsOfState } from './training/state-files.js';
 export type { OptimizerOptions } from './training/optimizer.js';

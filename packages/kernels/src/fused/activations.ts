@@ -5,6 +5,7 @@ import type { GeluVariant, Kernels, Saved } from '../kernels.js';
 import { requireChoice } from '../require-choice.js';
 import { requireShape } from '../require-shape.js';
 import type { FusedContext } from './context.js';
+import { fewRows } from './few-rows.js';
 
 interface PairSaved extends Saved {
   readonly gate: Tensor2D;
@@ -26,15 +27,17 @@ type Activations = Pick<
   'add' | 'swiglu' | 'swigluBackward' | 'geglu' | 'gegluBackward' | 'gelu' | 'geluBackward'
 >;
 
-/** Below this size, calling the backend's exponential costs more than it saves. */
-const smallSize = 16_384;
+/** With so many rows the backend's exponential saves more than its call costs; with fewer columns, or some over, a row would not always be rounded alike. */
+const fewestColumns = 256;
+const vectorColumns = 16;
 
 export function fusedActivations({ heap, module, exponential }: FusedContext): Activations {
   const like = (x: Tensor2D) => heap.allocate(x.shape) as Tensor2D;
   const at = heap.address;
   /** Writes eˣ to the memory of a result where that is faster; returns 1 if it did, else 0. */
   const exponentialInto = (out: Tensor2D, x: Tensor2D): number => {
-    if (!exponential || x.size < smallSize) return 0;
+    const [rows, columns] = x.shape;
+    if (!exponential || rows <= fewRows || columns < fewestColumns || columns % vectorColumns !== 0) return 0;
     exponential(x, out);
     return 1;
   };

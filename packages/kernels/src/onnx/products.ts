@@ -32,10 +32,10 @@ export function createOnnxProducts(
   const sessions = new Map<string, OnnxSession>();
   const plain = (values: Float32Array, shape: readonly number[]): OnnxTensor => ({ values, shape });
 
-  const sessionOf = (key: string, makeGraph: () => OnnxGraph) => {
+  const sessionOf = (key: string, makeGraph: () => OnnxGraph, sessionThreads = threads) => {
     const known = sessions.get(key);
     if (known) return known;
-    const session = runtime.load(makeGraph(), threads);
+    const session = runtime.load(makeGraph(), sessionThreads);
     sessions.set(key, session);
     return session;
   };
@@ -217,7 +217,8 @@ export function createOnnxProducts(
 
     exponential(x, out) {
       const size = [x.shape.reduce((product, n) => product * n, 1)];
-      sessionOf('exponential', exponentialGraph).run(
+      // Threads would divide the values where no row ends, and round those at the cuts otherwise.
+      sessionOf('exponential', exponentialGraph, 1).run(
         { x: plain(heap.view(x), size) },
         { y: plain(heap.view(out), size) },
       );

@@ -1,6 +1,6 @@
 /** One pass of a batch through the model: embedding, layers, head and loss, and backward down to the lowest layer that trains. */
 import type { LossValue, SegmentGradient } from '@contextlora/kernels';
-import { dispose, type Tensor2D } from '@contextlora/kernels/tfjs';
+import { dispose, type Tensor2D, tidy } from '@contextlora/kernels/tfjs';
 
 import type { LoadedModel } from '../checkpoint/load-model.js';
 import {
@@ -12,6 +12,7 @@ import {
 } from './decoder-layer.js';
 import { connectorName, embed, type Embedded } from './embed.js';
 import { type HeadRequest, openHead } from './head.js';
+import { headLosses, type LossRequest } from './head-losses.js';
 import { contextOf, type ModelLayer, modelLayers } from './model-layers.js';
 import type { SegmentsByLinear } from './segments.js';
 import type { TokenBatch } from './token-batch.js';
@@ -58,22 +59,36 @@ export function hiddenStates(
   return [...states, y];
 }
 
-export interface LossRequest extends HeadRequest {
-  /** For each requested row, the index of the right column. */
-  readonly targets: Int32Array;
-  /** For each requested row; usually 1 / number of rows. */
-  readonly weights: Float32Array;
+/** The output of the layer below `layer`, `[batch · time, hidden]`; nothing is kept for a backward pass. */
+export function outputBelow(
+  model: LoadedModel,
+  tokens: TokenBatch,
+  { layer, segments }: { layer: number; segments: SegmentsByLinear },
+): Tensor2D {
+  return tidy(() => {
+    const layers = modelLayers(model, segments).slice(0, layer);
+    return forward(model, tokens, { segments, layers, keepFrom: Infinity }).top;
+  });
 }
 
 /**
  * The weighted cross-entropy, or the sum of several over one pass, and the gradients of every segment that trains.
  *
- * Layers below the lowest one that trains keep nothing and have no backward pass.
+ * Layers below the lowest one that trains keep nothing and have no backward pass. With `input`, which is then the input of that one, they
+ * are not computed, nor is the embedding.
  */
 export function languageLoss(
   model: LoadedModel,
   tokens: TokenBatch,
-  { head, segments }: { head: LossRequest | readonly LossRequest[]; segments: SegmentsByLinear },
+  {
+    head,
+    segments,
+    input,
+  }: {
+    head: LossRequest | readonly LossRequest[];
+    segments: SegmentsByLinear;
+    input?: Tensor2D;
+  },
 ): { loss: LossValue; gradients: GradientsByLinear } {
   const { kernels } = model;
   const layers = modelLayers(model, segments);
@@ -84,7 +99,12 @@ export function languageLoss(
   const lowest = connectorTrains ? 0 : lowestThatTrains >= 0 ? lowestThatTrains : Infinity;
   const gradients: GradientsByLinear = new Map();
 
-  const hidden = forward(model, tokens, { segments, layers, keepFrom: lowest });
+  const hidden = forward(model, tokens, {
+    segments,
+    layers,
+    keepFrom: lowest,
+    ...(input ? { start: { layer: lowest, input } } : {}),
+  });
   const heads = 'rows' in head ? [head] : head;
   const { loss, dTop } = headLosses(model, hidden.top, { heads, input: lowest !== Infinity });
   let dy = dTop;
@@ -125,7 +145,7 @@ interface ForwardPass {
   dispose(): void;
 }
 
-/** Runs all layers and keeps what backward needs from layer `keepFrom` up. */
+/** Runs all layers, or those from `start` up, and keeps what backward needs from layer `keepFrom` up. */
 function forward(
   model: LoadedModel,
   tokens: TokenBatch,
@@ -133,14 +153,26 @@ function forward(
     segments,
     layers,
     keepFrom,
-  }: { segments: SegmentsByLinear; layers: readonly ModelLayer[]; keepFrom: number },
+    start,
+  }: {
+    segments: SegmentsByLinear;
+    layers: readonly ModelLayer[];
+    keepFrom: number;
+    start?: { layer: number; input: Tensor2D };
+  },
 ): ForwardPass {
   const context = contextOf(model, tokens);
-  const embedded = embed(model, tokens, segments);
+  const embedded: Embedded = start
+    ? { x: start.input, dispose: () => undefined }
+    : embed(model, tokens, segments);
   const kept: Tensor2D[] = [];
   const saved: (LayerSaved | null)[] = [];
   let x = embedded.x;
   for (const [layerIndex, layer] of layers.entries()) {
+    if (start && layerIndex < start.layer) {
+      saved.push(null);
+      continue;
+    }
     const keep = layerIndex >= keepFrom;
     const result = decoderLayer(x, layer.weights, { segments: layer.segments, context, keep });
     if (x !== embedded.x) {
@@ -162,52 +194,4 @@ function forward(
       dispose([...kept, x]);
     },
   };
-}
-
-/** The summed losses and, with `input`, the gradient of the top layer's output. */
-function headLosses(
-  model: LoadedModel,
-  top: Tensor2D,
-  { heads, input }: { heads: readonly LossRequest[]; input: boolean },
-): { loss: LossValue; dTop: Tensor2D | null } {
-  const losses: LossValue[] = [];
-  let dTop: Tensor2D | null = null;
-  for (const head of heads) {
-    const next = headLoss(model, top, { head, input });
-    losses.push(next.loss);
-    const before: Tensor2D | null = dTop;
-    dTop = before && next.dTop ? model.kernels.add(before, next.dTop) : next.dTop;
-    if (before && next.dTop) dispose([before, next.dTop]);
-  }
-  return { loss: sumOf(losses), dTop };
-}
-
-/** A number if all are; on WebGPU a promise. */
-function sumOf(losses: readonly LossValue[]): LossValue {
-  const known = losses.filter((loss) => typeof loss === 'number');
-  if (known.length === losses.length) return known.reduce((total, loss) => total + loss, 0);
-  return losses.reduce<Promise<number>>(
-    async (total, loss) => (await total) + (await loss),
-    Promise.resolve(0),
-  );
-}
-
-/** The loss over the requested rows and, with `input`, the gradient of the top layer's output. */
-function headLoss(
-  model: LoadedModel,
-  top: Tensor2D,
-  { head, input }: { head: LossRequest; input: boolean },
-): { loss: LossValue; dTop: Tensor2D | null } {
-  const opened = openHead(model, top, head);
-  const { loss, dx } = model.kernels.linearCrossEntropy(
-    opened.normed,
-    opened.weight,
-    head.targets,
-    head.weights,
-    { input },
-  );
-  const dTop = dx && opened.backward(dx);
-  opened.dispose();
-  if (dx) dispose(dx);
-  return { loss, dTop };
 }

@@ -13,13 +13,14 @@ export interface TokenBatch {
   readonly firstKeys?: readonly number[];
 }
 
-/** Right-pads rows to one length; a causal model never looks right, so padding changes nothing before it. */
+/** Right-pads rows to one length, that of the longest or `minimumTime`; a causal model never looks right, so padding changes nothing before it. */
 export function batchOf(
   { tokenizer }: LoadedModel,
   rows: readonly (readonly number[])[],
   images: readonly (Float32Array | undefined)[],
+  { minimumTime = 0 }: { readonly minimumTime?: number } = {},
 ): TokenBatch {
-  const time = Math.max(...rows.map((row) => row.length));
+  const time = Math.max(minimumTime, ...rows.map((row) => row.length));
   const ids = new Int32Array(rows.length * time).fill(tokenizer.padId);
   for (const [i, row] of rows.entries()) ids.set(row, i * time);
   return { batch: rows.length, time, ids, images };

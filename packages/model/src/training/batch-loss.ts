@@ -7,7 +7,7 @@
  */
 import type { LoadedModel } from '../checkpoint/load-model.js';
 import { ModelError } from '../model-error.js';
-import type { LossRequest } from '../pass/language-pass.js';
+import type { LossRequest } from '../pass/head-losses.js';
 import { batchOf, type TokenBatch } from '../pass/token-batch.js';
 import { answerIds, openLabelIds } from '../text/answer-tokens.js';
 import { type Example, promptIds, requirePrompt } from '../text/example.js';
@@ -16,7 +16,7 @@ import { type Example, promptIds, requirePrompt } from '../text/example.js';
 const vocabularyShare = 0.2;
 
 /** An example as tokens. */
-interface PreparedExample {
+export interface PreparedExample {
   /** The ids that the model reads: the prompt, and the answer without its end. */
   readonly ids: readonly number[];
   /** The position of the first logits in the loss: that of the prompt's last id. */

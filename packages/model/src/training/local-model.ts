@@ -17,16 +17,18 @@ import { hashPartition, hashSegment } from '@contextlora/lora/files';
 
 import { type AnswerPrediction, predictAnswers } from '../answer/predict-answers.js';
 import type { LoadedModel } from '../checkpoint/load-model.js';
-import { type ImageFeatures, imageFeaturesOf, openImageFeatures } from '../images/features.js';
+import { type ImageFeatures, openImageFeatures } from '../images/features.js';
 import { ModelError } from '../model-error.js';
-import { type TaskSegment, uploadSegments } from '../pass/segments.js';
+import { uploadSegments } from '../pass/segments.js';
 import type { Example } from '../text/example.js';
-import { batchLoss, openPreparation } from './batch-loss.js';
+import { type ActivationCache, openActivationCache } from './activation-cache.js';
+import { openPreparation } from './batch-loss.js';
 import { hashOptimizerStates } from './hash-optimizer-states.js';
 import { type FrozenTensors, openFrozenTensors } from './frozen-tensors.js';
-import { addGradients, disposeGradients, lossAndGradients } from './gradients.js';
+import { type LowerLayersOfPhase, openLowerLayers } from './lower-layers.js';
 import { applyStep, type OptimizerOptions, optimizerOf, requireLearningRate } from './optimizer.js';
 import { decodeState, encodeState } from './state-files.js';
+import { stepGradients } from './step-gradients.js';
 import { flattenSegments, type TrainedParameters } from './trained-parameters.js';
 
 export interface LocalModelOptions {
@@ -35,6 +37,8 @@ export interface LocalModelOptions {
   readonly optimizer?: OptimizerOptions;
   /** Image features that several models over one base may share. */
   readonly features?: ImageFeatures;
+  /** What the layers below the lowest that trains put out; several models over one base may share it. By default up to 256 MiB are kept. */
+  readonly activations?: ActivationCache;
   /** The number of prompts answered at once. */
   readonly predictBatchSize?: number;
   /** The most tokens that a free-text answer is written with, without its end; longer ones are refused in training. @default 128 */
@@ -65,12 +69,13 @@ export interface LocalModel extends AsyncDisposable {
   segments(): Segments;
 }
 
-/** What a phase prepares: each trained task's masks and parameters, its examples as tokens, and the tensors of frozen segments. */
+/** What a phase prepares: each trained task's masks and parameters, its examples as tokens, the tensors of frozen segments, and the layers that none changes. */
 interface Phase {
   readonly masks: ReadonlyMap<string, readonly LayerMask[]>;
   readonly trained: ReadonlyMap<string, TrainedParameters>;
   readonly prepare: ReturnType<typeof openPreparation>;
   readonly frozen: FrozenTensors;
+  readonly lower: LowerLayersOfPhase;
 }
 
 /** Makes a trainable model over a loaded base, which several models may share. */
@@ -81,6 +86,7 @@ export function createLocalModel(
     segments: initial,
     optimizer: optimizerOptions,
     features = openImageFeatures(model),
+    activations = openActivationCache(),
     predictBatchSize = 64,
     maximumNewTokens = 128,
   }: LocalModelOptions,
@@ -98,12 +104,14 @@ export function createLocalModel(
       segments = { ...segments, ...flat.segments };
       trained.set(task, flat);
     }
-    const changing = tasks.flatMap((task) => tasksWith(rolesOf(task), 'train'));
+    const changing = new Set(tasks.flatMap((task) => tasksWith(rolesOf(task), 'train')));
+    activations.beginPhase();
     return {
       masks,
       trained,
       prepare: openPreparation(model, { maximumNewTokens }),
-      frozen: openFrozenTensors(new Set(changing)),
+      frozen: openFrozenTensors(changing),
+      lower: openLowerLayers(model, changing),
     };
   };
   let phase = openPhase([], () => ({}));
@@ -111,34 +119,6 @@ export function createLocalModel(
   const requireOpen = (where: string) => {
     if (isDisposed)
       throw new ModelError('MODEL_INPUT_INVALID', where, 'the model was disposed; create another');
-  };
-
-  /** Adds a step's gradients to the task's buffer; returns the mean loss and the number of tokens read. */
-  const computeGradients = async (
-    { segmentGradients }: TrainedParameters,
-    active: ReadonlyMap<string, readonly TaskSegment[]>,
-    microBatches: readonly (readonly Example[])[],
-  ) => {
-    const count = microBatches.reduce((sum, batch) => sum + batch.length, 0);
-    let isFirst = true;
-    let loss = 0;
-    let tokens = 0;
-    for (const examples of microBatches) {
-      if (examples.length === 0) continue;
-      const images = await imageFeaturesOf(examples, features);
-      const prepared = examples.map(phase.prepare);
-      for (const { ids } of prepared) tokens += ids.length;
-      const { batch, losses } = batchLoss(model, prepared, { images, weight: 1 / count });
-      const result = lossAndGradients(model, batch, { head: losses, segments: active });
-      try {
-        loss += await result.loss;
-        await addGradients(segmentGradients, active, result.gradients, { isFirst });
-      } finally {
-        disposeGradients(result.gradients);
-      }
-      isFirst = false;
-    }
-    return { loss, tokens };
   };
 
   return {
@@ -165,7 +145,13 @@ export function createLocalModel(
       const active = uploadSegments(masks, segments, {
         keptTensors: (frozen, matrices) => phase.frozen.tensorsOf(frozen, matrices),
       });
-      const { loss, tokens } = await computeGradients(flat, active.byLinear, microBatches).finally(() => {
+      const { loss, tokens } = await stepGradients(model, microBatches, flat, {
+        prepare: phase.prepare,
+        features,
+        active: active.byLinear,
+        lower: phase.lower.of(task, masks, segments),
+        activations,
+      }).finally(() => {
         active.dispose();
       });
       return {
@@ -213,6 +199,7 @@ export function createLocalModel(
     async restoreState(files) {
       requireOpen('restoreState');
       phase.frozen.dispose();
+      phase.lower.forget();
       decodeState(files, { segments, training: phase.trained, partitionHash });
       return Promise.resolve();
     },
