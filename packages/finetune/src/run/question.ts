@@ -18,7 +18,7 @@ export interface Question {
 }
 
 /** The tasks that a question asks, in order: the task itself and, through the slots, all others whose answers are not given. */
-export function askedTasks(
+function askedTasks(
   graph: TaskGraph,
   { task, given = {} }: Pick<Question, 'task' | 'given'>,
 ): string[] {

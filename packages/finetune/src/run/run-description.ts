@@ -74,9 +74,8 @@ export async function readDescription(
   if (sha256(text) !== expected) throw damaged('is of another run; copy the run again');
   const { data } = schema.safeParse(opened.value);
   if (!data) throw damaged('was written by another version of this program; use that one, or train again');
-  const { version, ...description } = data;
   return {
-    ...(description as unknown as RunDescription),
+    ...(data as unknown as RunDescription),
     dataDirectory: resolve(directory, data.dataDirectory),
   };
 }
