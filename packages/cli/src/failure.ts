@@ -14,7 +14,7 @@ export interface Failure {
 export function describeFailure(error: unknown): Failure {
   if (error instanceof Stopped)
     return {
-      message: 'Stopped. Finished work is kept; run the same command with --resume to continue.',
+      message: 'Stopped. What a run has finished is kept; the command that made it goes on with --resume.',
       exitCode: exitCodes.interrupted,
     };
   if (isUserError(error)) {

@@ -118,6 +118,17 @@ describe('contextlora ask', () => {
     expect(err).toMatch(/line 6: an image is given, but task "light" has no image among its inputs/);
   });
 
+  test('finds questions that are longer than the context before it asks any', async () => {
+    const long = 'the light is low . '.repeat(300);
+    await writeRows(at('long.jsonl'), [{ text: 'the light is low .' }, { text: long }]);
+    const many = await run(['ask', at('run'), '--task', 'light', '--questions', at('long.jsonl')]);
+    expect({ ...many, out: many.out.trim(), err: '' }).toEqual({ code: 2, out: '', err: '' });
+    expect(many.err).toMatch(
+      /long\.jsonl:\n {2}line 2: the row has \d+ tokens .*but the model has 512 positions/,
+    );
+    expect((await run(['ask', at('run'), '--text', long])).err).toMatch(/the question:\n {2}.*512 positions/);
+  });
+
   test('finds a model that has moved only with --model, and takes no other model for it', async () => {
     await cp(at('run'), at('elsewhere'), { recursive: true });
     const other = await run(['ask', at('run'), ...low, '--model', at('light')]);

@@ -91,52 +91,58 @@ async function runExport(directory: string, options: ExportOptions, context: Com
       `  not exported, because the run was stopped before it trained them: ${untrained.join(', ')}`,
     );
   const base = await locateRunModel(run, options, context);
-  const write = writers[format];
-  const written: WrittenFile[] = [];
+  // What a format cannot hold is found before anything is written.
+  const prepared: { readonly path: string; readonly write: () => Promise<string> }[] = [];
   for (const { task, path } of places) {
     const modules = composeTask(run.partition, run.segments, task);
-    const content = await write(join(out, path), modules, { run, base, options, context, task });
-    written.push({ path: format === 'gguf' ? path : `${path}/`, content });
+    const target = { path: join(out, path), task, modules, run, base, options, context };
+    prepared.push({ path: format === 'gguf' ? path : `${path}/`, write: await writers[format](target) });
   }
+  const written: WrittenFile[] = [];
+  for (const { path, write } of prepared) written.push({ path, content: await write() });
   for (const line of listFiles(written, { below: out })) progress.print(line);
 }
 
 interface Target {
+  readonly path: string;
+  readonly task: string;
+  readonly modules: AdapterModules;
   readonly run: OpenedRun;
   /** Path of the base. */
   readonly base: string;
   readonly options: ExportOptions;
   readonly context: CommandContext;
-  readonly task: string;
 }
 
-/** Each writes one task to a path and returns what it has written, in words. */
-const writers: Readonly<
-  Record<ExportOptions['format'], (path: string, modules: AdapterModules, target: Target) => Promise<string>>
-> = {
-  async peft(path, modules, { run, base, options }) {
-    // A path that was relative to where the run was made means nothing elsewhere.
-    const name =
-      options.base ??
-      (run.model.path === undefined || base === resolve(run.model.name) ? base : run.model.name);
-    await writePeftFolder(path, modules, { baseModel: name, linears: Object.keys(run.partition.layers) });
-    return `a PEFT adapter of ${name}`;
-  },
-  async merged(path, modules, { base, options, context, task }) {
-    const { clock, progress } = context;
-    const started = clock();
-    await resultOf(
-      mergeModel(base, modules, path, { dtype: options.dtype }),
-      context,
-      ({ doneBytes, totalBytes }) => {
-        const left = ((clock() - started) / doneBytes) * (totalBytes - doneBytes);
-        progress.update(`  merging ${task} ${bar(doneBytes, totalBytes)}  ${clockTime(left)} left`);
-      },
-    );
-    return 'a model in the Hugging Face layout';
-  },
-  async gguf(path, modules, { base }) {
-    await writeWhole(path, encodeGgufAdapter(await readModelSpec(base), modules));
-    return 'an adapter for llama.cpp, on the same base';
-  },
-};
+/** Each prepares one task and returns what writes it and says, in words, what that is. */
+const writers: Readonly<Record<ExportOptions['format'], (target: Target) => Promise<() => Promise<string>>>> =
+  {
+    peft({ path, modules, run, base, options }) {
+      // A path that was relative to where the run was made means nothing elsewhere.
+      const isPath = run.model.path === undefined || base === resolve(run.model.name);
+      const name = options.base ?? (isPath ? base : run.model.name);
+      return Promise.resolve(async () => {
+        await writePeftFolder(path, modules, { baseModel: name, linears: Object.keys(run.partition.layers) });
+        return `a PEFT adapter of ${name}`;
+      });
+    },
+    merged({ path, task, modules, base, options, context }) {
+      const { clock, progress } = context;
+      return Promise.resolve(async () => {
+        const started = clock();
+        const merging = mergeModel(base, modules, path, { dtype: options.dtype });
+        await resultOf(merging, context, ({ doneBytes, totalBytes }) => {
+          const left = ((clock() - started) / doneBytes) * (totalBytes - doneBytes);
+          progress.update(`  merging ${task} ${bar(doneBytes, totalBytes)}  ${clockTime(left)} left`);
+        });
+        return 'a model in the Hugging Face layout';
+      });
+    },
+    async gguf({ path, modules, base }) {
+      const bytes = encodeGgufAdapter(await readModelSpec(base), modules);
+      return async () => {
+        await writeWhole(path, bytes);
+        return 'an adapter for llama.cpp, on the same base';
+      };
+    },
+  };

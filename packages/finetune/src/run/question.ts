@@ -18,10 +18,7 @@ export interface Question {
 }
 
 /** The tasks that a question asks, in order: the task itself and, through the slots, all others whose answers are not given. */
-function askedTasks(
-  graph: TaskGraph,
-  { task, given = {} }: Pick<Question, 'task' | 'given'>,
-): string[] {
+function askedTasks(graph: TaskGraph, { task, given = {} }: Pick<Question, 'task' | 'given'>): string[] {
   const needed = tasksNeeded(graph, task, Object.keys(given));
   return orderTasks(graph).filter((id) => needed.has(id) && !Object.hasOwn(given, id));
 }

@@ -13,6 +13,8 @@ import { type Question, questionProblems } from './question.js';
 export interface NumberedQuestion extends Question {
   /** Whatever the line has as its "id", so that its answer can be found again. */
   readonly id?: string | number;
+  /** From 1. */
+  readonly line?: number;
 }
 
 const keys = ['id', 'task', 'text', 'image', 'given'] as const;
@@ -42,7 +44,7 @@ export async function readQuestions(
     const read = readLine(line, dirname(path), defaultTask);
     const found = Array.isArray(read) ? read : await problemsOf(run, read);
     problems.push(...found.map((problem) => `line ${index + 1}: ${problem}`));
-    if (!Array.isArray(read)) questions.push(read);
+    if (!Array.isArray(read)) questions.push({ ...read, line: index + 1 });
   }
   if (problems.length === 0 && questions.length === 0) problems.push('the file has no questions');
   if (problems.length > 0)
