@@ -8,6 +8,7 @@ import { addAskCommand } from './commands/ask.js';
 import { addEvalCommand } from './commands/eval.js';
 import { addExportCommand } from './commands/export.js';
 import { addInspectCommand } from './commands/inspect.js';
+import { addAddTaskCommand } from './commands/add-task.js';
 import { addChatCommand } from './commands/chat.js';
 import { addBaselinesCommand } from './commands/baselines.js';
 import { addDemoCommand } from './commands/demo.js';
@@ -15,6 +16,9 @@ import { addDoctorCommand } from './commands/doctor.js';
 import { addGraphCommand } from './commands/graph.js';
 import { addPlanCommand } from './commands/plan.js';
 import { addProfileCommand } from './commands/profile.js';
+import { addRelabelCommand } from './commands/relabel.js';
+import { addRemoveTaskCommand } from './commands/remove-task.js';
+import { addRetrainCommand } from './commands/retrain.js';
 import { addTrainCommand } from './commands/train.js';
 import { describeFailure, exitCodes } from './failure.js';
 import { hubDirectoryOf } from './hub-directory.js';
@@ -90,6 +94,10 @@ export async function runCommandLine(args: readonly string[], world: CommandWorl
     addEvalCommand,
     addExportCommand,
     addInspectCommand,
+    addAddTaskCommand,
+    addRetrainCommand,
+    addRelabelCommand,
+    addRemoveTaskCommand,
     addPlanCommand,
     addProfileCommand,
     addChatCommand,

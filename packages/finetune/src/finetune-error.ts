@@ -17,6 +17,10 @@ export type FinetuneErrorCode =
   | 'FINETUNE_TASK_UNKNOWN'
   /** A run was stopped before it had trained the task. */
   | 'FINETUNE_TASK_UNTRAINED'
+  /** A run that was stopped before its end cannot be changed. */
+  | 'FINETUNE_RUN_UNFINISHED'
+  /** A change that the run's tasks do not allow, or that is none. */
+  | 'FINETUNE_CHANGE_INVALID'
   /** Another process is at work in the directory of a run. */
   | 'FINETUNE_RUN_LOCKED'
   /** The run to resume was begun with other inputs; `problems` lists those that differ. */

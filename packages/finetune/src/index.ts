@@ -1,3 +1,22 @@
+export { carriedMetrics, readMetrics } from './change/carried-metrics.js';
+export {
+  openChangeDirectory,
+  type ChangeDirectory,
+  type ChangeDirectoryOptions,
+} from './change/change-directory.js';
+export { changeSettings, type ChangeSettingsOptions, type GivenSettings } from './change/change-settings.js';
+export { checkChange } from './change/check-change.js';
+export { dataReach } from './change/data-reach.js';
+export {
+  planChange,
+  trainedByChange,
+  type ChangePlan,
+  type RetrainedTask,
+  type RunVersion,
+} from './change/plan-change.js';
+export { certifyTasks, prepareChange, type PrepareChangeOptions } from './change/prepare-change.js';
+export { historyFile, readHistory, writeHistory, type RunChange } from './change/run-history.js';
+export { type ChangedRun, writeChange } from './change/write-change.js';
 export type { ChildDataSettings, ParentAnswers } from './data/child-data.js';
 export { exampleOfGraph, trainingExamples } from './data/examples.js';
 export {
@@ -8,7 +27,12 @@ export {
   type LongRows,
 } from './data/fit-rows.js';
 export { trainingSource, type TrainingSourceOptions } from './data/training-source.js';
-export { readTaskData, type ReadTaskDataOptions, readTaskFile } from './data/read-task-data.js';
+export {
+  readDataOfTasks,
+  readTaskData,
+  type ReadTaskDataOptions,
+  readTaskFile,
+} from './data/read-task-data.js';
 export { readTestSets, type ReadTestSetsOptions } from './data/read-test-sets.js';
 export {
   imagesOf,

@@ -7,7 +7,7 @@ export {
   type Allocate,
   type AllocationTask,
 } from './partition/allocate.js';
-export { addTask, removeTask } from './partition/change-tasks.js';
+export { addTask, keepRanks, removeTask } from './partition/change-tasks.js';
 export { masksFor, type ActiveSpan, type LayerMask, type Role, type Roles } from './partition/masks.js';
 export { partitionRanks, type PartitionRanksOptions } from './partition/partition-ranks.js';
 export {

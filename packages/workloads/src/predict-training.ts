@@ -28,6 +28,8 @@ export interface PredictTrainingOptions {
   readonly rank: number;
   /** Monotonic seconds. */
   readonly clock: () => number;
+  /** How long to measure. @default 3 */
+  readonly budgetSeconds?: number;
 }
 
 export interface TrainingPrediction {
@@ -40,7 +42,7 @@ export interface TrainingPrediction {
 
 /** Examples inspected per task for the length of a batch, which its longest example sets. */
 const examplesInspected = 64;
-const measuring = { budgetSeconds: 3, tolerance: 0.05 };
+const tolerance = 0.05;
 
 /**
  * Measures a few decoder layers and training steps of one sample, and plans the run for this device alone.
@@ -50,7 +52,7 @@ const measuring = { budgetSeconds: 3, tolerance: 0.05 };
 export async function predictTraining(
   base: LoadedModel,
   { partition, phases, model }: RunToPredict,
-  { examplesOf, stepsOf, batchSize, rank, clock }: PredictTrainingOptions,
+  { examplesOf, stepsOf, batchSize, rank, clock, budgetSeconds = 3 }: PredictTrainingOptions,
 ): Promise<TrainingPrediction> {
   const samples = phases.flatMap((phase) =>
     phase.tasks.map((task) => {
@@ -66,7 +68,7 @@ export async function predictTraining(
     batch: batchSize,
     rank: Math.max(1, Math.round(rank / partition.order.length)),
   });
-  const measured = measureRates(layer, { clock, ...measuring, tokens: longest });
+  const measured = measureRates(layer, { clock, budgetSeconds, tolerance, tokens: longest });
   layer.dispose();
   const rates = {
     forward: measured.forward.flopsPerSecond,

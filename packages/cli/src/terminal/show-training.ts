@@ -26,6 +26,8 @@ export function showTraining({
   let smoothLoss = NaN;
   return (event) => {
     switch (event.type) {
+      case 'carried':
+        break;
       case 'resume':
         progress.print(`  resuming at phase ${event.position.phase + 1}, step ${event.position.step}`);
         break;

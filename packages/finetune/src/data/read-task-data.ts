@@ -51,7 +51,25 @@ export async function readTaskData(
   path: string,
   { dataDirectory = dirname(path), maximumBytes, ...settings }: ReadTaskDataOptions = {},
 ): Promise<ReadTaskData> {
-  const { file, graph } = await readTaskFile(path);
+  return readDataOfTasks((await readTaskFile(path)).file, {
+    dataDirectory,
+    path,
+    ...settings,
+    ...(maximumBytes === undefined ? {} : { maximumBytes }),
+  });
+}
+
+/** As {@link readTaskData}, with a task file that is already read; `path` stands for it in messages. */
+export async function readDataOfTasks(
+  file: TaskFile,
+  {
+    dataDirectory,
+    path,
+    maximumBytes,
+    ...settings
+  }: ReadTaskDataOptions & { readonly dataDirectory: string; readonly path: string },
+): Promise<ReadTaskData> {
+  const graph = buildTaskGraph(file.tasks);
   const limit = maximumBytes === undefined ? {} : { maximumBytes };
   const problems: SourceProblems[] = [];
   const rows: Record<string, TaskSplits> = {};

@@ -6,6 +6,8 @@ import { hashSegment, readPartition } from '@contextlora/lora/files';
 import { decodeSafetensors, toFloat32 } from '@contextlora/lora/safetensors';
 import { fileCheckpoints } from '@contextlora/trainer/files';
 
+import { dataReach } from '../change/data-reach.js';
+import { describeChange, readHistory } from '../change/run-history.js';
 import { openRun } from '../run/open-run.js';
 import { flatFacts, type Inspected, type InspectedTensor, nothingToClose } from './inspected.js';
 
@@ -27,6 +29,15 @@ export async function inspectRun(path: string): Promise<Inspected> {
       data: run.dataDirectory,
       ...inputs,
       ...segmentFacts(partition, segments),
+      ...Object.fromEntries(
+        Object.entries(dataReach(run.graph)).map(([task, reached]) => [
+          `tasks that the data of ${task} can reach`,
+          reached.join(', '),
+        ]),
+      ),
+      ...Object.fromEntries(
+        (await readHistory(path)).map((change, i) => [`change ${i + 1}`, describeChange(change)]),
+      ),
     },
     tensors: segmentTensors(segments),
     close: nothingToClose,

@@ -9,7 +9,7 @@ import type { MetricsEntry, RunEvent } from './run-event.js';
 import { openTensorboardEncoder, tensorboardHead } from './tensorboard-records.js';
 
 export interface MetricsFile {
-  /** Keeps steps, phase ends and evaluations. A resumed run's earlier entries replace all that the file has. */
+  /** Keeps steps, phase ends and evaluations. Earlier entries, of a resumed run or of tasks that a change keeps, replace all that the file has. */
   add(event: RunEvent): void;
   /** Writes what is waiting, down to the disk. */
   flush(): Promise<void>;
@@ -67,7 +67,7 @@ function openEntryFile(
   };
   return {
     add(event) {
-      if (event.type === 'resume') {
+      if ('earlier' in event) {
         encode = openEncoder();
         waiting = [...event.earlier];
         writing = writing.then(() => writeWhole(path, head()));

@@ -10,7 +10,8 @@ import { fileCheckpoints } from '@contextlora/trainer/files';
 import { FinetuneError } from '../finetune-error.js';
 import { withMetrics } from './metrics-in-checkpoints.js';
 import { descriptionFile, readDescription, type RunDescription } from './run-description.js';
-import { manifestFile, readManifest } from './run-manifest.js';
+import { readSettledManifest } from './install-change.js';
+import { manifestFile } from './run-manifest.js';
 
 export interface OpenedRun extends RunDescription {
   readonly directory: string;
@@ -32,7 +33,7 @@ export interface OpenedRun extends RunDescription {
  * when a file is not as it was written.
  */
 export async function openRun(directory: string): Promise<OpenedRun> {
-  const manifest = await readManifest(directory);
+  const manifest = await readSettledManifest(directory);
   if (!manifest)
     throw new FinetuneError(
       'FINETUNE_RUN_MISSING',

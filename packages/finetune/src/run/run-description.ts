@@ -40,13 +40,20 @@ export interface RunModel {
 /** Its values are those that were written, as the seal proves; only whether this version wrote them is left to check. */
 const schema = z.looseObject({ version: z.literal(1), dataDirectory: z.string() });
 
-/** Writes the description and returns the SHA-256 of the file. A data directory within the run's is named relative to it. */
-export async function writeDescription(directory: string, description: RunDescription): Promise<string> {
+/**
+ * Writes the description of the run in `directory`, whose data directory is named relative to it where it lies within, and returns the
+ * SHA-256 of the file; `into` is where the file is written first, if not there.
+ */
+export async function writeDescription(
+  directory: string,
+  description: RunDescription,
+  { into = directory }: { readonly into?: string } = {},
+): Promise<string> {
   const data = relative(directory, description.dataDirectory);
   const isWithin = data !== '..' && !data.startsWith(`..${sep}`);
   const dataDirectory = isWithin ? data : resolve(description.dataDirectory);
   const text = sealJson({ version: 1, ...description, dataDirectory });
-  await writeWhole(join(directory, descriptionFile), text);
+  await writeWhole(join(into, descriptionFile), text);
   return sha256(text);
 }
 

@@ -1,15 +1,16 @@
 /** The directory of a run: locked while a process works in it, and never anybody else's. */
-import { lstat, readdir, rename, rm, rmdir, stat } from 'node:fs/promises';
+import { readdir, rename, rm, rmdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
 import { makeDirectory } from '@contextlora/lora/files';
 import { inputDifferences, type RunFingerprint } from '@contextlora/trainer';
 
-import { FinetuneError, type FinetuneErrorCode } from '../finetune-error.js';
-import { digestFile } from './digest-file.js';
+import { FinetuneError } from '../finetune-error.js';
 import { digestsBelow, removeFiles } from './files-below.js';
+import { installChange, isFileOfChange } from './install-change.js';
 import { lockDirectory, lockFile, lockGuard } from './lock-directory.js';
 import { descriptionFile, type RunDescription, writeDescription } from './run-description.js';
+import { damagedRun, provenFiles, requireFree } from './proven-files.js';
 import { manifestFile, readManifest, type RunManifest, writeManifest } from './run-manifest.js';
 import type { WrittenFile } from './write-run.js';
 
@@ -78,6 +79,7 @@ export async function openRunDirectory(
 
   try {
     let manifest = await readManifest(directory);
+    if (manifest) manifest = await installChange(directory, manifest);
     if (manifest && manifest.kind !== kind)
       throw taken(`${directory} holds a run of "${manifest.kind}"; choose another directory`);
     if (manifest && !resume && !force)
@@ -126,7 +128,7 @@ export async function openRunDirectory(
           await rename(join(staging, path), join(directory, path));
         }
         await rm(staging, { recursive: true });
-        const kept = await digestsBelow(directory, isFileOfEveryRun);
+        const kept = await digestsBelow(directory, (path) => isFileOfEveryRun(path) && !isFileOfChange(path));
         await keep({ ...listed, isFinished: true, files: { ...listed.files, ...kept } });
         return written;
       },
@@ -147,60 +149,33 @@ const ownBeforeBegin: ReadonlySet<string> = new Set([lockFile, lockGuard, `${man
 const isFileOfEveryRun = (path: string) =>
   /^(run\.json|metrics\.jsonl|tensorboard\/events\.out\.tfevents|checkpoints\/(latest\.json|phase-[^/]+\/[^/]+))(\.partial)?$/.test(
     path,
-  ) || path.startsWith(`${stagingFolder}/`);
+  ) ||
+  path.startsWith(`${stagingFolder}/`) ||
+  isFileOfChange(path);
 
-const refusal = (code: FinetuneErrorCode, what: string, problems: readonly string[]) =>
-  new FinetuneError(code, 'openRunDirectory', [what, ...problems.map((one) => `  ${one}`)].join('\n'), {
-    problems,
-  });
-
-const taken = (what: string, problems: readonly string[] = []) =>
-  new FinetuneError('FINETUNE_DIRECTORY_TAKEN', 'openRunDirectory', what, { problems });
+const taken = (what: string) => new FinetuneError('FINETUNE_DIRECTORY_TAKEN', 'openRunDirectory', what);
 
 function requireSameInputs(directory: string, before: RunFingerprint, now: RunFingerprint): void {
   const problems = inputDifferences(before, now);
   if (problems.length > 0)
-    throw refusal(
+    throw new FinetuneError(
       'FINETUNE_RUN_FOREIGN',
-      `${directory}: the checkpoint belongs to another run; go back to its inputs, choose another --out, or start again in its place with --force. These inputs differ:`,
-      problems,
+      'openRunDirectory',
+      [
+        `${directory}: the checkpoint belongs to another run; go back to its inputs, choose another --out, or start again in its place with --force. These inputs differ:`,
+        ...problems.map((one) => `  ${one}`),
+      ].join('\n'),
+      { problems },
     );
 }
 
 /** Whether all files of a finished run are there; refuses those that were changed. */
 async function isComplete(directory: string, { files }: RunManifest): Promise<boolean> {
-  let isWhole = true;
-  const problems: string[] = [];
-  for (const [path, sha256] of Object.entries(files)) {
-    const now = await digestFile(join(directory, path)).catch((error: unknown) => {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-      isWhole = false;
-      return sha256;
-    });
-    if (now !== sha256) problems.push(path);
-  }
-  if (problems.length > 0)
-    throw refusal(
-      'FINETUNE_RUN_DAMAGED',
+  const { missing, changed } = await provenFiles(directory, files);
+  if (changed.length > 0)
+    throw damagedRun(
       `the run in ${directory} is finished, but these of its files are not as it wrote them; delete them to have --resume write them again:`,
-      problems,
+      changed,
     );
-  return isWhole;
-}
-
-async function requireFree(
-  directory: string,
-  paths: readonly string[],
-  { files }: RunManifest,
-): Promise<void> {
-  const others: string[] = [];
-  for (const path of paths)
-    if (!Object.hasOwn(files, path) && (await lstat(join(directory, path)).catch(() => undefined)))
-      others.push(path);
-  if (others.length > 0)
-    throw taken(
-      `${directory} has files in the place of results, and this run has not written them: ${others.join(', ')}; ` +
-        'move them, then --resume',
-      others,
-    );
+  return missing.length === 0;
 }

@@ -28,6 +28,8 @@ export interface AskingParentsEvent {
 }
 
 export type RunEvent =
+  /** What is known of the tasks that a change keeps; the first event of a change. */
+  | { readonly type: 'carried'; readonly earlier: readonly MetricsEntry[] }
   | Exclude<TrainEvent, { type: 'resume' }>
   | (Extract<TrainEvent, { type: 'resume' }> & {
       /** Everything that was recorded up to the checkpoint. */

@@ -62,16 +62,23 @@ export async function* digestRows(data: TaskData): AsyncGenerator<RowProgress, R
   }
   const inputs: Record<string, string> = {};
   for (const [id, { train, validation, tests }] of Object.entries(data.rows)) {
-    const sets: readonly (readonly [string, RowList])[] = [
-      ['training rows', train],
-      ['validation rows', validation],
-      ...Object.entries(tests).map(([name, rows]) => [`test rows "${name}"`, rows] as const),
+    const sets: readonly (readonly [RowSet, RowList])[] = [
+      ['training', train],
+      ['validation', validation],
+      ...Object.entries(tests).map(([name, rows]) => [{ test: name }, rows] as const),
     ];
-    for (const [what, rows] of sets)
-      if (rows.length > 0) inputs[`the ${what} of task "${id}"`] = digestOfRows(rows, pictures);
+    for (const [which, rows] of sets)
+      if (rows.length > 0) inputs[rowsInput(which, id)] = digestOfRows(rows, pictures);
   }
   return inputs;
 }
+
+/** Which rows of a task. */
+type RowSet = 'training' | 'validation' | { readonly test: string };
+
+/** The name of the input that a set of rows is. */
+export const rowsInput = (which: RowSet, task: string): string =>
+  `the ${typeof which === 'string' ? `${which} rows` : `test rows "${which.test}"`} of task "${task}"`;
 
 /** Pictures read at once. */
 const groupSize = 16;

@@ -21,6 +21,8 @@ const schema = z.strictObject({
   isFinished: z.boolean(),
   /** Files of the run, relative to the directory, with slashes → SHA-256. */
   files: text,
+  /** A change that is complete, but perhaps not yet in its place: the inputs and the files of the changed run. */
+  incoming: z.strictObject({ inputs: text, files: text }).exactOptional(),
 });
 
 export type RunManifest = Omit<z.infer<typeof schema>, 'note'>;

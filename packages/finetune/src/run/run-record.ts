@@ -84,7 +84,7 @@ export function recordRun({ clock }: { readonly clock: () => number }): {
   return {
     record,
     add(event) {
-      if (event.type === 'resume') event.earlier.forEach(keep);
+      if ('earlier' in event) event.earlier.forEach(keep);
       if (event.type === 'step') record.stepSeconds += clock() - last;
       if (event.type === 'step' || event.type === 'phaseStart') last = clock();
       const entry = metricsEntryOf(event);

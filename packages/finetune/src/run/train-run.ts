@@ -1,7 +1,13 @@
 /** A run from its partition to its last evaluation. */
-import { initialiseSegments, type Partition, partitionRanks } from '@contextlora/lora';
+import {
+  initialiseSegments,
+  keepRanks,
+  type Partition,
+  partitionRanks,
+  type Segments,
+} from '@contextlora/lora';
 import { createLocalModel, linearsOf, type LoadedModel, type LocalModel } from '@contextlora/model';
-import { tasksOf } from '@contextlora/task-graph';
+import { orderTasks, tasksOf } from '@contextlora/task-graph';
 import {
   checkSettings,
   type CheckpointStore,
@@ -39,8 +45,20 @@ export interface PreparedRun {
 export interface PrepareRunOptions {
   readonly settings: TrainSettings;
   readonly rolesOf?: RolesOf;
+  /** What a change of a run keeps of it. */
+  readonly kept?: KeptSegments;
   /** Whether the rows are known to fit into the model's context, because `fitRows` returned them. @default false */
   readonly rowsFit?: boolean;
+}
+
+/** Segments of a trained run that become part of another. */
+export interface KeptSegments {
+  /** That of the run. */
+  readonly partition: Partition;
+  /** The segments of the tasks that do not train again. */
+  readonly segments: Segments;
+  /** The tasks that keep their ranks: those of the segments and, where nobody wants others, those that train again. */
+  readonly ranks: readonly string[];
 }
 
 /**
@@ -52,7 +70,7 @@ export interface PrepareRunOptions {
 export function prepareRun(
   base: LoadedModel,
   data: TaskData,
-  { settings, rolesOf = contextRoles, rowsFit = false }: PrepareRunOptions,
+  { settings, rolesOf = contextRoles, kept, rowsFit = false }: PrepareRunOptions,
 ): PreparedRun {
   checkSettings(
     { ...settings, learningRate: warmupCosine(settings.learningRate) },
@@ -67,20 +85,36 @@ export function prepareRun(
       { problems },
     );
   if (!rowsFit) requireFittingRows(base, data, { childData: settings });
-  const partition = partitionRanks(linearsOf(base.spec), tasksOf(data.graph), { rank: settings.rank });
-  const segments = initialiseSegments(partition, { seed: settings.seed });
+  const { rank, ranks } = settings;
+  const fresh = partitionRanks(linearsOf(base.spec), tasksOf(data.graph), {
+    rank,
+    ...(ranks ? { allocate: (_: number, tasks) => tasks.map(({ id }) => ranks[id] ?? 0) } : {}),
+  });
+  const partition = kept ? keepRanks(fresh, kept.partition, kept.ranks) : fresh;
+  const segments = { ...initialiseSegments(partition, { seed: settings.seed }), ...kept?.segments };
   return {
     data,
     partition,
-    phases: planPhases(data.graph, { rolesOf }),
+    phases: phasesWithout(planPhases(data.graph, { rolesOf }), Object.keys(kept?.segments ?? {})),
     model: createLocalModel(base, { partition, segments }),
   };
+}
+
+/** The phases without the training of these tasks, whose segments stay frozen or masked in the steps of the others. */
+function phasesWithout(phases: readonly Phase[], done: readonly string[]): Phase[] {
+  return phases.flatMap(({ tasks, roles }) => {
+    const left = tasks.filter((task) => !done.includes(task));
+    const ofLeft = Object.entries(roles).filter(([task]) => left.includes(task));
+    return left.length === 0 ? [] : [{ tasks: left, roles: Object.fromEntries(ofLeft) }];
+  });
 }
 
 export interface TrainRunOptions {
   readonly settings: TrainSettings;
   /** Where a stopped run is kept and resumed from. */
   readonly checkpoints?: CheckpointStore;
+  /** What the run that a change begins with has recorded of the tasks that it keeps. */
+  readonly carried?: readonly MetricsEntry[];
   /** Identifies the run's inputs: a checkpoint with another fingerprint is refused. */
   readonly fingerprint?: RunFingerprint;
 }
@@ -91,10 +125,10 @@ export interface TrainRunOptions {
  */
 export async function* trainRun(
   { data, phases, model }: Pick<PreparedRun, 'data' | 'phases' | 'model'>,
-  { settings, checkpoints, fingerprint = {} }: TrainRunOptions,
+  { settings, checkpoints, carried = [], fingerprint = {} }: TrainRunOptions,
 ): AsyncGenerator<RunEvent, void> {
   const { graph } = data;
-  const entries: MetricsEntry[] = [];
+  const entries: MetricsEntry[] = [...carried];
   const recorded = (event: RunEvent): RunEvent => {
     const entry = metricsEntryOf(event);
     if (entry) entries.push(entry);
@@ -138,6 +172,16 @@ export async function* trainRun(
       predicted.set(id, next.value);
     }
   };
+  const trained = phases.flatMap(({ tasks }) => tasks);
+  const kept = orderTasks(graph).filter((task) => !trained.includes(task));
+  let isBegun = false;
+  /** Tells first what is known of the tasks that a change keeps. */
+  const begin = async function* (): AsyncGenerator<RunEvent> {
+    if (isBegun || kept.length === 0) return;
+    isBegun = true;
+    yield { type: 'carried', earlier: carried };
+    for (const task of kept) yield* evaluateFinished(task);
+  };
   const events = train(model, phases, {
     async examplesFor(id) {
       // Those of the first phase have not been asked yet.
@@ -162,15 +206,17 @@ export async function* trainRun(
         }
       : {}),
   });
-  for await (const event of events) {
+  for await (const event of trained.length === 0 ? [] : events) {
     if (event.type === 'resume') {
+      isBegun = true;
       yield { ...event, earlier: [...entries] };
       // What was not evaluated before the run was stopped. Finished tasks answer now as they did then, to the bit.
-      for (const { tasks } of phases.slice(0, event.position.phase))
-        for (const task of tasks) yield* evaluateFinished(task);
+      const finished = phases.slice(0, event.position.phase).flatMap(({ tasks }) => tasks);
+      for (const task of [...kept, ...finished]) yield* evaluateFinished(task);
       yield* askParents(phases[event.position.phase]?.tasks);
       continue;
     }
+    yield* begin();
     yield recorded(event);
     if (event.type !== 'phaseEnd') continue;
     for (const task of event.tasks) {
@@ -179,5 +225,6 @@ export async function* trainRun(
     }
     yield* askParents(phases[event.phase + 1]?.tasks);
   }
-  for (const task of phases.flatMap(({ tasks }) => tasks)) yield* evaluate(task, 'final');
+  yield* begin();
+  for (const task of [...kept, ...trained]) yield* evaluate(task, 'final');
 }

@@ -7,6 +7,8 @@ export interface TrainSettings extends ChildDataSettings {
   readonly seed: number;
   /** Ranks per linear layer, divided among all tasks. */
   readonly rank: number;
+  /** The ranks of each task, where they are not shared out: those of a changed run. Their sum is `rank`. */
+  readonly ranks?: Readonly<Record<string, number>>;
   /** Optimizer steps per task: one number for all, or a number for each. */
   readonly steps: number | Readonly<Record<string, number>>;
   /** Examples per optimizer step. */

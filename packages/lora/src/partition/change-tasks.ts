@@ -1,4 +1,4 @@
-/** Adds a task to a partition, or removes one, without touching the segments of the others. */
+/** Adds a task to a partition, removes one, or gives several the ranks that they had, without touching the segments of the others. */
 import { lookUp } from '../look-up.js';
 import { LoraError } from '../lora-error.js';
 import type { AllocationTask } from './allocate.js';
@@ -66,6 +66,35 @@ export function removeTask(partition: Partition, task: string): Partition {
     tasks: Object.fromEntries(Object.entries(partition.tasks).filter(([id]) => id !== task)),
     layers: Object.fromEntries(layers),
   };
+}
+
+/**
+ * A partition in which each of `tasks` has the ranks, alpha and scaling that it has in an earlier partition of the same linears, and every
+ * other task its own: a segment fits wherever its task has the same ranks, whatever its spans.
+ */
+export function keepRanks(partition: Partition, earlier: Partition, tasks: readonly string[]): Partition {
+  const kept = new Set(tasks);
+  const names = [...new Set([...Object.keys(partition.layers), ...Object.keys(earlier.layers)])];
+  const layers = names.flatMap((name): [string, PartitionLayer][] => {
+    const [now, before] = [lookUp(partition.layers, name), lookUp(earlier.layers, name)];
+    const shape = now ?? before;
+    if (!shape) return [];
+    let start = 0;
+    const spans = partition.order.flatMap((task): [string, Span][] => {
+      const span = lookUp((kept.has(task) ? before : now)?.spans ?? {}, task);
+      if (!span) return [];
+      const end = start + span.end - span.start;
+      const moved = { start, end };
+      start = end;
+      return [[task, moved]];
+    });
+    return spans.length === 0 ? [] : [[name, { ...shape, spans: Object.fromEntries(spans) }]];
+  });
+  const entries = Object.entries(partition.tasks).map(([task, entry]): [string, PartitionTask] => {
+    const { alpha, scaling } = (kept.has(task) ? lookUp(earlier.tasks, task) : undefined) ?? entry;
+    return [task, { ...entry, alpha, scaling }];
+  });
+  return { ...partition, tasks: Object.fromEntries(entries), layers: Object.fromEntries(layers) };
 }
 
 const invalid = (where: string, what: string) => new LoraError('LORA_PARTITION_INVALID', where, what);

@@ -1,0 +1,166 @@
+/** What the commands that change a run have in common: plan, show, ask, train in a folder of the run's directory, put in place. */
+import { dirname } from 'node:path';
+
+import {
+  changeSettings,
+  type ChangePlan,
+  checkChange,
+  describeInputs,
+  openChangeDirectory,
+  type OpenedRun,
+  openRun,
+  planChange,
+  prepareChange,
+  type PreparedRun,
+  readDataOfTasks,
+  readTaskFile,
+  requireTrained,
+  type RunVersion,
+  totalSteps,
+  trainedByChange,
+  trainingExamples,
+} from '@contextlora/finetune';
+import { openKernels } from '@contextlora/kernels';
+import { type LoadedModel, loadModel } from '@contextlora/model';
+import type { TaskFile } from '@contextlora/task-graph';
+import { predictTraining } from '@contextlora/workloads';
+
+import type { CommandContext } from '../command-context.js';
+import { confirm } from '../terminal/confirm.js';
+import { changeLines } from '../terminal/show-change.js';
+import type { ChangeOptions } from './change-options.js';
+import { fitTrainingRows } from './fit-training-rows.js';
+import { locateRunModel } from './run-model.js';
+import { showRowDigests } from './show-digests.js';
+import { trainChange } from './train-change.js';
+
+export interface ChangeRequest {
+  /** Name of the command. */
+  readonly command: string;
+  /** Of the run. */
+  readonly directory: string;
+  readonly options: ChangeOptions;
+  /** Tasks of the run that the command names. */
+  readonly known?: readonly string[];
+  /** Tasks that train again though nothing of them changed. */
+  readonly asked?: readonly string[];
+  /** The new task file if the options name none; the run's own by default. */
+  readonly fileOf?: (file: TaskFile) => TaskFile;
+  /** The tasks that settings among the options are for. */
+  readonly namedOf?: (plan: ChangePlan) => readonly string[];
+  /** What of a plan is not for this command. */
+  readonly problemsOf: (plan: ChangePlan) => readonly string[];
+}
+
+/** Changes a run as a command line asks. */
+export async function changeCommand(request: ChangeRequest, context: CommandContext): Promise<void> {
+  const { directory, options, known = [], asked = [] } = request;
+  const { progress, signal, version } = context;
+  const run = await openRun(directory);
+  for (const task of new Set([...known, ...asked])) requireTrained(run, task);
+  const { file, dataDirectory } = await newTaskFile(run, request);
+  const { parentAnswers } = run.settings;
+  const read = await readDataOfTasks(file, {
+    dataDirectory,
+    path: options.tasks ?? directory,
+    ...(parentAnswers === undefined ? {} : { parentAnswers }),
+  });
+  // From here on nobody else changes the run; a dry run leaves no trace, not even a lock.
+  await using change = options.dryRun
+    ? undefined
+    : await openChangeDirectory(directory, { of: run.inputs, resume: options.resume, force: options.force });
+  const kernels = await openKernels({ threads: options.threads });
+  const path = await locateRunModel(run, options, context);
+  const base = await loadModel(path, { kernels });
+  try {
+    const { data, changes: longRows } = await fitTrainingRows(base, read, options, { progress, signal });
+    const rows = await showRowDigests(data, context);
+    const versionOf = (named: readonly string[]): RunVersion => {
+      const settings = changeSettings(run.settings, {
+        partition: run.partition,
+        tasks: file.tasks.map(({ id }) => id),
+        given: options,
+        named,
+      });
+      const others = { 'the kernels': kernels.backend, 'the version of contextlora': version };
+      return {
+        file,
+        settings,
+        inputs: { ...describeInputs({ settings, file, model: run.model.digests, others }), ...rows },
+      };
+    };
+    const planOf = (after: RunVersion) => planChange(run, after, { asked });
+    const after = versionOf(request.namedOf?.(planOf(versionOf([]))) ?? []);
+    const plan = planOf(after);
+    checkChange(run, after, { plan, problems: request.problemsOf(plan) });
+    const prepared = prepareChange(base, data, { run, plan, settings: after.settings, rowsFit: true });
+    await showPlan(base, prepared, { plan, after }, context);
+    if (!change) return;
+    if (!options.yes && !options.resume && !(await confirm('Begin?', context))) {
+      progress.print('  Nothing is changed.');
+      return;
+    }
+    await trainChange(
+      {
+        run,
+        change,
+        plan,
+        after,
+        prepared,
+        base,
+        longRows,
+        command: request.command,
+        model: { ...run.model, path },
+        dataDirectory,
+      },
+      context,
+    );
+  } finally {
+    base.dispose();
+  }
+}
+
+/** The new task file, and where its data are. */
+async function newTaskFile(
+  run: OpenedRun,
+  { options: { tasks, data }, fileOf = (file) => file }: ChangeRequest,
+): Promise<{ file: TaskFile; dataDirectory: string }> {
+  if (tasks === undefined) return { file: fileOf(run.file), dataDirectory: data ?? run.dataDirectory };
+  return { file: (await readTaskFile(tasks)).file, dataDirectory: data ?? dirname(tasks) };
+}
+
+async function showPlan(
+  base: LoadedModel,
+  prepared: PreparedRun,
+  { plan, after: { settings } }: { readonly plan: ChangePlan; readonly after: RunVersion },
+  { progress, clock }: CommandContext,
+): Promise<void> {
+  const { graph, rows } = prepared.data;
+  const trained = trainedByChange(plan, graph);
+  const stepsOf = (task: string) => totalSteps(settings, [task]);
+  const examplesOf = (task: string, count: number) =>
+    trainingExamples(graph.getNodeAttributes(task), [...(rows[task]?.train ?? [])].slice(0, count));
+  const secondsByTask =
+    trained.length === 0
+      ? {}
+      : (
+          await predictTraining(base, prepared, {
+            examplesOf,
+            stepsOf,
+            batchSize: settings.batchSize,
+            rank: totalRank(prepared),
+            clock,
+            budgetSeconds: 1,
+          })
+        ).secondsByTask;
+  progress.print();
+  for (const line of changeLines(plan, { trained, stepsOf, secondsByTask }))
+    progress.print(`  ${line}`.trimEnd());
+  progress.print();
+}
+
+/** Ranks per linear, over all tasks. */
+const totalRank = ({ partition: { layers } }: PreparedRun) =>
+  Math.max(
+    ...Object.values(layers).map(({ spans }) => Math.max(...Object.values(spans).map(({ end }) => end))),
+  );
