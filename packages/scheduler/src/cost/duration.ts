@@ -14,7 +14,6 @@
 import type { Instruction } from '../schedule/schedule.js';
 import type { Member } from '../schedule/placement.js';
 import type { MemberLoad } from '../schedule/sample-shares.js';
-import type { Rate } from '../problem/cluster.js';
 import { rateAt } from '../problem/rates.js';
 import { collectiveCost } from './collective-cost.js';
 import type { DeviceCosts } from './cluster-costs.js';
@@ -34,18 +33,25 @@ export function computeSeconds(
   samples: number,
 ): number {
   if (samples === 0) return 0;
-  const seconds = (flops: Float64Array, rate: Rate) =>
-    ((flops[end]! - flops[start]!) * samples * work) / rateAt(rate, samples);
-  const launches = (layers: Float64Array) => (layers[end]! - layers[start]!) * device.overheadSeconds;
+  const { rates, overheadSeconds } = device;
   switch (kind) {
     case 'forward':
-      return seconds(sums.forwardFlops, device.rates.forward) + launches(sums.forwardLayers);
+      return (
+        (between(sums.forwardFlops, start, end) * samples * work) / rateAt(rates.forward, samples) +
+        between(sums.forwardLayers, start, end) * overheadSeconds
+      );
     case 'backwardInput':
-      return seconds(sums.inputFlops, device.rates.input) + launches(sums.backwardLayers);
+      return (
+        (between(sums.inputFlops, start, end) * samples * work) / rateAt(rates.input, samples) +
+        between(sums.backwardLayers, start, end) * overheadSeconds
+      );
     case 'backwardWeight':
-      return seconds(sums.weightFlops, device.rates.weight);
+      return (between(sums.weightFlops, start, end) * samples * work) / rateAt(rates.weight, samples);
   }
 }
+
+// Not inside: a search asks for millions of prices.
+const between = (sums: Float64Array, start: number, end: number): number => sums[end]! - sums[start]!;
 
 /** Seconds of one kind of work in all micro-batches of a step. */
 export function stepSeconds(

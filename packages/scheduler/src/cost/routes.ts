@@ -44,11 +44,16 @@ export function resolveRoutes({ devices, links }: Cluster): Routes {
   const any = devices.length;
   const between = (from: number, to: number): Route | undefined =>
     table.get(from * count + to) ?? reversed.get(from * count + to);
+  const known: (Route | null)[][] = [];
   return {
     media,
     route(from, to) {
-      if (from === to) return undefined;
-      return between(from, to) ?? between(from, any) ?? between(any, to) ?? between(any, any);
+      const row = (known[from] ??= []);
+      const found = (row[to] ??=
+        from === to
+          ? null
+          : (between(from, to) ?? between(from, any) ?? between(any, to) ?? between(any, any) ?? null));
+      return found ?? undefined;
     },
   };
 }

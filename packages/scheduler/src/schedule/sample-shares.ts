@@ -1,5 +1,5 @@
 /** How a step's samples fall on the members of each stage, in whole samples, and which of them neighbouring stages exchange. */
-import { type Placement, splitsWork } from './placement.js';
+import { type Member, splitsWork } from './placement.js';
 
 /** Samples of each task, stage, micro-batch and member: `shares[task][stage][microbatch][member]`, tasks by their place in the placement. */
 export type SampleShares = readonly (readonly (readonly (readonly number[])[])[])[];
@@ -59,28 +59,19 @@ export function apportion(total: number, weights: readonly number[]): number[] {
   return whole;
 }
 
-/**
- * The shares of all tasks of a placement.
- *
- * @param samplesOf samples of one step of a task
- * @param split `splitSamples`, or a version that remembers its answers
- */
-export const sampleSharesOf = (
-  { tasks, stages, microbatches }: Placement,
-  samplesOf: (task: string) => number,
-  split: typeof splitSamples = splitSamples,
-): SampleShares =>
-  tasks.map((name) =>
-    stages.map(({ members }) =>
-      splitsWork(members)
-        ? splitSamples(samplesOf(name), microbatches, [1]).map(([all]) => members.map(() => all!))
-        : split(
-            samplesOf(name),
-            microbatches,
-            members.map(({ share }) => share),
-          ),
-    ),
-  );
+/** How a step's samples fall on the members of one stage: `result[microbatch][member]`. */
+export const stageSharesOf = (
+  samples: number,
+  microbatches: number,
+  members: readonly Member[],
+): SampleShares[number][number] =>
+  splitsWork(members)
+    ? splitSamples(samples, microbatches, [1]).map(([all]) => members.map(() => all!))
+    : splitSamples(
+        samples,
+        microbatches,
+        members.map(({ share }) => share),
+      );
 
 /** What a member of a stage handles in a step. */
 export interface MemberLoad {

@@ -12,7 +12,7 @@ import type { Placement, Stage } from '../schedule/placement.js';
 import type { DeviceWork } from './device-work.js';
 import { effortFor, limits } from './effort.js';
 import type { IntervalProblem } from './interval-problem.js';
-import { shareSamples } from './share-samples.js';
+import { stageOn } from './share-samples.js';
 
 interface BottleneckOptions {
   readonly microbatches: number;
@@ -111,9 +111,9 @@ export function bottleneckPlacements(
       while (groupStart[k]![i]! < 0) i -= 1;
       const j = groupStart[k]![i]!;
       const start = reach[k - 1]![j]!;
-      const members = shareSamples(problem, { start, end }, order.slice(j, i), microbatches);
-      if (!members) break;
-      found.unshift({ start, end, members });
+      const stage = stageOn(problem, { start, end }, order.slice(j, i), microbatches);
+      if (!stage) break;
+      found.unshift(stage);
       end = start;
       i = j;
     }

@@ -11,7 +11,7 @@ import { devicesBy, deviceWork } from './device-work.js';
 import { effortFor, limits } from './effort.js';
 import { neighboursOf } from './neighbours.js';
 import { type Assessment, type IntervalProblem, placementOn } from './interval-problem.js';
-import { shareSamples } from './share-samples.js';
+import { stageOn } from './share-samples.js';
 
 /** A placement with its bound or its estimate. */
 interface Valued {
@@ -177,9 +177,9 @@ function withMicrobatches(
   const stages: Stage[] = [];
   for (const stage of placement.stages) {
     const group = stage.members.map(({ device }) => problem.costs.deviceIndex(device));
-    const members = shareSamples(problem, stage, group, microbatches);
-    if (!members) return undefined;
-    stages.push({ ...stage, members });
+    const shared = stageOn(problem, stage, group, microbatches);
+    if (!shared) return undefined;
+    stages.push(shared);
   }
   return { ...placement, microbatches, stages };
 }

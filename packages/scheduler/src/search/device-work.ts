@@ -36,8 +36,9 @@ export function deviceWork({ costs, tasks }: IntervalProblem): DeviceWork {
     }
     for (const [device, { forwardRate, inputRate, weightRate }] of costs.devices.entries())
       for (let layer = 0, sum = 0; layer < costs.layerCount; layer++) {
-        const of = (running: Float64Array) => running[layer + 1]! - running[layer]!;
-        const [forward, input, weight] = [of(sums.forwardFlops), of(sums.inputFlops), of(sums.weightFlops)];
+        const forward = sums.forwardFlops[layer + 1]! - sums.forwardFlops[layer]!;
+        const input = sums.inputFlops[layer + 1]! - sums.inputFlops[layer]!;
+        const weight = sums.weightFlops[layer + 1]! - sums.weightFlops[layer]!;
         const pass = forward / forwardRate + input / inputRate;
         const each = pass + weight / weightRate;
         if (pass > 0) passes.fastest[device] = Math.max(passes.fastest[device]!, (forward + input) / pass);

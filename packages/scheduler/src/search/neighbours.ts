@@ -2,7 +2,7 @@
 import type { Placement, Stage } from '../schedule/placement.js';
 import { limits } from './effort.js';
 import type { IntervalProblem } from './interval-problem.js';
-import { shareSamples } from './share-samples.js';
+import { stageOn } from './share-samples.js';
 
 interface Draft {
   readonly start: number;
@@ -27,9 +27,9 @@ export function* neighboursOf(
     for (const [index, { start, end, devices }] of stages.entries()) {
       if (end <= start || devices.length === 0 || devices.length > groupLimit) return undefined;
       if (index > 0 && start < firstCut) return undefined;
-      const members = shareSamples(problem, { start, end }, devices, microbatches);
-      if (!members) return undefined;
-      built.push({ start, end, members });
+      const stage = stageOn(problem, { start, end }, devices, microbatches);
+      if (!stage) return undefined;
+      built.push(stage);
     }
     return { ...placement, microbatches, stages: built };
   };

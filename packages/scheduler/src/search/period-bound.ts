@@ -9,11 +9,19 @@
  *            last weight gradient, because a step's first forward on stage s follows those below, and the next step follows
  *            the gradients back down
  */
-import { collectiveCost } from '../cost/collective-cost.js';
+import { collectiveCost, type Occupation } from '../cost/collective-cost.js';
+import type { CostModel, StageShares } from '../cost/cost-model.js';
 import { computeSeconds, stepSeconds } from '../cost/duration.js';
 import { airSeconds } from '../cost/routes.js';
-import { boundaryBytes, gradientBytes, gradientCrosses, hasBackward, trains } from '../cost/task-costs.js';
-import { type Placement, splitsWork } from '../schedule/placement.js';
+import {
+  boundaryBytes,
+  gradientBytes,
+  gradientCrosses,
+  hasBackward,
+  type TaskCosts,
+  trains,
+} from '../cost/task-costs.js';
+import { type Placement, splitsWork, type Stage } from '../schedule/placement.js';
 import { type IntervalProblem, valueOf } from './interval-problem.js';
 import { joulesOf } from '../cost/energy.js';
 
@@ -25,124 +33,155 @@ export interface PeriodBound {
 
 /** Infinity when two neighbouring stages cannot reach each other. */
 export function periodBound({ costs }: IntervalProblem, placement: Placement): PeriodBound {
-  const { stages, microbatches } = placement;
+  const { stages, microbatches, tasks: names } = placement;
+  const tasks = names.map(costs.taskNamed);
   let bound: PeriodBound = { seconds: 0, binding: { kind: 'device', name: '' } };
   const raise = (seconds: number, kind: PeriodBound['binding']['kind'], name: string) => {
     if (seconds > bound.seconds) bound = { seconds, binding: { kind, name } };
   };
   const airOf = new Float64Array(costs.routes.media.length);
-  const linkOf = new Map<string, number>();
-  const occupy = (from: string, to: string, seconds: number) =>
-    linkOf.set(`${from} → ${to}`, (linkOf.get(`${from} → ${to}`) ?? 0) + seconds);
-  const perStage = () => new Float64Array(stages.length);
-  const pipelines = costs.sharesOf(placement).map((shares, task) => ({
-    task: costs.taskNamed(placement.tasks[task]!),
-    shares,
-    // By stage: the least time of one micro-batch forward, backward and from the stage below.
-    forward: perStage(),
-    backward: perStage(),
-    transfer: perStage(),
-    // By stage: all computing of the slowest member, and without its last weight gradient.
-    work: perStage(),
-    beforeGradient: perStage(),
-  }));
-
-  for (const [s, stage] of stages.entries()) {
-    const { start, end, members } = stage;
-    const load = new Float64Array(members.length);
-    for (const { task, shares, forward, backward, work, beforeGradient } of pipelines) {
-      const owes = hasBackward(task, end);
-      const loads = costs.loadsOf(shares[s]!);
-      let leastForward = Infinity;
-      let leastBackward = Infinity;
-      const busy = new Float64Array(members.length);
-      const largestWeight = new Float64Array(members.length);
-      for (const [m, { device: id, work: fraction = 1 }] of members.entries()) {
-        const device = costs.deviceNamed(id);
-        const range = { start, end, work: fraction };
-        const memberLoad = loads[m]!;
-        if (memberLoad.microbatches === 0) continue;
-        const all = (kind: 'forward' | 'backwardInput' | 'backwardWeight') =>
-          stepSeconds(device, task, kind, range, memberLoad);
-        // A rate may rise so steeply that more samples take less time.
-        const each = (kind: 'forward' | 'backwardInput' | 'backwardWeight') =>
-          [...memberLoad.sizes.keys()].map((samples) => computeSeconds(device, task, kind, range, samples));
-        busy[m] = all('forward') + (owes ? all('backwardInput') + all('backwardWeight') : 0);
-        largestWeight[m] = owes ? Math.max(...each('backwardWeight')) : 0;
-        // A partner of the group's fastest member need not wait for the others.
-        leastForward = Math.min(leastForward, ...each('forward'));
-        leastBackward = owes ? Math.min(leastBackward, ...each('backwardInput')) : 0;
-      }
-      forward[s] = leastForward;
-      backward[s] = leastBackward;
-      for (const [m, seconds] of busy.entries()) {
-        load[m]! += seconds;
-        work[s] = Math.max(work[s]!, seconds);
-        beforeGradient[s] = Math.max(beforeGradient[s]!, seconds - largestWeight[m]!);
-      }
-      const bytes = gradientBytes(task, stage);
-      const contributing = members.filter((_, m) => loads[m]!.microbatches > 0);
-      if (contributing.length > 1 && trains(task, { start, end }) && bytes > 0 && !splitsWork(members)) {
-        const ids = contributing.map(({ device }) => costs.deviceIndex(device));
-        const cost = collectiveCost(costs, { operation: 'allReduce', bytes, messages: 1 }, ids);
-        if (cost.seconds === Infinity) raise(Infinity, 'link', members[0]!.device);
-        for (const { from, to, medium, seconds } of cost.occupations)
-          if (medium >= 0) airOf[medium]! += seconds;
-          else occupy(costs.devices[from]!.id, costs.devices[to]!.id, seconds);
-      }
-    }
-    for (const [m, seconds] of load.entries()) raise(seconds, 'device', members[m]!.device);
-    if (members.length > 1 && members.some(({ work = 1, parameters = 1 }) => work < 1 || parameters < 1)) {
-      // Devices that split layers or shard parameters must reach each other, whatever they exchange.
-      const ids = members.map(({ device }) => costs.deviceIndex(device));
-      const { seconds } = collectiveCost(costs, { operation: 'allGather', bytes: 1, messages: 1 }, ids);
-      if (seconds === Infinity) raise(Infinity, 'link', members[0]!.device);
-    }
-    if (s === 0) continue;
-    const below = stages[s - 1]!.members;
-    for (const { task, transfer } of pipelines) {
-      const bytes = boundaryBytes(task, start) * task.samples;
-      const directions = gradientCrosses(task, start) ? 2 : 1;
-      let quickest = Infinity;
-      let fastest = 0;
-      let medium: number | undefined;
-      for (const from of below)
-        for (const to of members) {
-          const route = costs.routes.route(costs.deviceIndex(from.device), costs.deviceIndex(to.device));
-          if (!route) {
-            raise(Infinity, 'link', `${from.device} → ${to.device}`);
-            continue;
-          }
-          fastest = Math.max(fastest, route.bytesPerSecond);
-          // A message of a group carries at least one sample.
-          const least = below.length * members.length === 1 ? Math.floor(task.samples / microbatches) : 1;
-          quickest = Math.min(
-            quickest,
-            airSeconds(route, (least * bytes) / task.samples) + route.latencySeconds,
-          );
-          medium = medium === undefined || medium === route.medium ? route.medium : -1;
-          if (below.length * members.length === 1 && route.medium < 0)
-            occupy(from.device, to.device, airSeconds(route, bytes));
-        }
-      transfer[s] = quickest;
-      if (medium !== undefined && medium >= 0) {
-        airOf[medium]! += (bytes * directions) / fastest;
-      }
+  const linkOf = new Map<number, number>();
+  const nameOf = (link: number) => {
+    const count = costs.devices.length;
+    return `${costs.devices[Math.floor(link / count)]!.id} → ${costs.devices[link % count]!.id}`;
+  };
+  const occupy = ({ from, to, medium, seconds }: Occupation) => {
+    const link = from * costs.devices.length + to;
+    if (medium >= 0) airOf[medium]! += seconds;
+    else linkOf.set(link, (linkOf.get(link) ?? 0) + seconds);
+  };
+  const all = stages.map((stage) => {
+    const shares = costs.stageShares(stage, names, microbatches);
+    return costs.once(shares, () => costsOfStage(costs, tasks, stage, shares));
+  });
+  const climbs = tasks.map(() => -1);
+  for (const [s, { busy, apart, occupations, works }] of all.entries()) {
+    const { end, members } = stages[s]!;
+    for (const [m, seconds] of busy.entries()) raise(seconds, 'device', members[m]!.device);
+    if (apart) raise(Infinity, 'link', members[0]!.device);
+    for (const occupation of occupations) occupy(occupation);
+    const below = all[s - 1];
+    for (const [t, task] of tasks.entries()) {
+      const transfer = below
+        ? transferBetween(costs, task, { from: below.devices, to: all[s]!.devices, microbatches }, stages[s]!)
+        : undefined;
+      if (transfer?.unreachable) raise(Infinity, 'link', nameOf(transfer.unreachable));
+      if (transfer) for (const occupation of transfer.occupations) occupy(occupation);
+      if (!hasBackward(task, end)) continue;
+      const { forward, backward, work, beforeGradient } = works[t]!;
+      const first = climbs[t]! < 0;
+      const climb = first ? 0 : climbs[t]! + 2 * transfer!.quickest;
+      raise(climb + (first ? work : beforeGradient), 'flush', task.name);
+      climbs[t] = climb + forward + backward;
     }
   }
-  for (const [link, seconds] of linkOf) raise(seconds, 'link', link);
+  for (const [link, seconds] of linkOf) raise(seconds, 'link', nameOf(link));
   for (const [medium, seconds] of airOf.entries()) raise(seconds, 'medium', costs.routes.media[medium]!);
-  for (const { task, forward, backward, transfer, work, beforeGradient } of pipelines) {
-    const first = stages.findIndex(({ end }) => hasBackward(task, end));
-    if (first < 0) continue;
-    let climb = 0;
-    for (let s = first; s < stages.length; s++) {
-      if (s > first) climb += 2 * transfer[s]!;
-      raise(climb + (s > first ? beforeGradient[s]! : work[s]!), 'flush', task.name);
-      climb += forward[s]! + backward[s]!;
-    }
-  }
   return bound;
+}
+
+/** What a stage is bound to take of its devices and its group's links. */
+interface StageCosts {
+  /** Indices of the members. */
+  readonly devices: readonly number[];
+  /** Seconds of a step in which each member computes. */
+  readonly busy: Float64Array;
+  readonly occupations: readonly Occupation[];
+  /** Whether members that must exchange something cannot reach each other. */
+  readonly apart: boolean;
+  /** By task: the least time of one micro-batch forward and backward; all computing of the slowest member, and without its last weight gradient. */
+  readonly works: readonly {
+    readonly forward: number;
+    readonly backward: number;
+    readonly work: number;
+    readonly beforeGradient: number;
+  }[];
+}
+
+function costsOfStage(
+  costs: CostModel,
+  tasks: readonly TaskCosts[],
+  stage: Stage,
+  shares: StageShares,
+): StageCosts {
+  const { start, end, members } = stage;
+  const devices = members.map(({ device }) => costs.deviceIndex(device));
+  const busy = new Float64Array(members.length);
+  const occupations: Occupation[] = [];
+  let apart = false;
+  const exchange = (operation: 'allReduce' | 'allGather', bytes: number, ring: readonly number[]) => {
+    const cost = collectiveCost(costs, { operation, bytes, messages: 1 }, ring);
+    apart ||= cost.seconds === Infinity;
+    return cost.occupations;
+  };
+  const works = tasks.map((task, t) => {
+    const owes = hasBackward(task, end);
+    const loads = costs.loadsOf(shares[t]!);
+    let [forward, backward, work, beforeGradient] = [Infinity, owes ? Infinity : 0, 0, 0];
+    for (const [m, { work: fraction = 1 }] of members.entries()) {
+      if (loads[m]!.microbatches === 0) continue;
+      const device = costs.devices[devices[m]!]!;
+      const range = { start, end, work: fraction };
+      let [seconds, largestWeight] = [0, 0];
+      // A rate may rise so steeply that more samples take less time; a partner of the group's fastest member need not wait for the others.
+      for (const [samples, count] of loads[m]!.sizes) {
+        const one = computeSeconds(device, task, 'forward', range, samples);
+        forward = Math.min(forward, one);
+        seconds += count * one;
+        if (!owes) continue;
+        const input = computeSeconds(device, task, 'backwardInput', range, samples);
+        const weight = computeSeconds(device, task, 'backwardWeight', range, samples);
+        backward = Math.min(backward, input);
+        largestWeight = Math.max(largestWeight, weight);
+        seconds += count * (input + weight);
+      }
+      busy[m]! += seconds;
+      work = Math.max(work, seconds);
+      beforeGradient = Math.max(beforeGradient, seconds - largestWeight);
+    }
+    const bytes = gradientBytes(task, stage);
+    const contributing = devices.filter((_, m) => loads[m]!.microbatches > 0);
+    if (contributing.length > 1 && trains(task, stage) && bytes > 0 && !splitsWork(members))
+      occupations.push(...exchange('allReduce', bytes, contributing));
+    return { forward, backward, work, beforeGradient };
+  });
+  // Devices that split layers or shard parameters must reach each other, whatever they exchange.
+  if (members.length > 1 && members.some(({ work = 1, parameters = 1 }) => work < 1 || parameters < 1))
+    exchange('allGather', 1, devices);
+  return { devices, busy, occupations, apart, works };
+}
+
+/** What a task sends over the boundary below a stage: the quickest of its messages, and what they occupy for sure. */
+function transferBetween(
+  { routes, devices }: CostModel,
+  task: TaskCosts,
+  { from, to, microbatches }: { from: readonly number[]; to: readonly number[]; microbatches: number },
+  { start }: Stage,
+): { quickest: number; occupations: readonly Occupation[]; unreachable?: number } {
+  const bytes = boundaryBytes(task, start);
+  const pair = from.length * to.length === 1;
+  // A message of a group carries at least one sample.
+  const least = bytes * (pair ? Math.floor(task.samples / microbatches) : 1);
+  let quickest = Infinity;
+  let fastest = 0;
+  let medium: number | undefined;
+  for (const a of from)
+    for (const b of to) {
+      const route = routes.route(a, b);
+      if (!route) return { quickest, occupations: [], unreachable: a * devices.length + b };
+      fastest = Math.max(fastest, route.bytesPerSecond);
+      quickest = Math.min(quickest, airSeconds(route, least) + route.latencySeconds);
+      medium = medium === undefined || medium === route.medium ? route.medium : -2;
+    }
+  const all = bytes * task.samples;
+  if (medium! >= 0) {
+    const seconds = (all * (gradientCrosses(task, start) ? 2 : 1)) / fastest;
+    return { quickest, occupations: [{ from: -1, to: -1, medium: medium!, seconds }] };
+  }
+  return {
+    quickest,
+    occupations: pair ? [{ from: from[0]!, to: to[0]!, medium: -1, seconds: all / fastest }] : [],
+  };
 }
 
 /** The least value of the objective that the placement can have; Infinity where `periodBound` is. */

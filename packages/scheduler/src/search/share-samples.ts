@@ -1,9 +1,27 @@
 /** Divides a step's samples among the members of a group: whole samples, by speed, as far as each member's memory allows. */
+import type { DeviceCosts } from '../cost/cluster-costs.js';
 import { computeSeconds } from '../cost/duration.js';
 import { activationBytes, stateBytes } from '../cost/memory.js';
-import { hasBackward, type LayerRange } from '../cost/task-costs.js';
-import type { Member } from '../schedule/placement.js';
+import { hasBackward, type LayerRange, type TaskCosts } from '../cost/task-costs.js';
+import type { Member, Stage } from '../schedule/placement.js';
 import type { IntervalProblem } from './interval-problem.js';
+
+/** A stage of these layers whose group shares the samples so; the same object for the same question, which is asked over and over. */
+export function stageOn(
+  problem: IntervalProblem,
+  { start, end }: LayerRange,
+  group: readonly number[],
+  microbatches: number,
+): Stage | undefined {
+  const { stages } = problem.costs;
+  const key = `${start} ${end} ${microbatches} ${group.join()}`;
+  const known = stages.get(key);
+  if (known || stages.has(key)) return known;
+  const members = shareSamples(problem, { start, end }, group, microbatches);
+  const stage = members && { start, end, members };
+  stages.set(key, stage);
+  return stage;
+}
 
 /**
  * Members with their shares, such that the slowest takes as little time as possible; undefined when the samples do not fit or a member
@@ -22,20 +40,8 @@ export function shareSamples(
   const all = tasks.map(costs.taskNamed);
   const samples = Math.max(...all.map((task) => task.samples));
   if (samples < group.length) return undefined;
-  const range = { start, end };
-  /** Of one sample, without launches. */
-  const secondsOf = (index: number) => {
-    const device = { ...costs.devices[index]!, overheadSeconds: 0 };
-    let sum = 0;
-    for (const task of all) {
-      const backward = hasBackward(task, end)
-        ? computeSeconds(device, task, 'backwardInput', range, 1) +
-          computeSeconds(device, task, 'backwardWeight', range, 1)
-        : 0;
-      sum += (task.samples / samples) * (computeSeconds(device, task, 'forward', range, 1) + backward);
-    }
-    return sum;
-  };
+  const perSampleOn = group.map((device) => secondsOfSample(costs.devices[device]!, all, { start, end }));
+  const secondsOf = (device: number) => perSampleOn[group.indexOf(device)]!;
   // A group is a set: in whatever order it is named, its members stand by speed and memory, interchangeable devices side by side, so
   // that one of them stands where another would.
   const devices = [...group].sort(
@@ -46,8 +52,8 @@ export function shareSamples(
       a - b,
   );
   const perSample = devices.map(secondsOf);
-  const { parameterBytes, optimizerBytes } = stateBytes(all, range);
-  const activations = Math.max(...all.map((task) => activationBytes(task, range, 1)));
+  const { parameterBytes, optimizerBytes } = stateBytes(all, { start, end });
+  const activations = Math.max(...all.map((task) => activationBytes(task, { start, end }, 1)));
   const most = devices.map((index) => {
     const left = costs.devices[index]!.memoryBytes - parameterBytes - optimizerBytes;
     if (left < 0) return 0;
@@ -72,4 +78,20 @@ export function shareSamples(
     device: costs.devices[index]!.id,
     share: given[member]! / samples,
   }));
+}
+
+/** Of one of the most samples that a task has, without launches. */
+function secondsOfSample(device: DeviceCosts, tasks: readonly TaskCosts[], range: LayerRange): number {
+  const profile = { ...device, overheadSeconds: 0 };
+  const samples = Math.max(...tasks.map((task) => task.samples));
+  let sum = 0;
+  for (const task of tasks) {
+    let seconds = computeSeconds(profile, task, 'forward', range, 1);
+    if (hasBackward(task, range.end))
+      seconds +=
+        computeSeconds(profile, task, 'backwardInput', range, 1) +
+        computeSeconds(profile, task, 'backwardWeight', range, 1);
+    sum += (task.samples / samples) * seconds;
+  }
+  return sum;
 }
