@@ -5,6 +5,7 @@ import {
   oneForwardOneBackward,
   buildSchedule,
   plan,
+  SchedulerError,
   simulateWith,
   type Workload,
 } from '@contextlora/scheduler';
@@ -20,6 +21,10 @@ export interface GrowthPoint {
   readonly tasks: number;
   readonly seconds: number;
   readonly instructions?: number;
+  /** Of a plan: whether its links share the air, what it takes, and what the plan of the fastest half of the devices does. */
+  readonly shared?: boolean;
+  readonly totalSeconds?: number;
+  readonly halfSeconds?: number;
 }
 
 const planned = [
@@ -32,6 +37,7 @@ const planned = [
   { devices: 8, layers: 24, tasks: 4 },
   { devices: 8, layers: 24, tasks: 12 },
   { devices: 16, layers: 48, tasks: 12 },
+  { devices: 32, layers: 48, tasks: 12 },
   { devices: 200, layers: 100, tasks: 20 },
 ];
 
@@ -43,10 +49,14 @@ const simulated = [
 
 export function* measureGrowth(clock: () => number): Generator<GrowthPoint> {
   for (const { devices, layers, tasks } of planned) {
-    const { workloads, cluster } = taskSet(devices, layers, tasks);
-    const start = clock();
-    plan(workloads, cluster);
-    yield { what: 'plan', devices, layers, tasks, seconds: clock() - start };
+    for (const shared of [false, true]) {
+      const { workloads, cluster } = taskSet({ devices, layers, tasks }, shared);
+      const start = clock();
+      const { totalSeconds } = plan(workloads, cluster);
+      const seconds = clock() - start;
+      const halfSeconds = secondsOfHalf(workloads, cluster);
+      yield { what: 'plan', devices, layers, tasks, seconds, shared, totalSeconds, halfSeconds };
+    }
   }
   for (const { devices, layers, microbatches } of simulated) {
     const { workload, cluster } = randomProblem(seededRandom(1), {
@@ -80,9 +90,8 @@ export function* measureGrowth(clock: () => number): Generator<GrowthPoint> {
 
 /** Tasks in waves of four, deeper ones training from higher layers. */
 function taskSet(
-  devices: number,
-  layers: number,
-  tasks: number,
+  { devices, layers, tasks }: Pick<GrowthPoint, 'devices' | 'layers' | 'tasks'>,
+  shared: boolean,
 ): { workloads: Workload[]; cluster: Cluster } {
   const waves = Math.ceil(tasks / 4);
   const made = Array.from({ length: tasks }, (_, task) => {
@@ -93,7 +102,7 @@ function taskSet(
       samples: 64,
       memoryShare: devices > 32 ? 0.1 : 0.4,
       megabitsPerSecond: 1000,
-      shared: false,
+      shared,
       lowest: Math.floor((wave * layers) / (waves + 1)),
     });
     const dependsOn = wave === 0 ? [] : [`task ${task - 4}`];
@@ -102,16 +111,30 @@ function taskSet(
   return { workloads: made.map(({ workload }) => workload), cluster: made[0]!.cluster };
 }
 
+/** With more devices no plan should be slower; NaN where the model does not fit on the fastest half. */
+function secondsOfHalf(workloads: readonly Workload[], cluster: Cluster): number {
+  const rate = ({ flopsPerSecond }: Cluster['devices'][number]) => flopsPerSecond as number;
+  const devices = cluster.devices.toSorted((a, b) => rate(b) - rate(a));
+  try {
+    return plan(workloads, { ...cluster, devices: devices.slice(0, devices.length / 2) }).totalSeconds;
+  } catch (error) {
+    if (error instanceof SchedulerError && error.code === 'SCHEDULER_NOTHING_FITS') return NaN;
+    throw error;
+  }
+}
+
 export const describeGrowth = (points: readonly GrowthPoint[]): string =>
   formatTable(
-    ['', 'devices', 'layers', 'tasks', 'instructions', 'seconds'],
-    points.map(({ what, devices, layers, tasks, seconds, instructions }) => [
-      what,
+    ['', 'devices', 'layers', 'tasks', 'instructions', 'seconds', 'makespan', 'fastest half'],
+    points.map(({ what, devices, layers, tasks, seconds, instructions, shared, ...plan }) => [
+      shared === undefined ? what : `${what}, ${shared ? 'air' : 'links'}`,
       `${devices}`,
       `${layers}`,
       `${tasks}`,
       instructions === undefined ? '' : `${instructions}`,
       seconds.toFixed(2),
+      plan.totalSeconds?.toFixed(1) ?? '',
+      plan.halfSeconds?.toFixed(1) ?? '',
     ]),
   );
 
@@ -127,7 +150,9 @@ export async function plotGrowth(points: readonly GrowthPoint[]): Promise<string
       values: points.map((point) => ({
         ...point,
         series:
-          point.what === 'plan' ? `plan, ${point.tasks} task${point.tasks === 1 ? '' : 's'}` : 'simulate',
+          point.what === 'plan'
+            ? `plan, ${point.tasks} task${point.tasks === 1 ? '' : 's'}, ${point.shared ? 'air' : 'links'}`
+            : 'simulate',
       })),
     },
     mark: { type: 'line', point: { size: 60, filled: true } },

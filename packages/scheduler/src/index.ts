@@ -73,6 +73,7 @@ export {
   contextGearAlternating,
   contextGearAt,
   contextGearDeep,
+  contextGearFull,
 } from './schedule/policies/context-gear.js';
 export { gpipe } from './schedule/policies/gpipe.js';
 export { listSchedule, type ListSchedulingOptions } from './schedule/policies/list-scheduling.js';

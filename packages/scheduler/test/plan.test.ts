@@ -440,6 +440,32 @@ describe('a plan is never worse', () => {
       expect(found.totalSeconds).toBeLessThanOrEqual(peerSeconds(workloads, on, strategy) * (1 + 1e-9));
   });
 
+  test('than on the devices of one channel alone where a slow bridge joins two', () => {
+    const channel = (name: string) =>
+      Array.from({ length: 4 }, (_, i) =>
+        device(`${name}${i}`, { flopsPerSecond: 1 + (i % 2), memoryBytes: 40 }),
+      );
+    const devices = [...channel('a'), ...channel('b')];
+    const links = devices.flatMap(({ id }, index) =>
+      devices.slice(0, index).map((other) => ({
+        from: id,
+        to: other.id,
+        latencySeconds: 0.01,
+        ...(other.id.startsWith(id.slice(0, 1))
+          ? { bytesPerSecond: 40, medium: id[0]! }
+          : { bytesPerSecond: 1, medium: 'bridge' }),
+      })),
+    );
+    const workloads = [task(layersFrom(2, 8), 8, { steps: 10 })];
+    const both = plan(workloads, cluster(devices, ...links), { peers: [] }).totalSeconds;
+    const one = plan(
+      workloads,
+      cluster(channel('a'), { bytesPerSecond: 40, medium: 'a', latencySeconds: 0.01 }),
+      { peers: [] },
+    ).totalSeconds;
+    expect(both).toBeLessThanOrEqual(one * (1 + 1e-9));
+  });
+
   test('with the activation cache where moving between its two intervals costs what it saves', () => {
     // Written with two stages in 5.0000015 seconds a step, but then read by one device for a second of latency more.
     const on = cluster([device('d0', { flopsPerSecond: 2 }), device('d1', { flopsPerSecond: 2 })], {

@@ -21,6 +21,7 @@ import {
   validateSchedule,
 } from '@contextlora/scheduler';
 import fc from 'fast-check';
+import { randomProblem, seededRandom } from '../bench/random-problems.js';
 import { tryEverything } from './brute-force.js';
 import {
   arbitraryCluster,
@@ -283,6 +284,41 @@ describe('the exact search', () => {
     expectClose(exactSearch(problem).best?.value, tryEverything(problem)?.value);
   });
 
+  test('leaves out an order in which members of groups wait for each other for ever', () => {
+    // d14 keeps two micro-batches only, so those ahead of it in its group fill the buffers of the stages above.
+    const { workload, cluster: on } = randomProblem(seededRandom(7), {
+      devices: 16,
+      layers: 48,
+      samples: 64,
+      memoryShare: 0.4,
+      megabitsPerSecond: 1000,
+      shared: false,
+    });
+    const costs = openCostModel([workload], on);
+    const stages = (
+      [
+        [18, { d13: 17, d11: 16, d3: 16, d14: 15 }],
+        [25, { d0: 32, d6: 32 }],
+        [28, { d8: 64 }],
+        [31, { d10: 64 }],
+        [36, { d12: 33, d7: 31 }],
+        [47, { d15: 18, d5: 14, d1: 13, d4: 10, d2: 9 }],
+        [48, { d9: 64 }],
+      ] as const
+    ).map(([end, samples], index, all): Stage => ({
+      start: index === 0 ? 0 : all[index - 1]![0],
+      end,
+      members: Object.entries(samples).map(([id, count]) => ({ device: id, share: count / 64 })),
+    }));
+    const placement = { tasks: [workload.name], microbatches: 64, stages };
+    const problem = interval(costs, { steps: 100 });
+    expect(() => buildSchedule(costs, [placement], { policy: contextGearDeep, steps: 2 })).toThrow(
+      'wait for each other for ever',
+    );
+    expect(assessPlacement(problem, placement)?.policy).toBe(contextGear);
+    expect(assessPlacement({ ...problem, policies: [contextGearDeep] }, placement)).toBeUndefined();
+  });
+
   test('answers that nothing fits when nothing does', () => {
     const problem = interval(
       openCostModel([task(equalLayers(2, 1, 2), 1)], cluster([device('d0', { memoryBytes: 1 })])),
@@ -433,6 +469,22 @@ describe('the lower bound', () => {
       }),
       { numRuns: boundCases },
     );
+  });
+
+  test('of a step counts the round trip of what a device with little memory keeps', () => {
+    // From its forward to its gradient a micro-batch of d0 takes 1 + 2 · (1 + 1) seconds, and d0 keeps one at a time.
+    const placement = chain([1, 2, 3], 4);
+    const boundWith = (memoryBytes: number) => {
+      const devices = [device('d0', { memoryBytes }), device('d1'), device('d2')];
+      const costs = openCostModel([task(equalLayers(3, 1, 2), 4)], cluster(devices));
+      const problem = interval(costs, { steps: 8 });
+      const { totalSeconds } = assessPlacement(problem, placement)!;
+      const bound = periodBound(problem, placement);
+      expect(bound.seconds * problem.steps).toBeLessThanOrEqual(totalSeconds);
+      return bound;
+    };
+    expect(boundWith(2)).toEqual({ seconds: 20, binding: { kind: 'memory', name: 'd0' } });
+    expect(boundWith(3)).toMatchObject({ binding: { kind: 'flush' } });
   });
 
   test('counts no exchange for devices of which each may handle another task alone', () => {

@@ -1,7 +1,7 @@
 /** Workloads and a cluster, resolved for many questions about cost. */
 import type { Cluster } from '../problem/cluster.js';
 import type { Workload } from '../problem/workload.js';
-import type { Placement, Stage } from '../schedule/placement.js';
+import { type Placement, splitsWork, type Stage } from '../schedule/placement.js';
 import { type MemberLoad, memberLoads, type SampleShares, stageSharesOf } from '../schedule/sample-shares.js';
 import { type ClusterCosts, openCluster } from './cluster-costs.js';
 import { lookUp } from '../problem/names.js';
@@ -41,6 +41,7 @@ export function openCostModel(
   const samplesOf = (task: string) => tasks[taskIndex(task)]!.samples;
   // Placements that a search looks at have most of their stages in common.
   const shares = new WeakMap<Stage, { tasks: readonly string[]; microbatches: number; found: StageShares }>();
+  const splits = new Map<string, StageShares[number]>();
   const known = new WeakMap<object, unknown>();
   const once = <T>(about: object, find: () => T): T => {
     let found = known.get(about) as T | undefined;
@@ -50,7 +51,13 @@ export function openCostModel(
   const stageShares: CostModel['stageShares'] = (stage, names, microbatches) => {
     const before = shares.get(stage);
     if (before?.microbatches === microbatches && areSame(before.tasks, names)) return before.found;
-    const found = names.map((name) => stageSharesOf(samplesOf(name), microbatches, stage.members));
+    const key = splitsWork(stage.members) ? 'work' : stage.members.map(({ share }) => share).join();
+    const found = names.map((name) => {
+      const question = `${samplesOf(name)} ${microbatches} ${stage.members.length} ${key}`;
+      let rows = splits.get(question);
+      if (!rows) splits.set(question, (rows = stageSharesOf(samplesOf(name), microbatches, stage.members)));
+      return rows;
+    });
     shares.set(stage, { tasks: names, microbatches, found });
     return found;
   };

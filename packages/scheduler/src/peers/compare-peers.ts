@@ -2,7 +2,7 @@
 import { assignmentOf } from '../planner/candidate-jobs.js';
 import { signatureOf } from '../planner/found-intervals.js';
 import { intervalsOf } from '../planner/intervals.js';
-import { levelsOf } from '../planner/jobs.js';
+import { jobOf, levelsOf } from '../planner/jobs.js';
 import { chain, type Mode } from '../planner/modes.js';
 import { openRun } from '../planner/open-run.js';
 import { playRun } from '../planner/play-run.js';
@@ -85,7 +85,7 @@ function runStrategy(strategy: Strategy, { run, lanes }: ReturnType<typeof openR
         search: 'bounded',
         bound: lowerBound(problem),
       })),
-      [...lanes.opened.devices.keys()],
+      { set: [...lanes.opened.devices.keys()], look: 'peers' },
     );
   };
   const train = (tasks: readonly number[]): Assignment | undefined => {
@@ -93,7 +93,7 @@ function runStrategy(strategy: Strategy, { run, lanes }: ReturnType<typeof openR
     const [mode] = (caching ? [false, true] : [false])
       .flatMap((useCache) => modeOf(tasks, useCache) ?? [])
       .sort((a, b) => a.seconds - b.seconds);
-    return mode && assignmentOf(run, { tasks }, mode);
+    return mode && assignmentOf(run, jobOf(graph, tasks), mode);
   };
   const secondsOf = (parts: readonly (Assignment | undefined)[]) =>
     parts.reduce((sum, part) => sum + (part?.seconds ?? Infinity), 0);

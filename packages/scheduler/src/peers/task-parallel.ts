@@ -3,6 +3,7 @@
  * fetches, answers and hands over is played as for a plan.
  */
 import { assignmentOf } from '../planner/candidate-jobs.js';
+import { jobOf } from '../planner/jobs.js';
 import { listSeconds } from '../planner/list-jobs.js';
 import { taskLists } from '../planner/list-tasks.js';
 import { modesOf } from '../planner/modes.js';
@@ -55,7 +56,7 @@ export function listScheduleTasks(
   const { run, lanes } = openRun(workloads, cluster, { cache, peers: [] });
   const { devices } = lanes.opened;
   const single = run.graph.workloads.map((workload, task): CandidateJob => {
-    const job = { tasks: [task] };
+    const job = jobOf(run.graph, [task]);
     const modes = modesOf(
       lanes,
       [workload],

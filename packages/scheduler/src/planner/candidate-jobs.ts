@@ -3,24 +3,34 @@ import { limits } from '../search/effort.js';
 import { answersOf } from './answers.js';
 import { deviceSets } from './device-sets.js';
 import type { Assignment, CandidateJob, CandidateJobs, Run } from './run.js';
-import { type Job, levelsOf, type TaskGraph } from './jobs.js';
-import { type Mode, modesOf, simulatedMode } from './modes.js';
+import { type Job, jobOf, levelsOf, type TaskGraph } from './jobs.js';
+import { type Mode, modesOf } from './modes.js';
 import type { LaneSearch } from './found-intervals.js';
 
 export function candidateJobs(run: Run, search: LaneSearch, siblings: boolean): CandidateJobs {
   const { graph } = run;
   const widest = Math.max(...levelsOf(graph).map(({ length }) => length));
   const sets = deviceSets(search.opened, siblings ? widest : 1);
+  // Tasks of equal cost have equal modes, but for names.
+  const setsOf = new Map<string, readonly (readonly number[])[]>();
   const candidate = (
     tasks: readonly number[],
     wanted: (mode: Mode) => boolean = () => true,
   ): CandidateJob => {
-    const job = { tasks };
-    const modes = modesOf(
-      search,
-      tasks.map((task) => graph.workloads[task]!),
-      tasks.length === 1 ? sets : sets.filter(({ length }) => length > 1),
+    const job = jobOf(graph, tasks);
+    const workloads = tasks.map((task) => graph.workloads[task]!);
+    const asked =
+      setsOf.get(job.kind) ?? (tasks.length === 1 ? sets : sets.filter(({ length }) => length > 1));
+    const promising = modesOf(search, workloads, asked);
+    setsOf.set(
+      job.kind,
+      promising.map(({ set }) => set),
     );
+    // A search finds what hardly fits.
+    const modes =
+      promising.length > 0 || tasks.length > 1 || search.look === 'search'
+        ? promising
+        : modesOf({ ...search, look: 'search' }, workloads, sets.slice(-1));
     return {
       job,
       choices: modes.filter(wanted).map((mode) => assignmentOf(run, job, mode)),
@@ -45,40 +55,6 @@ export function candidateJobs(run: Run, search: LaneSearch, siblings: boolean): 
     )
     .filter(({ choices }) => choices.length > 0);
   return { single, groups };
-}
-
-/** The candidates with a run's promised modes simulated, and without those that did not keep their promise; undefined when it has none. */
-export function refineCandidates(
-  run: Run,
-  search: LaneSearch,
-  { single, groups }: CandidateJobs,
-  order: readonly Assignment[],
-): CandidateJobs | undefined {
-  const promised = order.filter(({ mode }) => mode.promised);
-  if (promised.length === 0) return undefined;
-  const simulated = new Map(
-    promised.map((assignment) => {
-      const { job, mode } = assignment;
-      const workloads = job.tasks.map((task) => run.graph.workloads[task]!);
-      const found = simulatedMode(search, workloads, mode);
-      return [assignment, found && assignmentOf(run, job, found)];
-    }),
-  );
-  const replaced = (candidates: readonly CandidateJob[]) =>
-    candidates.map(({ job, choices }) => ({
-      job,
-      choices: choices.flatMap((choice) =>
-        simulated.has(choice) ? (simulated.get(choice) ?? []) : [choice],
-      ),
-    }));
-  return { single: replaced(single), groups: replaced(groups) };
-}
-
-/** Only what was simulated. */
-export function withoutPromises({ single, groups }: CandidateJobs): CandidateJobs {
-  const kept = (candidates: readonly CandidateJob[]) =>
-    candidates.map(({ job, choices }) => ({ job, choices: choices.filter(({ mode }) => !mode.promised) }));
-  return { single: kept(single), groups: kept(groups).filter(({ choices }) => choices.length > 0) };
 }
 
 export function assignmentOf(run: Run, job: Job, mode: Mode): Assignment {

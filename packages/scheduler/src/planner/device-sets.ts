@@ -1,27 +1,31 @@
 /**
  * Sets of devices that may become lanes: all of them for few devices; for many every single device, the fastest k, the largest k, each
- * medium's devices alone, and divisions of the cluster into lanes of about equal speed.
+ * medium's fastest k and all of them alone, and divisions of the cluster into lanes of about equal speed.
  */
 import type { ClusterCosts } from '../cost/cluster-costs.js';
 import { limits } from '../search/effort.js';
 
-/** Device indices, ascending; smaller sets first, equal sizes in a fixed order. `most`: jobs that could run at the same time. */
-export function deviceSets(opened: ClusterCosts, most: number): number[][] {
+/** Device indices, ascending; smaller sets first, equal sizes in a fixed order. `widest`: jobs that could run at the same time. */
+export function deviceSets(opened: ClusterCosts, widest: number): number[][] {
   const { devices } = opened;
   const all = [...devices.keys()];
   if (all.length <= limits.allDeviceSets) return subsetsOf(all);
   const sets: number[][] = all.map((device) => [device]);
+  const most = (of: (device: number) => number, among: readonly number[]) =>
+    [...among].sort((a, b) => of(b) - of(a) || a - b);
+  const speed = (device: number) => devices[device]!.forwardRate;
+  const bySpeed = most(speed, all);
   const orders = [
-    [...all].sort((a, b) => devices[b]!.forwardRate - devices[a]!.forwardRate || a - b),
-    [...all].sort((a, b) => devices[b]!.memoryBytes - devices[a]!.memoryBytes || a - b),
+    bySpeed,
+    most((device) => devices[device]!.memoryBytes, all),
+    ...mediumSets(opened).map((members) => most(speed, members)),
   ];
   for (const order of orders)
-    for (let count = 2; count < all.length; count = Math.ceil(count * limits.deviceLadder))
+    for (let count = 2; count < order.length; count = Math.ceil(count * limits.deviceLadder))
       sets.push(order.slice(0, count));
-  sets.push(...mediumSets(opened), all);
-  const [bySpeed] = orders;
-  for (let lanes = 2; lanes <= Math.min(most, limits.dividedLanes, all.length / 2); lanes++)
-    sets.push(...dealt(bySpeed!, lanes), ...cutIntoLanes(bySpeed!, opened, lanes));
+  sets.push(...orders);
+  for (let lanes = 2; lanes <= Math.min(widest, limits.dividedLanes, all.length / 2); lanes++)
+    sets.push(...dealt(bySpeed, lanes), ...cutIntoLanes(bySpeed, opened, lanes));
   const seen = new Set<string>();
   return sets
     .map((set) => [...set].sort((a, b) => a - b))

@@ -77,6 +77,7 @@ export function requireFound(
       options: { ...search.options, ...limits.fitting },
       peers: [],
       memory: new Map(),
+      clusters: new Map(),
     };
     return modesOf(larger, [workload], deviceSets(opened, 1)).length > 0;
   };

@@ -20,11 +20,16 @@ export interface LaneSearch {
   readonly peers: readonly Strategy[];
   readonly cache: boolean;
   readonly holders: BaseHolders;
-  /** Whether sets of devices, but for all of them, only promise; the modes that a run uses are simulated. */
-  readonly brief: boolean;
+  /** How closely sets of devices are looked at before a run uses them. */
+  readonly look: Look;
+  /** Sets of devices by themselves, opened once. */
+  readonly clusters: Map<string, ClusterCosts>;
   /** Answers found so far, by question: tasks of equal cost on interchangeable devices are asked about once. */
   readonly memory: Map<string, FoundInterval & { readonly below: number }>;
 }
+
+/** How closely: by the bounds of placements, by the list scheduler's clock, by a search that simulates, or what peers would do. */
+export type Look = 'bound' | 'estimate' | 'search' | 'peers';
 
 /** An assessment and the strategy that proposed it. */
 export interface NamedAssessment extends Assessment {
@@ -42,6 +47,9 @@ export interface ModeQuestion {
   /** Only a mode of less value is of interest. */
   readonly below: number;
   readonly peers: readonly Strategy[];
+  readonly look: Look;
+  /** Part of the budget that a search may spend. */
+  readonly share: number;
 }
 
 /** Searches an interval on a set of devices, or remembers the answer to an equal question. */
@@ -53,32 +61,26 @@ export function searchOn(
 ): FoundInterval {
   const { devices } = search.opened;
   const like = set.map((device) => devices[device]!.interchangeableWith);
-  const brief = search.brief && set.length < devices.length;
   const key = [
     [...like].sort((a, b) => a - b).join(),
     question.peers.length,
-    brief,
+    question.look,
+    question.share,
     signatureOf(problem),
   ].join('|');
   const known = search.memory.get(key);
   // What was sought in vain below a mark may be there above it.
   if (known && (known.found.length > 0 || known.below >= question.below))
     return renamed(known, problem, set, search);
-  const found = { ...findOn({ ...search, brief }, problem, question), below: question.below };
+  const found = { ...findOn(search, problem, question), below: question.below };
   search.memory.set(key, found);
   return found;
 }
 
 function findOn(
-  {
-    options,
-    brief,
-    opened: {
-      devices: { length: deviceCount },
-    },
-  }: LaneSearch,
+  { options }: LaneSearch,
   problem: IntervalProblem,
-  { peers, bound, below }: ModeQuestion & { readonly bound: LowerBound },
+  { peers, bound, below, look, share }: ModeQuestion & { readonly bound: LowerBound },
 ): FoundInterval {
   const [only, ...others] = problem.costs.devices;
   if (others.length === 0) {
@@ -90,18 +92,16 @@ function findOn(
     }
     return { found: [], search: 'exact', bound };
   }
-  if (brief)
+  if (look === 'bound' || look === 'estimate')
     return {
-      found: promises(problem, below).map((promise) => ({ ...promise, strategy: contextGearName })),
+      found: promises(problem, below, look).map((promise) => ({ ...promise, strategy: contextGearName })),
       search: 'bounded',
       bound,
     };
-  const part = problem.costs.devices.length < deviceCount ? limits.subsetBudget : 1;
-  const { found, search } = searchInterval(problem, {
-    ...options,
-    budget: part * (options.budget ?? limits.budget),
-    below,
-  });
+  const { found, search } =
+    look === 'peers'
+      ? { found: [], search: 'bounded' as const }
+      : searchInterval(problem, { ...options, budget: share * (options.budget ?? limits.budget), below });
   const named = found
     .slice(0, limits.keptPlacements)
     .map((assessment): NamedAssessment => ({ ...assessment, strategy: contextGearName }));

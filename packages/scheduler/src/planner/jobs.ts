@@ -5,6 +5,8 @@ import type { Workload } from '../problem/workload.js';
 export interface Job {
   /** Indices of the workloads, ascending. */
   readonly tasks: readonly number[];
+  /** The same for jobs of equal cost. */
+  readonly kind: string;
 }
 
 /** The task graph by index. */
@@ -14,6 +16,8 @@ export interface TaskGraph {
   readonly children: readonly (readonly number[])[];
   /** All tasks that must end first, in any order. */
   readonly ancestors: readonly ReadonlySet<number>[];
+  /** For each task the first one of equal cost. */
+  readonly alike: readonly number[];
 }
 
 export function taskGraph(workloads: readonly Workload[]): TaskGraph {
@@ -32,8 +36,31 @@ export function taskGraph(workloads: readonly Workload[]): TaskGraph {
   const children = workloads.map((_, task) =>
     [...workloads.keys()].filter((other) => parents[other]!.includes(task)),
   );
-  return { workloads, parents, children, ancestors: workloads.map((_, task) => ancestorsOf(task)) };
+  return {
+    workloads,
+    parents,
+    children,
+    ancestors: workloads.map((_, task) => ancestorsOf(task)),
+    alike: firstAlike(workloads),
+  };
 }
+
+function firstAlike(workloads: readonly Workload[]): number[] {
+  const firsts = new Map<string, number>();
+  return workloads.map(({ layers, ...workload }, task) => {
+    const look = JSON.stringify([
+      { ...workload, name: '', dependsOn: [] },
+      layers.map((layer) => ({ ...layer, name: '' })),
+    ]);
+    if (!firsts.has(look)) firsts.set(look, task);
+    return firsts.get(look)!;
+  });
+}
+
+export const jobOf = ({ alike }: TaskGraph, tasks: readonly number[]): Job => ({
+  tasks,
+  kind: tasks.map((task) => alike[task]!).join('+'),
+});
 
 /** Tasks by level: a task stands one level after the latest of its parents. */
 export function levelsOf({ workloads, parents }: TaskGraph): number[][] {

@@ -17,6 +17,7 @@ import { type Transfer, transfersBetween, transferSeconds } from './transfers.js
 import {
   type FoundInterval,
   type LaneSearch,
+  type Look,
   type ModeQuestion,
   type NamedAssessment,
   searchOn,
@@ -47,8 +48,8 @@ export interface Mode {
   readonly seconds: number;
   readonly joules: number;
   readonly value: number;
-  /** Whether an interval was not simulated yet. */
-  readonly promised: boolean;
+  /** How closely it was looked at. */
+  readonly look: Look;
   /** Whether no placement on these devices is better, whatever the transfers. */
   readonly exact: boolean;
 }
@@ -60,7 +61,6 @@ export function modesOf(
   sets: readonly (readonly number[])[],
 ): Mode[] {
   const modes: Mode[] = [];
-  const largest = sets.at(-1);
   for (const set of sets) {
     const inside = new Set(set);
     const below = Math.min(
@@ -69,33 +69,24 @@ export function modesOf(
         .map(({ value }) => value),
       Infinity,
     );
+    const whole = set.length === search.opened.devices.length;
     const mode = modeOn(search, workloads, set, {
       below,
-      peers: set === largest || set.length <= limits.peersOnSet ? search.peers : [],
+      peers: whole || set.length <= limits.peersOnSet ? search.peers : [],
+      look: search.look,
+      share: whole ? 1 : limits.subsetBudget,
     });
     if (mode && mode.value < below) modes.push(mode);
   }
   return modes;
 }
 
-/** A mode on the same devices, simulated; undefined where nothing keeps the promise. */
-export const simulatedMode = (search: LaneSearch, workloads: readonly Workload[], { set }: Mode) =>
-  modeOn(
-    {
-      ...search,
-      brief: false,
-      options: { ...search.options, budget: (search.options.budget ?? limits.budget) * limits.promiseBudget },
-    },
-    workloads,
-    set,
-    { below: Infinity, peers: [] },
-  );
-
-function modeOn(
+/** The best mode on a set of devices; undefined where nothing is found below the mark. */
+export function modeOn(
   search: LaneSearch,
   workloads: readonly Workload[],
   set: readonly number[],
-  { below, peers }: ModeQuestion,
+  question: ModeQuestion,
 ): Mode | undefined {
   const cluster = clusterOf(search, set);
   // Whether a cache pays depends on the transfers between the intervals.
@@ -105,30 +96,34 @@ function modeOn(
     const problems = intervalsOf(workloads, cluster, search.settings, useCache);
     const bounds = problems.map((problem) => lowerBound(problem));
     const least = bounds.reduce((sum, { value }) => sum + value, 0);
-    const mark = Math.min(below, best?.value ?? Infinity);
+    const mark = Math.min(question.below, best?.value ?? Infinity);
     if (least >= mark) continue;
     const answers = problems.map((problem, index) =>
       searchOn(search, problem, set, {
-        peers,
+        ...question,
         bound: bounds[index]!,
         below: mark - (least - bounds[index]!.value),
       }),
     );
-    const mode = chain(search, problems, answers, set);
+    const mode = chain(search, problems, answers, { set, look: question.look });
     if (mode && (!best || mode.value < best.value)) best = mode;
   }
   return best;
 }
 
 /** The devices of a set by themselves. */
-function clusterOf({ opened }: LaneSearch, set: readonly number[]): ClusterCosts {
+function clusterOf({ opened, clusters }: LaneSearch, set: readonly number[]): ClusterCosts {
   if (set.length === opened.devices.length) return opened;
+  const known = clusters.get(set.join());
+  if (known) return known;
   const { devices, links } = opened.cluster;
   const ids = new Set(['*', ...set.map((device) => devices[device]!.id)]);
-  return openCluster({
+  const alone = openCluster({
     devices: set.map((device) => devices[device]!),
     links: set.length === 1 ? [] : links.filter(({ from, to }) => ids.has(from) && ids.has(to)),
   });
+  clusters.set(set.join(), alone);
+  return alone;
 }
 
 /** The placements such that intervals and transfers cost least, over all combinations (Viterbi); undefined where an interval has none. */
@@ -136,7 +131,7 @@ export function chain(
   { opened, settings: { objective }, holders }: Pick<LaneSearch, 'opened' | 'settings' | 'holders'>,
   problems: readonly IntervalProblem[],
   answers: readonly FoundInterval[],
-  set: readonly number[],
+  { set, look }: Pick<Mode, 'set' | 'look'>,
 ): Mode | undefined {
   const choices = answers.map(({ found }, index) => widened(problems, answers, index, found));
   if (choices.some((found) => found.length === 0)) return undefined;
@@ -194,7 +189,7 @@ export function chain(
     ),
     joules: sum(({ assessment }) => assessment.totalJoules ?? 0),
     value: best.value,
-    promised: intervals.some(({ assessment }) => assessment.simulatedSteps === 0),
+    look,
     exact:
       answers.every(({ search }) => search === 'exact') &&
       intervals.every(

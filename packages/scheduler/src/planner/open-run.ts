@@ -4,7 +4,7 @@ import { openCostModel } from '../cost/cost-model.js';
 import { peers as allPeers } from '../peers/peers.js';
 import { type Cluster, usableCluster } from '../problem/cluster.js';
 import type { Workload } from '../problem/workload.js';
-import { contextGear, contextGearDeep } from '../schedule/policies/context-gear.js';
+import { contextGear, contextGearDeep, contextGearFull } from '../schedule/policies/context-gear.js';
 import { effortFor, limits } from '../search/effort.js';
 import { inCanonicalOrder, tasksInCanonicalOrder } from './canonical-order.js';
 import type { LaneSearch } from './found-intervals.js';
@@ -43,13 +43,14 @@ export function openRun(
         microbatches,
         window,
         groupLimit,
-        policies: [contextGear, contextGearDeep].slice(-orders),
+        policies: [contextGearFull, contextGear, contextGearDeep].slice(-orders),
       },
       options: { budget: budget * budgetShare, exactDevices, exactLayers },
       peers,
       cache,
-      brief: opened.devices.length > limits.allDeviceSets,
+      look: opened.devices.length > limits.allDeviceSets ? 'bound' : 'search',
       memory: new Map(),
+      clusters: new Map(),
     },
   };
 }

@@ -7,7 +7,7 @@ import { validateSchedule } from '../schedule/validate/validate-schedule.js';
 import { joulesByDevice } from '../search/assess-placement.js';
 import { problemsError } from '../scheduler-error.js';
 import { limits } from '../search/effort.js';
-import { candidateJobs, refineCandidates, withoutPromises } from './candidate-jobs.js';
+import { candidateJobs } from './candidate-jobs.js';
 import { explainPlan } from './explain.js';
 import { requireFound } from './feasibility.js';
 import type { Run, RunSearch } from './run.js';
@@ -24,6 +24,7 @@ import {
   type PlannedTransfer,
 } from './planned.js';
 import type { PlayedJob } from './play-run.js';
+import { refineRun } from './refine-run.js';
 import { type FoundRun, searchRun } from './search-run.js';
 import type { Transfer } from './transfers.js';
 
@@ -31,19 +32,11 @@ import type { Transfer } from './transfers.js';
 export function planCluster(workloads: readonly Workload[], cluster: Cluster, options: PlanOptions): Plan {
   const { objective = 'time', siblings = true, window = 2, memoryReserve = 0 } = options;
   const { run, lanes } = openRun(workloads, cluster, options);
-  // Only a run says which of many sets of devices are worth a simulation.
-  let candidates = candidateJobs(run, lanes, siblings);
+  const candidates = candidateJobs(run, lanes, siblings);
   requireFound(candidates, workloads, run, lanes);
-  const asked = (share = 1): RunSearch => ({ run, candidates, objective, siblings, share });
-  for (let round = 0; round < limits.refinements; round++) {
-    const promising = searchRun(asked(limits.promisedShare));
-    const order = promising?.played.jobs.map(({ assignment }) => assignment) ?? [];
-    const refined = refineCandidates(run, lanes, candidates, order);
-    if (!refined) break;
-    candidates = refined;
-  }
-  candidates = withoutPromises(candidates);
-  const found = searchRun(asked());
+  const asked: RunSearch = { run, candidates, objective, siblings, share: 1 };
+  const { search, found } =
+    lanes.look === 'search' ? { search: asked, found: searchRun(asked) } : refineRun(asked, lanes);
   if (!found)
     throw problemsError('SCHEDULER_NOTHING_FITS', 'plan', [
       {
@@ -55,7 +48,7 @@ export function planCluster(workloads: readonly Workload[], cluster: Cluster, op
             : `no link joins the keeper "${cluster.keeper}" and the devices that train; add one, or name another keeper`),
       },
     ]);
-  return planOf(asked(), found, { lanes, window, memoryReserve });
+  return planOf(search, found, { lanes, window, memoryReserve });
 }
 
 function planOf(
@@ -65,8 +58,14 @@ function planOf(
 ): Plan {
   const { run } = search;
   const { workloads } = run.graph;
+  const seen = new Set<string>();
   for (const { assignment } of played.jobs)
-    for (const interval of assignment.mode.intervals) requireValid(interval, window);
+    for (const [index, interval] of assignment.mode.intervals.entries()) {
+      const { placement, policy } = interval.assessment;
+      const key = JSON.stringify([assignment.job.kind, index, { ...placement, tasks: [] }, policy.name]);
+      if (!seen.has(key)) requireValid(interval, window);
+      seen.add(key);
+    }
   const jobs = played.jobs
     .map((job) => plannedJob(job, run))
     .sort((a, b) => a.startSeconds - b.startSeconds || a.endSeconds - b.endSeconds);

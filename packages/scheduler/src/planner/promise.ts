@@ -1,45 +1,57 @@
-/** What a placement promises before it is simulated: no less than its bounds, and no traffic but that between its stages. */
+/** What placements promise before they are simulated: by their bounds, or by the list scheduler's clock. */
 import { airSeconds } from '../cost/routes.js';
 import { boundaryBytes, gradientCrosses } from '../cost/task-costs.js';
 import type { Placement } from '../schedule/placement.js';
+import { estimateSeconds } from '../search/assess-placement.js';
 import { promisingPlacements } from '../search/bounded-search.js';
 import { limits } from '../search/effort.js';
-import type { Assessment, IntervalProblem } from '../search/interval-problem.js';
+import { type Assessment, type IntervalProblem, valueOf } from '../search/interval-problem.js';
 import { periodBound, placementJoules } from '../search/period-bound.js';
 import { firstCutOf } from '../search/search-interval.js';
 
-/** The most promising placements as if they kept their promise; `simulatedSteps` is 0. */
-export const promises = (problem: IntervalProblem, below: number): Assessment[] =>
-  promisingPlacements(problem, firstCutOf(problem), below)
-    .slice(0, limits.promises)
-    .map(({ placement, value }): Assessment => {
-      const { steps, policies } = problem;
-      const stepSeconds = periodBound(problem, placement).seconds;
-      const totalSeconds = steps * stepSeconds;
-      return {
-        placement,
-        policy: policies[0]!,
-        passes: [],
-        value,
-        totalSeconds,
-        stepSeconds,
-        totalJoules: placementJoules(problem, placement, totalSeconds),
-        bytesPerStep: 0,
-        airSeconds: airOf(problem, placement),
-        peakMemoryBytes: {},
-        devices: placement.stages.flatMap(({ members }) =>
-          members.map(({ device }) => ({
-            device,
-            busySeconds: 0,
-            idleSeconds: { activation: 0, gradient: 0, backpressure: 0, collective: 0, finished: 0, lost: 0 },
-            idleFraction: 0,
-            peakMemoryBytes: 0,
-            sentBytes: 0,
-          })),
-        ),
-        simulatedSteps: 0,
-      };
-    });
+/** The most promising placements as if they kept their promise, best first; `simulatedSteps` is 0. */
+export function promises(problem: IntervalProblem, below: number, by: 'bound' | 'estimate'): Assessment[] {
+  const found: Assessment[] = [];
+  for (const { placement, value } of promisingPlacements(problem, firstCutOf(problem), below)) {
+    const enough = by === 'bound' ? limits.promises : limits.estimatedPromises;
+    if (found.length === enough || (by === 'estimate' && found[0] && value >= found[0].value)) break;
+    const seconds =
+      by === 'bound'
+        ? problem.steps * periodBound(problem, placement).seconds
+        : estimateSeconds(problem, placement);
+    if (seconds !== undefined) found.push(promised(problem, placement, seconds));
+    found.sort((a, b) => a.value - b.value);
+  }
+  return found.slice(0, limits.promises);
+}
+
+function promised(problem: IntervalProblem, placement: Placement, totalSeconds: number): Assessment {
+  const { steps, policies, objective } = problem;
+  const totalJoules = placementJoules(problem, placement, totalSeconds);
+  return {
+    placement,
+    policy: policies[0]!,
+    passes: [],
+    value: valueOf(objective, totalSeconds, totalJoules),
+    totalSeconds,
+    stepSeconds: totalSeconds / steps,
+    totalJoules,
+    bytesPerStep: 0,
+    airSeconds: airOf(problem, placement),
+    peakMemoryBytes: {},
+    devices: placement.stages.flatMap(({ members }) =>
+      members.map(({ device }) => ({
+        device,
+        busySeconds: 0,
+        idleSeconds: { activation: 0, gradient: 0, backpressure: 0, collective: 0, finished: 0, lost: 0 },
+        idleFraction: 0,
+        peakMemoryBytes: 0,
+        sentBytes: 0,
+      })),
+    ),
+    simulatedSteps: 0,
+  };
+}
 
 function airOf({ costs }: IntervalProblem, { tasks, stages }: Placement): number[] {
   const seconds = costs.routes.media.map(() => 0);

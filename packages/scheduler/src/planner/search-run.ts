@@ -18,16 +18,18 @@ export interface FoundRun {
   readonly exact: boolean;
 }
 
-/** Undefined where a task fits nowhere. */
-export function searchRun(search: RunSearch): FoundRun | undefined {
+/** Undefined where a task fits nowhere. `start`: a list of jobs, of these candidates or of earlier ones, that may be a good one. */
+export function searchRun(search: RunSearch, start: readonly Assignment[] = []): FoundRun | undefined {
   const seen = createJudge(search);
-  for (const order of firstLists(search)) seen.judge(order);
+  const again = renewed(search, start);
+  if (again.length > 0) seen.judge(again);
+  for (const { order } of mostPromising(search, firstLists(search))) seen.judge(order);
   // The most promising lists are climbed from; the best alone may be a dead end.
-  for (const start of seen.best(limits.climbedLists))
+  for (const { jobs } of seen.best(limits.climbedLists))
     climb(
       search,
       seen,
-      start.jobs.map(({ assignment }) => assignment),
+      jobs.map(({ assignment }) => assignment),
     );
   shakeAndClimb(search, seen);
   const [found] = seen.best(1);
@@ -39,19 +41,41 @@ export function searchRun(search: RunSearch): FoundRun | undefined {
   };
 }
 
+/** The list with the choices that the candidates now have on the same devices; empty where one has gone. */
+function renewed(search: RunSearch, order: readonly Assignment[]): Assignment[] {
+  const choicesOf = choicesByJob(search);
+  const list = order.map(({ job, mode: { set } }) =>
+    choicesOf.get(job.tasks.join())?.find(({ mode }) => mode.set === set || mode.set.join() === set.join()),
+  );
+  return list.every((choice) => choice !== undefined) ? list : [];
+}
+
 const candidatesAreExact = ({ single, groups }: CandidateJobs): boolean =>
   [...single, ...groups].every(({ choices }) => choices.every(({ mode }) => mode.exact));
 
+/** Lists with what they take at least, the least first. */
+function mostPromising(search: RunSearch, lists: Iterable<readonly Assignment[]>) {
+  return [...lists]
+    .map((order) => ({ order, least: leastValue(search, order) }))
+    .sort((a, b) => a.least - b.least);
+}
+
+/** Of a list, were nothing fetched and the network everyone's own. */
+function leastValue({ run, objective, siblings }: RunSearch, order: readonly Assignment[]): number {
+  const joules = order.reduce((sum, { mode }) => sum + mode.joules, 0);
+  const seconds = siblings ? listSeconds(run, order) : order.reduce((sum, one) => sum + one.seconds, 0);
+  return valueOf(objective, seconds, joules);
+}
+
 /** Plays lists and remembers the best of them; a list whose lower bound is no better than the mark is not played. */
-function createJudge({ run, objective, siblings, share }: RunSearch) {
+function createJudge(search: RunSearch) {
+  const { run, objective, siblings, share } = search;
   const kept: PlayedRun[] = [];
   let left = limits.judgedLists * share;
   /** The list's value where it is below the mark. */
   const improves = (order: readonly Assignment[], mark: number): number | undefined => {
     left -= 1;
-    const joules = order.reduce((sum, { mode }) => sum + mode.joules, 0);
-    const seconds = siblings ? listSeconds(run, order) : order.reduce((sum, one) => sum + one.seconds, 0);
-    if (valueOf(objective, seconds, joules) >= mark * (1 - 1e-12)) return undefined;
+    if (leastValue(search, order) >= mark * (1 - 1e-12)) return undefined;
     left -= limits.listsPerPlay;
     const played = playRun(run, order, objective, siblings, objective === 'time' ? mark : Infinity);
     if (!played || played.value >= mark * (1 - 1e-12)) return undefined;

@@ -8,10 +8,9 @@ import { buildSchedule } from '../schedule/build-schedule.js';
 import type { Pass } from '../schedule/passes/pass.js';
 import type { Placement } from '../schedule/placement.js';
 import { simulateWith } from '../simulate/simulate.js';
-import type { DeviceUse, LinkUse, Timeline } from '../simulate/timeline.js';
-import type { Schedule } from '../schedule/schedule.js';
+import type { DeviceUse, LinkUse } from '../simulate/timeline.js';
 import { SchedulerError } from '../scheduler-error.js';
-import { limits } from './effort.js';
+import { effortFor, limits } from './effort.js';
 import { type Assessment, type IntervalProblem, valueOf } from './interval-problem.js';
 import { periodBound, placementJoules } from './period-bound.js';
 import { playPipeline } from '../schedule/policies/list-scheduling.js';
@@ -35,15 +34,19 @@ export function assessPlacement(
   let best: Assessment | undefined;
   // Alone on one device there is nothing to order.
   const worthTrying = placement.stages.length === 1 ? policies.slice(0, 1) : policies;
+  const enough = problem.steps * bound.seconds * effortFor(costs.devices.length).closeToBound;
   for (const policy of worthTrying) {
-    const schedule = buildSchedule(costs, [placement], {
-      policy,
-      steps: simulatedSteps,
-      window,
-      cache,
-      passes,
+    if (best && objective === 'time' && best.value <= enough) break;
+    const timeline = unlessEndless(() => {
+      const schedule = buildSchedule(costs, [placement], {
+        policy,
+        steps: simulatedSteps,
+        window,
+        cache,
+        passes,
+      });
+      return simulateWith(costs, schedule, { spans: false });
     });
-    const timeline = played(problem, schedule);
     if (!timeline) continue;
     const { devices, links, makespanSeconds, stepEndSeconds, bytes } = timeline;
     if (!devices.every((use) => fitsDevice(problem, placement, use))) continue;
@@ -85,9 +88,9 @@ function airOf({ routes, deviceIndex }: CostModel, links: readonly LinkUse[]): n
 }
 
 /** Undefined where devices wait for each other for ever, as strict orders of groups may. */
-function played({ costs }: IntervalProblem, schedule: Schedule): Timeline | undefined {
+function unlessEndless<T>(play: () => T): T | undefined {
   try {
-    return simulateWith(costs, schedule, { spans: false });
+    return play();
   } catch (error) {
     if (error instanceof SchedulerError && error.code === 'SCHEDULER_SCHEDULE_ENDLESS') return undefined;
     throw error;
@@ -157,26 +160,38 @@ export function joulesByDevice(
   });
 }
 
-/** The objective's value with the deep order; undefined when the placement does not fit into memory. */
-export function estimatePlacement(problem: IntervalProblem, placement: Placement): number | undefined {
-  const { costs, window, objective } = problem;
+/** Seconds of all steps with the deep order, or the better of that and the full one; undefined when the placement does not fit into memory or its stages cannot reach each other. */
+export function estimateSeconds(problem: IntervalProblem, placement: Placement): number | undefined {
+  const { costs, window } = problem;
   if (!fitsMemory(costs, placement, window)) return undefined;
   const bound = periodBound(problem, placement);
   if (bound.seconds === Infinity) return undefined;
-  const played = playPipeline(
-    {
-      costs,
-      placement,
-      sampleShares: costs.sharesOf(placement),
-      steps: stepsToSimulate(problem, placement),
-      window,
-    },
-    { inFlight: (distance) => 2 * distance + 1, fusedBackward: false },
-  );
-  const { totalSeconds } = extrapolate(problem, played.makespanSeconds, played.stepEndSeconds, bound.seconds);
-  return valueOf(
-    objective,
-    totalSeconds,
-    objective === 'time' ? 0 : placementJoules(problem, placement, totalSeconds),
-  );
+  const context = {
+    costs,
+    placement,
+    sampleShares: costs.sharesOf(placement),
+    steps: stepsToSimulate(problem, placement),
+    window,
+  };
+  let least: number | undefined;
+  const { orders } = effortFor(costs.devices.length);
+  for (const inFlight of [(distance: number) => 2 * distance + 1, () => Infinity].slice(
+    0,
+    Math.max(1, orders - 1),
+  )) {
+    const played = unlessEndless(() => playPipeline(context, { inFlight, fusedBackward: false }));
+    if (!played) continue;
+    const { makespanSeconds, stepEndSeconds } = played;
+    const { totalSeconds } = extrapolate(problem, makespanSeconds, stepEndSeconds, bound.seconds);
+    least = Math.min(least ?? Infinity, totalSeconds);
+    if (least <= problem.steps * bound.seconds * limits.closeEstimate) break;
+  }
+  return least;
 }
+
+/** The objective's value in so many seconds. */
+export const estimatePlacement = (problem: IntervalProblem, placement: Placement): number | undefined => {
+  const seconds = estimateSeconds(problem, placement);
+  if (seconds === undefined || problem.objective === 'time') return seconds;
+  return valueOf(problem.objective, seconds, placementJoules(problem, placement, seconds));
+};

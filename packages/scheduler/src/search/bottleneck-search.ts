@@ -20,6 +20,8 @@ interface BottleneckOptions {
   readonly stageLimit: number;
   /** Micro-batches in flight to leave memory for, by a stage's distance to the last. */
   readonly inFlight: (distance: number) => number;
+  /** Numbers of devices at most between which groups may end: with more, neighbours in the order stay together. */
+  readonly blocks: number;
   /** Lowest layer at which a cut may lie. */
   readonly firstCut: number;
 }
@@ -29,12 +31,19 @@ export function bottleneckPlacements(
   problem: IntervalProblem,
   { flops, average }: DeviceWork,
   order: readonly number[],
-  { microbatches, groupLimit, stageLimit, inFlight, firstCut }: BottleneckOptions,
+  { microbatches, groupLimit, stageLimit, inFlight, blocks, firstCut }: BottleneckOptions,
 ): Placement[] {
   const { costs, tasks } = problem;
   const { layerCount } = costs;
   const count = order.length;
-  const stageMost = Math.min(stageLimit, count, layerCount);
+  const block = Math.max(1, Math.ceil(count / blocks));
+  /** Where groups may end, from 0 to all devices. */
+  const ends = Array.from({ length: Math.ceil(count / block) + 1 }, (_, i) => Math.min(count, i * block));
+  const last = ends.length - 1;
+  const rateOf = ends
+    .slice(1)
+    .map((end, i) => order.slice(ends[i], end).reduce((sum, device) => sum + average[device]!, 0));
+  const stageMost = Math.min(stageLimit, last, layerCount);
   const precision = effortFor(count).bottleneckPrecision;
   const memory = sumMemory(tasks.map(costs.taskNamed), layerCount);
 
@@ -52,8 +61,8 @@ export function bottleneckPlacements(
     return end;
   };
 
-  const reach = Array.from({ length: stageMost + 1 }, () => new Int32Array(count + 1));
-  const groupStart = Array.from({ length: stageMost + 1 }, () => new Int32Array(count + 1));
+  const reach = Array.from({ length: stageMost + 1 }, () => new Int32Array(last + 1));
+  const groupStart = Array.from({ length: stageMost + 1 }, () => new Int32Array(last + 1));
   /** Whether exactly `stages` stages reach the end within T. Fills `reach` and `groupStart`. */
   const attempt = (stages: number, T: number): boolean => {
     reach[0]!.fill(0);
@@ -61,17 +70,17 @@ export function bottleneckPlacements(
       const now = reach[k]!;
       const before = reach[k - 1]!;
       now.fill(-1);
-      for (let i = k; i <= count; i++) {
+      for (let i = k; i <= last; i++) {
         let best = now[i - 1]!;
         let from = -1;
         let rate = 0;
-        for (let j = i - 1; j >= k - 1 && i - j <= groupLimit; j--) {
-          rate += average[order[j]!]!;
+        for (let j = i - 1; j >= k - 1 && ends[i]! - ends[j]! <= groupLimit; j--) {
+          rate += rateOf[j]!;
           const start = before[j]!;
           if (start < 0 || start >= layerCount || (k > 1 && start < firstCut)) continue;
           let end = lastWithin(flops, start, layerCount, flops[start]! + T * rate);
           if (end <= best) continue;
-          end = Math.min(end, fits(start, j, i, stages - k, rate));
+          end = Math.min(end, fits(start, ends[j]!, ends[i]!, stages - k, rate));
           // Every later stage needs a layer.
           end = Math.min(end, layerCount - (stages - k));
           if (end > start && end > best) [best, from] = [end, j];
@@ -82,7 +91,7 @@ export function bottleneckPlacements(
         groupStart[k]![i] = from;
       }
     }
-    return reach[stages]![count] === layerCount;
+    return reach[stages]![last] === layerCount;
   };
 
   const placements: Placement[] = [];
@@ -105,13 +114,13 @@ export function bottleneckPlacements(
     attempt(stages, high);
     previous = high;
     const found: Stage[] = [];
-    let i = count;
+    let i = last;
     let end = layerCount;
     for (let k = stages; k >= 1; k--) {
       while (groupStart[k]![i]! < 0) i -= 1;
       const j = groupStart[k]![i]!;
       const start = reach[k - 1]![j]!;
-      const stage = stageOn(problem, { start, end }, order.slice(j, i), microbatches);
+      const stage = stageOn(problem, { start, end }, order.slice(ends[j], ends[i]), microbatches);
       if (!stage) break;
       found.unshift(stage);
       end = start;

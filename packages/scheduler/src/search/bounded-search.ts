@@ -39,6 +39,7 @@ export function boundedSearch(
   problem: IntervalProblem,
   { firstCut = 1, budget = limits.budget, seeds = [], below = Infinity }: BoundedSearchOptions = {},
 ): BoundedSearchResult {
+  const { assessedLeast, closeToBound } = effortFor(problem.costs.devices.length);
   const ranked = rank(problem, [...seeds, ...candidates(problem, firstCut)], below);
   const estimates: Valued[] = [];
   let left = budget;
@@ -54,7 +55,7 @@ export function boundedSearch(
     return true;
   };
   for (const { placement, value: bound } of ranked) {
-    if (best && (bound >= best.value || left < budget * limits.budgetForImproving)) break;
+    if (best && (bound * closeToBound >= best.value || left < budget * limits.budgetForImproving)) break;
     improves(placement);
   }
   if (!best) {
@@ -74,7 +75,8 @@ export function boundedSearch(
       tried.add(key);
       // Bounds are not free either.
       left -= instructionsOf(problem, neighbour) / limits.boundsPerEstimate;
-      if (boundValue(problem, neighbour) < best.value && improves(neighbour)) continue improving;
+      if (boundValue(problem, neighbour) * closeToBound < best.value && improves(neighbour))
+        continue improving;
     }
     break;
   }
@@ -86,7 +88,6 @@ export function boundedSearch(
     if (assessment) found.push(assessment);
   }
   const seedKeys = new Set(seeds.map(keyOf));
-  const { assessedLeast } = effortFor(problem.costs.devices.length);
   let assessing = budget * limits.budgetForAssessing;
   for (const { placement } of estimates) {
     if (found.length >= assessedLeast && assessing < 0) break;
@@ -158,6 +159,7 @@ function candidates(
           // A stage for each device pays where sibling tasks leave no bubble.
           stageLimit: groupLimit === 1 ? count : groupedStages,
           inFlight: (distance) => Math.min(finest, inFlight(distance)),
+          blocks: brief ? limits.briefBlocks : limits.blocks,
           firstCut,
         }),
       );

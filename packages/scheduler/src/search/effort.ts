@@ -7,8 +7,10 @@
 interface Effort {
   /** Micro-batches of a step at most, where the caller does not say. */
   readonly microbatches: number;
-  /** Orders to try for every candidate; of the two that ContextGear has, the deep one is seldom the worse. */
-  readonly orders: 1 | 2;
+  /** Orders to try for every candidate; of the three that ContextGear has, the deeper ones are seldom the worse. */
+  readonly orders: 1 | 2 | 3;
+  /** What takes so many times its bound is good enough: no other order is tried, and no placement with a bound as high. */
+  readonly closeToBound: number;
   /** Part of the budget for each interval: a plan has many of them. */
   readonly budgetShare: number;
   /** Orders of the devices from which the bounded search starts. */
@@ -34,9 +36,10 @@ interface Effort {
   readonly asteroidStages: number;
 }
 
-const upTo10: Effort = {
+const upTo5: Effort = {
   microbatches: 64,
   orders: 2,
+  closeToBound: 1,
   budgetShare: 1,
   startOrders: 6,
   startGroups: 'few and many',
@@ -51,6 +54,7 @@ const upTo10: Effort = {
   asteroidGroup: Infinity,
   asteroidStages: Infinity,
 };
+const upTo10: Effort = { ...upTo5, closeToBound: 1.002, orders: 3 };
 const upTo12: Effort = { ...upTo10, peerCandidates: 2, peerDivisions: 2, asteroidDivisions: 2 };
 const upTo16: Effort = { ...upTo12, startOrders: 4, startGroups: 'many', changesModes: false };
 const upTo32: Effort = { ...upTo16, peerListedOrder: false };
@@ -76,6 +80,7 @@ const above64: Effort = {
 };
 
 export function effortFor(devices: number): Effort {
+  if (devices <= 5) return upTo5;
   if (devices <= 10) return upTo10;
   if (devices <= 12) return upTo12;
   if (devices <= 16) return upTo16;
@@ -92,6 +97,8 @@ export const limits = {
   budgetForImproving: 1 / 2,
   budgetForAssessing: 1 / 4,
   budgetForPolishing: 1 / 8,
+  /** An estimate that is so many times the bound is not worth a second one. */
+  closeEstimate: 1.02,
   /** So many bounds cost about as much as an estimate. */
   boundsPerEstimate: 40,
   /** Instructions of a micro-batch on a device, about, and the steps of several tasks that are estimated, about. */
@@ -101,6 +108,8 @@ export const limits = {
   simulatedSteps: { siblings: 3, draining: 2, overlapping: 4 },
   /** Numbers of stages to try: all up to 2 ** shift, then each 2 ** −shift more than the one before; above `few`, with the other shift. */
   stageCounts: { few: 32, shift: 3, shiftOfMany: 2 },
+  /** Devices in an order that may end a group, at most; of a set that only promises fewer. */
+  blocks: 64,
   /** Halvings of the interval in which a bottleneck is found, at most. */
   bottleneckHalvings: 24,
   exactDevices: 6,
@@ -135,12 +144,15 @@ export const limits = {
   sharedPlacements: 3,
   /** So many devices at most of which every set may be a lane; the growth of sets of more, and the lanes a cluster is divided into. */
   allDeviceSets: 5,
-  deviceLadder: 1.5,
+  deviceLadder: 1.25,
   dividedLanes: 4,
-  /** Placements and numbers of micro-batches of a set of devices that only promise, and how often a run's promises are simulated. */
+  /** Placements and numbers of micro-batches of a set of devices that only promise, placements whose promise is an estimate, how often what a
+   * run relies on is looked at more closely, and the part of the budget of a first search on its sets. */
   promises: 2,
   briefDivisions: 2,
-  refinements: 12,
+  briefBlocks: 16,
+  estimatedPromises: 6,
+  refinements: 60,
   promiseBudget: 1 / 8,
   /** Part of the budget for a set of devices that is not the whole cluster, and the devices of a set at most of which peers are asked. */
   subsetBudget: 1 / 8,

@@ -8,10 +8,14 @@
  *   flush    for a task, from its lowest trained stage q:   Σ_{q ≤ i < s} (f_i + b_i + 2 transfer_i) + all computing of stage s but its
  *            last weight gradient, because a step's first forward on stage s follows those below, and the next step follows
  *            the gradients back down
+ *   memory   a member keeps a micro-batch's activations while it goes up and its gradient comes back down:
+ *            Σ_{i ≥ s} (f_i + b_i + 2 transfer_{i+1}) of all its micro-batches / as many as it can keep at once
  */
+import type { DeviceCosts } from '../cost/cluster-costs.js';
 import { collectiveCost, type Occupation } from '../cost/collective-cost.js';
 import type { CostModel, StageShares } from '../cost/cost-model.js';
 import { computeSeconds, stepSeconds } from '../cost/duration.js';
+import { activationBytes, type StateBytes, stateBytes } from '../cost/memory.js';
 import { airSeconds } from '../cost/routes.js';
 import {
   boundaryBytes,
@@ -21,14 +25,17 @@ import {
   type TaskCosts,
   trains,
 } from '../cost/task-costs.js';
-import { type Placement, splitsWork, type Stage } from '../schedule/placement.js';
+import { type Member, type Placement, splitsWork, type Stage } from '../schedule/placement.js';
 import { type IntervalProblem, valueOf } from './interval-problem.js';
 import { joulesOf } from '../cost/energy.js';
 
 export interface PeriodBound {
   readonly seconds: number;
   /** What binds: a device id, a medium's name, or the task whose steps follow each other. */
-  readonly binding: { readonly kind: 'device' | 'medium' | 'link' | 'flush'; readonly name: string };
+  readonly binding: {
+    readonly kind: 'device' | 'medium' | 'link' | 'flush' | 'memory';
+    readonly name: string;
+  };
 }
 
 /** Infinity when two neighbouring stages cannot reach each other. */
@@ -55,6 +62,7 @@ export function periodBound({ costs }: IntervalProblem, placement: Placement): P
     return costs.once(shares, () => costsOfStage(costs, tasks, stage, shares));
   });
   const climbs = tasks.map(() => -1);
+  const transfers: number[][] = [];
   for (const [s, { busy, apart, occupations, works }] of all.entries()) {
     const { end, members } = stages[s]!;
     for (const [m, seconds] of busy.entries()) raise(seconds, 'device', members[m]!.device);
@@ -67,6 +75,7 @@ export function periodBound({ costs }: IntervalProblem, placement: Placement): P
         : undefined;
       if (transfer?.unreachable) raise(Infinity, 'link', nameOf(transfer.unreachable));
       if (transfer) for (const occupation of transfer.occupations) occupy(occupation);
+      (transfers[s] ??= [])[t] = transfer?.quickest ?? 0;
       if (!hasBackward(task, end)) continue;
       const { forward, backward, work, beforeGradient } = works[t]!;
       const first = climbs[t]! < 0;
@@ -74,6 +83,18 @@ export function periodBound({ costs }: IntervalProblem, placement: Placement): P
       raise(climb + (first ? work : beforeGradient), 'flush', task.name);
       climbs[t] = climb + forward + backward;
     }
+  }
+  // What a micro-batch takes above each stage, up and down again.
+  const above = tasks.map(() => 0);
+  for (let s = stages.length - 1; s >= 0; s--) {
+    const { works, holding } = all[s]!;
+    for (const [m, { most, held, seconds }] of holding.entries()) {
+      let needed = seconds;
+      for (const [t, microbatches] of held.entries()) needed += microbatches * above[t]!;
+      if (needed > 0) raise(needed / most, 'memory', stages[s]!.members[m]!.device);
+    }
+    for (const [t, { forward, backward }] of works.entries())
+      above[t]! += forward + backward + 2 * transfers[s]![t]!;
   }
   for (const [link, seconds] of linkOf) raise(seconds, 'link', nameOf(link));
   for (const [medium, seconds] of airOf.entries()) raise(seconds, 'medium', costs.routes.media[medium]!);
@@ -87,6 +108,12 @@ interface StageCosts {
   /** Seconds of a step in which each member computes. */
   readonly busy: Float64Array;
   readonly occupations: readonly Occupation[];
+  /** By member: micro-batches whose activations it can keep at once, those of a step by task, and their own passes in seconds. */
+  readonly holding: readonly {
+    readonly most: number;
+    readonly held: readonly number[];
+    readonly seconds: number;
+  }[];
   /** Whether members that must exchange something cannot reach each other. */
   readonly apart: boolean;
   /** By task: the least time of one micro-batch forward and backward; all computing of the slowest member, and without its last weight gradient. */
@@ -108,6 +135,8 @@ function costsOfStage(
   const devices = members.map(({ device }) => costs.deviceIndex(device));
   const busy = new Float64Array(members.length);
   const occupations: Occupation[] = [];
+  const state = stateBytes(tasks, stage);
+  const holding = members.map(() => ({ most: 0, held: tasks.map(() => 0), seconds: 0 }));
   let apart = false;
   const exchange = (operation: 'allReduce' | 'allGather', bytes: number, ring: readonly number[]) => {
     const cost = collectiveCost(costs, { operation, bytes, messages: 1 }, ring);
@@ -134,6 +163,12 @@ function costsOfStage(
         backward = Math.min(backward, input);
         largestWeight = Math.max(largestWeight, weight);
         seconds += count * (input + weight);
+        const kept = holding[m]!;
+        kept.held[t]! += count;
+        kept.seconds += count * (one + input);
+        const room = residentRoom(device, state, members[m]!);
+        const each = activationBytes(task, stage, samples, members[m]);
+        kept.most = Math.max(kept.most, 1, Math.floor((room / each) * (1 + 1e-9)));
       }
       busy[m]! += seconds;
       work = Math.max(work, seconds);
@@ -148,8 +183,15 @@ function costsOfStage(
   // Devices that split layers or shard parameters must reach each other, whatever they exchange.
   if (members.length > 1 && members.some(({ work = 1, parameters = 1 }) => work < 1 || parameters < 1))
     exchange('allGather', 1, devices);
-  return { devices, busy, occupations, apart, works };
+  return { devices, busy, holding, occupations, apart, works };
 }
+
+/** Memory that is left for activations, were there no messages. */
+const residentRoom = (
+  { memoryBytes }: DeviceCosts,
+  { parameterBytes, optimizerBytes }: StateBytes,
+  { parameters = 1, optimizer = 1 }: Member,
+): number => memoryBytes - parameterBytes * parameters - optimizerBytes * optimizer;
 
 /** What a task sends over the boundary below a stage: the quickest of its messages, and what they occupy for sure. */
 function transferBetween(

@@ -135,6 +135,8 @@ function bindingText({ kind, name }: IntervalExplanation['binding']): string {
       return `the link ${name}`;
     case 'flush':
       return `filling and draining the pipeline for every step of ${name}`;
+    case 'memory':
+      return `the memory of ${name}, which keeps too few micro-batches in flight`;
     default:
       return kind satisfies never;
   }

@@ -18,6 +18,9 @@ export const contextGear = listed('ContextGear', (distance) => distance + 1);
 /** In flight 2 · distance + 1: hides transfers as long as a stage's work, where memory allows. */
 export const contextGearDeep = listed('ContextGear, deep', (distance) => 2 * distance + 1);
 
+/** As many in flight as memory allows: where a group is smaller than those above it, what comes back is far away. */
+export const contextGearFull = listed('ContextGear, full', () => Infinity);
+
 /** List scheduling with so many micro-batches in flight on each stage, as far as memory allows. */
 export const contextGearAt = (depths: readonly number[]): Policy =>
   listed(`ContextGear/${depths.join()}`, (distance) => depths.at(-1 - distance)!);

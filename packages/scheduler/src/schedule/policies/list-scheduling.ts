@@ -13,6 +13,7 @@
 import { computeSeconds } from '../../cost/duration.js';
 import { activationBytes } from '../../cost/memory.js';
 import { boundaryBytes, gradientCrosses, hasBackward, trains } from '../../cost/task-costs.js';
+import { SchedulerError } from '../../scheduler-error.js';
 import { createPlayer } from '../../simulate/player.js';
 import { type Partner, partnersOf } from '../sample-shares.js';
 import {
@@ -220,8 +221,11 @@ export function playPipeline(
 
   for (const { index, forwardsLeft, inFlight: held } of devices.flat())
     if (forwardsLeft > 0 || held > 0)
-      throw new Error(
-        `internal: scheduler/listSchedule: "${costs.devices[index]!.id}" did not finish its work`,
+      // A member short of memory may lag so far behind its group that those ahead fill the buffers it needs.
+      throw new SchedulerError(
+        'SCHEDULER_SCHEDULE_ENDLESS',
+        'listSchedule',
+        `"${costs.devices[index]!.id}" and others wait for each other for ever with so many micro-batches in flight; allow fewer, or a larger window`,
       );
   return {
     order: devices.map((members) => members.map(({ order }) => order)),

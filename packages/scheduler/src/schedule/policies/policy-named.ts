@@ -1,5 +1,11 @@
 /** The package's own policies, found again by the names that plans carry. */
-import { contextGear, contextGearAlternating, contextGearAt, contextGearDeep } from './context-gear.js';
+import {
+  contextGear,
+  contextGearAlternating,
+  contextGearAt,
+  contextGearDeep,
+  contextGearFull,
+} from './context-gear.js';
 import { gpipe } from './gpipe.js';
 import { lorapp } from './lorapp.js';
 import { oneForwardOneBackward, oneForwardOneBackwardDeep } from './one-forward-one-backward.js';
@@ -8,6 +14,7 @@ import type { Policy } from './policy.js';
 const fixed: readonly Policy[] = [
   contextGear,
   contextGearDeep,
+  contextGearFull,
   gpipe,
   lorapp,
   oneForwardOneBackward,
