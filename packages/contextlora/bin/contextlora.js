@@ -16,10 +16,13 @@ try {
   const reason = {
     ERR_MODULE_NOT_FOUND:
       'is it installed whole (npm install), and may this process open enough files (ulimit -n 1024)?',
+    // sharp says so in the text of its message.
+    ERR_DLOPEN_FAILED:
+      'is it installed whole (npm install), and may this process use enough memory (ulimit -v unlimited)?',
     EMFILE: 'raise the limit of open files (ulimit -n 1024)',
     ENFILE: 'raise the limit of open files (ulimit -n 1024)',
     ENOENT: error.syscall === 'uv_cwd' ? 'the current directory was removed; change to another' : undefined,
-  }[error.code];
+  }[/ERR_DLOPEN_FAILED/.exec(error.message)?.[0] ?? error.code];
   if (reason === undefined) throw error;
   // At once: what the loader had begun may fail as well.
   writeSync(2, `contextlora cannot start: ${error.message.split('\n', 1)[0]}; ${reason}\n`);
