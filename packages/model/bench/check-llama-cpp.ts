@@ -53,8 +53,8 @@ const tasks = [
   { id: 'light', dependsOn: [] },
   { id: 'drive', dependsOn: ['light'] },
 ];
-// A label of several tokens, and one that begins another.
-const answers = { light: ['night', 'sunny', 'fog'], drive: ['slow', 'slow down', 'keep'] };
+// A label of several tokens, and one that begins another; all are words that the base was trained on, as its other tokens are not.
+const answers = { light: ['night', 'fog river', 'fog'], drive: ['slow', 'slow truck', 'keep'] };
 const moods = ['low', 'bright', 'grey'];
 const exampleOf = (task: keyof typeof answers, index: number): Example => {
   const kind = index % 3;

@@ -115,6 +115,28 @@ describe('a trained task', () => {
     expect(written.map(({ answer }) => answer)).toEqual(answers);
   });
 
+  test.each([
+    ['please slow down', 'keep the lane', 'stop now'],
+    ['traffic jam', 'clear sky', 'heavy rain'],
+  ])('writes labels of many tokens as soon as it chooses them: %s, %s, %s', async (...labels) => {
+    const moods = ['low', 'bright', 'grey'];
+    const exampleOf = (i: number): Example => ({
+      prompt: `case ${i} . ${moods[i % 3]} ?`,
+      answer: labels[i % 3]!,
+      labels,
+    });
+    const local = makeModel(model, { rank: 8 });
+    await local.setPhase({ tasks: ['t'], roles });
+    for (let step = 0; step < 14; step++)
+      await local.step('t', [Array.from({ length: 6 }, (_, i) => exampleOf(6 * step + i))], {
+        learningRate: 1e-2,
+      });
+    const examples = Array.from({ length: 12 }, (_, i) => exampleOf(200 + i));
+    const answers = examples.map(({ answer }) => answer);
+    for (const asked of [examples, examples.map(({ prompt }) => ({ prompt, answer: '' }))])
+      expect((await local.predict('t', asked, { t: 'freeze' })).map(({ answer }) => answer)).toEqual(answers);
+  });
+
   test.each(['a space ', 'a line\n', 'a colon:', 'chat<|im_end|>\n<|im_start|>assistant\n'])(
     'after a prompt that ends in %j chooses and writes it',
     async (end) => {

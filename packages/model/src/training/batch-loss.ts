@@ -1,9 +1,9 @@
 /**
  * What a model is trained on: examples as tokens, and a batch of them with its loss.
  *
- * The loss of an example with labels is −ln p(answer | labels), which decides among the labels as fast as a small budget allows, plus a
- * share of the whole-vocabulary loss, by which the model also writes its answer and ends it. The loss of free text is the second alone:
- * the mean of −ln p(token | what precedes it) over the answer's tokens, its end included.
+ * The loss of an example with labels is −ln p(answer | labels), which decides among the labels as fast as a small budget allows, plus what
+ * teaches the model to write the answer: the mean of −ln p over the whole vocabulary at the tokens that the labels leave no choice of, and
+ * a share of it where they part and at the end. The loss of free text is the mean of −ln p(token | what precedes it) over the answer's tokens, its end included.
  */
 import type { LoadedModel } from '../checkpoint/load-model.js';
 import { ModelError } from '../model-error.js';
@@ -12,8 +12,8 @@ import { batchOf, type TokenBatch } from '../pass/token-batch.js';
 import { answerIds, openLabelIds } from '../text/answer-tokens.js';
 import { type Example, promptIds, requirePrompt } from '../text/example.js';
 
-/** The weight of the whole-vocabulary loss beside the choice among labels; docs/decisions.md, 2026-11-28, has the measurement. */
-const vocabularyShare = 0.2;
+/** The weight of the whole vocabulary where labels part and at a label's end; docs/decisions.md, 2026-11-28, has the measurement. */
+const vocabularyShare = 0.1;
 
 /** An example as tokens. */
 export interface PreparedExample {
@@ -25,8 +25,8 @@ export interface PreparedExample {
   readonly answer: readonly number[];
   /** Where the tokens so far leave a choice among labels; none without labels. */
   readonly choices: readonly Choice[];
-  /** The weight of the loss over the whole vocabulary. */
-  readonly share: number;
+  /** The weight of the loss over the whole vocabulary at each of the answer's ids. */
+  readonly vocabularyWeights: readonly number[];
 }
 
 /** The tokens of the answer's labels that can stand at a position of the answer, and the index of the right one. */
@@ -61,12 +61,13 @@ export function openPreparation(
         `an answer has ${ids.length - 1} tokens (${JSON.stringify(`${answer.slice(0, 60)}…`)}), but answers are written with at most ` +
           `${maximumNewTokens}; raise maximumNewTokens or shorten the answer`,
       );
+    const choices = all ? choicesOf(ids, all) : [];
     return {
       ids: [...prompt, ...ids.slice(0, -1)],
       start: prompt.length - 1,
       answer: ids,
-      choices: all ? choicesOf(ids, all) : [],
-      share: all ? vocabularyShare : 1,
+      choices,
+      vocabularyWeights: all ? labelWeights(ids, choices) : ids.map(() => 1 / ids.length),
     };
   };
   return (example) => {
@@ -88,6 +89,14 @@ function choicesOf(answer: readonly number[], labels: readonly (readonly number[
     const columns = [...new Set(possible.flatMap((label) => label[at] ?? []))];
     return columns.length > 1 ? [{ at, columns, target: columns.indexOf(id) }] : [];
   });
+}
+
+/** The end is the same for every label, so that each row teaches it; a label's own text is learnt from its rows alone. */
+function labelWeights(answer: readonly number[], choices: readonly Choice[]): number[] {
+  const parting = new Set(choices.map(({ at }) => at));
+  const isWeak = (at: number) => parting.has(at) || at === answer.length - 1;
+  const others = answer.filter((_, at) => !isWeak(at)).length;
+  return answer.map((_, at) => (isWeak(at) ? vocabularyShare : 1 / others));
 }
 
 /** A row of logits in a loss. */
@@ -119,7 +128,7 @@ export function batchLoss(
       vocabulary.push({
         row: first + at,
         target,
-        weight: (weight * example.share) / example.answer.length,
+        weight: weight * (example.vocabularyWeights[at] ?? 0),
       });
     for (const { at, columns, target } of example.choices) {
       const key = columns.join();
