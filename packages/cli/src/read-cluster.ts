@@ -1,6 +1,7 @@
 /** Reads cluster files; the planner checks their fields. */
 import { readFile, stat } from 'node:fs/promises';
 
+import { ifThere } from '@contextlora/lora/files';
 import { type MeasuredCluster, mergeClusters, type MergedCluster } from '@contextlora/scheduler';
 import { decodeText } from '@contextlora/task-graph';
 
@@ -21,7 +22,7 @@ async function readCluster(path: string): Promise<MeasuredCluster> {
 
 /** Like {@link readCluster}, but undefined if there is no file. */
 export async function readClusterIfAny(path: string): Promise<MeasuredCluster | undefined> {
-  const info = await stat(path).catch(() => undefined);
+  const info = await ifThere(stat(path));
   if (!info?.isFile()) return undefined;
   if (info.size > largestBytes)
     throw invalid(`${path} has ${info.size} bytes; a cluster file has at most ${largestBytes}`);

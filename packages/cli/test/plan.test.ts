@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -115,6 +115,17 @@ describe('contextlora plan', () => {
     expect(refused.err).toMatch(/wide\.json:1: the file is in the encoding UTF-16; save it as UTF-8/);
     expect(refused.code).toBe(2);
   });
+
+  test.each(['--model', '--cluster'])(
+    'says of a %s that cannot be read why, not that it is missing',
+    async (option) => {
+      const path = join(directory, `self${option}`);
+      await symlink(path, path);
+      const args = planArgs();
+      args[args.indexOf(option) + 1] = path;
+      expect((await run(...args)).err).toMatch(/ELOOP/);
+    },
+  );
 
   test('keeps the columns of a table straight where names are wider on a terminal than their length', async () => {
     const wide = join(directory, 'wide.json');

@@ -69,6 +69,20 @@ const ofRun = [
   'report.json',
 ];
 
+describe('what cannot be read is not taken for absent', () => {
+  test('a directory', async () => {
+    await symlink('self', join(parent, 'self'));
+    const attempt = openRunDirectory(join(parent, 'self'), { kind: 'train' });
+    await expect(attempt).rejects.toMatchObject({ code: 'ELOOP' });
+  });
+
+  test('a lock, for which nobody would wait in vain', async () => {
+    await mkdir(join(directory, lock), { recursive: true });
+    const attempt = openRunDirectory(directory, { kind: 'train' });
+    await expect(attempt).rejects.toMatchObject({ code: 'EISDIR' });
+  });
+});
+
 describe('a new run', () => {
   test('makes its directory, or takes an empty one', async () => {
     expect(await runOnce()).toBe('new');

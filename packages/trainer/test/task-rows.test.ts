@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -58,6 +58,12 @@ test('a missing file says which task names it', async () => {
   await expect(readTaskRows(join(directory, 'none.jsonl'), road)).rejects.toThrow(
     /no such file; task "road" names it/,
   );
+});
+
+test('a file that cannot be read is not said to be missing', async () => {
+  const path = join(directory, 'self.jsonl');
+  await symlink(path, path);
+  await expect(readTaskRows(path, road)).rejects.toThrow(/cannot be read \(ELOOP\)/);
 });
 
 test('only direct slots are asked for', () => {

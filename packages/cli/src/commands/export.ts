@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path';
 
 import { openRun, type OpenedRun, requireTrained, type WrittenFile } from '@contextlora/finetune';
 import { type AdapterModules, composeTask } from '@contextlora/lora';
-import { writePeftFolder, writeWhole } from '@contextlora/lora/files';
+import { ifThere, writePeftFolder, writeWhole } from '@contextlora/lora/files';
 import { encodeGgufAdapter, mergeModel, readModelSpec } from '@contextlora/model';
 import { Option } from 'commander';
 
@@ -83,7 +83,7 @@ async function runExport(directory: string, options: ExportOptions, context: Com
   if (tasks.length === 0) throw invalid(`the run in ${directory} has trained no task yet`);
   const places = tasks.map((task) => ({ task, path: format === 'gguf' ? `${task}.gguf` : task }));
   for (const { path } of places)
-    if (await lstat(join(out, path)).catch(() => undefined))
+    if (await ifThere(lstat(join(out, path))))
       throw invalid(`${join(out, path)} exists, and nothing is replaced; choose another --out, or remove it`);
   const untrained = run.partition.order.filter((task) => !run.trainedTasks.includes(task));
   if (options.task === undefined && untrained.length > 0)

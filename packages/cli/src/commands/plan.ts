@@ -2,7 +2,7 @@
 import { stat } from 'node:fs/promises';
 
 import { readTaskFile } from '@contextlora/finetune';
-import { writeWhole } from '@contextlora/lora/files';
+import { ifThere, writeWhole } from '@contextlora/lora/files';
 import { type ModelSpec, publishedSpec, publishedSpecNames, readModelSpec } from '@contextlora/model';
 import {
   applyWhatIf,
@@ -192,7 +192,7 @@ const frontTable = ({ front }: FrontOfCluster): string[] =>
 
 /** The dimensions in a model directory, or published ones. */
 async function specOf(model: string): Promise<ModelSpec> {
-  if (await stat(model).catch(() => undefined)) return readModelSpec(model);
+  if (await ifThere(stat(model))) return readModelSpec(model);
   const spec = publishedSpec(model);
   if (!spec)
     throw new CliError(

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 
 import { openRun, type OpenedRun, requireTrained } from '@contextlora/finetune';
 import { composeTask } from '@contextlora/lora';
-import { readPartition, readPeftFolder } from '@contextlora/lora/files';
+import { ifThere, readPartition, readPeftFolder } from '@contextlora/lora/files';
 import type { AnyAdapter } from '@contextlora/model';
 
 import { CliError } from '../cli-error.js';
@@ -17,8 +17,7 @@ interface FoundAdapter {
 
 /** Reads a PEFT folder or, with a task, the task's adapter in the directory of a run, also one that was stopped, or of a partition. */
 export async function readAdapter(directory: string, task: string | undefined): Promise<FoundAdapter> {
-  const has = async (...path: string[]) =>
-    (await stat(join(directory, ...path)).catch(() => undefined))?.isFile() ?? false;
+  const has = async (...path: string[]) => (await ifThere(stat(join(directory, ...path))))?.isFile() ?? false;
   if ((await has('.contextlora-run')) && (await has('run.json'))) {
     const run = await openRun(directory);
     const chosen = chooseTask(directory, task, run.partition.order);

@@ -4,6 +4,7 @@ import { stat } from 'node:fs/promises';
 import { embeddedName, embeddedScenario } from '@contextlora/benchmarks';
 import type { OpenedRun, TrainSettings } from '@contextlora/finetune';
 import { openKernels } from '@contextlora/kernels';
+import { ifThere } from '@contextlora/lora/files';
 import {
   type BaseFormat,
   createLocalModel,
@@ -62,7 +63,7 @@ async function placeOf(
 ): Promise<string> {
   if (given !== undefined) return locateModel(given, context);
   if (path === undefined && name === embeddedName) return embeddedScenario().modelDirectory;
-  const isThere = path !== undefined && (await stat(path).catch(() => undefined)) !== undefined;
+  const isThere = path !== undefined && (await ifThere(stat(path))) !== undefined;
   return locateModel(isThere ? path : name, context);
 }
 

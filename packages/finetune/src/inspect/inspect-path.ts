@@ -2,7 +2,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { readPeftFolder } from '@contextlora/lora/files';
+import { ifThere, readPeftFolder } from '@contextlora/lora/files';
 import { modelTensors, openCheckpoint } from '@contextlora/model';
 import * as z from 'zod';
 
@@ -26,10 +26,10 @@ const directories: readonly (readonly [string, (path: string) => Promise<Inspect
  * @throws FinetuneError (`FINETUNE_PATH_UNKNOWN`) for anything else, and whatever reading throws.
  */
 export async function inspectPath(path: string): Promise<Inspected> {
-  const info = await stat(path).catch(() => undefined);
+  const info = await ifThere(stat(path));
   if (info?.isFile()) return path.endsWith('.json') ? inspectCertificates(path) : inspectModel(path);
   for (const [file, inspect] of info ? directories : [])
-    if (await stat(join(path, file)).catch(() => undefined)) return inspect(path);
+    if (await ifThere(stat(join(path, file)))) return inspect(path);
   throw unknown(path, info ? 'none of these' : 'there is nothing');
 }
 

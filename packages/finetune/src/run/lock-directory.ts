@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { pid } from 'node:process';
 import { setTimeout } from 'node:timers/promises';
 
-import { withPath } from '@contextlora/lora/files';
+import { ifThere, withPath } from '@contextlora/lora/files';
 
 import { FinetuneError } from '../finetune-error.js';
 
@@ -57,7 +57,7 @@ async function settledText(path: string): Promise<string | undefined> {
 
 const writingMilliseconds = 500;
 
-const textOf = (path: string) => readFile(path, 'utf8').catch(() => undefined);
+const textOf = (path: string) => ifThere(readFile(path, 'utf8'));
 
 function ownerOf(text: string): Owner | undefined {
   try {
@@ -84,7 +84,7 @@ async function isRunning({ pid: number, host, started }: Owner): Promise<boolean
 /** When a process was started, in clock ticks since boot; none of one that has ended and whose parent has not noticed yet. */
 async function startOf(number: number): Promise<string | undefined> {
   // Linux: state and start are fields 3 and 22; the second field is a name in brackets, which may contain spaces.
-  const stat = await textOf(`/proc/${number}/stat`);
+  const stat = await readFile(`/proc/${number}/stat`, 'utf8').catch(() => undefined);
   const [state, ...fields] = stat?.slice(stat.lastIndexOf(')') + 2).split(' ') ?? [];
   return state === 'Z' ? 'ended' : fields[18];
 }

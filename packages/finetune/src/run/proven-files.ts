@@ -2,6 +2,7 @@
 import { lstat } from 'node:fs/promises';
 import { join } from 'node:path';
 
+import { ifThere } from '@contextlora/lora/files';
 import { FinetuneError } from '../finetune-error.js';
 import { digestFile } from './digest-file.js';
 
@@ -34,8 +35,7 @@ export async function requireFree(
 ): Promise<void> {
   const others: string[] = [];
   for (const path of paths)
-    if (!Object.hasOwn(files, path) && (await lstat(join(directory, path)).catch(() => undefined)))
-      others.push(path);
+    if (!Object.hasOwn(files, path) && (await ifThere(lstat(join(directory, path))))) others.push(path);
   if (others.length > 0)
     throw new FinetuneError(
       'FINETUNE_DIRECTORY_TAKEN',

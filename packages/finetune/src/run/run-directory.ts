@@ -2,7 +2,7 @@
 import { readdir, rename, rm, rmdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
-import { makeDirectory } from '@contextlora/lora/files';
+import { ifThere, makeDirectory } from '@contextlora/lora/files';
 import { inputDifferences, type RunFingerprint } from '@contextlora/trainer';
 
 import { FinetuneError } from '../finetune-error.js';
@@ -54,7 +54,7 @@ export async function openRunDirectory(
   directory: string,
   { kind, resume = false, force = false, isWorkingFile = () => false }: RunDirectoryOptions,
 ): Promise<RunDirectory> {
-  const info = await stat(directory).catch(() => undefined);
+  const info = await ifThere(stat(directory));
   if (info && !info.isDirectory()) throw taken(`${directory} is a file; choose another directory`);
   const entries = info ? await readdir(directory) : [];
   if (!entries.includes(manifestFile) && entries.some((name) => !ownBeforeBegin.has(name)))

@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { openSealed, sealJson, writeWhole } from '@contextlora/lora/files';
+import { ifThere, openSealed, sealJson, writeWhole } from '@contextlora/lora/files';
 import * as z from 'zod';
 
 import { FinetuneError } from '../finetune-error.js';
@@ -36,13 +36,8 @@ const note = 'Made by contextlora, which may replace the files that are listed h
  */
 export async function readManifest(directory: string): Promise<RunManifest | undefined> {
   const path = join(directory, manifestFile);
-  let source: string;
-  try {
-    source = await readFile(path, 'utf8');
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw cause;
-  }
+  const source = await ifThere(readFile(path, 'utf8'));
+  if (source === undefined) return undefined;
   const opened = openSealed(source);
   const { data } = schema.safeParse('value' in opened ? opened.value : undefined);
   if (!data)

@@ -1,6 +1,7 @@
 export { differenceFrom, digestOf, sha256, type FileDigest } from './file-digests.js';
 export { checkDigests, writeDigests, type FolderDigests } from './folder-digests.js';
 export { hashPartition, hashSegment } from './hash-segment.js';
+export { ifThere } from './if-there.js';
 export { makeDirectory } from './make-directory.js';
 export { readPartition, writePartition } from './partition-files.js';
 export { targetedModules, type PeftTargets } from './peft-targets.js';

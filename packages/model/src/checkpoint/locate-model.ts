@@ -2,8 +2,9 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
+import { ifThere } from '@contextlora/lora/files';
+
 import { ModelError } from '../model-error.js';
-import { ifThere } from '../spec/if-there.js';
 
 /**
  * The directory or GGUF file of a model. A path that exists is returned as it is, except that a directory with a single GGUF file and no

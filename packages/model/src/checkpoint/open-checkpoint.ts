@@ -2,6 +2,8 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
+import { ifThere } from '@contextlora/lora/files';
+
 import { ggufSpec } from '../gguf/config.js';
 import { type GgufHeader, readGgufHeader } from '../gguf/header.js';
 import { ggufTokenizer } from '../gguf/tokenizer.js';
@@ -13,7 +15,6 @@ import { modelTensors } from '../spec/model-tensors.js';
 import { readJsonObject } from '../spec/read-json.js';
 import { readTokenizer } from '../text/read-tokenizer.js';
 import { openTokenizer, type TextTokenizer } from '../text/tokenizer.js';
-import { ifThere } from '../spec/if-there.js';
 import { type ByteSource, type OpenBytes, openFileBytes } from './byte-source.js';
 import { ggufEndIds, readModelIds } from './end-ids.js';
 import { openSafetensorsFiles } from './safetensors-files.js';

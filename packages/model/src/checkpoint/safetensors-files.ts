@@ -2,13 +2,13 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
+import { ifThere } from '@contextlora/lora/files';
 import { parseSafetensorsHeader, type SafetensorsEntry } from '@contextlora/lora/safetensors';
 
 import { expandBrain, expandHalf, halfTable } from '../gguf/blocks.js';
 import { ModelError } from '../model-error.js';
 import { partOf } from '../spec/config-reader.js';
 import { readJsonObject } from '../spec/read-json.js';
-import { ifThere } from '../spec/if-there.js';
 import { type ByteSource, openChunks, type OpenBytes, openFileBytes } from './byte-source.js';
 import { sizeOf, type WeightFiles } from './weight-files.js';
 

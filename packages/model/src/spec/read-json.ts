@@ -1,9 +1,10 @@
 /** Text and JSON files of a model directory. */
 import { readFile } from 'node:fs/promises';
 
+import { ifThere } from '@contextlora/lora/files';
+
 import { ModelError } from '../model-error.js';
 import { type Config, partOf } from './config-reader.js';
-import { ifThere } from './if-there.js';
 
 /**
  * The text of a UTF-8 file, with or without a byte order mark, or undefined if there is no such file.

@@ -2,10 +2,11 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 
+import { ifThere } from '@contextlora/lora/files';
+
 import { readModelIds } from '../checkpoint/end-ids.js';
 import { ModelError } from '../model-error.js';
 import type { Config } from '../spec/config-reader.js';
-import { ifThere } from '../spec/if-there.js';
 import { readJsonObject, readText } from '../spec/read-json.js';
 import { asLlamaClass } from './llama-class.js';
 import { templateFiles } from './template-places.js';

@@ -2,6 +2,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 
+import { ifThere } from '@contextlora/lora/files';
 import { decodeText, type TaskSpec } from '@contextlora/task-graph';
 
 import { type DataFile, onlyProblem } from '../answers/data-file.js';
@@ -33,7 +34,10 @@ export async function readDataFile(
   task: TaskSpec,
   { maximumBytes = 256 * 1024 * 1024, ...rules }: ReadDataFileOptions = {},
 ): Promise<DataFile> {
-  const info = await stat(path).catch(() => undefined);
+  const unreadable = ({ code, message }: NodeJS.ErrnoException) =>
+    onlyProblem(`cannot be read (${code ?? message})`);
+  const info = await ifThere(stat(path)).catch((cause: unknown) => cause as NodeJS.ErrnoException);
+  if (info && 'message' in info) return unreadable(info);
   if (info?.isDirectory()) return readLabelFolders(path, task, rules);
   if (!info?.isFile())
     return onlyProblem(
@@ -50,7 +54,7 @@ export async function readDataFile(
         );
   if (form === 'parquet') return placed(await readParquet(path, task, { ...rules, maximumBytes }), place);
   const bytes = await readFile(path).catch((cause: unknown) => cause as NodeJS.ErrnoException);
-  if (!Buffer.isBuffer(bytes)) return onlyProblem(`cannot be read (${bytes.code ?? bytes.message})`);
+  if (!Buffer.isBuffer(bytes)) return unreadable(bytes);
   const text = decodeText(bytes);
   if (typeof text !== 'string') return onlyProblem(`line ${text.line}: ${text.message}`);
   if (form === 'jsonl') return placed(checkDataFile(text, task, rules), place);

@@ -1,5 +1,3 @@
-/** Files that a model may do without. */
-
 /** What a file operation gives, or undefined if there is no such file. A file that exists but cannot be read is not absent. */
 export async function ifThere<T>(operation: Promise<T>): Promise<T | undefined> {
   try {
