@@ -2,7 +2,7 @@
 import { nearestSpelling, quoteText, slotsOf, type TaskSpec } from '@contextlora/task-graph';
 
 import { brokenText, isBroken, kindOf, readAnswer, type WriteJsonAnswer } from './read-answer.js';
-import { plainRow, rowKeys } from './row-forms.js';
+import { type Describe, plainRow, rowKeys } from './row-forms.js';
 import { answerSlots, type TaskRow } from './task-rows.js';
 
 export interface RowRules {
@@ -18,9 +18,6 @@ export interface RowRules {
   /** How an answer in JSON is checked and written. */
   readonly writeJson?: WriteJsonAnswer;
 }
-
-/** A problem as a function: of millions only a few are described. */
-export type Describe = () => string;
 
 /** Returns a function that reads rows for a task under the rules, in any of the forms of `plainRow`; the task's inputs are worked out once. */
 export function openRowReader(

@@ -2,7 +2,9 @@
 import { quoteText } from '@contextlora/task-graph';
 
 import { kindOf } from './read-answer.js';
-import type { Describe } from './read-row.js';
+
+/** A problem as a function: of millions only a few are described. */
+export type Describe = () => string;
 
 /** The keys of the plain form. */
 export const rowKeys: readonly string[] = ['image', 'text', 'parents', 'answer'];
