@@ -1,5 +1,5 @@
 /** What a data file holds, whatever its form. */
-import type { Describe } from './read-row.js';
+import type { Describe } from './row-forms.js';
 import type { RowList, TaskRow } from './task-rows.js';
 
 /** What the rows of a file are counted by: lines of a text, rows of a table, pictures of a folder. */

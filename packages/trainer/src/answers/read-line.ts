@@ -1,7 +1,8 @@
 /** One line of a JSONL file: from JSON to a row, or everything that is wrong with it. */
 import { quoteText, type TaskSpec } from '@contextlora/task-graph';
 
-import { type Describe, openRowReader, type RowRules } from './read-row.js';
+import { openRowReader, type RowRules } from './read-row.js';
+import type { Describe } from './row-forms.js';
 import { repeatedKeys } from './repeated-keys.js';
 import type { TaskRow } from './task-rows.js';
 

@@ -4,7 +4,8 @@ import { CsvError, parse } from 'csv-parse/sync';
 
 import { collectRows, type DataFile, onlyProblem } from '../answers/data-file.js';
 import { maximumCharacters } from '../answers/read-line.js';
-import { type Describe, openRowReader, type RowRules } from '../answers/read-row.js';
+import { openRowReader, type RowRules } from '../answers/read-row.js';
+import type { Describe } from '../answers/row-forms.js';
 import type { TaskRow } from '../answers/task-rows.js';
 
 interface CsvRecord {
