@@ -72,7 +72,7 @@ if (results.errors.length > 0 || Object.values(results.tallies).some(({ broken }
 function check(group: string, number: number): void {
   const properties = propertyGroups[group]!;
   try {
-    for (const { property, ratio } of properties.findings(graphOf(properties, number), number)) {
+    for (const { property, ratio, most = 1 } of properties.findings(graphOf(properties, number), number)) {
       const tally = (results.tallies[`${group}: ${property}`] ??= {
         checked: 0,
         broken: 0,
@@ -83,7 +83,7 @@ function check(group: string, number: number): void {
       tally.checked += 1;
       tally.worst = Math.max(tally.worst, ratio);
       if (ratio > 1.01) tally.byMore += 1;
-      if (!(ratio <= 1 + rounding)) {
+      if (!(ratio <= most * (1 + rounding))) {
         tally.broken += 1;
         tally.problems.push(number);
         console.error(`${group} ${number}: ${property}: ${ratio}`);

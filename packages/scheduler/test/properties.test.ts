@@ -3,20 +3,15 @@ import { describe, expect, test } from '@jest/globals';
 import { graphOf, propertyGroups } from '../bench/plan-properties.js';
 
 describe.each([
-  ['exact', 5],
-  ['never-worse', 3],
-] as const)('every plan of the group "%s"', (name, draws) => {
+  // 41 and 188: groups that train but exchange nothing do not begin a step together.
+  ['exact', [0, 1, 2, 41, 188]],
+  ['never-worse', [0, 1, 2]],
+] as const)('every plan of the group "%s"', (name, numbers) => {
   const group = propertyGroups[name]!;
 
-  test(`keeps its properties in ${draws} random problems`, () => {
-    const broken: string[] = [];
-    const seen = new Set<string>();
-    for (let number = 0; number < draws; number++)
-      for (const { property, ratio } of group.findings(graphOf(group, number), number)) {
-        seen.add(property);
-        if (!(ratio <= 1 + 1e-9)) broken.push(`${number}: ${property}: ${ratio}`);
-      }
-    expect(broken).toEqual([]);
-    expect(seen.size).toBeGreaterThan(4);
+  test.each(numbers)('keeps its properties in random problem %d', (number) => {
+    const findings = [...group.findings(graphOf(group, number), number)];
+    expect(findings.length).toBeGreaterThan(0);
+    expect(findings.filter(({ ratio, most = 1 }) => !(ratio <= most * (1 + 1e-9)))).toEqual([]);
   });
 });

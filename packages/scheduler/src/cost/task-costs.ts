@@ -78,3 +78,7 @@ export const gradientBytes = (
   { sums }: TaskCosts,
   { start, end, gradients = 1 }: LayerRange & Pick<Stage, 'gradients'>,
 ): number => gradients * (sums.gradientBytes[end]! - sums.gradientBytes[start]!);
+
+/** Whether a stage's members begin the next step together: one that trains, or a group that exchanges gradients. */
+export const endsStepTogether = (task: TaskCosts, stage: Stage): boolean =>
+  trains(task, stage) && (stage.members.length === 1 || gradientBytes(task, stage) > 0);

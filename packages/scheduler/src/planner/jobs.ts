@@ -62,6 +62,12 @@ export const jobOf = ({ alike }: TaskGraph, tasks: readonly number[]): Job => ({
   kind: tasks.map((task) => alike[task]!).join('+'),
 });
 
+/** Whether two tasks do not wait for each other. */
+export const hasSiblings = ({ ancestors }: TaskGraph): boolean =>
+  ancestors.some((above, task) =>
+    ancestors.some((others, other) => other < task && !above.has(other) && !others.has(task)),
+  );
+
 /** Tasks by level: a task stands one level after the latest of its parents. */
 export function levelsOf({ workloads, parents }: TaskGraph): number[][] {
   const levels: number[][] = [];

@@ -11,6 +11,7 @@ import { candidateJobs } from './candidate-jobs.js';
 import { explainPlan } from './explain.js';
 import { requireFound } from './feasibility.js';
 import type { Run, RunSearch } from './run.js';
+import { hasSiblings } from './jobs.js';
 import type { ModeInterval } from './modes.js';
 import type { LaneSearch } from './found-intervals.js';
 import { openRun } from './open-run.js';
@@ -92,17 +93,21 @@ function planOf(
     ),
     lowerBoundSeconds,
     gap: lowerBoundSeconds > 0 ? totalSeconds / lowerBoundSeconds - 1 : 0,
-    search: exact && coversAll(lanes, workloads.length) ? 'exact' : 'bounded',
+    search: (exact && coversAll(lanes, run.graph)) || totalSeconds <= lowerBoundSeconds ? 'exact' : 'bounded',
     window,
     memoryReserve,
     explanation: explainPlan(search, played),
   };
 }
 
-/** Whether every set of devices and every group of siblings was a candidate, and every question answered exactly, the answers left out too. */
-const coversAll = ({ opened, memory }: LaneSearch, tasks: number): boolean =>
+/**
+ * Whether every set of devices was a candidate, and every question answered exactly, the answers left out too. Siblings in one pipeline are
+ * tried in one order only, so where there may be some, not everything is covered.
+ */
+const coversAll = ({ opened, memory }: LaneSearch, graph: Run['graph']): boolean =>
   opened.devices.length <= limits.allDeviceSets &&
-  tasks <= limits.allGroups &&
+  graph.workloads.length <= limits.allGroups &&
+  (opened.devices.length === 1 || !hasSiblings(graph)) &&
   [...memory.values()].every(({ search }) => search === 'exact');
 
 function plannedJob(

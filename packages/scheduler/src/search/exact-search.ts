@@ -7,7 +7,7 @@
  */
 import { computeSeconds } from '../cost/duration.js';
 import { fitsMemory, stateBytes } from '../cost/memory.js';
-import { hasBackward } from '../cost/task-costs.js';
+import { endsStepTogether, hasBackward } from '../cost/task-costs.js';
 import type { Member, Placement, Stage } from '../schedule/placement.js';
 import { assessPlacement } from './assess-placement.js';
 import { deviceWork } from './device-work.js';
@@ -97,6 +97,8 @@ interface BoundedStage {
   readonly stage: Stage;
   readonly bound: number;
   readonly passSeconds: number;
+  /** Whether the next step follows the gradients' way back to it. */
+  readonly flushes: boolean;
 }
 
 /** Placements whose bound is below a value, most promising first; all of them unless so many bounds do not suffice. */
@@ -159,7 +161,13 @@ function placementsWithin(
         const alone = { tasks, microbatches, stages: [stage] };
         if (!fitsMemory(costs, alone, window)) continue;
         const bound = boundOf(alone);
-        if (bound < below) stages.push({ stage, bound, passSeconds: passSeconds(stage) });
+        if (bound < below)
+          stages.push({
+            stage,
+            bound,
+            passSeconds: passSeconds(stage),
+            flushes: endsStepTogether(all[0]!, stage),
+          });
       }
       known.set(key, stages);
       return stages;
@@ -190,8 +198,9 @@ function placementsWithin(
           if (hopeless(rest)) continue;
           const passing =
             end === layerCount ? 0 : (passFlops[layerCount]! - passFlops[end]!) / passRates[left]!;
-          for (const { stage, bound: alone, passSeconds: pass } of stagesOf(group, start, end)) {
+          for (const { stage, bound: alone, passSeconds, flushes } of stagesOf(group, start, end)) {
             if (bounds > mostBounds) return;
+            const pass = climbed > 0 || flushes ? passSeconds : 0;
             // The layers above begin when a micro-batch has come up, and the next step when the gradient has come down.
             if (climbed + pass > 0 && hopeless(climbed + pass + passing)) continue;
             const stages = [...lower, stage];

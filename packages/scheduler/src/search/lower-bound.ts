@@ -66,6 +66,9 @@ function drainSeconds(
   if (tasks.length !== 1 || flops[costs.layerCount] === 0) return 0;
   const task = costs.taskNamed(tasks[0]!);
   const { sums, lowestTrained, samples } = task;
+  // A group that exchanges nothing need not end a step together.
+  if (gradientBytes(task, { start: lowestTrained, end: Math.min(lowestTrained + 1, costs.layerCount) }) === 0)
+    return 0;
   const memory = Math.max(...costs.devices.map(({ memoryBytes }) => memoryBytes));
   const latency = costs.cluster.links.reduce(
     (least, { latencySeconds }) => Math.min(least, latencySeconds),

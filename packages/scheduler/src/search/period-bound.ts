@@ -5,7 +5,7 @@
  *   device   all its computing
  *   medium   all bytes of pipeline and gradient exchange that cross its air
  *   link     likewise, for each direction of a separate link: the pipeline between two devices alone, the exchanges of a group
- *   flush    for a task, from its lowest trained stage q:   Σ_{q ≤ i < s} (f_i + b_i + 2 transfer_i) + all computing of stage s but its
+ *   flush    for a task, from the lowest trained stage q whose members begin a step together:   Σ_{q ≤ i < s} (f_i + b_i + 2 transfer_i) + all computing of stage s but its
  *            last weight gradient, because a step's first forward on stage s follows those below, and the next step follows
  *            the gradients back down
  *   memory   a member keeps a micro-batch's activations while it goes up and its gradient comes back down:
@@ -19,6 +19,7 @@ import { activationBytes, type StateBytes, stateBytes } from '../cost/memory.js'
 import { airSeconds } from '../cost/routes.js';
 import {
   boundaryBytes,
+  endsStepTogether,
   gradientBytes,
   gradientCrosses,
   hasBackward,
@@ -76,7 +77,7 @@ export function periodBound({ costs }: IntervalProblem, placement: Placement): P
       if (transfer?.unreachable) raise(Infinity, 'link', nameOf(transfer.unreachable));
       if (transfer) for (const occupation of transfer.occupations) occupy(occupation);
       (transfers[s] ??= [])[t] = transfer?.quickest ?? 0;
-      if (!hasBackward(task, end)) continue;
+      if (!hasBackward(task, end) || (climbs[t]! < 0 && !endsStepTogether(task, stages[s]!))) continue;
       const { forward, backward, work, beforeGradient } = works[t]!;
       const first = climbs[t]! < 0;
       const climb = first ? 0 : climbs[t]! + 2 * transfer!.quickest;
