@@ -257,6 +257,48 @@ describe('the train command', () => {
     });
   });
 
+  test('takes settings from a file, a flag before the file, and records what was used in report and identity', async () => {
+    const config = join(directory, 'train.yaml');
+    await writeFile(config, 'rank: 8\nepochs: 1\nlearningRate: 0.001\nsaveEverySteps: 1\n');
+    const made = await run(
+      trainArgs('configured', { more: ['--config', config, '--rank', '12', '--prompt-loss'] }),
+    );
+    expect(made.err).toBe('');
+    expect(JSON.parse(await readFile(join(directory, 'configured/report.json'), 'utf8'))).toMatchObject({
+      // The helper gives --steps, which replaces the file's epochs.
+      settings: {
+        rank: 12,
+        steps: 4,
+        batchSize: 4,
+        learningRate: 0.001,
+        promptLoss: true,
+        saveEverySteps: 1,
+      },
+      inputs: { 'the rank': '12', 'the steps': '4', 'the prompt loss': 'true' },
+    });
+    const other = await run(
+      trainArgs('configured', { more: ['--config', config, '--rank', '12', '--resume'] }),
+    );
+    expect(other.code).toBe(2);
+    expect(other.err).toMatch(/the prompt loss: true when the run began, absent now/);
+  });
+
+  test.each([
+    ['a wrong key', 'rnak: 8', /bad\.yaml:1:7: unknown key "rnak"; did you mean "rank"\?/],
+    [
+      'a task that there is not',
+      'rank: { raod: 8, vehicle: 1, weather: 1, road: 1, strategy: 1 }',
+      /"rank" names "raod", .* did you mean "road"\?/,
+    ],
+  ])('refuses a configuration file with %s and writes nothing', async (_, source, message) => {
+    const config = join(directory, 'bad.yaml');
+    await writeFile(config, source);
+    const { code, err } = await run(trainArgs('bad-config', { more: ['--config', config] }));
+    expect(code).toBe(2);
+    expect(err).toMatch(message);
+    expect(await readdir(directory)).not.toContain('bad-config');
+  });
+
   test('refuses to resume a run of other settings', async () => {
     const { code, err } = await run(trainArgs('whole', { more: ['--resume', '--seed', '9'] }));
     expect(code).toBe(2);

@@ -25,6 +25,7 @@ export {
   type FittedData,
   type LongRowChange,
   type LongRows,
+  type TruncationSide,
 } from './data/fit-rows.js';
 export { trainingSource, type TrainingSourceOptions } from './data/training-source.js';
 export {
@@ -88,5 +89,21 @@ export {
   type PrepareRunOptions,
   type TrainRunOptions,
 } from './run/train-run.js';
-export { totalSteps, type TrainSettings } from './run/train-settings.js';
+export { checkTrainConfig } from './run/check-train-config.js';
+export { partitionOfRun } from './run/partition-of-run.js';
+export {
+  parseTrainConfig,
+  readTrainConfig,
+  settingFlags,
+  type SettingFlag,
+} from './run/read-train-config.js';
+export { type ByTask, ofTask } from './run/setting-values.js';
+export { type TrainConfig, trainConfigJsonSchema } from './run/train-config.js';
+export {
+  defaultSettings,
+  mergeConfigs,
+  settingsOf,
+  totalSteps,
+  type TrainSettings,
+} from './run/train-settings.js';
 export { writeRun, type FinishedRun, type WrittenFile } from './run/write-run.js';

@@ -1,8 +1,10 @@
 export { LoraError, type LoraErrorCode } from './lora-error.js';
 export { keyedRandom, type KeyedRandom } from './keyed-random.js';
 export {
+  allocateByData,
   allocateByLevel,
   allocateByShare,
+  allocateFixed,
   allocateUniform,
   type Allocate,
   type AllocationTask,

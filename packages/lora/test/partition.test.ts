@@ -1,8 +1,11 @@
 import { describe, expect, test } from '@jest/globals';
 import {
   addTask,
+  type Allocate,
+  allocateByData,
   allocateByLevel,
   allocateByShare,
+  allocateFixed,
   closureOf,
   composeTask,
   initialiseSegment,
@@ -244,5 +247,53 @@ describe('keyed random streams', () => {
     expect(mean(uniform)).toBeCloseTo(0.5, 1);
     expect(mean(normal.map((v) => v * v))).toBeCloseTo(1, 1);
     expect(random.shuffle([1, 2, 3, 4, 5]).sort()).toEqual([1, 2, 3, 4, 5]);
+  });
+});
+
+describe('where a task owns ranks', () => {
+  const linears = [0, 1].flatMap((layerIndex) =>
+    ['q_proj', 'v_proj'].map((name) => ({
+      name: `layers.${layerIndex}.attn.${name}`,
+      inFeatures: 8,
+      outFeatures: 8,
+      layerIndex,
+    })),
+  );
+  const tasks = ['road', 'plan'].map((id) => ({ id, dependsOn: [] }));
+
+  test('may be given by the ends of names, for each task; the others share what is left', () => {
+    const { layers } = partitionRanks(linears, tasks, {
+      rank: 4,
+      targets: { road: ['q_proj'] },
+      alpha: { road: 3 },
+    });
+    expect(Object.values(layers).map(({ spans }) => Object.keys(spans))).toEqual([
+      ['road', 'plan'],
+      ['plan'],
+      ['road', 'plan'],
+      ['plan'],
+    ]);
+  });
+
+  test('must exist, and must be somewhere', () => {
+    const make = (over: object) => () => partitionRanks(linears, tasks, { rank: 4, ...over });
+    expect(make({ targets: { road: ['k_proj'] } })).toThrow(
+      'no linear is called "k_proj"; the model has q_proj, v_proj',
+    );
+    // The end of a name, not any end of its letters.
+    expect(make({ targets: { road: ['proj'] } })).toThrow('no linear is called "proj"');
+    expect(make({ only: { road: { from: 2, to: 4 } } })).toThrow('task "road" has no rank in any linear');
+    expect(make({ alpha: { raod: 1 } })).toThrow('"alpha" names task "raod"');
+    expect(make({ alpha: { road: -1 } })).toThrow('alpha must be a number above 0, got -1');
+  });
+
+  test('may have the same ranks everywhere, or ranks in proportion to its rows', () => {
+    const widths = (options: { rank: number; allocate: Allocate }) =>
+      Object.values(partitionRanks(linears, tasks, options).layers).map(({ spans }) =>
+        Object.values(spans).map(({ start, end }) => end - start),
+      );
+    expect(widths({ rank: 5, allocate: allocateFixed({ road: 2, plan: 3 }) })[0]).toEqual([2, 3]);
+    expect(widths({ rank: 10, allocate: allocateByData({ road: 300, plan: 100 }) })[0]).toEqual([7, 3]);
+    expect(widths({ rank: 10, allocate: allocateByData({}) })[0]).toEqual([5, 5]);
   });
 });

@@ -5,9 +5,15 @@ import { openKernels, type Kernels } from '@contextlora/kernels';
 import { initialiseSegments, partitionRanks, type Segments } from '@contextlora/lora';
 import { readPeftFolder } from '@contextlora/lora/files';
 import {
+  answerIds,
+  batchOf,
   createLocalModel,
+  languageLoss,
   linearsOf,
   loadModel,
+  promptIds,
+  renderChat,
+  withChatPrompts,
   type Example,
   type LoadedModel,
   type LocalModel,
@@ -31,12 +37,17 @@ const roles = { t: { t: 'train' } } as const;
 
 function makeModel(
   model: LoadedModel,
-  { segments, rank = 4 }: { segments?: Segments; rank?: number } = {},
+  {
+    segments,
+    rank = 4,
+    promptLoss = false,
+  }: { segments?: Segments; rank?: number; promptLoss?: boolean } = {},
 ): LocalModel {
   const partition = partitionRanks(linearsOf(model.spec), [{ id: 't', dependsOn: [] }], { rank });
   return createLocalModel(model, {
     partition,
     segments: segments ?? initialiseSegments(partition, { seed: 0 }),
+    promptLoss,
   });
 }
 
@@ -172,5 +183,59 @@ describe('a trained task', () => {
     const [, together] = await local.predict('t', others, { t: 'freeze' });
     for (const [i, value] of alone!.labelLogProbabilities!.entries())
       expect(together!.labelLogProbabilities![i]).toBeCloseTo(value, 4);
+  });
+
+  test('learns its prompts too where the loss is over them, and its answers as before', async () => {
+    const examples = [{ prompt: 'the sky is', answer: 'blue' }];
+    const lossOf = async (promptLoss: boolean, steps: number) => {
+      const local = makeModel(model, { rank: 8, promptLoss });
+      await local.setPhase({ tasks: ['t'], roles });
+      const losses: number[] = [];
+      for (let step = 0; step < steps; step++)
+        losses.push((await local.step('t', [examples], { learningRate: 1e-2 })).loss);
+      return { losses, local };
+    };
+    const ids = [...promptIds(model, examples[0]!), ...answerIds(model, 'blue')];
+    const tokens = batchOf(model, [ids.slice(0, -1)], [undefined]);
+    const count = ids.length - 1;
+    const whole = languageLoss(model, tokens, {
+      head: {
+        rows: Int32Array.from({ length: count }, (_, i) => i),
+        targets: Int32Array.from(ids.slice(1)),
+        weights: new Float32Array(count).fill(1 / count),
+      },
+      segments: new Map(),
+    });
+    const { losses, local } = await lossOf(true, 60);
+    // Every token but the first is predicted, each with the same weight; an untrained segment adds nothing.
+    expect(losses[0]).toBeCloseTo(await whole.loss, 5);
+    expect((await lossOf(false, 1)).losses[0]).not.toBeCloseTo(losses[0]!, 2);
+    expect(losses.at(-1)).toBeLessThan(0.1);
+    const [said] = await local.predict('t', examples, { t: 'freeze' });
+    expect(said?.answer).toBe('blue');
+  });
+
+  test('is asked through the chat template where its model is, in training and after', async () => {
+    const chat = withChatPrompts(model);
+    const ids = promptIds(chat, { prompt: 'the sky is' });
+    expect(ids).toEqual(
+      model.tokenizer.encode(renderChat(model.tokenizer, [{ role: 'user', content: 'the sky is' }])),
+    );
+    expect(withChatPrompts(chat)).toBe(chat);
+    const examples = [
+      { prompt: 'the sky is', answer: 'blue' },
+      { prompt: 'the road is', answer: 'wet' },
+    ];
+    const local = makeModel(chat, { rank: 8 });
+    await local.setPhase({ tasks: ['t'], roles });
+    for (let step = 0; step < 60; step++) await local.step('t', [examples], { learningRate: 1e-2 });
+    const written = await local.predict('t', examples, { t: 'freeze' });
+    expect(written.map(({ answer }) => answer)).toEqual(['blue', 'wet']);
+  });
+
+  test('is refused with chat prompts where the template drops the message, or an image has no place in it', () => {
+    const dropping = { ...model, tokenizer: { ...model.tokenizer, chatTemplate: 'hello' } };
+    expect(() => promptIds(withChatPrompts(dropping), { prompt: 'x' })).toThrow(/does not write the message/);
+    expect(() => promptIds(withChatPrompts(model), { prompt: 'x', image: 'i' })).toThrow(/use plain prompts/);
   });
 });

@@ -201,6 +201,20 @@ describe('a local model', () => {
     expect(await trained({ clipNorm: 1e9 })).toBe(await trained({ clipNorm: 1e12 }));
   });
 
+  test('decays every weight by the rate times the decay, beside what the gradient does', async () => {
+    const trained = async (weightDecay: number) => {
+      const partition = partitionRanks(linearsOf(model.spec), tasks, { rank: 12 });
+      const segments = initialiseSegments(partition, { seed: 1 });
+      const local = createLocalModel(model, { partition, segments, optimizer: { weightDecay } });
+      await trainFor(local, 'first', rolesOfFirst, 1);
+      return { before: segments['first']!, after: local.segments()['first']! };
+    };
+    const [plain, decayed] = [await trained(0), await trained(0.5)];
+    for (const [linear, { a }] of Object.entries(plain.after))
+      for (const [i, value] of a.entries())
+        expect(decayed.after[linear]!.a[i]).toBeCloseTo(value - 2e-2 * 0.5 * plain.before[linear]!.a[i]!, 7);
+  });
+
   test('starts every phase with step 1, so that the optimizer corrects its fresh moments as in the first', async () => {
     const [alone, later] = [make(), make()];
     await trainFor(later, 'other', { first: 'mask', second: 'mask', other: 'train' }, 5);

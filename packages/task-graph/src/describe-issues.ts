@@ -1,33 +1,33 @@
-/** What the schema of a task file finds, in words. */
+/** What the schema of a file finds, in words. */
 import type { z } from 'zod';
 
 import { didYouMean, type Located } from './check-tasks.js';
 import { quoteText } from './quote-text.js';
 
-/** The keys that are known at a depth of the file. */
-const knownKeys: Readonly<Record<number, readonly string[]>> = {
-  0: ['version', 'name', 'tasks'],
-  2: ['id', 'dependsOn', 'instruction', 'inputs', 'answer', 'data', 'share'],
-  3: ['type', 'labels', 'schema', 'train', 'validation', 'test'],
-};
+export interface DescribeOptions {
+  /** A scalar as the file has it. */
+  readonly sourceOf: (path: readonly PropertyKey[]) => string | undefined;
+  /** The keys that a map at a path may have. */
+  readonly keysAt: (path: readonly PropertyKey[]) => readonly string[];
+}
 
-/** One problem per unknown key and per wrong value; `sourceOf` gives a scalar as the file has it. */
+/** One problem per unknown key and per wrong value. */
 export function* describeIssues(
   issues: readonly z.core.$ZodIssue[],
-  sourceOf: (path: readonly PropertyKey[]) => string | undefined,
+  { sourceOf, keysAt }: DescribeOptions,
 ): Generator<Located> {
   for (const issue of issues) {
     const { path } = issue;
     if (issue.code === 'unrecognized_keys') {
-      const known = knownKeys[path.length] ?? [];
+      const known = keysAt(path);
       for (const key of issue.keys)
         yield { path: [...path, key], message: `unknown key ${quoteText(key)}${didYouMean(key, known)}` };
     } else if (issue.code === 'invalid_union' && issue.errors.some(isWithin)) {
-      // The alternative that got further is the one that was meant.
-      const inner = issue.errors.find(isWithin) ?? [];
+      // The alternative that got furthest is the one that was meant.
+      const [inner = []] = [...issue.errors].sort((p, q) => depthOf(q) - depthOf(p));
       yield* describeIssues(
         inner.map((one) => ({ ...one, path: [...path, ...one.path] })),
-        sourceOf,
+        { sourceOf, keysAt },
       );
     } else {
       const field = path.filter((part) => typeof part === 'string').at(-1);
@@ -38,6 +38,8 @@ export function* describeIssues(
     }
   }
 }
+
+const depthOf = (issues: readonly z.core.$ZodIssue[]) => Math.max(...issues.map(({ path }) => path.length));
 
 const isWithin = (issues: readonly z.core.$ZodIssue[]) =>
   issues.some(({ path, code }) => path.length > 0 || code === 'invalid_key');

@@ -1,3 +1,4 @@
+export { checkYaml, type CheckedYaml, type CheckYamlOptions } from './check-yaml.js';
 export { decodeText, encodingProblem, type EncodingProblem } from './decode-text.js';
 export { toDot, toMermaid, toText } from './draw-graph.js';
 export { findCycle } from './find-cycle.js';

@@ -1,13 +1,18 @@
 /** Reads a task file (YAML): checks everything, and reports all problems at once with their lines. */
 import { checkTasks, type CheckedTask, type Located, type SchemaProblems } from './check-tasks.js';
-import { decodeText, encodingProblem } from './decode-text.js';
 import { describeIssues } from './describe-issues.js';
-import { readYaml } from './read-yaml.js';
+import { openYaml } from './open-yaml.js';
 import { type TaskFileProblem, TaskGraphError } from './task-graph-error.js';
 import { maximumTasks, taskFileSchema } from './task-file-schema.js';
 import type { TaskFile, TaskSpec } from './task-spec.js';
 
-const maximumBytes = 1024 * 1024;
+/** The keys that are known at a depth of the file. */
+const knownKeys: Readonly<Record<number, readonly string[]>> = {
+  0: ['version', 'name', 'tasks'],
+  2: ['id', 'dependsOn', 'instruction', 'inputs', 'answer', 'data', 'share'],
+  3: ['type', 'labels', 'schema', 'train', 'validation', 'test'],
+};
+const keysAt = ({ length }: readonly PropertyKey[]) => knownKeys[length] ?? [];
 /** The search ends here: a file of another kind would have one problem per line. */
 const maximumProblems = 100;
 
@@ -28,33 +33,20 @@ export function parseTasks(
   source: string | Uint8Array,
   { file = 'tasks.yaml', schemaProblems }: ParseTasksOptions = {},
 ): TaskFile {
-  if (source.length > maximumBytes)
-    throw problemsIn(file, [
-      {
-        line: 1,
-        column: 1,
-        message: `${source.length} ${typeof source === 'string' ? 'characters' : 'bytes'}; a task file has at most ${maximumBytes}`,
-      },
-    ]);
-  const text = typeof source === 'string' ? (encodingProblem(source) ?? source) : decodeText(source);
-  if (typeof text !== 'string') throw problemsIn(file, [{ ...text, column: 1 }]);
-  const yaml = readYaml(text);
+  const opened = openYaml(source, { kind: 'a task file' });
+  if ('problems' in opened) throw problemsIn(file, opened.problems);
+  const { yaml } = opened;
   const problemAt = (offset: number, message: string): TaskFileProblem => ({
     ...yaml.positionOf(offset),
     message,
   });
-  if (yaml.problems.length > 0)
-    throw problemsIn(
-      file,
-      yaml.problems.map(({ offset, message }) => problemAt(offset, message)),
-    );
   const problemsAt = (located: Iterable<Located>) =>
     Array.from(firstOf(located), ({ path, message }) => problemAt(yaml.offsetOf(path), message));
 
   const parsed = taskFileSchema().safeParse(yaml.value);
   if (!parsed.success)
     throw problemsIn(file, [
-      ...problemsAt(describeIssues(parsed.error.issues, (path) => yaml.sourceOf(path))),
+      ...problemsAt(describeIssues(parsed.error.issues, { sourceOf: (path) => yaml.sourceOf(path), keysAt })),
       // Other checks do not depend on these and are reported too.
       ...problemsAt(checkTasks(looseTasks(yaml.value))),
     ]);

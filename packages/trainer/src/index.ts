@@ -39,7 +39,16 @@ export {
   type CertificateCheck,
   type FreezeCertificate,
 } from './training/freeze-certificate.js';
-export { constantRate, warmupCosine, type LearningRate } from './training/learning-rate.js';
+export { balancedBatch } from './training/balanced-batch.js';
+export { bucketedBatch } from './training/bucketed-batch.js';
+export {
+  constantRate,
+  scheduleRate,
+  warmupCosine,
+  type LearningRate,
+  type RateOptions,
+  type RateShape,
+} from './training/learning-rate.js';
 export { inputDifferences } from './training/require-same-run.js';
 export { sampleBatch, stratifiedBatch, type SampleBatch } from './training/sample-batch.js';
 export type { Prediction, StepOptions, StepResult, TrainableModel } from './training/trainable-model.js';

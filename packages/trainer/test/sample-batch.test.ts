@@ -1,5 +1,11 @@
 import { describe, expect, test } from '@jest/globals';
-import { sampleBatch, stratifiedBatch } from '@contextlora/trainer';
+import {
+  balancedBatch,
+  bucketedBatch,
+  sampleBatch,
+  type SampleBatch,
+  stratifiedBatch,
+} from '@contextlora/trainer';
 
 const key = (step: number) => ({ seed: 3, task: 'joint', step });
 const steps = (count: number) => Array.from({ length: count }, (_, step) => step);
@@ -46,5 +52,58 @@ describe('a stratified batch', () => {
     const alone = stratifiedBatch([{ name: 'few', count: 3 }]);
     const few = sample(43, 8, key(5)).filter((index) => index >= 40);
     expect(few.map((index) => index - 40)).toEqual(alone(3, 4, key(5)));
+  });
+});
+
+describe('a batch of similar lengths', () => {
+  const lengths = Array.from({ length: 203 }, (_, i) => 10 + ((i * 37) % 101));
+  const drawn = (sample: SampleBatch, count: number) => steps(count).map((step) => sample(203, 8, key(step)));
+
+  test.each([1, 2, 3])('shows every example once in epoch %i, and repeats none before', (epoch) => {
+    const all = drawn(bucketedBatch(lengths), 80).flat();
+    const own = all.slice(203 * (epoch - 1), 203 * epoch);
+    expect([...own].sort((a, b) => a - b)).toEqual(steps(203));
+  });
+
+  test('is padded much less than a shuffled one, and comes in another order in each epoch', () => {
+    const padding = (batches: number[][]) =>
+      batches.reduce((sum, batch) => {
+        const own = batch.map((index) => lengths[index] ?? 0);
+        return sum + own.length * Math.max(...own) - own.reduce((a, b) => a + b, 0);
+      }, 0);
+    const bucketed = drawn(bucketedBatch(lengths), 76);
+    expect(padding(bucketed)).toBeLessThan(0.25 * padding(drawn(sampleBatch, 76)));
+    expect(bucketed.flat().slice(203, 406)).not.toEqual(bucketed.flat().slice(0, 203));
+    const longest = bucketed
+      .slice(0, 25)
+      .map((batch) => Math.max(...batch.map((index) => lengths[index] ?? 0)));
+    expect(longest).not.toEqual([...longest].sort((a, b) => a - b));
+  });
+
+  test('is a function of the step: asked for alone, a step has the same examples', () => {
+    const inOrder = drawn(bucketedBatch(lengths), 60);
+    for (const step of [59, 3, 26]) expect(bucketedBatch(lengths)(203, 8, key(step))).toEqual(inOrder[step]);
+  });
+});
+
+describe('a balanced batch', () => {
+  const classes = [...Array<string>(30).fill('dry'), ...Array<string>(6).fill('wet'), 'icy'];
+  const sample = balancedBatch(classes);
+
+  test('has every class equally often, over steps whose size the classes do not divide', () => {
+    const all = steps(9).flatMap((step) => sample(37, 16, key(step)));
+    for (const name of ['dry', 'wet', 'icy'])
+      expect(all.filter((index) => classes[index] === name)).toHaveLength((9 * 16) / 3);
+  });
+
+  test('shows every example of a class once before it repeats one', () => {
+    const wet = steps(9)
+      .flatMap((step) => sample(37, 16, key(step)))
+      .filter((index) => classes[index] === 'wet');
+    expect([...wet.slice(0, 6)].sort()).toEqual([30, 31, 32, 33, 34, 35]);
+  });
+
+  test('refuses examples that its classes are not of', () => {
+    expect(() => sample(36, 16, key(0))).toThrow(/has 36 training examples, but 37 classes were given/);
   });
 });

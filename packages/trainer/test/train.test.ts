@@ -10,6 +10,8 @@ import {
   train,
   type TrainEvent,
   type TrainOptions,
+  type RateShape,
+  scheduleRate,
   warmupCosine,
 } from '@contextlora/trainer';
 import { fileCheckpoints } from '@contextlora/trainer/files';
@@ -257,6 +259,22 @@ describe('the learning rate', () => {
     expect(rate(50, 100)).toBeCloseTo((8 + 2) / 2, 12);
     expect(rate(100, 100)).toBe(2);
     expect(warmupCosine(8)(100, 100)).toBe(0);
+  });
+
+  test('falls along a line, or stays, after a warm-up that is a share of the steps', () => {
+    const rates = (shape: RateShape) => {
+      const rate = scheduleRate(8, { shape, warmupShare: 0.25, floor: 0.5 });
+      return [0, 1, 3, 4, 8].map((step) => rate(step, 8));
+    };
+    expect(rates('linear')).toEqual([8 * 0.5, 8 * (1 - 1 / 16), 8 * (1 - 3 / 16), 6, 4]);
+    expect(rates('constant')).toEqual([4, 8, 8, 8, 8]);
+  });
+
+  test.each([
+    [{ warmupShare: 1.5 }, /warmupShare must be from 0 to 1, got 1.5/],
+    [{ warmupShare: 0.1, warmupSteps: 3 }, /two ways to say one thing/],
+  ])('is refused with %j', (options, message) => {
+    expect(() => scheduleRate(1, options)).toThrow(message);
   });
 });
 

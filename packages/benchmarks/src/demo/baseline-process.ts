@@ -6,13 +6,14 @@
  */
 import { fork } from 'node:child_process';
 
-import { readTaskData, type TrainSettings } from '@contextlora/finetune';
+import { readTaskData } from '@contextlora/finetune';
 import { openKernels } from '@contextlora/kernels';
 import { writePartition } from '@contextlora/lora/files';
 import { loadModel } from '@contextlora/model';
 
 import { BenchmarksError } from '../benchmarks-error.js';
 import { pixelProbe } from '../probe/pixel-probe.js';
+import type { DemoSettings } from './demo-scenario.js';
 import { trainJoint } from './train-baselines.js';
 
 /** The hidden subcommand that runs {@link runBaselines}. */
@@ -24,7 +25,7 @@ export interface BaselineJob {
   readonly dataDirectory: string;
   readonly modelDirectory: string;
   readonly outputDirectory: string;
-  readonly settings: TrainSettings;
+  readonly settings: DemoSettings;
   readonly jointLearningRate: number;
 }
 

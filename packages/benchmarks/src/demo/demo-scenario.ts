@@ -10,8 +10,14 @@ export const decisionTask = 'strategy';
 /** Chosen for the joint LoRA of rank 32 in a prototype of the same scenes (docs/decisions.md). */
 export const jointLearningRate = 1e-3;
 
+/** Settings of which every task has the same rank and rate, as the baselines need them. */
+export interface DemoSettings extends TrainSettings {
+  readonly rank: number;
+  readonly learningRate: number;
+}
+
 /** The learning rate comes from a prototype of the same scenes (docs/decisions.md); nothing was tuned on this run's data. */
-export const demoSettings = ({ seed, effort }: { seed: number; effort: number }): TrainSettings => ({
+export const demoSettings = ({ seed, effort }: { seed: number; effort: number }): DemoSettings => ({
   seed,
   rank: 32,
   batchSize: 16,

@@ -25,7 +25,6 @@ import {
   taskResults,
   trainingExamples,
   trainRun,
-  type TrainSettings,
   type WrittenFile,
 } from '@contextlora/finetune';
 import { type Kernels, openKernels } from '@contextlora/kernels';
@@ -41,6 +40,7 @@ import { type BaselineProcess, startBaselines } from './baseline-process.js';
 import { compareDecisions, trainedParameters } from './compare-decisions.js';
 import {
   decisionTask,
+  type DemoSettings,
   demoSettings,
   embeddedName,
   embeddedScenario,
@@ -84,7 +84,7 @@ export type DemoEvent =
   | { readonly type: 'looked'; readonly seconds: number }
   | {
       readonly type: 'prepared';
-      readonly settings: TrainSettings;
+      readonly settings: DemoSettings;
       readonly run: PreparedRun;
       readonly trainedParameters: number;
       readonly prediction: TrainingPrediction;

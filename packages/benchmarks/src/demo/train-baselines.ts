@@ -4,7 +4,7 @@
  * `empty`: every task alone with its own segment, so no parameters are shared. `joint`: one LoRA with all the ranks, on a mixture
  * of all tasks' data.
  */
-import { type TaskData, totalSteps, trainingExamples, type TrainSettings } from '@contextlora/finetune';
+import { type TaskData, totalSteps, trainingExamples } from '@contextlora/finetune';
 import { initialiseSegments, partitionRanks, type Partition, type Segments } from '@contextlora/lora';
 import { createLocalModel, type ImageFeatures, linearsOf, type LoadedModel } from '@contextlora/model';
 import { tasksOf } from '@contextlora/task-graph';
@@ -16,6 +16,8 @@ import {
   type TrainEvent,
   warmupCosine,
 } from '@contextlora/trainer';
+
+import type { DemoSettings } from './demo-scenario.js';
 
 export interface TrainedSegments {
   readonly partition: Partition;
@@ -29,7 +31,7 @@ export interface TrainedSegments {
 export async function* trainEmptyGraph(
   base: LoadedModel,
   data: TaskData,
-  { settings, features }: { settings: TrainSettings; features: ImageFeatures },
+  { settings, features }: { settings: DemoSettings; features: ImageFeatures },
 ): AsyncGenerator<TrainEvent, TrainedSegments> {
   const graph = emptyGraph(data.graph);
   const partition = partitionRanks(linearsOf(base.spec), tasksOf(data.graph), { rank: settings.rank });
@@ -59,7 +61,7 @@ export const jointTask = 'joint';
 export async function* trainJoint(
   base: LoadedModel,
   data: TaskData,
-  settings: TrainSettings,
+  settings: DemoSettings,
 ): AsyncGenerator<TrainEvent, TrainedSegments> {
   const partition = partitionRanks(linearsOf(base.spec), [{ id: jointTask, dependsOn: [] }], {
     rank: settings.rank,

@@ -1,5 +1,5 @@
 /** The rows of a run made to fit its model, with what a person should know about them. */
-import { type FittedData, fitRows, type LongRows, type ReadTaskData } from '@contextlora/finetune';
+import { type FittedData, fitRows, type ReadTaskData, type TrainConfig } from '@contextlora/finetune';
 import type { LoadedModel } from '@contextlora/model';
 
 import { type CommandContext, Stopped } from '../command-context.js';
@@ -9,11 +9,19 @@ import { bar } from '../terminal/progress.js';
 export async function fitTrainingRows(
   base: LoadedModel,
   data: ReadTaskData,
-  { longRows }: { readonly longRows: LongRows },
+  config: TrainConfig,
   { progress, signal }: Pick<CommandContext, 'progress' | 'signal'>,
 ): Promise<FittedData> {
   for (const warning of data.warnings) progress.print(`  warning: ${warning}`);
-  const rows = fitRows(base, data, { longRows });
+  const { longRows, maximumTokens, truncationSide } = config;
+  const rows = fitRows(base, data, {
+    childData: config,
+    ...(longRows === undefined ? {} : { longRows }),
+    ...(maximumTokens === undefined ? {} : { maximumTokens }),
+    ...(truncationSide === undefined ? {} : { truncationSide }),
+  });
+  const most = Math.min(base.rotary.time, maximumTokens ?? Infinity);
+  const limit = most < base.rotary.time ? `${most} tokens` : `the model's ${most} positions`;
   for (;;) {
     const next = await rows.next();
     if (signal.aborted) throw new Stopped();
@@ -24,7 +32,7 @@ export async function fitTrainingRows(
     }
     for (const { task, rows: of, change, changed, of: all } of next.value.changes)
       progress.print(
-        `  warning: task "${task}": ${changed} of ${all} ${of} are longer than the model's ${base.rotary.time} positions and were ${change}`,
+        `  warning: task "${task}": ${changed} of ${all} ${of} are longer than ${limit} and were ${change}`,
       );
     return next.value;
   }

@@ -4,31 +4,29 @@ import { dirname, join, resolve } from 'node:path';
 import {
   describeInputs,
   evaluateBase,
+  checkTrainConfig,
   imagesOf,
-  type LongRows,
   openRunDirectory,
   openRunMetrics,
   prepareRun,
   readTaskData,
   recordRun,
   type RunReport,
+  settingsOf,
   taskResults,
   trainRun,
-  type TrainSettings,
   writeRun,
 } from '@contextlora/finetune';
 import { openKernels } from '@contextlora/kernels';
-import { loadModel, locateModel } from '@contextlora/model';
+import { loadModel, locateModel, withChatPrompts } from '@contextlora/model';
 import { toText } from '@contextlora/task-graph';
 import { fileCheckpoints } from '@contextlora/trainer/files';
-import { Option } from 'commander';
 
 import { type CommandContext, untilStopped } from '../command-context.js';
 import type { CommandSetup } from '../command-setup.js';
 import { writeDrawings } from '../drawings/write-drawings.js';
 import { listFiles } from '../terminal/list-files.js';
 import { helpExamples } from '../help-examples.js';
-import { naturalNumber, positiveNumber } from '../option-values.js';
 import { missingKernels } from '../terminal/missing-kernels.js';
 import { forceOption } from './force-option.js';
 import { showModelDigests, showRowDigests } from './show-digests.js';
@@ -36,39 +34,26 @@ import { bar, clockTime } from '../terminal/progress.js';
 import { taskTable } from '../terminal/report-tables.js';
 import { showTraining } from '../terminal/show-training.js';
 import { fitTrainingRows } from './fit-training-rows.js';
+import { addSettingOptions, configOfOptions, type SettingOptions } from './setting-options.js';
 
-interface TrainOptions extends TrainSettings {
+interface TrainOptions extends SettingOptions {
   readonly taskFile: string;
   readonly model: string;
   readonly data?: string;
   readonly out: string;
   readonly resume: boolean;
   readonly force: boolean;
-  readonly threads: number;
-  readonly longRows: LongRows;
 }
 
 export function addTrainCommand({ program, context, run }: CommandSetup): void {
-  program
+  const command = program
     .command('train <tasks.yaml>')
     .description('train one segment per task of a task file, in dependency order, and write the adapters')
     .requiredOption('--model <path>', 'model directory, GGUF file, or name in the Hugging Face cache')
     .option('--data <directory>', 'directory of the data files (default: the directory of the task file)')
-    .option('--out <directory>', 'output directory', 'contextlora-output')
-    .option('--rank <n>', 'ranks per linear layer, divided among all tasks', naturalNumber, 32)
-    .option('--steps <n>', 'optimizer steps per task', naturalNumber, 250)
-    .option('--batch-size <n>', 'examples per optimizer step', naturalNumber, 16)
-    .option('--learning-rate <rate>', 'peak learning rate', positiveNumber, 3e-3)
-    .option('--seed <n>', 'random seed for adapters and batches', naturalNumber, 0)
-    .option('--threads <n>', 'threads per native operation', naturalNumber, 1)
-    .addOption(
-      new Option(
-        '--long-rows <choice>',
-        "rows that are longer than the model's context: refuse, skip (training rows), or truncate (their text)",
-      )
-        .choices(['refuse', 'skip', 'truncate'])
-        .default('refuse'),
-    )
+    .option('--out <directory>', 'output directory', 'contextlora-output');
+  addSettingOptions(command);
+  command
     .option('--resume', 'continue an earlier run in the same directory', false)
     .addOption(forceOption())
     .addHelpText(
@@ -77,6 +62,10 @@ export function addTrainCommand({ program, context, run }: CommandSetup): void {
         [
           'contextlora train tasks.yaml --model ./SmolVLM-256M-Instruct --out run',
           'train on the data that the task file names',
+        ],
+        [
+          "contextlora train tasks.yaml --model ./SmolVLM-256M-Instruct --config train.yaml --steps '{ road: 100, strategy: 300 }'",
+          'settings from a file, and one of them from a flag, which counts more',
         ],
         [
           'contextlora train tasks.yaml --model ./SmolVLM-256M-Instruct --out run --resume',
@@ -94,20 +83,28 @@ export function addTrainCommand({ program, context, run }: CommandSetup): void {
 async function runTrain(options: TrainOptions, context: CommandContext): Promise<void> {
   const { progress, clock, signal, hubDirectory, version } = context;
   const started = clock();
-  const { taskFile, out, resume, force, threads } = options;
-  const { seed, rank, steps, batchSize, learningRate } = options;
-  const settings: TrainSettings = { seed, rank, steps, batchSize, learningRate };
+  const { taskFile, out, resume, force } = options;
+  const config = await configOfOptions(options);
+  const { threads = 1, saveEverySteps, baseFormat } = config;
   // Everything is read first, so that a mistake leaves nothing behind.
-  const read = await readTaskData(
-    taskFile,
-    options.data === undefined ? {} : { dataDirectory: options.data },
-  );
+  const { parentAnswers } = config;
+  const read = await readTaskData(taskFile, {
+    ...(options.data === undefined ? {} : { dataDirectory: options.data }),
+    ...(parentAnswers === undefined ? {} : { parentAnswers }),
+  });
+  checkTrainConfig(config, { tasks: read.file.tasks });
   const modelDirectory = await locateModel(options.model, { hubDirectory });
   await using directory = await openRunDirectory(out, { kind: 'train', resume, force });
   const kernels = await openKernels({ threads });
-  const base = await loadModel(modelDirectory, { kernels });
+  const loaded = await loadModel(modelDirectory, {
+    kernels,
+    ...(baseFormat === undefined ? {} : { base: baseFormat }),
+  });
   try {
-    const { data, changes } = await fitTrainingRows(base, read, options, { progress, signal });
+    const base = config.chatTemplate === true ? withChatPrompts(loaded) : loaded;
+    const { data, changes } = await fitTrainingRows(base, read, config, { progress, signal });
+    const rows = Object.entries(data.rows).map(([task, { train }]) => [task, train.length] as const);
+    const settings = settingsOf(config, { rows: Object.fromEntries(rows) });
     const run = prepareRun(base, data, { settings, rowsFit: true });
     const model = await showModelDigests(modelDirectory, context);
     const inputs = {
@@ -151,6 +148,7 @@ async function runTrain(options: TrainOptions, context: CommandContext): Promise
     const events = trainRun(run, {
       settings,
       checkpoints: fileCheckpoints(join(out, 'checkpoints')),
+      ...(saveEverySteps === undefined ? {} : { saveEverySteps }),
       fingerprint: inputs,
     });
     try {
@@ -165,8 +163,8 @@ async function runTrain(options: TrainOptions, context: CommandContext): Promise
     const order = run.phases.flatMap(({ tasks }) => tasks);
     const report: RunReport = {
       name: data.file.name ?? taskFile,
-      seed,
-      settings: { ...settings },
+      seed: settings.seed,
+      settings: { ...config, ...settings },
       inputs,
       base: { directory: modelDirectory, parameters: base.parameterCount, backend: kernels.backend },
       ...taskResults(data, order, { base: onBase, trained: record.evaluations, probes: new Map() }),
@@ -194,6 +192,6 @@ async function runTrain(options: TrainOptions, context: CommandContext): Promise
     for (const line of listFiles(written, { below: out })) progress.print(`  ${line}`);
     progress.print(`Done in ${clockTime(clock() - started)}.`);
   } finally {
-    base.dispose();
+    loaded.dispose();
   }
 }

@@ -6,11 +6,11 @@ import type { RowList, TaskRow } from '@contextlora/trainer';
 
 import { eachSplit, entriesOf, lineOf, type Split } from './each-split.js';
 import { dataInvalid, type SourceProblems } from './list-problems.js';
-import { openRowLengths, type RowLengthOptions, type RowProblem } from './row-lengths.js';
+import { openRowLengths, type RowLengthOptions, type RowProblem, tokenLimit } from './row-lengths.js';
 import type { RowSource, TaskData } from './task-data.js';
 
 /**
- * What to do with rows that are too long: refuse them; leave training rows out; or cut the text that fills the slot `{text}` at its end.
+ * What to do with rows that are too long: refuse them; leave training rows out; or cut the text that fills the slot `{text}`.
  *
  * Rows to be answered are never left out: the accuracy would be that of easier rows. They are cut, as a text in use would be, or refused.
  */
@@ -34,7 +34,12 @@ export interface FittedData {
 export interface FitRowsOptions extends RowLengthOptions {
   /** @default 'refuse' */
   readonly longRows?: LongRows;
+  /** Where `truncate` cuts a text. @default 'right' */
+  readonly truncationSide?: TruncationSide;
 }
+
+/** The end or the beginning of a text. */
+export type TruncationSide = 'right' | 'left';
 
 /** Rows between two reports of progress. */
 const reportedRows = 500;
@@ -47,7 +52,7 @@ const reportedRows = 500;
 export async function* fitRows(
   model: LoadedModel,
   data: TaskData,
-  { longRows = 'refuse', ...options }: FitRowsOptions = {},
+  { longRows = 'refuse', truncationSide = 'right', ...options }: FitRowsOptions = {},
 ): AsyncGenerator<{ done: number; total: number }, FittedData> {
   const splits = [...eachSplit(data)];
   const total = splits.reduce((sum, { rows }) => sum + rows.length, 0);
@@ -68,7 +73,10 @@ export async function* fitRows(
       else {
         const shorter =
           longRows === 'truncate' && problem.isTextTooLong
-            ? shorten(row, (one) => problemOf(split, one) === undefined, { most: textLimit(model) })
+            ? shorten(row, (one) => problemOf(split, one) === undefined, {
+                most: charactersPerToken * tokenLimit(model, options),
+                side: truncationSide,
+              })
             : undefined;
         if (shorter) {
           changed += 1;
@@ -142,17 +150,25 @@ function tooLong(where: string, problems: readonly SourceProblems[], longRows: L
 }
 
 /** No token of any usual vocabulary has more characters on average. */
-const textLimit = ({ rotary }: LoadedModel) => 64 * rotary.time;
+const charactersPerToken = 64;
 
 /** The row with as much of its text as fits; undefined if not even a little does. */
 function shorten(
   row: TaskRow,
   fits: (row: TaskRow) => boolean,
-  { most }: { most: number },
+  { most, side }: { most: number; side: TruncationSide },
 ): TaskRow | undefined {
+  const { text } = row;
   // Whole characters: half of a pair is none.
-  const characters = Array.from(row.text.slice(0, most));
-  const cut = (length: number): TaskRow => ({ ...row, text: characters.slice(0, length).join('').trimEnd() });
+  const characters = Array.from(side === 'right' ? text.slice(0, most) : text.slice(-most));
+  const kept = (length: number) =>
+    side === 'right'
+      ? characters.slice(0, length).join('').trimEnd()
+      : characters
+          .slice(characters.length - length)
+          .join('')
+          .trimStart();
+  const cut = (length: number): TaskRow => ({ ...row, text: kept(length) });
   let [fitting, tooMany] = [0, characters.length + 1];
   while (tooMany - fitting > 1) {
     const middle = Math.floor((fitting + tooMany) / 2);

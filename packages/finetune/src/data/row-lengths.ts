@@ -26,7 +26,15 @@ export interface RowLengthOptions {
   readonly maximumNewTokens?: number;
   /** Where training rows may have predicted answers of parents, the parents are asked about them too. */
   readonly childData?: ChildDataSettings;
+  /** The most tokens of a row with its answer; the model's positions if they are fewer. */
+  readonly maximumTokens?: number;
 }
+
+/** The most tokens of a row. */
+export const tokenLimit = (
+  { rotary }: LoadedModel,
+  { maximumTokens = Infinity }: Pick<RowLengthOptions, 'maximumTokens'>,
+): number => Math.min(rotary.time, maximumTokens);
 
 /**
  * Returns a function that gives the first problem of a row of a split, or undefined if the model can read and answer it.
@@ -39,9 +47,10 @@ export interface RowLengthOptions {
 export function openRowLengths(
   model: LoadedModel,
   { graph }: Pick<TaskData, 'graph'>,
-  { maximumNewTokens = 128, childData = {} }: RowLengthOptions = {},
+  { maximumNewTokens = 128, childData = {}, ...options }: RowLengthOptions = {},
 ): (split: Pick<Split, 'task' | 'kind'>, row: TaskRow) => RowProblem | undefined {
-  const positions = model.rotary.time;
+  const most = tokenLimit(model, options);
+  const limit = most < model.rotary.time ? `at most ${most} are allowed` : `the model has ${most} positions`;
   for (const { id, answer } of tasksOf(graph))
     if (answer.type === 'json')
       jsonConstraint(model.tokenizer, answer.schema, { where: `the answer's schema of task "${id}"` });
@@ -66,12 +75,12 @@ export function openRowLengths(
       ...(image === undefined || !spec.inputs.includes('image') ? {} : { image }),
     }).length;
   const tooLong = (spec: TaskSpec, tokens: number, { task }: { task: string }): RowProblem | undefined =>
-    tokens <= positions
+    tokens <= most
       ? undefined
       : {
           message:
             `${spec.id === task ? 'the row' : `its question for task "${spec.id}"`} has ${tokens} tokens with the answer, ` +
-            `but the model has ${positions} positions`,
+            `but ${limit}`,
           isTextTooLong: slotsOf(spec.instruction).includes('text'),
         };
 

@@ -108,9 +108,12 @@ const sorted = (value: object) => Object.entries(value).sort(([a], [b]) => (a < 
 /** `batchSize` → `batch size`. */
 const inWords = (key: string) => key.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
 
-const shown = (value: unknown) =>
-  typeof value === 'object' && value !== null
-    ? sorted(value)
-        .map(([key, part]) => `${key} ${String(part)}`)
-        .join(', ')
-    : String(value);
+/** `rank 8`; of lists and maps their parts, with braces below the first level. */
+const shown = (value: unknown, isInner = false): string => {
+  if (Array.isArray(value)) return `[${value.map((part) => shown(part, true)).join(', ')}]`;
+  if (typeof value !== 'object' || value === null) return String(value);
+  const parts = sorted(value)
+    .map(([key, part]) => `${key} ${shown(part, true)}`)
+    .join(', ');
+  return isInner ? `{ ${parts} }` : parts;
+};

@@ -1,24 +1,27 @@
 /** A run from its partition to its last evaluation. */
+import { initialiseSegments, keepRanks, type Partition, type Segments } from '@contextlora/lora';
 import {
-  initialiseSegments,
-  keepRanks,
-  type Partition,
-  partitionRanks,
-  type Segments,
-} from '@contextlora/lora';
-import { createLocalModel, linearsOf, type LoadedModel, type LocalModel } from '@contextlora/model';
+  createLocalModel,
+  type LoadedModel,
+  type LocalModel,
+  type OptimizerOptions,
+  withChatPrompts,
+} from '@contextlora/model';
 import { orderTasks, tasksOf } from '@contextlora/task-graph';
 import {
   checkSettings,
   type CheckpointStore,
+  type LearningRate,
   type Phase,
   planPhases,
   rolesOf as contextRoles,
   type RolesOf,
   type RunFingerprint,
+  sampleBatch,
+  type SampleBatch,
+  scheduleRate,
   type TaskRow,
   train,
-  warmupCosine,
 } from '@contextlora/trainer';
 
 import { childDataOf, childDataProblems } from '../data/child-data.js';
@@ -26,16 +29,21 @@ import { requireFittingRows } from '../data/fit-rows.js';
 import { type PredictedAnswers, predictParents } from '../data/parent-answers.js';
 import type { TaskData } from '../data/task-data.js';
 import { trainingSource } from '../data/training-source.js';
-import { FinetuneError } from '../finetune-error.js';
+import { batchesOfTask } from './batches-of-run.js';
+import { checkTrainConfig } from './check-train-config.js';
 import { evaluateTask } from './evaluate-task.js';
 import { metricsEntryOf } from './metrics-entry.js';
 import { withMetrics } from './metrics-in-checkpoints.js';
 import { withParentAnswers } from './parent-answers-in-checkpoints.js';
 import type { EvaluatedEvent, MetricsEntry, RunEvent } from './run-event.js';
+import { partitionOfRun } from './partition-of-run.js';
 import { evaluationKey } from './run-record.js';
+import { ofTask } from './setting-values.js';
 import type { TrainSettings } from './train-settings.js';
 
 export interface PreparedRun {
+  /** The base, with prompts in the form that the settings ask for. */
+  readonly base: LoadedModel;
   readonly data: TaskData;
   readonly partition: Partition;
   readonly phases: readonly Phase[];
@@ -64,39 +72,33 @@ export interface KeptSegments {
 /**
  * Checks the settings, decides ranks and phases and makes the model; trains nothing and writes nothing.
  *
- * @throws TrainerError (`TRAINER_INPUT_INVALID`) or LoraError (`LORA_PARTITION_INVALID`) when a setting makes no sense, FinetuneError
- * (`FINETUNE_DATA_INVALID`) when rows are longer than the model's context.
+ * @throws FinetuneError (`FINETUNE_SETTINGS_INVALID`), TrainerError (`TRAINER_INPUT_INVALID`) or LoraError (`LORA_PARTITION_INVALID`) when
+ * a setting makes no sense, FinetuneError (`FINETUNE_DATA_INVALID`) when rows are longer than the model's context.
  */
 export function prepareRun(
-  base: LoadedModel,
+  loaded: LoadedModel,
   data: TaskData,
   { settings, rolesOf = contextRoles, kept, rowsFit = false }: PrepareRunOptions,
 ): PreparedRun {
-  checkSettings(
-    { ...settings, learningRate: warmupCosine(settings.learningRate) },
-    { trained: tasksOf(data.graph).map(({ id }) => id) },
-  );
-  const problems = childDataProblems(settings, tasksOf(data.graph));
-  if (problems.length > 0)
-    throw new FinetuneError(
-      'FINETUNE_SETTINGS_INVALID',
-      'prepareRun',
-      ['these settings make no sense:', ...problems.map((problem) => `  ${problem}`)].join('\n'),
-      { problems },
-    );
+  const tasks = tasksOf(data.graph);
+  checkTrainConfig(settings, { tasks, layerCount: loaded.spec.text.layerCount });
+  checkSettings({ ...settings, learningRate: rateOfRun(settings) }, { trained: tasks.map(({ id }) => id) });
+  const base = settings.chatTemplate === true ? withChatPrompts(loaded) : loaded;
   if (!rowsFit) requireFittingRows(base, data, { childData: settings });
-  const { rank, ranks } = settings;
-  const fresh = partitionRanks(linearsOf(base.spec), tasksOf(data.graph), {
-    rank,
-    ...(ranks ? { allocate: (_: number, tasks) => tasks.map(({ id }) => ranks[id] ?? 0) } : {}),
-  });
+  const fresh = partitionOfRun(base, data, settings);
   const partition = kept ? keepRanks(fresh, kept.partition, kept.ranks) : fresh;
   const segments = { ...initialiseSegments(partition, { seed: settings.seed }), ...kept?.segments };
   return {
+    base,
     data,
     partition,
     phases: phasesWithout(planPhases(data.graph, { rolesOf }), Object.keys(kept?.segments ?? {})),
-    model: createLocalModel(base, { partition, segments }),
+    model: createLocalModel(base, {
+      partition,
+      segments,
+      optimizer: optimizerOfRun(settings),
+      promptLoss: settings.promptLoss ?? false,
+    }),
   };
 }
 
@@ -109,12 +111,52 @@ function phasesWithout(phases: readonly Phase[], done: readonly string[]): Phase
   });
 }
 
+/** The schedule of every task. */
+function rateOfRun({
+  learningRate,
+  schedule = 'cosine',
+  warmupSteps,
+  warmupShare,
+  rateFloor,
+}: TrainSettings): LearningRate {
+  const schedules = new Map<number, LearningRate>();
+  return (step, steps, task) => {
+    const peak = ofTask(learningRate, task) ?? NaN;
+    const known =
+      schedules.get(peak) ??
+      scheduleRate(peak, {
+        shape: schedule,
+        ...(warmupSteps === undefined ? {} : { warmupSteps }),
+        ...(warmupShare === undefined ? {} : { warmupShare }),
+        ...(rateFloor === undefined ? {} : { floor: rateFloor }),
+      });
+    schedules.set(peak, known);
+    return known(step, steps, task);
+  };
+}
+
+const optimizerOfRun = ({
+  clipNorm,
+  beta1,
+  beta2,
+  epsilon,
+  weightDecay,
+}: TrainSettings): OptimizerOptions => ({
+  ...(clipNorm === undefined ? {} : { clipNorm: clipNorm === 'none' ? Infinity : clipNorm }),
+  ...(beta1 === undefined ? {} : { beta1 }),
+  ...(beta2 === undefined ? {} : { beta2 }),
+  ...(epsilon === undefined ? {} : { epsilon }),
+  ...(weightDecay === undefined ? {} : { weightDecay }),
+});
+
 export interface TrainRunOptions {
   readonly settings: TrainSettings;
   /** Where a stopped run is kept and resumed from. */
   readonly checkpoints?: CheckpointStore;
   /** What the run that a change begins with has recorded of the tasks that it keeps. */
   readonly carried?: readonly MetricsEntry[];
+  /** Steps between two checkpoints in a phase, whose end is always saved. @default 100 */
+  readonly saveEverySteps?: number;
   /** Identifies the run's inputs: a checkpoint with another fingerprint is refused. */
   readonly fingerprint?: RunFingerprint;
 }
@@ -124,8 +166,8 @@ export interface TrainRunOptions {
  * at the end. A stopped and resumed run tells in `earlier` and in its own events what an uninterrupted one tells.
  */
 export async function* trainRun(
-  { data, phases, model }: Pick<PreparedRun, 'data' | 'phases' | 'model'>,
-  { settings, checkpoints, carried = [], fingerprint = {} }: TrainRunOptions,
+  { base, data, phases, model }: Pick<PreparedRun, 'base' | 'data' | 'phases' | 'model'>,
+  { settings, checkpoints, saveEverySteps = 100, carried = [], fingerprint = {} }: TrainRunOptions,
 ): AsyncGenerator<RunEvent, void> {
   const { graph } = data;
   const entries: MetricsEntry[] = [...carried];
@@ -182,27 +224,31 @@ export async function* trainRun(
     yield { type: 'carried', earlier: carried };
     for (const task of kept) yield* evaluateFinished(task);
   };
+  const batches = new Map<string, SampleBatch>();
   const events = train(model, phases, {
     async examplesFor(id) {
       // Those of the first phase have not been asked yet.
       const asking = askParents([id]);
       while (!(await asking.next()).done);
       const { task, rows, childData } = sourceOf(id);
+      batches.set(id, batchesOfTask(base, settings, { task: id, rows }));
       return trainingSource(task, rows, {
         childData,
         seed: settings.seed,
         predicted: predicted.get(id) ?? {},
       });
     },
+    sample: (count, size, key) => (batches.get(key.task) ?? sampleBatch)(count, size, key),
     steps: settings.steps,
     seed: settings.seed,
     batchSize: settings.batchSize,
-    learningRate: warmupCosine(settings.learningRate),
+    microBatches: settings.microBatches ?? 1,
+    learningRate: rateOfRun(settings),
     fingerprint,
     ...(checkpoints
       ? {
           checkpoints: withMetrics(withParentAnswers(checkpoints, predicted), entries),
-          checkpointEverySteps: 100,
+          checkpointEverySteps: saveEverySteps,
         }
       : {}),
   });

@@ -1,4 +1,5 @@
 /** How the ranks of a linear are shared among the tasks present in it: strategies, each a function. */
+import { lookUp } from '../look-up.js';
 import type { LinearShape } from './partition.js';
 
 export interface AllocationTask {
@@ -8,7 +9,7 @@ export interface AllocationTask {
   readonly share?: number;
 }
 
-/** Ranks of each task in one linear, in the order of the tasks; their sum is `rank`. A task with 0 is absent there. */
+/** Ranks of each task in one linear, in the order of the tasks; of all strategies but {@link allocateFixed} their sum is `rank`. A task with 0 is absent there. */
 export type Allocate = (
   rank: number,
   tasks: readonly AllocationTask[],
@@ -43,11 +44,27 @@ export const allocateByLevel: Allocate = (rank, tasks, { linear, layerCount }) =
   );
 };
 
+/** In proportion to the tasks' numbers of training rows, at least 1 each. */
+export const allocateByData =
+  (rows: Readonly<Record<string, number>>): Allocate =>
+  (rank, tasks) =>
+    largestRemainder(
+      rank,
+      tasks.map(({ id }) => lookUp(rows, id) ?? 0),
+    );
+
+/** The given ranks of each task in every linear where it is present, whatever the total. */
+export const allocateFixed =
+  (ranks: Readonly<Record<string, number>>): Allocate =>
+  (_, tasks) =>
+    tasks.map(({ id }) => lookUp(ranks, id) ?? 0);
+
 /** Shares `total` in proportion to the weights, at least 1 each; the largest fractions round up (Hamilton's method). */
 function largestRemainder(total: number, weights: readonly number[]): number[] {
   const sum = weights.reduce((s, w) => s + w, 0);
   const spare = total - weights.length;
-  const exact = weights.map((weight) => (spare * weight) / sum);
+  // Nothing to tell the tasks apart by: equal shares.
+  const exact = weights.map((weight) => (sum > 0 ? (spare * weight) / sum : spare / weights.length));
   const ranks = exact.map((value) => 1 + Math.floor(value));
   let left = total - ranks.reduce((s, r) => s + r, 0);
   const byFraction = exact

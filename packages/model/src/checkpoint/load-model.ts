@@ -9,6 +9,7 @@ import type { VisionWeights } from '../pass/vision-tower.js';
 import type { ModelSpec } from '../spec/model-spec.js';
 import { layerTensors, modelTensors } from '../spec/model-tensors.js';
 import { readTokenizer } from '../text/read-tokenizer.js';
+import type { RenderPrompt } from '../text/chat-prompts.js';
 import type { TextTokenizer } from '../text/tokenizer.js';
 import { type OpenBytes, openFileBytes } from './byte-source.js';
 import { openCheckpoint } from './open-checkpoint.js';
@@ -32,6 +33,8 @@ export interface LoadedModel {
   readonly vision?: VisionWeights;
   readonly connector?: LinearWeight;
   readonly parameterCount: number;
+  /** Puts the prompt of an example into another form before it is read; see `withChatPrompts`. */
+  readonly renderPrompt?: RenderPrompt;
   dispose(): void;
 }
 

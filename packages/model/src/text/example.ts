@@ -27,7 +27,12 @@ export function promptIds(
   const { spec, tokenizer } = model;
   const { addsBegin, beginId } = tokenizer;
   const isFramed = image !== undefined && spec.vision !== undefined && framesImages(model);
-  const text = tokenizer.encode(isFramed ? `${imageText(model)}${prompt}` : prompt);
+  const plain = isFramed ? `${imageText(model)}${prompt}` : prompt;
+  if (model.renderPrompt)
+    return tokenizer.encode(
+      model.renderPrompt(plain, { hasUnframedImage: image !== undefined && !isFramed }),
+    );
+  const text = tokenizer.encode(plain);
   const isEmpty = text.length === 0 && image === undefined;
   const begin = beginId !== undefined && (addsBegin || isEmpty) ? [beginId] : [];
   if (isFramed) return [...begin, ...text];

@@ -4,6 +4,7 @@
  * The loss of an example with labels is −ln p(answer | labels), which decides among the labels as fast as a small budget allows, plus what
  * teaches the model to write the answer: the mean of −ln p over the whole vocabulary at the tokens that the labels leave no choice of, and
  * a share of it where they part and at the end. The loss of free text is the mean of −ln p(token | what precedes it) over the answer's tokens, its end included.
+ * With `promptLoss` that mean is over the tokens of the prompt too, and an example with labels has a share of the mean over its prompt's.
  */
 import type { LoadedModel } from '../checkpoint/load-model.js';
 import { ModelError } from '../model-error.js';
@@ -27,6 +28,10 @@ export interface PreparedExample {
   readonly choices: readonly Choice[];
   /** The weight of the loss over the whole vocabulary at each of the answer's ids. */
   readonly vocabularyWeights: readonly number[];
+  /** With `promptLoss`, the prompt's tokens that are predicted, each at the position of the id before it. */
+  readonly asked: readonly { readonly at: number; readonly id: number }[];
+  /** Of each of them. */
+  readonly askedWeight: number;
 }
 
 /** The tokens of the answer's labels that can stand at a position of the answer, and the index of the right one. */
@@ -39,15 +44,18 @@ interface Choice {
 export interface PreparationOptions {
   /** The most tokens that a free-text answer is written with, without its end. */
   readonly maximumNewTokens: number;
+  /** Whether the whole-vocabulary loss is over the tokens of the prompt's text too. @default false */
+  readonly promptLoss?: boolean;
 }
 
 /** Returns a function that turns examples into tokens, once for each example object. */
 export function openPreparation(
   model: LoadedModel,
-  { maximumNewTokens }: PreparationOptions,
+  { maximumNewTokens, promptLoss = false }: PreparationOptions,
 ): (example: Example) => PreparedExample {
   const prepared = new WeakMap<Example, PreparedExample>();
   const labelIdsOf = openLabelIds(model);
+  const imageToken = model.spec.vision?.imageTokenId;
   const invalid = (what: string) => new ModelError('MODEL_INPUT_INVALID', 'step', what);
   const prepare = (example: Example): PreparedExample => {
     const { labels, answer } = example;
@@ -62,12 +70,18 @@ export function openPreparation(
           `${maximumNewTokens}; raise maximumNewTokens or shorten the answer`,
       );
     const choices = all ? choicesOf(ids, all) : [];
+    const asked = promptLoss
+      ? prompt.flatMap((id, at) => (at === 0 || id === imageToken ? [] : [{ at: at - 1, id }]))
+      : [];
+    const tokens = ids.length + asked.length;
     return {
       ids: [...prompt, ...ids.slice(0, -1)],
       start: prompt.length - 1,
       answer: ids,
       choices,
-      vocabularyWeights: all ? labelWeights(ids, choices) : ids.map(() => 1 / ids.length),
+      vocabularyWeights: all ? labelWeights(ids, choices) : ids.map(() => 1 / tokens),
+      asked,
+      askedWeight: all ? vocabularyShare / asked.length : 1 / tokens,
     };
   };
   return (example) => {
@@ -130,6 +144,8 @@ export function batchLoss(
         target,
         weight: weight * (example.vocabularyWeights[at] ?? 0),
       });
+    for (const { at, id } of example.asked)
+      vocabulary.push({ row: i * batch.time + at, target: id, weight: weight * example.askedWeight });
     for (const { at, columns, target } of example.choices) {
       const key = columns.join();
       const same = choices.get(key) ?? { columns, terms: [] };

@@ -43,6 +43,8 @@ export interface LocalModelOptions {
   readonly predictBatchSize?: number;
   /** The most tokens that a free-text answer is written with, without its end; longer ones are refused in training. @default 128 */
   readonly maximumNewTokens?: number;
+  /** Whether a step's loss is over the tokens of the prompts too, and not of the answers alone. @default false */
+  readonly promptLoss?: boolean;
 }
 
 /**
@@ -89,6 +91,7 @@ export function createLocalModel(
     activations = openActivationCache(),
     predictBatchSize = 64,
     maximumNewTokens = 128,
+    promptLoss = false,
   }: LocalModelOptions,
 ): LocalModel {
   const optimizer = optimizerOf(optimizerOptions);
@@ -109,7 +112,7 @@ export function createLocalModel(
     return {
       masks,
       trained,
-      prepare: openPreparation(model, { maximumNewTokens }),
+      prepare: openPreparation(model, { maximumNewTokens, promptLoss }),
       frozen: openFrozenTensors(changing),
       lower: openLowerLayers(model, changing),
     };

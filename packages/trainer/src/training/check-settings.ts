@@ -39,8 +39,9 @@ export function checkSettings(
     ...wholeProblems('checkpointEverySteps', checkpointEverySteps),
   ];
   if (learningRate && problems.length === 0)
-    for (const count of new Set(trained.map((task) => stepsOfTask(steps, task))))
-      problems.push(...rateProblems(learningRate, count));
+    problems.push(
+      ...new Set(trained.flatMap((task) => rateProblems(learningRate, stepsOfTask(steps, task), task))),
+    );
   if (problems.length > 0)
     throw new TrainerError('TRAINER_INPUT_INVALID', 'train', 'these settings make no sense:', { problems });
 }
@@ -81,10 +82,10 @@ function wholeProblems(name: string, value: number | undefined, maximum = Number
 }
 
 /** A schedule is asked for all its steps at once: a mistake at its end is not found after hours. */
-function rateProblems(learningRate: LearningRate, steps: number): string[] {
+function rateProblems(learningRate: LearningRate, steps: number, task: string): string[] {
   let highest = 0;
   for (let step = 0; step < steps; step++) {
-    const rate = learningRate(step, steps);
+    const rate = learningRate(step, steps, task);
     if (!(rate >= 0 && rate <= maximumLearningRate))
       return [
         `the learning rate is ${Number(rate.toPrecision(4))} at step ${step + 1} of ${steps}; it must be above 0 and at most ${maximumLearningRate}, usually 1e-5 to 1e-2`,

@@ -163,7 +163,7 @@ export async function* train<Example>(
         const source = sources.get(task) ?? exampleSource([]);
         const drawn = sample(source.length, batchSize, { seed, task, step });
         const batch = split(await drawBatch(source, drawn, { task, step }), microBatches);
-        const rate = learningRate(step, stepsOf(task));
+        const rate = learningRate(step, stepsOf(task), task);
         const result = await model.step(task, batch, { learningRate: rate });
         watch(result, { task, step, steps: stepsOf(task), learningRate: rate, examples: drawn });
         await checkSiblings(task);

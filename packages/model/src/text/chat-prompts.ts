@@ -1,0 +1,37 @@
+/** A model whose examples are asked as a user's messages, through the chat template that comes with it. */
+import type { LoadedModel } from '../checkpoint/load-model.js';
+import { ModelError } from '../model-error.js';
+import { renderChat } from './chat-template.js';
+
+/** A prompt, with the text of its image if that has one, → the text that the model reads, special tokens included. */
+export type RenderPrompt = (
+  prompt: string,
+  /** Whether the prompt comes with an image that has no place in its text. */
+  about: { readonly hasUnframedImage: boolean },
+) => string;
+
+/**
+ * The same model, which reads the prompt of every example as one message of a user and answers as the assistant, in training and after.
+ *
+ * @throws ModelError (`MODEL_TEMPLATE_FAILED`), at the first prompt, when the model has no template, the template writes the date or drops
+ * the message, or the prompt has an image whose place in the conversation is not known.
+ */
+export function withChatPrompts(model: LoadedModel): LoadedModel {
+  if (model.renderPrompt) return model;
+  const fail = (what: string) => new ModelError('MODEL_TEMPLATE_FAILED', 'withChatPrompts', what);
+  return {
+    ...model,
+    renderPrompt(prompt, { hasUnframedImage }) {
+      if (hasUnframedImage)
+        throw fail(
+          'this model puts images before its text, where no chat template expects them; use plain prompts for tasks with images',
+        );
+      const text = renderChat(model.tokenizer, [{ role: 'user', content: prompt }]);
+      if (!text.includes(prompt.trim()))
+        throw fail(
+          "the model's chat template does not write the message as it is (some take only lists of parts); use plain prompts",
+        );
+      return text;
+    },
+  };
+}
