@@ -74,7 +74,7 @@ export function planTasks(
         frozen: tasksWith(roles[id] ?? {}, 'freeze'),
         examples,
         batches: each.map((step) => sampleBatch(examples.length, batchSize, { seed, task: id, step })),
-        learningRates: each.map((step) => learningRate(step, steps)),
+        learningRates: each.map((step) => learningRate(step, steps, id)),
       };
     }),
   );
