@@ -214,7 +214,7 @@ describe('a run', () => {
     [{ steps: 0 }, /steps must be a whole number/],
     [
       { steps: { light: 12, lam: 16 } },
-      /steps names "lam".*did you mean "lamp"\?\n.*no number for task "lamp"/,
+      /"steps" names "lam".*did you mean "lamp"\?\n.*no number for task "lamp"/,
     ],
     [{ batchSize: 0 }, /batchSize must be/],
     [{ seed: NaN }, /seed must be/],
