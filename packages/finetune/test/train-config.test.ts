@@ -163,14 +163,21 @@ describe('settings', () => {
       '"layers" has { from: 2, to: 9 }, but the model has decoder layers 0 to 5',
     ],
   ])('that make no sense together are refused: %j', (config, problem) => {
-    expect(problemsOf(() => checkTrainConfig(config, { tasks, layerCount: 6 }))).toEqual([problem]);
+    expect(
+      problemsOf(() => {
+        checkTrainConfig(config, { tasks, layerCount: 6 });
+      }),
+    ).toEqual([problem]);
   });
 
   test('that balance the labels are refused for a task without labels', () => {
     const free = tasks.map((task) =>
       task.id === 'lamp' ? { ...task, answer: { type: 'text' } as const } : task,
     );
-    const problems = (config: TrainConfig) => problemsOf(() => checkTrainConfig(config, { tasks: free }));
+    const problems = (config: TrainConfig) =>
+      problemsOf(() => {
+        checkTrainConfig(config, { tasks: free });
+      });
     expect(problems({ batches: 'balanced' })).toEqual([
       '"batches" is balanced for task "lamp", whose answers are no labels; name the tasks that it is for, as in { light: balanced }',
     ]);

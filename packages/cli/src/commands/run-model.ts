@@ -6,12 +6,12 @@ import type { OpenedRun, TrainSettings } from '@contextlora/finetune';
 import { openKernels } from '@contextlora/kernels';
 import { ifThere } from '@contextlora/lora/files';
 import {
-  type BaseFormat,
   createLocalModel,
   type LoadedModel,
   loadModel,
   locateModel,
   type LocalModel,
+  withChatPrompts,
 } from '@contextlora/model';
 
 import { CliError } from '../cli-error.js';
@@ -73,34 +73,22 @@ export interface RunModel extends AsyncDisposable {
   readonly model: LocalModel;
 }
 
-/** The settings by which a base is loaded and asked as it was in training. */
-interface BaseSettings extends Pick<TrainSettings, 'seed'> {
-  readonly baseFormat?: BaseFormat;
-  readonly chatTemplate?: boolean;
-}
-
 /**
  * Loads the base of a run as it was in training and puts the run's segments on it.
- *
- * @throws CliError (`CLI_OPTIONS_INVALID`) for a run whose prompts went through a chat template, which this command does not do.
  */
 export async function loadRunModel(
   run: OpenedRun,
   { threads, ...options }: RunModelOptions & { readonly threads: number },
   context: CommandContext,
 ): Promise<RunModel> {
-  const { baseFormat, chatTemplate = false }: BaseSettings = run.settings;
-  if (chatTemplate)
-    throw new CliError(
-      'CLI_OPTIONS_INVALID',
-      'run',
-      `${run.directory} was trained on prompts in the model's chat template, which is not supported here; use "contextlora chat --adapter ${run.directory}"`,
-    );
   const path = await locateRunModel(run, options, context);
-  const base = await loadModel(path, {
+  const { baseFormat, chatTemplate = false } = run.settings;
+  const loaded = await loadModel(path, {
     kernels: await openKernels({ threads }),
     ...(baseFormat === undefined ? {} : { base: baseFormat }),
   });
+  // Asked in the form that it was trained in.
+  const base = chatTemplate ? withChatPrompts(loaded) : loaded;
   const model = createLocalModel(base, run);
   return {
     base,

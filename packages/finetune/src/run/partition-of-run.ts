@@ -25,7 +25,15 @@ import type { TrainSettings } from './train-settings.js';
 export function partitionOfRun(
   { spec }: Pick<LoadedModel, 'spec'>,
   { graph, rows }: Pick<TaskData, 'graph' | 'rows'>,
-  { rank, ranks = isByTask(rank) ? rank : undefined, alpha, scaling, allocation = 'share', layers, targets }: TrainSettings,
+  {
+    rank,
+    ranks = isByTask(rank) ? rank : undefined,
+    alpha,
+    scaling,
+    allocation = 'share',
+    layers,
+    targets,
+  }: TrainSettings,
 ): Partition {
   const tasks = tasksOf(graph);
   const ofEach = <Value>(valueOf: (task: string) => Value | undefined): Record<string, Value> =>

@@ -24,7 +24,7 @@ import {
   train,
 } from '@contextlora/trainer';
 
-import { childDataOf, childDataProblems } from '../data/child-data.js';
+import { childDataOf } from '../data/child-data.js';
 import { requireFittingRows } from '../data/fit-rows.js';
 import { type PredictedAnswers, predictParents } from '../data/parent-answers.js';
 import type { TaskData } from '../data/task-data.js';
