@@ -2,7 +2,7 @@
 import { stat } from 'node:fs/promises';
 
 import { embeddedName, embeddedScenario } from '@contextlora/benchmarks';
-import type { OpenedRun, TrainSettings } from '@contextlora/finetune';
+import type { OpenedRun } from '@contextlora/finetune';
 import { openKernels } from '@contextlora/kernels';
 import { ifThere } from '@contextlora/lora/files';
 import {
