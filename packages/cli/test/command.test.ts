@@ -284,11 +284,11 @@ describe('the train command', () => {
   });
 
   test.each([
-    ['a wrong key', 'rnak: 8', /bad\.yaml:1:7: unknown key "rnak"; did you mean "rank"\?/],
+    ['a wrong key', 'ranks: 8', /bad\.yaml:1:8: unknown key "ranks"; did you mean "rank"\?/],
     [
       'a task that there is not',
-      'rank: { raod: 8, vehicle: 1, weather: 1, road: 1, strategy: 1 }',
-      /"rank" names "raod", .* did you mean "road"\?/,
+      'rank: { roads: 8, vehicle: 1, weather: 1, road: 1, strategy: 1 }',
+      /"rank" names "roads", .* did you mean "road"\?/,
     ],
   ])('refuses a configuration file with %s and writes nothing', async (_, source, message) => {
     const config = join(directory, 'bad.yaml');
