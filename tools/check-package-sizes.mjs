@@ -11,15 +11,15 @@ import { parseArgs } from 'node:util';
 /** Most unpacked kilobytes: today's size and a tenth, rounded up. Raise one together with the reason for it. */
 const budgetKilobytes = {
   '@contextlora/benchmarks': 5260,
-  '@contextlora/cli': 860,
-  '@contextlora/finetune': 320,
+  '@contextlora/cli': 1150,
+  '@contextlora/finetune': 840,
   '@contextlora/jetson': 500,
   '@contextlora/kernels': 3640,
-  '@contextlora/lora': 390,
+  '@contextlora/lora': 435,
   '@contextlora/model': 2050,
   '@contextlora/scheduler': 1830,
   '@contextlora/task-graph': 175,
-  '@contextlora/trainer': 285,
+  '@contextlora/trainer': 465,
   '@contextlora/workloads': 160,
   contextlora: 40,
 };

@@ -184,7 +184,7 @@ describe('the train command', () => {
       },
     });
     expect(stopped.code).toBe(130);
-    expect(stopped.err).toMatch(/same command with --resume to continue/);
+    expect(stopped.err).toMatch(/the command that made it goes on with --resume/);
     const resumed = await run(trainArgs('stopped', { more: ['--resume'] }));
     expect(resumed.code).toBe(0);
     expect(resumed.out).toMatch(/resuming at phase/);
