@@ -116,11 +116,11 @@ async function outcomeOf(directory: string): Promise<string> {
   const digests = await Promise.all(
     files.map(async (path) => [path, digestOf(await readFile(join(directory, path))).sha256]),
   );
-  const { seconds, ...report } = JSON.parse(await readFile(join(directory, 'report.json'), 'utf8')) as Record<
+  const { timing, ...report } = JSON.parse(await readFile(join(directory, 'report.json'), 'utf8')) as Record<
     string,
     unknown
   >;
-  return JSON.stringify([digests, report, seconds === undefined]);
+  return JSON.stringify([digests, report, timing === undefined]);
 }
 
 /** Every reader of an adapter file, as `contextlora chat` and PEFT folders have it. */
