@@ -13,7 +13,7 @@ beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'benchmarks-demo-'));
   rendered = join(directory, 'rendered');
   await runUntil(optionsOf('rendered'), ({ type }) => type === 'rendered');
-}, 120_000);
+}, 300_000);
 afterAll(() => rm(directory, { recursive: true, force: true }));
 
 const optionsOf = (out: string): DemoOptions => ({
@@ -113,4 +113,4 @@ test('the demo trains, reports, answers and plans, and stopped and resumed it gi
   expect(second.kinds.filter((kind) => kind === 'step')).toHaveLength(4 + 5);
   expect(second.segments).toEqual(segments);
   expect((await runUntil(whole, () => false)).kinds).toEqual(['tasks', 'base', 'finished']);
-}, 120_000);
+}, 300_000);

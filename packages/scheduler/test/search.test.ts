@@ -536,7 +536,7 @@ describe('the lower bound', () => {
     // Each device holds one layer of two. The upper one waits for the first forward and, at the step's end, the lower one for the last
     // gradient: together they take 2 · 2 + (1 + 1) seconds for 2 samples, and no split of the work alone would show it.
     const layers = [0, 1].map(() =>
-      layer({ inputFlops: 1, weightFlops: 0, parameterBytes: 10, activationBytes: 0 }),
+      layer({ inputFlops: 1, weightFlops: 0, parameterBytes: 10, activationBytes: 0, gradientBytes: 1 }),
     );
     const devices = ['d0', 'd1'].map((id) => device(id, { memoryBytes: 15 }));
     const problem = interval(openCostModel([task(layers, 2)], cluster(devices)), { microbatches: [1, 2] });
