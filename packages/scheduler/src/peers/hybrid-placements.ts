@@ -77,6 +77,8 @@ export function hybridPlacements(
           slowest = Math.min(slowest, route?.bytesPerSecond ?? 0);
           shared &&= (route?.medium ?? -1) >= 0;
         }
+        // Not a group, nor with any further device.
+        if (slowest === 0) break;
         const size = j - i;
         const reducing = size === 1 ? 0 : (2 * (size - 1) * (shared ? 1 : 1 / size)) / slowest / microbatches;
         const next = stages > 1 && j < count ? costs.routes.route(newest, order[j]!) : undefined;
