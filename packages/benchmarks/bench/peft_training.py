@@ -152,11 +152,12 @@ class Phase:
         rows, targets, shares, chosen, masks = [], [], [], [], []
         for row, (tokens, start, answer, choices, _) in enumerate(examples):
             ids[row, : len(tokens)] = torch.tensor(tokens)
-            share = 0.2 if any(choices) else 1.0
+            weak = [any(choices) and (bool(choices[at]) or at == len(answer) - 1) for at in range(len(answer))]
+            others = weak.count(False)
             for at, target in enumerate(answer):
                 rows.append(row * time + start + at)
                 targets.append(target)
-                shares.append(share / len(answer) / len(examples))
+                shares.append((0.1 if weak[at] else 1 / others) / len(examples))
                 if choices[at]:
                     mask = torch.full((self.head.weight.shape[0],), float("-inf"))
                     mask[choices[at]] = 0
@@ -175,7 +176,7 @@ class Phase:
         }
 
     def loss(self, batch):
-        """For labels -ln p(answer | labels) plus 0.2 of the loss over the vocabulary; for free text the latter alone."""
+        """For labels -ln p(answer | labels), 0.1 of the vocabulary's loss there and at the end, and its mean elsewhere; for free text the mean alone."""
         import torch
         from torch.nn.functional import cross_entropy
 

@@ -164,7 +164,7 @@ describe('settings out of sense', () => {
     [1e-3, { floor: 1.1 }],
     [1e-3, { floor: NaN }],
   ])('of a schedule are refused when it is made: peak %p, %p', (peak, more) => {
-    expect(() => warmupCosine(peak, more)).toThrow(/^trainer\/warmupCosine: /);
+    expect(() => warmupCosine(peak, more)).toThrow(/^trainer\/scheduleRate: /);
   });
 
   test('do not include a rate that touches 0 or 1, nor a task of another phase in the steps', async () => {
