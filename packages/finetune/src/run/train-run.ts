@@ -60,7 +60,7 @@ export interface PrepareRunOptions {
 }
 
 /** Segments of a trained run that become part of another. */
-export interface KeptSegments {
+interface KeptSegments {
   /** That of the run. */
   readonly partition: Partition;
   /** The segments of the tasks that do not train again. */

@@ -14,7 +14,7 @@ const microbatchSamples = (samples: number, microbatches: number, index: number)
  * Over the step every member gets its share, rounded by largest remainder. Within it each sample goes to the member that lags most behind
  * its share, so that small micro-batches do not always favour the same device.
  */
-export function splitSamples(samples: number, microbatches: number, shares: readonly number[]): number[][] {
+function splitSamples(samples: number, microbatches: number, shares: readonly number[]): number[][] {
   const rows = Array.from({ length: microbatches }, () => new Array<number>(shares.length).fill(0));
   if (shares.length === 1) {
     for (let index = 0; index < microbatches; index++)
