@@ -53,7 +53,8 @@ export { batchOf, type TokenBatch } from './pass/token-batch.js';
 export { visionFeatures, visionTower, type VisionWeights } from './pass/vision-tower.js';
 
 export { answerIds, labelIds } from './text/answer-tokens.js';
-export { withChatPrompts, type RenderPrompt } from './text/chat-prompts.js';
+export { withChatPrompts } from './text/chat-prompts.js';
+export type { RenderPrompt } from './text/render-prompt.js';
 export {
   renderChat,
   type ChatMessage,

@@ -9,7 +9,7 @@ import type { VisionWeights } from '../pass/vision-tower.js';
 import type { ModelSpec } from '../spec/model-spec.js';
 import { layerTensors, modelTensors } from '../spec/model-tensors.js';
 import { readTokenizer } from '../text/read-tokenizer.js';
-import type { RenderPrompt } from '../text/chat-prompts.js';
+import type { RenderPrompt } from '../text/render-prompt.js';
 import type { TextTokenizer } from '../text/tokenizer.js';
 import { type OpenBytes, openFileBytes } from './byte-source.js';
 import { openCheckpoint } from './open-checkpoint.js';

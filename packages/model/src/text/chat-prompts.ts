@@ -3,13 +3,6 @@ import type { LoadedModel } from '../checkpoint/load-model.js';
 import { ModelError } from '../model-error.js';
 import { renderChat } from './chat-template.js';
 
-/** A prompt, with the text of its image if that has one, → the text that the model reads, special tokens included. */
-export type RenderPrompt = (
-  prompt: string,
-  /** Whether the prompt comes with an image that has no place in its text. */
-  about: { readonly hasUnframedImage: boolean },
-) => string;
-
 /**
  * The same model, which reads the prompt of every example as one message of a user and answers as the assistant, in training and after.
  *
