@@ -3,7 +3,7 @@ import prettier from 'eslint-config-prettier';
 import tseslint from 'typescript-eslint';
 
 const learning = ['task-graph', 'lora', 'kernels', 'model', 'trainer'];
-const bothHalves = [...learning, 'scheduler', 'jetson'];
+const bothHalves = [...learning, 'scheduler', 'jetson', 'runtime'];
 const flows = [...bothHalves, 'workloads', 'finetune'];
 
 /** Which workspace package may import which. Anything absent here is an error. */
@@ -15,6 +15,7 @@ const layers = {
   trainer: ['task-graph', 'lora'],
   scheduler: [],
   jetson: ['scheduler'],
+  runtime: ['scheduler'],
   workloads: bothHalves,
   finetune: ['task-graph', 'lora', 'model', 'trainer'],
   benchmarks: flows,

@@ -17,6 +17,7 @@ const budgetKilobytes = {
   '@contextlora/kernels': 3640,
   '@contextlora/lora': 435,
   '@contextlora/model': 2050,
+  '@contextlora/runtime': 400,
   '@contextlora/scheduler': 1830,
   '@contextlora/task-graph': 175,
   '@contextlora/trainer': 465,

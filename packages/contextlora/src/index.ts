@@ -7,6 +7,7 @@ export * as lora from '@contextlora/lora';
 export * as loraFiles from '@contextlora/lora/files';
 export * as loraSafetensors from '@contextlora/lora/safetensors';
 export * as model from '@contextlora/model';
+export * as runtime from '@contextlora/runtime';
 export * as scheduler from '@contextlora/scheduler';
 export * as schedulerPeers from '@contextlora/scheduler/peers';
 export * as schedulerViews from '@contextlora/scheduler/views';
