@@ -53,9 +53,3 @@ export async function addGradients(
 export function disposeGradients(gradients: GradientsByLinear): void {
   dispose(tensorsOf(gradients));
 }
-
-export function euclideanNorm(values: Float32Array): number {
-  let sum = 0;
-  for (const value of values) sum += value * value;
-  return Math.sqrt(sum);
-}

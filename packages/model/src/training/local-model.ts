@@ -20,13 +20,15 @@ import type { LoadedModel } from '../checkpoint/load-model.js';
 import { type ImageFeatures, openImageFeatures } from '../images/features.js';
 import { ModelError } from '../model-error.js';
 import { uploadSegments } from '../pass/segments.js';
+import { clipStep, layerSquares } from '../stage/clip-step.js';
+import { allLayers, layerOfLinear } from '../stage/layer-range.js';
 import type { Example } from '../text/example.js';
 import { type ActivationCache, openActivationCache } from './activation-cache.js';
 import { openPreparation } from './batch-loss.js';
 import { hashOptimizerStates } from './hash-optimizer-states.js';
 import { type FrozenTensors, openFrozenTensors } from './frozen-tensors.js';
 import { type LowerLayersOfPhase, openLowerLayers } from './lower-layers.js';
-import { applyStep, type OptimizerOptions, optimizerOf, requireLearningRate } from './optimizer.js';
+import { applyUpdate, type OptimizerOptions, optimizerOf, requireLearningRate } from './optimizer.js';
 import { decodeState, encodeState } from './state-files.js';
 import { stepGradients } from './step-gradients.js';
 import { flattenSegments, type TrainedParameters } from './trained-parameters.js';
@@ -96,6 +98,8 @@ export function createLocalModel(
 ): LocalModel {
   const optimizer = optimizerOf(optimizerOptions);
   const partitionHash = hashPartition(partition);
+  const range = allLayers(model.spec);
+  const layerOf = layerOfLinear(model.spec);
   let segments = copySegments(initial);
   let isDisposed = false;
 
@@ -157,11 +161,11 @@ export function createLocalModel(
       }).finally(() => {
         active.dispose();
       });
-      return {
-        loss,
-        tokens,
-        gradientNorm: applyStep(model.kernels, flat, { loss, learningRate, optimizer }),
-      };
+      const squares = layerSquares(flat.segmentGradients, { range, layerOf });
+      const { norm, gradientScale } = clipStep(squares, { loss, clipNorm: optimizer.clipNorm });
+      if (gradientScale !== undefined)
+        applyUpdate(model.kernels, flat, { learningRate, gradientScale, optimizer });
+      return { loss, tokens, gradientNorm: norm };
     },
 
     async predict(_task, examples, roles) {

@@ -2,7 +2,6 @@
 import type { Kernels } from '@contextlora/kernels';
 
 import { listProblems, ModelError } from '../model-error.js';
-import { euclideanNorm } from './gradients.js';
 import type { TrainedParameters } from './trained-parameters.js';
 
 export interface OptimizerOptions {
@@ -67,31 +66,25 @@ export function requireLearningRate(learningRate: number, { weightDecay }: Optim
     );
 }
 
-/** The largest gradient whose square, the second moment, is finite in float32. */
-const largestNorm = 1e19;
-
-/**
- * Applies the gradients of a step to its parameters. Returns the norm of the gradients, before clipping.
- *
- * Where the loss or the norm is not finite, nothing changes: parameters, moments and step count stay as they are.
- */
-export function applyStep(
+/** One step of the optimizer on the trained segments, with `gradientScale` times their gradients. */
+export function applyUpdate(
   kernels: Pick<Kernels, 'adamW'>,
   trained: TrainedParameters,
-  { loss, learningRate, optimizer }: { loss: number; learningRate: number; optimizer: Optimizer },
-): number {
-  const { clipNorm, ...options } = optimizer;
-  const norm = euclideanNorm(trained.gradients);
-  // As torch.nn.utils.clip_grad_norm_: factor min(1, limit / (norm + 1e-6)).
-  const gradientScale = Math.min(1, clipNorm / (norm + 1e-6));
-  if (!Number.isFinite(loss) || !Number.isFinite(norm)) return norm;
-  if (norm * gradientScale > largestNorm) return Infinity;
+  {
+    learningRate,
+    gradientScale,
+    optimizer: { beta1, beta2, epsilon, weightDecay },
+  }: { learningRate: number; gradientScale: number; optimizer: Optimizer },
+): void {
+  const { parameters, gradients, moments } = trained;
   trained.step += 1;
-  kernels.adamW(trained.parameters, trained.gradients, trained.firstMoment, trained.secondMoment, {
-    ...options,
+  kernels.adamW(parameters, gradients, moments.first, moments.second, {
+    beta1,
+    beta2,
+    epsilon,
+    weightDecay,
     learningRate,
     gradientScale,
     step: trained.step,
   });
-  return norm;
 }

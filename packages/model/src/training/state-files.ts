@@ -36,8 +36,7 @@ export function encodeState({ segments, training, partitionHash }: State): Files
   const files: Record<string, Uint8Array> = {
     [segmentsFile]: encodeSafetensors(asTensors(tensors), { partition: partitionHash }),
   };
-  for (const [task, { firstMoment, secondMoment, step }] of training) {
-    const moments = { first: firstMoment, second: secondMoment };
+  for (const [task, { moments, step }] of training) {
     files[optimizerFile(task)] = encodeSafetensors(
       asTensors(Object.entries(moments).map(([name, values]) => ({ name, shape: [values.length], values }))),
       { step: String(step) },
@@ -92,11 +91,10 @@ export function decodeState(files: Files, { segments, training, partitionHash }:
     const file = optimizerFile(task);
     const state = read(files, file, problems);
     if (!state) continue;
-    const moments = { first: trained.firstMoment, second: trained.secondMoment };
     take(
       file,
       state,
-      Object.entries(moments).map(([name, values]) => ({ name, shape: [values.length], values })),
+      Object.entries(trained.moments).map(([name, values]) => ({ name, shape: [values.length], values })),
     );
     const { step = '' } = state.metadata;
     if (!/^(0|[1-9]\d{0,14})$/.test(step)) problems.push(`${file}: its step is "${step}"`);

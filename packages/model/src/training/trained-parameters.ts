@@ -1,15 +1,17 @@
 /**
- * The trained segments of a task in one flat buffer, with buffers of the same layout for the gradient and AdamW's moments.
+ * The trained segments of a task in one flat buffer, with buffers of the same layout for the gradient and the optimizer's moments.
  *
  * The segments' arrays become views of the buffer, so that the optimizer is one loop and writes straight into the segments.
  */
 import type { Segment, SegmentMatrices, Segments } from '@contextlora/lora';
 
+/** AdamW's running means: of the gradient, and of its square. */
+export type Moment = 'first' | 'second';
+
 export interface TrainedParameters {
   readonly parameters: Float32Array;
   readonly gradients: Float32Array;
-  readonly firstMoment: Float32Array;
-  readonly secondMoment: Float32Array;
+  readonly moments: Readonly<Record<Moment, Float32Array>>;
   /** The trained segments as views of `parameters`. */
   readonly segments: Segments;
   /** Their gradients as views of `gradients`. */
@@ -40,8 +42,7 @@ export function flattenSegments(segments: Segments, tasks: readonly string[]): T
   return {
     parameters,
     gradients,
-    firstMoment: new Float32Array(length),
-    secondMoment: new Float32Array(length),
+    moments: { first: new Float32Array(length), second: new Float32Array(length) },
     segments: views,
     segmentGradients: viewsOf(trained, gradients),
     step: 0,
