@@ -10,6 +10,10 @@ export type RuntimeErrorCode =
   | 'RUNTIME_FRAME_REFUSED'
   /** A stage failed at an instruction; the cause is its error. */
   | 'RUNTIME_STAGE_FAILED'
+  /** What can be reached over a network would be used without TLS, or what proves a device is missing or wrong. */
+  | 'RUNTIME_INSECURE'
+  /** The server of a cluster cannot be reached, or does not let this device in. */
+  | 'RUNTIME_SERVER_UNREACHABLE'
   /** Stopped on request. */
   | 'RUNTIME_ABORTED';
 
