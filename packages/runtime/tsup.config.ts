@@ -1,3 +1,5 @@
 import { library } from '../../tools/tsup.js';
 
-export default library();
+export default library({
+  entry: { index: 'src/index.ts', nats: 'src/nats/index.ts', grpc: 'src/grpc/index.ts' },
+});

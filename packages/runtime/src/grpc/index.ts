@@ -1,0 +1,1 @@
+export { grpcWire, type GrpcWireOptions } from './grpc-wire.js';

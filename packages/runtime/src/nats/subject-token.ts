@@ -1,0 +1,7 @@
+/** Names as parts of NATS subjects and keys. */
+
+/** A name in characters that subjects and keys may have; different names stay different. */
+export const subjectToken = (name: string): string =>
+  name.replace(/[^A-Za-z0-9_-]/gu, (character) =>
+    [...new TextEncoder().encode(character)].map((byte) => `=${byte.toString(16).padStart(2, '0')}`).join(''),
+  );
