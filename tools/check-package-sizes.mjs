@@ -34,11 +34,15 @@ if (unbuilt.length > 0) {
   process.exit(1);
 }
 const listed = JSON.parse(
-  execFileSync('npm', ['pack', '--workspaces', '--dry-run', '--json', '--loglevel=error'], {
-    cwd: root,
-    encoding: 'utf8',
-    maxBuffer: 1 << 28,
-  }),
+  execFileSync(
+    'npm',
+    ['pack', '--workspaces', '--dry-run', '--ignore-scripts', '--json', '--loglevel=error'],
+    {
+      cwd: root,
+      encoding: 'utf8',
+      maxBuffer: 1 << 28,
+    },
+  ),
 );
 const packed = (Array.isArray(listed) ? listed : Object.values(listed)).sort((a, b) =>
   a.name.localeCompare(b.name),

@@ -5,12 +5,13 @@
  * and a registry.
  * Usage: npm run sizes -- [--only NAME]... [--json FILE]
  */
-import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { lstat, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+
+import { installAlone, packAll } from './packed-packages.mjs';
 
 /** Most megabytes without the native runtime: today's size and a tenth. */
 const budgetMegabytes = { contextlora: 57 };
@@ -19,12 +20,6 @@ const { values } = parseArgs({
   options: { json: { type: 'string' }, only: { type: 'string', multiple: true } },
 });
 const root = join(import.meta.dirname, '..');
-const npm = (cwd, ...args) =>
-  execFileSync('npm', [...args, '--loglevel=error'], {
-    cwd,
-    encoding: 'utf8',
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
 
 const temporary = await mkdtemp(join(tmpdir(), 'contextlora-sizes-'));
 try {
@@ -52,19 +47,6 @@ try {
   await rm(temporary, { recursive: true, force: true });
 }
 
-/** Package name → its tarball. */
-async function packAll(folder) {
-  const packed = {};
-  for (const directory of await readdir(join(root, 'packages'))) {
-    const cwd = join(root, 'packages', directory);
-    if (!existsSync(join(cwd, 'dist')))
-      throw new Error(`packages/${directory} has no dist: run \`npm run build\` first`);
-    const [{ name, filename }] = JSON.parse(npm(cwd, 'pack', '--json', '--pack-destination', folder));
-    packed[name] = join(folder, filename);
-  }
-  return packed;
-}
-
 /** The optional dependencies of the kernels as empty packages: name → folder. */
 async function stubsOfRuntime(folder) {
   const { optionalDependencies } = JSON.parse(
@@ -84,14 +66,7 @@ async function stubsOfRuntime(folder) {
 async function measureInstall(folder, { name, packed, stubs = {}, flags = [] }) {
   const project = join(folder, 'project');
   await rm(project, { recursive: true, force: true });
-  await mkdir(project);
-  const { [name]: asked, ...siblings } = packed;
-  const overrides = Object.fromEntries(
-    Object.entries({ ...siblings, ...stubs }).map(([other, path]) => [other, `file:${path}`]),
-  );
-  const dependencies = { [name]: `file:${asked}` };
-  await writeFile(join(project, 'package.json'), JSON.stringify({ private: true, dependencies, overrides }));
-  npm(project, 'install', '--no-audit', '--no-fund', '--prefer-offline', '--install-links=false', ...flags);
+  await installAlone(project, name, { packed, stubs, flags });
   const { packages } = JSON.parse(await readFile(join(project, 'node_modules/.package-lock.json'), 'utf8'));
   const bytesOf = {};
   for (const [path, { link }] of Object.entries(packages)) {
