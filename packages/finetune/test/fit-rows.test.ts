@@ -215,6 +215,15 @@ describe('rows that are longer than the context of the model', () => {
       );
   });
 
+  test('that spell the token of a picture are refused with their line, and are not skipped as too long', async () => {
+    const spelt = line({ text: 'an <image> of it', answer: 'night' });
+    const data = await read('spelt', { files: { 'light.train.jsonl': light(3) + spelt } });
+    for (const longRows of ['refuse', 'skip', 'truncate'] as const)
+      expect(await problemsOf(() => fit(data, { longRows }))).toMatch(
+        /a problem in a file:\nlight\.train\.jsonl:\n {2}line 2: the row spells "<image>", which stands for a picture in this model; reword it$/,
+      );
+  });
+
   test('are named by their number where they come from no file', async () => {
     const { file, graph, rows } = await read('memory', {
       files: { 'light.train.jsonl': light(1) + light(600) },

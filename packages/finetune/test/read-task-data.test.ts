@@ -191,6 +191,20 @@ describe('readTaskData', () => {
     ]);
   });
 
+  test('warns of labels that no training row has', async () => {
+    const path = await writeScenario(join(directory, 'unseen'), {
+      tasks: taskFile
+        .replace('[night, sunny]', '[night, sunny, fog, rain]')
+        .replace('[yes, no]', '[yes, no, maybe]'),
+      files: { 'light.train.jsonl': '{"text":"x","answer":"night"}\n' },
+    });
+    const { warnings } = await readTaskData(path);
+    expect(warnings.filter((warning) => warning.includes('teaches'))).toEqual([
+      'task "light": no training row has the label "sunny", nor 2 others, so nothing teaches when to answer it',
+      'task "lamp": no training row has the label "maybe", so nothing teaches when to answer it',
+    ]);
+  });
+
   test('warns of nothing when every input is new', async () => {
     const path = await writeScenario(join(directory, 'fresh'), {
       files: {

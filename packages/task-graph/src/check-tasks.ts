@@ -26,11 +26,18 @@ export function* checkTasks(
 ): Generator<Located> {
   const ids = tasks.map(({ id }) => id);
   const defined = new Set(ids);
-  const earlier = new Set<string>();
+  const earlier = new Map<string, string>();
   for (const [index, task] of tasks.entries()) {
-    if (earlier.has(task.id))
-      yield { path: ['tasks', index, 'id'], message: `task "${task.id}" is defined twice` };
-    earlier.add(task.id);
+    const same = earlier.get(task.id.toLowerCase());
+    if (same !== undefined)
+      yield {
+        path: ['tasks', index, 'id'],
+        message:
+          same === task.id
+            ? `task "${task.id}" is defined twice`
+            : `the ids "${same}" and "${task.id}" differ only in upper and lower case, and many disks would keep both tasks in one folder; rename one`,
+      };
+    else earlier.set(task.id.toLowerCase(), task.id);
     for (const { path, message } of checkTask(task, ids, defined))
       yield { path: ['tasks', index, ...path], message };
     if (task.answer?.type === 'json')

@@ -83,6 +83,7 @@ export function readYaml(text: string): YamlFile {
 const explained: Readonly<Record<string, string>> = {
   MULTIPLE_DOCS:
     'a second YAML document begins here; a task file has one, so remove the line "---" or "..." before it',
+  RESOURCE_EXHAUSTION: 'lists and maps are nested too deeply here; write fewer levels',
   TAB_AS_INDENT: 'tabs cannot indent in YAML; use spaces',
 };
 

@@ -92,6 +92,12 @@ describe('a task file', () => {
     ],
     ['a duplicate label', good.replace('[dry, wet]', '[dry, dry]'), /has the label "dry" twice/],
     ['an id that is not a name', good.replace('id: road', 'id: ../road'), /must be a letter/],
+    [
+      'ids that differ only in case',
+      good.replace('id: road', 'id: Weather').replace('[weather]', '[]'),
+      /ids "weather" and "Weather" differ only in upper and lower case/,
+    ],
+    ['lists in lists in lists', `tasks: ${'['.repeat(5000)}`, /nested too deeply/],
     ['no tasks', 'version: 1\ntasks: []\n', /tasks/],
     ['another version', good.replace('version: 1', 'version: 2'), /version/],
     ['broken YAML', 'tasks: [', /./],

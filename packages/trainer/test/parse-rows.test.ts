@@ -71,6 +71,10 @@ describe('a row is refused with its line', () => {
     [{ text: 'a' }, '"answer" must be a string, got nothing'],
     [{ text: 'a', answer: 1 }, '"answer" must be a string, got number; write "1"'],
     [{ text: 'a', answer: ['night'] }, '"answer" must be a string, got a list'],
+    [
+      { text: '\u200b\u00ad ', answer: 'night' },
+      'task "light" has a slot {text}, but "text" has no visible character',
+    ],
     [{ text: 'a', answer: '' }, '"answer" is empty'],
     [
       { text: 'a', answer: 'nigt' },

@@ -66,6 +66,10 @@ test('a file that cannot be read is not said to be missing', async () => {
   await expect(readTaskRows(path, road)).rejects.toThrow(/cannot be read \(ELOOP\)/);
 });
 
+test('a pipe or a device is not said to be missing, and is not waited for', async () => {
+  await expect(readTaskRows('/dev/null', road)).rejects.toThrow(/not a file, but a pipe or a device/);
+});
+
 test('only direct slots are asked for', () => {
   expect(answerSlots(sceneTasks[3]!)).toEqual(['vehicle', 'road']);
 });

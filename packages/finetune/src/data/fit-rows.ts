@@ -1,4 +1,4 @@
-/** Finds the rows that are longer than a model's context before anything is trained, and refuses, skips or shortens them. */
+/** Finds the rows that a model cannot read as they are before anything is trained: too long ones are refused, skipped or shortened, others refused. */
 import { setImmediate } from 'node:timers/promises';
 
 import type { LoadedModel } from '@contextlora/model';
@@ -47,7 +47,8 @@ const reportedRows = 500;
 /**
  * Counts the tokens of every row for a model and yields the number of rows done.
  *
- * @throws FinetuneError (`FINETUNE_DATA_INVALID`) listing the rows that are too long and were to be refused or cannot be shortened.
+ * @throws FinetuneError (`FINETUNE_DATA_INVALID`) listing the rows that are too long and were to be refused or cannot be shortened, and those
+ * that spell a token which stands for a picture.
  */
 export async function* fitRows(
   model: LoadedModel,
@@ -57,19 +58,19 @@ export async function* fitRows(
   const splits = [...eachSplit(data)];
   const total = splits.reduce((sum, { rows }) => sum + rows.length, 0);
   const problemOf = openRowLengths(model, data, options);
-  const problems: SourceProblems[] = [];
+  const problems: SplitProblems[] = [];
   const changes: LongRowChange[] = [];
   const fitted = new Map<Split, KeptRows>();
   let done = 0;
   for (const split of splits) {
     const { task, title, rows } = split;
     const kept = { indices: [] as number[], shortened: new Map<number, TaskRow>() };
-    const found: SplitProblems = { split, problems: [], problemCount: 0 };
+    const found: SplitProblems = { split, problems: [], problemCount: 0, areTooLong: false };
     let changed = 0;
     for (const [i, row] of entriesOf(rows)) {
       const problem = problemOf(split, row);
       if (!problem) kept.indices.push(i);
-      else if (longRows === 'skip' && split.kind === 'train') changed += 1;
+      else if (longRows === 'skip' && split.kind === 'train' && problem.isTooLong) changed += 1;
       else {
         const shorter =
           longRows === 'truncate' && problem.isTextTooLong
@@ -95,12 +96,16 @@ export async function* fitRows(
       changes.push({ task, rows: title, change, changed, of: rows.length });
     }
     if (rows.length > 0 && kept.indices.length === 0 && found.problemCount === 0)
-      addProblem(found, 0, { message: 'all rows are too long, so none is left', isTextTooLong: false });
-    if (found.problemCount > 0) problems.push(sourceProblems(found));
+      addProblem(found, 0, {
+        message: 'all rows are too long, so none is left',
+        isTooLong: true,
+        isTextTooLong: false,
+      });
+    if (found.problemCount > 0) problems.push(found);
     fitted.set(split, kept);
   }
   yield { done, total };
-  if (problems.length > 0) throw tooLong('fitRows', problems, longRows);
+  if (problems.length > 0) throw unfitting('fitRows', problems, longRows);
   return { data: changes.length === 0 ? data : withRows(data, fitted), changes };
 }
 
@@ -111,42 +116,47 @@ export async function* fitRows(
  */
 export function requireFittingRows(model: LoadedModel, data: TaskData, options: RowLengthOptions = {}): void {
   const problemOf = openRowLengths(model, data, options);
-  const problems: SourceProblems[] = [];
+  const problems: SplitProblems[] = [];
   for (const split of eachSplit(data)) {
-    const found: SplitProblems = { split, problems: [], problemCount: 0 };
+    const found: SplitProblems = { split, problems: [], problemCount: 0, areTooLong: false };
     for (const [i, row] of entriesOf(split.rows)) {
       const problem = problemOf(split, row);
       if (problem) addProblem(found, i, problem);
     }
-    if (found.problemCount > 0) problems.push(sourceProblems(found));
+    if (found.problemCount > 0) problems.push(found);
   }
-  if (problems.length > 0) throw tooLong('prepareRun', problems, 'refuse');
+  if (problems.length > 0) throw unfitting('prepareRun', problems, 'refuse');
 }
 
 interface SplitProblems {
   readonly split: Split;
   readonly problems: string[];
   problemCount: number;
+  /** Whether one of them is about the number of tokens. */
+  areTooLong: boolean;
 }
 
-function addProblem(found: SplitProblems, index: number, { message }: RowProblem): void {
+function addProblem(found: SplitProblems, index: number, { message, isTooLong }: RowProblem): void {
   found.problemCount += 1;
+  found.areTooLong ||= isTooLong;
   if (found.problems.length < 100) found.problems.push(`${lineOf(found.split.source, index)}: ${message}`);
 }
 
-const sourceProblems = ({ split, ...found }: SplitProblems): SourceProblems => ({
+const sourceProblems = ({ split, problems, problemCount }: SplitProblems): SourceProblems => ({
   path: split.source?.path ?? `the ${split.title} of task "${split.task}"`,
-  ...found,
+  problems,
+  problemCount,
 });
 
-function tooLong(where: string, problems: readonly SourceProblems[], longRows: LongRows) {
+function unfitting(where: string, problems: readonly SplitProblems[], longRows: LongRows) {
   const wayOut = {
     refuse:
       'shorten them, or choose what happens to long rows: skip (training rows only) or truncate (cuts the text)',
     skip: 'rows to be answered are not skipped, because the accuracy would be that of easier rows; shorten them, or truncate long rows',
     truncate: 'these cannot be fitted by cutting their text; shorten them',
   }[longRows];
-  return dataInvalid(where, problems, wayOut);
+  const areTooLong = problems.some((found) => found.areTooLong);
+  return dataInvalid(where, problems.map(sourceProblems), areTooLong ? wayOut : undefined);
 }
 
 /** No token of any usual vocabulary has more characters on average. */

@@ -19,6 +19,7 @@ import { childDataOf, type ChildDataSettings } from './child-data.js';
 import { dataInvalid, type SourceProblems } from './list-problems.js';
 import { sharedInputs } from './shared-inputs.js';
 import type { ReadTaskData, RowSource, SplitSources, TaskSplits } from './task-data.js';
+import { unseenLabels } from './unseen-labels.js';
 
 /** Reads a task file and builds its graph. */
 export async function readTaskFile(path: string): Promise<{ file: TaskFile; graph: TaskGraph }> {
@@ -114,7 +115,7 @@ export async function readDataOfTasks(
   const data = { file, graph, rows, sources };
   problems.push(...(await pictureProblems(data)));
   if (problems.length > 0) throw dataInvalid('readTaskData', problems);
-  return { ...data, warnings: sharedInputs(data) };
+  return { ...data, warnings: [...sharedInputs(data), ...unseenLabels(data)] };
 }
 
 /** Rows to be answered are always in memory. */

@@ -17,6 +17,8 @@ import type { TaskData } from './task-data.js';
 /** What keeps a row from being asked. */
 export interface RowProblem {
   readonly message: string;
+  /** Whether it is about the number of tokens. */
+  readonly isTooLong: boolean;
   /** Whether a shorter text would help. */
   readonly isTextTooLong: boolean;
 }
@@ -65,24 +67,37 @@ export function openRowLengths(
     chains.set(task, chain);
     return chain;
   };
-  const promptTokens = (
+  const { vision } = model.spec;
+  const imageToken = vision && model.tokenizer.decode([vision.imageTokenId]);
+  /** The problem of the question that a row is for a task, with as many tokens for its answers. */
+  const questionProblem = (
     spec: TaskSpec,
     { text, image }: TaskRow,
-    answers: Readonly<Record<string, string>>,
-  ) =>
-    promptIds(model, {
-      prompt: renderInstruction(spec, { text, answers }),
-      ...(image === undefined || !spec.inputs.includes('image') ? {} : { image }),
-    }).length;
-  const tooLong = (spec: TaskSpec, tokens: number, { task }: { task: string }): RowProblem | undefined =>
-    tokens <= most
+    { answers, tokens }: { answers: Readonly<Record<string, string>>; tokens: number },
+    { task }: { task: string },
+  ): RowProblem | undefined => {
+    const which = spec.id === task ? 'the row' : `its question for task "${spec.id}"`;
+    const prompt = renderInstruction(spec, { text, answers });
+    if (imageToken !== undefined && prompt.includes(imageToken))
+      return {
+        message: `${which} spells "${imageToken}", which stands for a picture in this model; reword it`,
+        isTooLong: false,
+        isTextTooLong: false,
+      };
+    const all =
+      tokens +
+      promptIds(model, {
+        prompt,
+        ...(image === undefined || !spec.inputs.includes('image') ? {} : { image }),
+      }).length;
+    return all <= most
       ? undefined
       : {
-          message:
-            `${spec.id === task ? 'the row' : `its question for task "${spec.id}"`} has ${tokens} tokens with the answer, ` +
-            `but ${limit}`,
+          message: `${which} has ${all} tokens with the answer, but ${limit}`,
+          isTooLong: true,
           isTextTooLong: slotsOf(spec.instruction).includes('text'),
         };
+  };
 
   return (split, row) => {
     const own = graph.getNodeAttributes(split.task);
@@ -92,7 +107,7 @@ export function openRowLengths(
     if (split.kind === 'train') {
       const hasAll = answerSlots(own).every((slot) => Object.hasOwn(row.parents, slot));
       const problem = hasAll
-        ? tooLong(own, promptTokens(own, row, row.parents) + right.tokens, split)
+        ? questionProblem(own, row, { answers: row.parents, tokens: right.tokens }, split)
         : undefined;
       const { predictedShare } = childDataOf(childData, own);
       if (problem || predictedShare === 'none' || (predictedShare === 0 && hasAll)) return problem;
@@ -103,7 +118,7 @@ export function openRowLengths(
       const answers = Object.fromEntries(parents.map(([id, known]) => [id, known?.label ?? '']));
       const answered =
         spec.id === split.task ? right.tokens : (longestLabel(spec)?.tokens ?? maximumNewTokens);
-      const problem = tooLong(spec, promptTokens(spec, row, answers) + free + answered, split);
+      const problem = questionProblem(spec, row, { answers, tokens: free + answered }, split);
       if (problem) return problem;
     }
     return undefined;
@@ -134,12 +149,13 @@ function freeAnswer(
     tokens = answerIds(model, answer).length - 1;
   } catch (error) {
     if (!(error instanceof ModelError) || error.code !== 'MODEL_INPUT_INVALID') throw error;
-    return { message: error.message.replace(/^[^:]*: /, ''), isTextTooLong: false };
+    return { message: error.message.replace(/^[^:]*: /, ''), isTooLong: false, isTextTooLong: false };
   }
   return tokens <= maximumNewTokens
     ? { tokens }
     : {
         message: `the answer has ${tokens} tokens, but answers are written with at most ${maximumNewTokens}`,
+        isTooLong: true,
         isTextTooLong: false,
       };
 }

@@ -4,8 +4,8 @@ import type { TaskRow } from '@contextlora/trainer';
 import { eachSplit, entriesOf, placeOf, type Split } from './each-split.js';
 import type { TaskData } from './task-data.js';
 
-/** Training rows up to which their inputs are compared: each takes memory. */
-const mostCompared = 1_000_000;
+/** Training rows up to which they are compared: each takes memory, or time to read. */
+export const mostCompared = 1_000_000;
 
 /** One warning per test set, validation set or task; linear in the number of rows. */
 export function sharedInputs(data: TaskData): string[] {

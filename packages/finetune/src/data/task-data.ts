@@ -38,7 +38,7 @@ export interface TaskData {
 /** Data from files. */
 export interface ReadTaskData extends TaskData {
   readonly sources: Readonly<Record<string, SplitSources>>;
-  /** What looks wrong and yet may be meant: test rows that are training rows, one input with two answers. */
+  /** What looks wrong and yet may be meant: test rows that are training rows, one input with two answers, labels that are never taught. */
   readonly warnings: readonly string[];
 }
 

@@ -70,11 +70,11 @@ export function openRowReader(
     if (text !== undefined && typeof text !== 'string')
       problems.push(() => `"text" must be a string, got ${kindOf(text)}`);
     else if (text !== undefined && isBroken(text)) problems.push(() => `"text" ${brokenText}`);
-    else if ((text ?? '').trim() === '') {
+    else if (!isVisible(text ?? '')) {
       if (needsText && !meant.has('text'))
         problems.push(
           () =>
-            `${needing(needsText, 'has a slot {text}')}, but ${text === undefined ? 'the row has no text' : '"text" is empty'}`,
+            `${needing(needsText, 'has a slot {text}')}, but ${text === undefined ? 'the row has no text' : `"text" ${text.trim() === '' ? 'is empty' : 'has no visible character'}`}`,
         );
     } else if (!usesText)
       problems.push(
@@ -126,6 +126,8 @@ export function openRowReader(
     };
   };
 }
+
+const isVisible = (text: string) => /[^\s\p{Default_Ignorable_Code_Point}]/u.test(text);
 
 /** Keys of other forms too. */
 const nameableKeys = [...rowKeys, 'messages', 'images', 'prompt', 'completion'];

@@ -39,7 +39,9 @@ export async function readDataFile(
   const info = await ifThere(stat(path)).catch((cause: unknown) => cause as NodeJS.ErrnoException);
   if (info && 'message' in info) return unreadable(info);
   if (info?.isDirectory()) return readLabelFolders(path, task, rules);
-  if (!info?.isFile())
+  if (info && !info.isFile())
+    return onlyProblem('not a file, but a pipe or a device; write its content to a file, and name that');
+  if (!info)
     return onlyProblem(
       `no such file; task "${task.id}" names it in its data; create it, or correct the path in the task file`,
     );
