@@ -156,6 +156,15 @@ describe('settings', () => {
       '"allocation" divides a rank among the tasks, but "rank" has one for each; leave one of them out',
     ],
     [{ schedule: 'constant', rateFloor: 0.1 }, '"rateFloor" has no effect on a constant rate; leave it out'],
+    [{ optimizer: 'sgd', learningRate: 0.1, beta2: 0.9 }, 'beta2 has no effect with sgd; leave it out'],
+    [
+      { optimizer: 'sgd', learningRate: 0.1, nesterov: true },
+      'nesterov has no effect without momentum; give one, as 0.9',
+    ],
+    [
+      { optimizer: 'lion' },
+      '"learningRate" has a default for adamw alone; give one for lion, usually a third to a tenth of that of adamw (0.003)',
+    ],
     [{ truncationSide: 'left' }, '"truncationSide" has no effect unless "longRows" is truncate'],
     [{ microBatches: 4, batchSize: 2 }, '"microBatches" is 4, but a batch has only 2 examples'],
     [

@@ -130,9 +130,12 @@ describe('a setting acts:', () => {
     ['the decay of the mean', { beta1: 0.5 }],
     ['the decay of the squares', { beta2: 0.5 }],
     ['epsilon', { epsilon: 1e-3 }],
+    ['the optimizer', { optimizer: 'lion' }],
+    ['another optimizer', { optimizer: 'sgd' }],
   ])('%s', async (_, over) => {
     const before = await train({
       ...over,
+      optimizer: 'adamw',
       batches: 'shuffled',
       promptLoss: false,
       weightDecay: 0,
@@ -145,6 +148,12 @@ describe('a setting acts:', () => {
     expect(await after.run.model.hashSegment('light')).not.toBe(await before.run.model.hashSegment('light'));
   });
 
+  test('momentum and its looking ahead', async () => {
+    const sgd: Partial<TrainSettings> = { optimizer: 'sgd', learningRate: 0.5 };
+    const hashes = [sgd, { ...sgd, momentum: 0.9 }, { ...sgd, momentum: 0.9, nesterov: true }];
+    expect(new Set(await Promise.all(hashes.map((over) => hashOf(over)))).size).toBe(3);
+  });
+
   test('their defaults are what a run without them does', async () => {
     const spelt: Partial<TrainSettings> = {
       allocation: 'share',
@@ -155,6 +164,7 @@ describe('a setting acts:', () => {
       schedule: 'cosine',
       warmupSteps: 20,
       rateFloor: 0,
+      optimizer: 'adamw',
       weightDecay: 0,
       clipNorm: 1,
       beta1: 0.9,

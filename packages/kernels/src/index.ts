@@ -30,6 +30,8 @@ export type {
   SegmentGradient,
 } from './kernels.js';
 export { KernelsError, type KernelsErrorCode } from './kernels-error.js';
+export { lion, type LionOptions } from './optimizers/lion.js';
+export { sgd, type SgdOptions } from './optimizers/sgd.js';
 export type { OnnxRuntime, OnnxSession, OnnxTensor } from './onnx/library.js';
 export type { OnnxGraph, OnnxNode } from './onnx/model.js';
 export { loadOnnxRuntime, type OnnxRuntimeSources } from './onnx/runtime.js';

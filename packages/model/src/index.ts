@@ -111,4 +111,4 @@ export {
 } from './training/activation-cache.js';
 export { createLocalModel, type LocalModel, type LocalModelOptions } from './training/local-model.js';
 export { segmentsOfState } from './training/state-files.js';
-export type { OptimizerOptions } from './training/optimizer.js';
+export { type OptimizerMethod, type OptimizerOptions, optimizerProblems } from './training/optimizer.js';

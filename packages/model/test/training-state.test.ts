@@ -150,7 +150,10 @@ describe('a saved state', () => {
   });
 
   test('counts the steps of its phase from 1, as the optimizer corrects its moments by them', () => {
-    expect(decodeSafetensors(files[optimizer] ?? new Uint8Array()).metadata).toEqual({ step: '2' });
+    expect(decodeSafetensors(files[optimizer] ?? new Uint8Array()).metadata).toEqual({
+      step: '2',
+      method: 'adamw',
+    });
   });
 
   test.each([{ alpha: 3 }, { rank: 4 }, { rank: 8, alpha: 2 }])(
@@ -218,7 +221,53 @@ describe('a step', () => {
   });
 });
 
+describe('the state of an optimizer', () => {
+  test.each<[OptimizerOptions, number]>([
+    [{ method: 'adamw' }, 2],
+    [{ method: 'lion' }, 1],
+    [{ method: 'sgd', momentum: 0.9, nesterov: true }, 1],
+    [{ method: 'sgd' }, 0],
+  ])('of %j is saved, and training goes on from it to the same bits', async (optimizer, moments) => {
+    const step = (local: LocalModel) => local.step('first', [examples], { learningRate: 1e-2 });
+    const [straight, resumed] = [await inPhase(make({ optimizer })), await inPhase(make({ optimizer }))];
+    await step(straight);
+    const saved = await straight.saveState();
+    expect(decodeSafetensors(saved['optimizer-first.safetensors']!).tensors.size).toBe(moments);
+    await resumed.restoreState(saved);
+    for (const local of [straight, resumed]) await step(local);
+    expect(await stateOf(resumed)).toEqual(await stateOf(straight));
+    expect(await resumed.hashOptimizer('first')).toBe(await straight.hashOptimizer('first'));
+  });
+
+  test('is refused by a model that trains with another', async () => {
+    const lion = await inPhase(make({ optimizer: { method: 'lion' } }));
+    const sgd = await inPhase(make({ optimizer: { method: 'sgd', momentum: 0.9 } }));
+    await expect(sgd.restoreState(await lion.saveState())).rejects.toThrow(
+      'its moments are of lion, and this model trains with sgd',
+    );
+  });
+
+  test('is none before the first step, and another after each', async () => {
+    const local = await inPhase(make({ optimizer: { method: 'lion' } }));
+    const hashes = new Set([await local.hashOptimizer('first')]);
+    for (let i = 0; i < 2; i++) {
+      await local.step('first', [examples], { learningRate: 1e-2 });
+      hashes.add(await local.hashOptimizer('first'));
+    }
+    expect(hashes.size).toBe(3);
+  });
+});
+
 test.each<[OptimizerOptions, RegExp]>([
+  [{ method: 'sgd', beta1: 0.9 }, /beta1 has no effect with sgd/],
+  [
+    { method: 'lion', epsilon: 1e-6, momentum: 0.9 },
+    /epsilon has no effect with lion[\s\S]*momentum has no effect/,
+  ],
+  [{ nesterov: true }, /nesterov has no effect with adamw/],
+  [{ method: 'sgd', nesterov: true }, /nesterov has no effect without momentum/],
+  [{ method: 'sgd', momentum: 1 }, /momentum must be at least 0 and below 1, got 1/],
+  [{ method: 'adam' as 'adamw' }, /there is no optimizer "adam"/],
   [{ clipNorm: 0 }, /clipNorm must be above 0, got 0/],
   [{ clipNorm: NaN }, /clipNorm/],
   [{ clipNorm: -1 }, /clipNorm/],

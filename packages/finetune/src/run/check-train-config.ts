@@ -1,8 +1,10 @@
 /** What is wrong between settings, and between settings, tasks and model: all of it at once, before anything is read at length. */
+import { optimizerProblems } from '@contextlora/model';
 import { nearestSpelling, type TaskSpec } from '@contextlora/task-graph';
 
 import { childDataProblems } from '../data/child-data.js';
 import { FinetuneError } from '../finetune-error.js';
+import { optimizerOfRun } from './optimizer-of-run.js';
 import { isByTask, ofTask } from './setting-values.js';
 import type { LayerRange, TrainConfig } from './train-config.js';
 import { exclusive } from './train-settings.js';
@@ -28,6 +30,8 @@ export function checkTrainConfig(
       tasks.map(({ id }) => id),
     ),
     ...unusedProblems(config),
+    ...optimizerProblems(optimizerOfRun(config)),
+    ...rateProblems(config),
     ...batchProblems(config, tasks),
     ...childDataProblems(config, tasks),
     ...(layerCount === undefined ? [] : layerProblems(config, tasks, layerCount)),
@@ -72,6 +76,16 @@ function unusedProblems(config: TrainConfig): string[] {
     ...(microBatches !== undefined && microBatches > (batchSize ?? 16)
       ? [`"microBatches" is ${microBatches}, but a batch has only ${batchSize ?? 16} examples`]
       : []),
+  ];
+}
+
+/** The default rate was measured with AdamW. */
+function rateProblems({ optimizer = 'adamw', learningRate }: TrainConfig): string[] {
+  if (optimizer === 'adamw' || learningRate !== undefined) return [];
+  const usual =
+    optimizer === 'lion' ? 'a third to a tenth of that of adamw' : 'ten to a hundred times that of adamw';
+  return [
+    `"learningRate" has a default for adamw alone; give one for ${optimizer}, usually ${usual} (0.003)`,
   ];
 }
 

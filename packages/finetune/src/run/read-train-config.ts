@@ -59,6 +59,9 @@ export interface SettingFlag {
   readonly read: (source: string) => { readonly value: unknown } | { readonly problem: string };
 }
 
+/** Flags that alone mean true. */
+const switches: ReadonlySet<keyof TrainConfig> = new Set(['promptLoss', 'chatTemplate', 'nesterov'] as const);
+
 /** One flag per key of the schema. */
 export function settingFlags(): SettingFlag[] {
   return Object.entries(trainConfigSchema().shape).map(([name, schema]) => {
@@ -66,7 +69,7 @@ export function settingFlags(): SettingFlag[] {
     return {
       key,
       description: schema.description ?? '',
-      isSwitch: key === 'promptLoss' || key === 'chatTemplate',
+      isSwitch: switches.has(key),
       read(source) {
         const one = z.strictObject({ [key]: schema });
         const checked = checkYaml(`${key}: ${source}`, one, {

@@ -4,18 +4,32 @@ import * as z from 'zod';
 import { byTask, count, oneOf, share, text, whole, within } from './setting-values.js';
 
 const optimizer = {
+  optimizer: oneOf('adamw', 'sgd', 'lion')
+    .exactOptional()
+    .describe('adamw, sgd or lion; the last two need a learning rate of their own (adamw)'),
   weightDecay: within(0, 1e4, 'at least')
     .exactOptional()
-    .describe('share of the weights that is taken off per step, times the learning rate (0)'),
+    .describe(
+      'share of the weights that is taken off per step, times the learning rate; of sgd it is added to the gradient (0)',
+    ),
   clipNorm: z
     .union([within(0, Number.MAX_VALUE, 'above'), z.literal('none')], {
       error: () => 'must be a number above 0, or none',
     })
     .exactOptional()
     .describe("the largest norm of a step's gradient, over the trained segment alone (1)"),
-  beta1: share().exactOptional().describe('decay of the mean of the gradients (0.9)'),
-  beta2: share().exactOptional().describe('decay of the mean of their squares (0.99)'),
-  epsilon: within(0, 1, 'above').exactOptional().describe('added to the root of that mean (1e-8)'),
+  beta1: share().exactOptional().describe('adamw and lion: decay of the mean of the gradients (0.9)'),
+  beta2: share()
+    .exactOptional()
+    .describe('adamw: decay of the mean of their squares; lion: of the mean that is kept (0.99)'),
+  epsilon: within(0, 1, 'above').exactOptional().describe('adamw: added to the root of the latter (1e-8)'),
+  momentum: share()
+    .exactOptional()
+    .describe('sgd: the part of the momentum that stays from step to step (0)'),
+  nesterov: z
+    .boolean({ error: () => 'must be true or false' })
+    .exactOptional()
+    .describe('sgd: whether a step looks ahead by its momentum (false)'),
 };
 
 /** What decides the result of a run. */

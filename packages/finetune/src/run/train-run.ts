@@ -1,12 +1,6 @@
 /** A run from its partition to its last evaluation. */
 import { initialiseSegments, keepRanks, type Partition, type Segments } from '@contextlora/lora';
-import {
-  createLocalModel,
-  type LoadedModel,
-  type LocalModel,
-  type OptimizerOptions,
-  withChatPrompts,
-} from '@contextlora/model';
+import { createLocalModel, type LoadedModel, type LocalModel, withChatPrompts } from '@contextlora/model';
 import { orderTasks, tasksOf } from '@contextlora/task-graph';
 import {
   checkSettings,
@@ -36,6 +30,7 @@ import { metricsEntryOf } from './metrics-entry.js';
 import { withMetrics } from './metrics-in-checkpoints.js';
 import { withParentAnswers } from './parent-answers-in-checkpoints.js';
 import type { EvaluatedEvent, MetricsEntry, RunEvent } from './run-event.js';
+import { optimizerOfRun } from './optimizer-of-run.js';
 import { partitionOfRun } from './partition-of-run.js';
 import { evaluationKey } from './run-record.js';
 import { ofTask } from './setting-values.js';
@@ -134,20 +129,6 @@ function rateOfRun({
     return known(step, steps, task);
   };
 }
-
-const optimizerOfRun = ({
-  clipNorm,
-  beta1,
-  beta2,
-  epsilon,
-  weightDecay,
-}: TrainSettings): OptimizerOptions => ({
-  ...(clipNorm === undefined ? {} : { clipNorm: clipNorm === 'none' ? Infinity : clipNorm }),
-  ...(beta1 === undefined ? {} : { beta1 }),
-  ...(beta2 === undefined ? {} : { beta2 }),
-  ...(epsilon === undefined ? {} : { epsilon }),
-  ...(weightDecay === undefined ? {} : { weightDecay }),
-});
 
 export interface TrainRunOptions {
   readonly settings: TrainSettings;

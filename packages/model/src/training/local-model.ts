@@ -28,7 +28,13 @@ import { openPreparation } from './batch-loss.js';
 import { hashOptimizerStates } from './hash-optimizer-states.js';
 import { type FrozenTensors, openFrozenTensors } from './frozen-tensors.js';
 import { type LowerLayersOfPhase, openLowerLayers } from './lower-layers.js';
-import { applyUpdate, type OptimizerOptions, optimizerOf, requireLearningRate } from './optimizer.js';
+import {
+  applyUpdate,
+  momentsOf,
+  type OptimizerOptions,
+  optimizerOf,
+  requireLearningRate,
+} from './optimizer.js';
 import { decodeState, encodeState } from './state-files.js';
 import { stepGradients } from './step-gradients.js';
 import { flattenSegments, type TrainedParameters } from './trained-parameters.js';
@@ -107,7 +113,7 @@ export function createLocalModel(
     const masks = new Map(tasks.map((task) => [task, masksFor(partition, rolesOf(task))]));
     const trained = new Map<string, TrainedParameters>();
     for (const task of tasks) {
-      const flat = flattenSegments(segments, tasksWith(rolesOf(task), 'train'));
+      const flat = flattenSegments(segments, tasksWith(rolesOf(task), 'train'), momentsOf(optimizer));
       segments = { ...segments, ...flat.segments };
       trained.set(task, flat);
     }
@@ -200,14 +206,16 @@ export function createLocalModel(
 
     async saveState() {
       requireOpen('saveState');
-      return Promise.resolve(encodeState({ segments, training: phase.trained, partitionHash }));
+      return Promise.resolve(
+        encodeState({ segments, training: phase.trained, partitionHash, method: optimizer.method }),
+      );
     },
 
     async restoreState(files) {
       requireOpen('restoreState');
       phase.frozen.dispose();
       phase.lower.forget();
-      decodeState(files, { segments, training: phase.trained, partitionHash });
+      decodeState(files, { segments, training: phase.trained, partitionHash, method: optimizer.method });
       return Promise.resolve();
     },
 

@@ -11,6 +11,7 @@ import {
 } from '@contextlora/lora/safetensors';
 
 import { listProblems, ModelError } from '../model-error.js';
+import type { OptimizerMethod } from './optimizer.js';
 import type { TrainedParameters } from './trained-parameters.js';
 
 type Files = Readonly<Record<string, Uint8Array>>;
@@ -24,6 +25,8 @@ interface State {
   readonly training: ReadonlyMap<string, TrainedParameters>;
   /** SHA-256 of the partition: the segments mean nothing with other spans, scales or tasks. */
   readonly partitionHash: string;
+  /** Whose moments they are. */
+  readonly method: OptimizerMethod;
 }
 
 /**
@@ -31,7 +34,7 @@ interface State {
  *
  * @throws ModelError (`MODEL_INPUT_INVALID`) when a number in them is not finite: such a state is of no use to anybody.
  */
-export function encodeState({ segments, training, partitionHash }: State): Files {
+export function encodeState({ segments, training, partitionHash, method }: State): Files {
   const tensors = Object.entries(segments).flatMap(([task, segment]) => segmentTensors(task, segment));
   const files: Record<string, Uint8Array> = {
     [segmentsFile]: encodeSafetensors(asTensors(tensors), { partition: partitionHash }),
@@ -39,7 +42,7 @@ export function encodeState({ segments, training, partitionHash }: State): Files
   for (const [task, { moments, step }] of training) {
     files[optimizerFile(task)] = encodeSafetensors(
       asTensors(Object.entries(moments).map(([name, values]) => ({ name, shape: [values.length], values }))),
-      { step: String(step) },
+      { step: String(step), method },
     );
   }
   return files;
@@ -51,7 +54,7 @@ export function encodeState({ segments, training, partitionHash }: State): Files
  *
  * @throws ModelError (`MODEL_MISMATCH`) with everything that does not fit.
  */
-export function decodeState(files: Files, { segments, training, partitionHash }: State): void {
+export function decodeState(files: Files, { segments, training, partitionHash, method }: State): void {
   const problems: string[] = [];
   const writes: (() => void)[] = [];
   /** Takes the tensors of a file into arrays, once all files have been checked. */
@@ -96,7 +99,9 @@ export function decodeState(files: Files, { segments, training, partitionHash }:
       state,
       Object.entries(trained.moments).map(([name, values]) => ({ name, shape: [values.length], values })),
     );
-    const { step = '' } = state.metadata;
+    const { step = '', method: other = 'another optimizer' } = state.metadata;
+    if (other !== method)
+      problems.push(`${file}: its moments are of ${other}, and this model trains with ${method}`);
     if (!/^(0|[1-9]\d{0,14})$/.test(step)) problems.push(`${file}: its step is "${step}"`);
     writes.push(() => {
       trained.step = Number(step);
@@ -118,7 +123,12 @@ export function decodeState(files: Files, { segments, training, partitionHash }:
  */
 export function segmentsOfState(files: Files, partition: Partition): Segments {
   const segments = initialiseSegments(partition, { seed: 0 });
-  decodeState(files, { segments, training: new Map(), partitionHash: hashPartition(partition) });
+  decodeState(files, {
+    segments,
+    training: new Map(),
+    partitionHash: hashPartition(partition),
+    method: 'adamw',
+  });
   return segments;
 }
 

@@ -5,13 +5,14 @@
  */
 import type { Segment, SegmentMatrices, Segments } from '@contextlora/lora';
 
-/** AdamW's running means: of the gradient, and of its square. */
+/** Running means that optimizers keep: of the gradient, and of its square. */
 export type Moment = 'first' | 'second';
 
 export interface TrainedParameters {
   readonly parameters: Float32Array;
   readonly gradients: Float32Array;
-  readonly moments: Readonly<Record<Moment, Float32Array>>;
+  /** Those that the optimizer keeps. */
+  readonly moments: Readonly<Partial<Record<Moment, Float32Array>>>;
   /** The trained segments as views of `parameters`. */
   readonly segments: Segments;
   /** Their gradients as views of `gradients`. */
@@ -20,8 +21,12 @@ export interface TrainedParameters {
   step: number;
 }
 
-/** Copies the segments of the given tasks into one buffer. */
-export function flattenSegments(segments: Segments, tasks: readonly string[]): TrainedParameters {
+/** Copies the segments of the given tasks into one buffer, with zeros for the moments that the optimizer keeps. */
+export function flattenSegments(
+  segments: Segments,
+  tasks: readonly string[],
+  moments: readonly Moment[],
+): TrainedParameters {
   const trained: Segments = Object.fromEntries(
     tasks.flatMap((task): [string, Segment][] => {
       const segment = segments[task];
@@ -42,7 +47,7 @@ export function flattenSegments(segments: Segments, tasks: readonly string[]): T
   return {
     parameters,
     gradients,
-    moments: { first: new Float32Array(length), second: new Float32Array(length) },
+    moments: Object.fromEntries(moments.map((name) => [name, new Float32Array(length)])),
     segments: views,
     segmentGradients: viewsOf(trained, gradients),
     step: 0,
