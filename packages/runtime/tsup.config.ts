@@ -1,5 +1,10 @@
 import { library } from '../../tools/tsup.js';
 
 export default library({
-  entry: { index: 'src/index.ts', nats: 'src/nats/index.ts', grpc: 'src/grpc/index.ts' },
+  entry: {
+    index: 'src/index.ts',
+    engine: 'src/engine/index.ts',
+    nats: 'src/nats/index.ts',
+    grpc: 'src/grpc/index.ts',
+  },
 });

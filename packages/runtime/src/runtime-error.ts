@@ -14,6 +14,10 @@ export type RuntimeErrorCode =
   | 'RUNTIME_INSECURE'
   /** The server of a cluster cannot be reached, or does not let this device in. */
   | 'RUNTIME_SERVER_UNREACHABLE'
+  /** What steers a cluster was written by somebody who may not. */
+  | 'RUNTIME_MESSAGE_REFUSED'
+  /** An object of the cluster's store is missing, or its bytes are others than they were. */
+  | 'RUNTIME_OBJECT_DAMAGED'
   /** Stopped on request. */
   | 'RUNTIME_ABORTED';
 

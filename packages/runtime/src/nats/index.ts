@@ -1,3 +1,3 @@
 export { connectNats, type ConnectNatsOptions } from './connect-nats.js';
 export { natsWire, type NatsWireOptions } from './nats-wire.js';
-export { subjectToken } from './subject-token.js';
+export { type NatsStoreOptions, openNatsStore } from './nats-store.js';

@@ -3,7 +3,7 @@ import type { NatsConnection } from '@nats-io/transport-node';
 
 import { RuntimeError } from '../runtime-error.js';
 import type { Lane, OpenWire } from '../transport/wire.js';
-import { subjectToken } from './subject-token.js';
+import { keyToken } from '../engine/key-token.js';
 
 export interface NatsWireOptions {
   readonly device: string;
@@ -23,9 +23,9 @@ const drainSeconds = 0.5;
 /** Subjects name sender and receiver, so that a server can hold every device to its own name. */
 export function natsWire({ device, peers, run, connect }: NatsWireOptions): OpenWire {
   const subject = (from: string, to: string, lane: Lane) =>
-    ['contextlora', subjectToken(run), 'wire', from, to, lane].join('.');
-  const me = subjectToken(device);
-  const tokens = new Map(peers.map((peer) => [peer, subjectToken(peer)]));
+    ['contextlora', keyToken(run), 'wire', from, to, lane].join('.');
+  const me = keyToken(device);
+  const tokens = new Map(peers.map((peer) => [peer, keyToken(peer)]));
 
   return async ({ received, lost }) => {
     const [bulk, control] = await Promise.all([connect(), connect()]);

@@ -1,4 +1,5 @@
 /** A transport over any wire: frames, order, credits, signs of life, and one clear error when a peer is lost. */
+import { createLiveness } from '../liveness.js';
 import { RuntimeError } from '../runtime-error.js';
 import { decodeFrame, encodeFrame, fitsFrame, type FrameFault, nameBytes } from './frame.js';
 import { type LinkFrame, type PeerLink, peerLink } from './peer-link.js';
@@ -66,6 +67,7 @@ export async function openTransport(
   checkOptions({ device, peers, epoch, session, window, messageBytes });
   const limits = { payloadBytes: partBytes, messageBytes };
   const start = clock();
+  const liveness = createLiveness({ clock, silenceSeconds, tickSeconds: beatSeconds });
   let closed: RuntimeError | undefined;
 
   const send = async (peer: string, frame: LinkFrame, lane: Lane): Promise<void> => {
@@ -127,8 +129,9 @@ export async function openTransport(
       else if (frame.sender !== peer) refuse(peer, 'sender', `it says that it comes from ${frame.sender}`);
       else if (frame.epoch !== epoch) refuse(peer, 'epoch', `it is of epoch ${frame.epoch}, not ${epoch}`);
       else {
-        const isFirst = link.heardAt === undefined;
-        const refusal = link.accept(frame, clock());
+        const isFirst = !link.isHeard;
+        const refusal = link.accept(frame);
+        if (!refusal) liveness.heard(peer);
         if (refusal) refuse(peer, refusal.fault, refusal.what);
         // Its beats may have begun before this device listened; this one tells it that it need not wait for the next.
         else if (isFirst) void say(peer, 'beat', 'control');
@@ -138,23 +141,16 @@ export async function openTransport(
   });
   await opened;
 
-  let tickedAt = clock();
   const tick = () => {
-    const now = clock();
-    const stalledSeconds = now - tickedAt - beatSeconds;
-    tickedAt = now;
     beats += 1;
     for (const [peer, link] of links) {
       if (link.ended) continue;
       void say(peer, 'beat', 'control');
-      // While this process stood still it heard nobody, which says nothing about its peers.
-      if (link.heardAt !== undefined && stalledSeconds > beatSeconds) link.heardAt += stalledSeconds;
-      if (link.heardAt === undefined) {
-        if (now - start > joinSeconds) lose(peer, `was not heard of within ${joinSeconds} s`);
-      } else if (now - link.heardAt > silenceSeconds) {
-        lose(peer, `has been silent for ${(now - link.heardAt).toFixed(1)} s`);
-      }
+      if (!link.isHeard && clock() - start > joinSeconds)
+        lose(peer, `was not heard of within ${joinSeconds} s`);
     }
+    for (const { name, seconds } of liveness.silent())
+      lose(name, `has been silent for ${seconds.toFixed(1)} s`);
   };
   tick();
   const timer = setInterval(tick, beatSeconds * 1000);

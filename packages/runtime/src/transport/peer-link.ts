@@ -11,13 +11,13 @@ export type LinkFrame = Pick<Frame, 'sequence' | 'channel' | 'messageBytes' | 'o
 };
 
 export interface PeerLink {
-  /** Seconds of the clock at which the peer was last heard; undefined before it first was. */
-  heardAt: number | undefined;
+  /** Whether the peer was heard of. */
+  readonly isHeard: boolean;
   readonly ended: RuntimeError | undefined;
   outgoing(channel: string): OutgoingChannel;
   incoming(channel: string): IncomingChannel;
   /** Acts on a frame of this peer and epoch, or says why not. */
-  accept(frame: Frame, now: number): FrameRefusal | undefined;
+  accept(frame: Frame): FrameRefusal | undefined;
   /** Ends all waiting with the error. */
   end(error: RuntimeError): void;
 }
@@ -43,7 +43,9 @@ export function peerLink({
   let session: number | undefined;
   let ended: RuntimeError | undefined;
   const link: PeerLink = {
-    heardAt: undefined,
+    get isHeard() {
+      return session !== undefined;
+    },
     get ended() {
       return ended;
     },
@@ -57,7 +59,7 @@ export function peerLink({
         });
         outgoingChannels.set(name, channel);
         if (ended) channel.end(ended);
-        else if (link.heardAt !== undefined) channel.open();
+        else if (link.isHeard) channel.open();
       }
       return channel;
     },
@@ -77,15 +79,14 @@ export function peerLink({
       }
       return channel;
     },
-    accept(frame, now) {
+    accept(frame) {
+      const isFirst = !link.isHeard;
       session ??= frame.session;
       if (frame.session !== session)
         return {
           fault: 'session',
           what: `it comes from session ${frame.session} of the peer, not ${session}`,
         };
-      const isFirst = link.heardAt === undefined;
-      link.heardAt = now;
       if (isFirst) for (const channel of outgoingChannels.values()) channel.open();
       switch (frame.kind) {
         case 'beat':
