@@ -1,5 +1,27 @@
+export { type Clock, realClock } from './clock/clock.js';
+export {
+  executeProgram,
+  type ExecutedInstruction,
+  type ExecuteOptions,
+  type GroupExchange,
+  type ProgramInstruction,
+  type ProgramMicrobatch,
+} from './execute/execute-program.js';
+export { decodeMessage, encodeMessage } from './message/message.js';
+export type { MeasuredStep } from './pipeline/measured-step.js';
+export {
+  createPipelineModel,
+  type ModelSide,
+  type PipelineEvent,
+  type PipelineModel,
+  type PipelineModelOptions,
+  type TaskStep,
+} from './pipeline/pipeline-model.js';
+export type { PlacedPipeline } from './pipeline/placed-pipeline.js';
+export type { Clip, PreparedMicrobatch } from './pipeline/run-step.js';
 export { RuntimeError, type RuntimeErrorCode } from './runtime-error.js';
 export type { TlsIdentity } from './security/tls-identity.js';
+export type { MicrobatchHeader, MicrobatchKey, Stage, StagePhase, StageWork } from './stage/stage.js';
 export {
   decodeFrame,
   encodeFrame,
@@ -13,3 +35,5 @@ export { memoryTransports } from './transport/memory-transports.js';
 export { openTransport, type OpenTransportOptions, type RefusedFrame } from './transport/open-transport.js';
 export type { Transport } from './transport/transport.js';
 export type { Lane, OpenWire, Wire, WireListener } from './transport/wire.js';
+export type { LayerRange } from './worker/commands.js';
+export { serveStage, type ServeStageOptions } from './worker/serve-stage.js';
