@@ -60,9 +60,7 @@ const clip = (squares: readonly number[], { loss }: { readonly loss: number }) =
   return { norm, gradientScale: isFinite ? Math.min(1, 1 / (norm + 1e-6)) : undefined };
 };
 
-function toyModelSide(
-  model: ToyModel,
-): ModelSide<ToyExample, ToyHeader, Float32Array, ToyState, string> {
+function toyModelSide(model: ToyModel): ModelSide<ToyExample, ToyHeader, Float32Array, ToyState, string> {
   return {
     microbatches(task, microBatches) {
       const count = microBatches.flat().length;
