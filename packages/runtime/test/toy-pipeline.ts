@@ -60,7 +60,9 @@ const clip = (squares: readonly number[], { loss }: { readonly loss: number }) =
   return { norm, gradientScale: isFinite ? Math.min(1, 1 / (norm + 1e-6)) : undefined };
 };
 
-function toyModelSide(model: ToyModel): ModelSide<ToyExample, ToyHeader, Float32Array, ToyState, string> {
+export function toyModelSide(
+  model: ToyModel,
+): ModelSide<ToyExample, ToyHeader, Float32Array, ToyState, string> {
   return {
     microbatches(task, microBatches) {
       const count = microBatches.flat().length;
@@ -161,6 +163,14 @@ export function placeToy(
     placement,
     policy,
   };
+}
+
+/** Serves toy stages in a worker thread. */
+export async function serveToy(transport: Transport, model: ToyModel, before?: (what: string) => void) {
+  const initial = initialState(model);
+  await serveStage(transport, {
+    openStage: (range) => Promise.resolve(toyStage(model, range, initial, before ? { before } : {})),
+  });
 }
 
 export interface ToyPipelineOptions {

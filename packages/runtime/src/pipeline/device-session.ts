@@ -90,7 +90,8 @@ export function openSession<Header extends MicrobatchHeader, Tokens, State>(
             { device },
           ),
         );
-      else await clock.sleep(left, until);
+      // A sign of life may also bring the deadline nearer.
+      else await clock.sleep(Math.min(left, silenceSeconds / 4), until);
     }
   };
   listen().catch(() => undefined);

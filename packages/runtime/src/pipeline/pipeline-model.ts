@@ -35,7 +35,8 @@ export interface ModelSide<Example, Header extends MicrobatchHeader, Tokens, Sta
   /** The states of all stages as one. */
   merge(states: readonly State[]): State;
   encode(state: State): Files;
-  decode(files: Files): State;
+  /** The state in files, which has the tasks in training that `like` has. */
+  decode(files: Files, like: State): State;
   hashSegment(state: State, task: string): string;
   hashOptimizer(state: State, task: string): string | undefined;
   predict(
@@ -65,6 +66,8 @@ export interface PipelineModelOptions<Example, Header extends MicrobatchHeader, 
   readonly onEvent?: (event: PipelineEvent) => void;
   /** Ends a worker that is lost, where that can be done from here. */
   readonly endWorker?: (device: string) => void;
+  /** What a lost worker said when it ended, where that is known. */
+  readonly reasonOf?: (device: string) => string | undefined;
   readonly clock?: Clock;
   /** Seconds of silence after which a device is taken for lost. @default 1 */
   readonly silenceSeconds?: number;
@@ -110,6 +113,7 @@ export function createPipelineModel<Example, Header extends MicrobatchHeader, To
   stateEverySteps = 1,
   onEvent = () => undefined,
   endWorker = () => undefined,
+  reasonOf = () => undefined,
   clock = realClock,
   silenceSeconds = 1,
   firstSeconds = 60,
@@ -200,14 +204,22 @@ export function createPipelineModel<Example, Header extends MicrobatchHeader, To
         const lost =
           error instanceof RuntimeError && error.code === 'RUNTIME_PEER_LOST' ? error.device : undefined;
         const at = devices.indexOf(lost ?? '');
+        const said = lost === undefined ? undefined : reasonOf(lost);
+        const reason = `${messageOf(error)}${said === undefined ? '' : `; it said: ${said}`}`;
         if (lost === undefined || at < 0 || devices.length === 1) {
-          broken = error instanceof Error ? error : new Error(String(error));
-          throw error;
+          broken =
+            lost === undefined
+              ? (error as Error)
+              : new RuntimeError('RUNTIME_PEER_LOST', 'PipelineModel', `${reason}; no device is left`, {
+                  device: lost,
+                  cause: error,
+                });
+          throw broken;
         }
         devices.splice(at, 1);
         workers.drop(lost, error as RuntimeError);
         endWorker(lost);
-        onEvent({ type: 'lost', device: lost, reason: (error as RuntimeError).message });
+        onEvent({ type: 'lost', device: lost, reason });
         mustRecover = true;
       }
     }
@@ -252,7 +264,7 @@ export function createPipelineModel<Example, Header extends MicrobatchHeader, To
       return model.encode(await collect());
     },
     async restoreState(files) {
-      const state = model.decode(files);
+      const state = model.decode(files, kept);
       [kept, since] = [state, []];
       await surviving(async () => {
         if (opened) await workers.restore(opened, state);
@@ -268,6 +280,9 @@ const withoutEmpty = <Example>({ microBatches, ...step }: TaskStep<Example>): Ta
   ...step,
   microBatches: microBatches.filter(({ length }) => length > 0),
 });
+
+const messageOf = (error: unknown): string =>
+  error instanceof Error ? error.message.replace(/^runtime\/\w+: /, '') : String(error);
 
 function cut<T>(items: readonly T[], sizes: readonly number[]): T[][] {
   let at = 0;
