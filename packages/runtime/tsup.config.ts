@@ -7,5 +7,6 @@ export default library({
     threads: 'src/threads/index.ts',
     nats: 'src/nats/index.ts',
     grpc: 'src/grpc/index.ts',
+    security: 'src/security/index.ts',
   },
 });

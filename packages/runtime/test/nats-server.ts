@@ -22,17 +22,24 @@ export interface TestServer extends AsyncDisposable {
   readonly pid: number;
 }
 
-/** Starts a server on a free port; `configuration` is in its own format. */
+/** Starts a server on a free port, or as a file says that is in the server's own format. */
 export async function startNatsServer({
   configuration,
   port = -1,
-}: { readonly configuration?: string; readonly port?: number } = {}): Promise<TestServer> {
+  storeDirectory,
+}: {
+  readonly configuration?: string;
+  readonly port?: number;
+  readonly storeDirectory?: string;
+} = {}): Promise<TestServer> {
   const directory = mkdtempSync(join(tmpdir(), 'contextlora-nats-'));
   const child = spawn(
     'nats-server',
     [
-      ...['-a', '127.0.0.1', '-p', String(port), '--ports_file_dir', directory, '-js', '-sd', directory],
-      ...(configuration === undefined ? [] : ['-c', configuration]),
+      ...['--ports_file_dir', directory],
+      ...(configuration === undefined
+        ? ['-a', '127.0.0.1', '-p', String(port), '-js', '-sd', storeDirectory ?? directory]
+        : ['-c', configuration]),
     ],
     { stdio: ['ignore', 'ignore', 'pipe'], env: environment },
   );

@@ -158,6 +158,7 @@ export function grpcWire({
       },
       async [Symbol.asyncDispose]() {
         closing.abort();
+        for (const line of lines.values()) line.close();
         const end = (lane: Lane) =>
           Promise.all(peers.map((peer) => lines.get(lineOf(peer, lane))!.stream?.end() ?? Promise.resolve()));
         // Data first: while the other lane stands, a peer is not thought to be lost.
@@ -173,16 +174,20 @@ export function grpcWire({
 /** A stream that may not be there yet. */
 interface Line {
   readonly stream: PacketStream | undefined;
+  /** Rejects when the line is closed first. */
   readonly connected: Promise<PacketStream>;
   connect(stream: PacketStream): void;
+  close(): void;
 }
 
 function createLine(): Line {
   let stream: PacketStream | undefined;
   let resolve: (stream: PacketStream) => void;
-  const connected = new Promise<PacketStream>((done) => {
-    resolve = done;
+  let reject: (error: Error) => void;
+  const connected = new Promise<PacketStream>((done, fail) => {
+    [resolve, reject] = [done, fail];
   });
+  connected.catch(() => undefined);
   return {
     get stream() {
       return stream;
@@ -191,6 +196,9 @@ function createLine(): Line {
     connect(opened) {
       stream = opened;
       resolve(opened);
+    },
+    close() {
+      reject(new Error('the connection was closed'));
     },
   };
 }

@@ -4,9 +4,10 @@ import { connect, type NatsConnection } from '@nats-io/transport-node';
 import { RuntimeError } from '../runtime-error.js';
 import { refuseInsecure } from '../security/refuse-insecure.js';
 import type { TlsIdentity } from '../security/tls-identity.js';
+import { inboxOf } from './inbox-of.js';
 
 export interface ConnectNatsOptions {
-  /** Shown in the server's list of connections. */
+  /** This device, shown in the server's list of connections. */
   readonly name: string;
   /** Needed off loopback. */
   readonly tls?: TlsIdentity;
@@ -37,6 +38,7 @@ export async function connectNats(
       pingInterval: 2000,
       maxPingOut: 2,
       timeout: timeoutSeconds * 1000,
+      inboxPrefix: inboxOf(name),
       // Servers that the first one tells of are not the one that was asked for.
       ignoreClusterUpdates: true,
       tls: tls ? { ca: tls.ca, cert: tls.certificate, key: tls.key } : null,

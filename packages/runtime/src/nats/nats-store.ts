@@ -13,10 +13,13 @@ import type { NatsConnection } from '@nats-io/transport-node';
 import type { Change, EngineStore, KeyValue } from '../engine/engine-store.js';
 import { keyToken } from '../engine/key-token.js';
 import { createQueue } from '../engine/queue.js';
+import { RuntimeError } from '../runtime-error.js';
 
 export interface NatsStoreOptions {
   /** Names the cluster; clusters on one server do not see each other. */
   readonly cluster: string;
+  /** Whether to make what of the store is not there yet. In a cluster with registered devices only a coordinator may. */
+  readonly create?: boolean;
   /** How long a lease is kept that nobody renews. */
   readonly leaseSeconds?: number;
   /** Most records that the log keeps. */
@@ -26,36 +29,70 @@ export interface NatsStoreOptions {
 /** JetStream's number for a comparison that failed. */
 const wrongLastSequence = 10_071;
 
-/** Opens the store, and makes what of it is not there yet. Disposal leaves the connection open. */
+/** What the parts of a cluster's store are called on the server. */
+export function storeNames(cluster: string) {
+  const name = `contextlora-${keyToken(cluster).replaceAll('=', '_')}`;
+  return {
+    state: `${name}-state`,
+    leases: `${name}-leases`,
+    objects: `${name}-objects`,
+    log: `${name}-log`,
+    logSubject: `contextlora.${keyToken(cluster)}.log`,
+  };
+}
+
+/**
+ * Opens the store. Disposal leaves the connection open.
+ *
+ * @throws RuntimeError `RUNTIME_SERVER_UNREACHABLE` if the server keeps nothing for others, or has no such store and `create` is not set.
+ */
 export async function openNatsStore(
   connection: NatsConnection,
-  { cluster, leaseSeconds = 30, logRecords = 10_000 }: NatsStoreOptions,
+  { cluster, create = true, leaseSeconds = 30, logRecords = 10_000 }: NatsStoreOptions,
 ): Promise<EngineStore> {
-  const name = `contextlora-${keyToken(cluster).replaceAll('=', '_')}`;
-  const kvm = new Kvm(connection);
-  const manager = await jetstreamManager(connection);
+  const names = storeNames(cluster);
   const stream = jetstream(connection);
-  const subject = `contextlora.${keyToken(cluster)}.log`;
-  const [state, leases, objects] = await Promise.all([
-    kvm.create(`${name}-state`, { history: 1, allow_direct: false }),
-    kvm.create(`${name}-leases`, { history: 1, allow_direct: false, ttl: leaseSeconds * 1000 }),
-    new Objm(connection).create(`${name}-objects`),
-    manager.streams.add({
-      name: `${name}-log`,
-      subjects: [subject],
-      max_msgs: logRecords,
-      storage: StorageType.File,
-    }),
-  ]);
+  const open = async () => {
+    const kvm = new Kvm(connection);
+    const objm = new Objm(connection);
+    if (!create)
+      return Promise.all([
+        kvm.open(names.state, { allow_direct: false }),
+        kvm.open(names.leases, { allow_direct: false }),
+        objm.open(names.objects),
+      ]);
+    const manager = await jetstreamManager(connection);
+    const [state, leases, objects] = await Promise.all([
+      kvm.create(names.state, { history: 1, allow_direct: false }),
+      kvm.create(names.leases, { history: 1, allow_direct: false, ttl: leaseSeconds * 1000 }),
+      objm.create(names.objects),
+      manager.streams.add({
+        name: names.log,
+        subjects: [names.logSubject],
+        max_msgs: logRecords,
+        storage: StorageType.File,
+      }),
+    ]);
+    return [state, leases, objects] as const;
+  };
+  const [state, leases, objects] = await open().catch((cause: unknown) => {
+    throw new RuntimeError(
+      'RUNTIME_SERVER_UNREACHABLE',
+      'openNatsStore',
+      `the server at ${connection.getServer()} does not open the store of cluster ${cluster}: ${(cause as Error).message}; ` +
+        'it needs JetStream, and a coordinator that makes the store',
+      { cause },
+    );
+  });
   return {
     state: natsKeyValue(state),
     leases: natsKeyValue(leases),
     log: {
       async append(record) {
-        await stream.publish(subject, record);
+        await stream.publish(names.logSubject, record);
       },
       async *follow(signal) {
-        const consumer = await stream.consumers.get(`${name}-log`, { deliver_policy: DeliverPolicy.All });
+        const consumer = await stream.consumers.get(names.log, { deliver_policy: DeliverPolicy.All });
         const queue = createQueue<Uint8Array>();
         const messages = await consumer.consume({
           callback(message) {

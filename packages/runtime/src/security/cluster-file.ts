@@ -55,7 +55,8 @@ export function parseClusterFile(text: string, path: string): ClusterFile {
   for (const [index, device] of (Array.isArray(devices) ? (devices as unknown[]) : []).entries()) {
     const { name, role, publicKey } = (device ?? {}) as Partial<RegisteredDevice>;
     const where = `devices[${index}]`;
-    if (!isName(name)) problems.push(`${where}.name must be a name`);
+    if (!isDeviceName(name))
+      problems.push(`${where}.name must have letters, digits and hyphens only, got ${JSON.stringify(name)}`);
     else if (names.has(name)) problems.push(`${where}.name: there is a second device ${name}`);
     names.add(name);
     if (role !== 'coordinator' && role !== 'worker')
@@ -71,6 +72,10 @@ export function parseClusterFile(text: string, path: string): ClusterFile {
     );
   return value as ClusterFile;
 }
+
+/** Whether a name can stand in a certificate, which names devices like hosts. */
+export const isDeviceName = (value: unknown): value is string =>
+  typeof value === 'string' && /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/i.test(value);
 
 const isName = (value: unknown): value is string =>
   typeof value === 'string' && value !== '' && value.length <= 200;

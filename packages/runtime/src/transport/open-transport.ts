@@ -209,7 +209,8 @@ export async function openTransport(
       const alive = [...links].filter(([, { ended }]) => !ended);
       for (const [, link] of alive) link.end(closed);
       // On the lane of the data, so that it is the last that a peer hears.
-      await Promise.all(alive.map(([peer]) => say(peer, 'bye', 'bulk')));
+      const listening = alive.filter(([, { isHeard }]) => isHeard);
+      await Promise.all(listening.map(([peer]) => say(peer, 'bye', 'bulk')));
       await (await opened)[Symbol.asyncDispose]();
     },
   };

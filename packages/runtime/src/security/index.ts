@@ -1,0 +1,6 @@
+export {
+  type ClusterSecrets,
+  type DeviceSecrets,
+  issueCertificates,
+  type IssueCertificatesOptions,
+} from './issue-certificates.js';
