@@ -178,6 +178,21 @@ describe('a change that is stopped', () => {
     expect(await metricsOf(out)).toEqual(await metricsOf(at('added')));
   });
 
+  test.each<[string, (out: string) => string[]]>([
+    ['retrain', (out) => ['retrain', out, 'light', '--data', at('data')]],
+    ['remove-task', (out) => ['remove-task', out, 'time']],
+  ])('when %s was complete has nothing left to do', async (name, args) => {
+    const out = await copyOf(`complete-${name}`);
+    expect(await change(args(out))).toMatchObject({ code: 0, err: '' });
+    const before = await contentsOf(out);
+    const again = await run([...args(out), '--resume']);
+    expect(again).toMatchObject({ code: 0, err: '' });
+    expect(again.out).toMatch(/is complete, and nothing is left to do/);
+    expect(await contentsOf(out)).toEqual(before);
+    const other = await run(['remove-task', out, 'lights', '--resume']);
+    expect(other.err).toMatch(/no task "lights"; did you mean "light"\?/);
+  });
+
   const metricsOf = (out: string) => readFile(join(out, 'metrics.jsonl'), 'utf8');
 });
 

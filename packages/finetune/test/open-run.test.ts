@@ -1,4 +1,5 @@
-import { appendFile, cp, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { execFileSync } from 'node:child_process';
+import { appendFile, cp, mkdtemp, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -109,6 +110,22 @@ describe('a run opened for use', () => {
     expect(moved.trainedTasks).toEqual(['light']);
     expect(moved.dataDirectory).toBe(at('moved/scenes'));
     expect(unmoved.dataDirectory).toBe(at('light'));
+  });
+
+  test('is read although its checkpoint is replaced meanwhile', async () => {
+    await cp(at('stopped'), at('going-on'), { recursive: true });
+    const checkpoints = fileCheckpoints(join(at('going-on'), 'checkpoints'));
+    const saved = (await checkpoints.load())!;
+    // Whoever reads a pipe waits until somebody writes to it.
+    const pipe = join(at('going-on'), 'checkpoints/phase-1-step-1/segments.safetensors');
+    await rm(pipe);
+    execFileSync('mkfifo', [pipe]);
+    const opened = openRun(at('going-on'));
+    const writer = await open(pipe, 'w');
+    await checkpoints.save({ ...saved, position: { ...saved.position, step: 2 } });
+    await writer.writeFile('gone');
+    await writer.close();
+    expect((await opened).trainedTasks).toEqual(['light']);
   });
 
   const copyOf = async (name: string, change: (copy: string) => Promise<unknown>) => {

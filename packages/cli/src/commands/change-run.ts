@@ -13,6 +13,7 @@ import {
   prepareChange,
   type PreparedRun,
   readDataOfTasks,
+  readHistory,
   readTaskFile,
   requireTrained,
   type RunVersion,
@@ -23,6 +24,7 @@ import {
 import { openKernels } from '@contextlora/kernels';
 import { type LoadedModel, loadModel } from '@contextlora/model';
 import type { TaskFile } from '@contextlora/task-graph';
+import { inputDifferences } from '@contextlora/trainer';
 import { predictTraining } from '@contextlora/workloads';
 
 import type { CommandContext } from '../command-context.js';
@@ -57,7 +59,9 @@ export async function changeCommand(request: ChangeRequest, context: CommandCont
   const { directory, options, known = [], asked = [] } = request;
   const { progress, signal, version } = context;
   const run = await openRun(directory);
-  for (const task of new Set([...known, ...asked])) requireTrained(run, task);
+  const named = [...new Set([...known, ...asked])];
+  // A change that is complete may have removed them.
+  for (const task of named) if (!options.resume || run.graph.hasNode(task)) requireTrained(run, task);
   const { file, dataDirectory } = await newTaskFile(run, request);
   const { parentAnswers } = run.settings;
   const read = await readDataOfTasks(file, {
@@ -91,6 +95,11 @@ export async function changeCommand(request: ChangeRequest, context: CommandCont
     };
     const planOf = (after: RunVersion) => planChange(run, after, { asked });
     const after = versionOf(request.namedOf?.(planOf(versionOf([]))) ?? []);
+    if (options.resume && change?.isBegun === false && (await isDone(run, after, request))) {
+      progress.print(`  This change of ${directory} is complete, and nothing is left to do.`);
+      return;
+    }
+    for (const task of named) requireTrained(run, task);
     const plan = planOf(after);
     checkChange(run, after, { plan, problems: request.problemsOf(plan) });
     const prepared = prepareChange(base, data, { run, plan, settings: after.settings, rowsFit: true });
@@ -118,6 +127,19 @@ export async function changeCommand(request: ChangeRequest, context: CommandCont
   } finally {
     base.dispose();
   }
+}
+
+/** Whether the last change of the run was this one: its process may have been stopped when it was complete. */
+async function isDone(
+  { directory, inputs }: OpenedRun,
+  after: RunVersion,
+  { command, known = [], asked = [] }: ChangeRequest,
+): Promise<boolean> {
+  const last = (await readHistory(directory)).at(-1);
+  if (last?.command !== command || inputDifferences(inputs, after.inputs).length > 0) return false;
+  const { removed, retrained } = last.plan;
+  const trained = new Set(retrained.map(({ task }) => task));
+  return known.every((task) => removed.includes(task)) && asked.every((task) => trained.has(task));
 }
 
 /** The new task file, and where its data are. */

@@ -26,6 +26,8 @@ export interface ChangeDirectoryOptions {
 export interface ChangeDirectory extends AsyncDisposable {
   /** Where the change keeps its metrics and checkpoints. */
   readonly folder: string;
+  /** Whether a change of the run was stopped, which goes on or is replaced. */
+  readonly isBegun: boolean;
   /**
    * Begins the change that these inputs describe; `begun`: one with the same inputs goes on.
    *
@@ -65,6 +67,7 @@ export async function openChangeDirectory(
     const folder = join(directory, changeFolder);
     return {
       folder,
+      isBegun: begun !== undefined,
       async begin(fingerprint) {
         if (begun && !force) {
           requireSame(directory, begun, fingerprint);

@@ -1,4 +1,5 @@
 /** Opens a run for use: finished or stopped, its files proved before any of them counts. */
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import type { Segments } from '@contextlora/lora';
@@ -27,12 +28,37 @@ export interface OpenedRun extends RunDescription {
 }
 
 /**
- * Reads a run. Of one that was stopped, the segments come from its checkpoint.
+ * Reads a run. Of one that was stopped, or that trains while it is read, the segments come from its checkpoint.
  *
  * @throws FinetuneError `FINETUNE_RUN_MISSING` when the directory is not that of a run, `FINETUNE_RUN_DAMAGED`, LoraError or TrainerError
  * when a file is not as it was written.
  */
 export async function openRun(directory: string): Promise<OpenedRun> {
+  for (let attempt = 1; ; attempt++) {
+    const before = await readPointers(directory);
+    try {
+      return await readRun(directory);
+    } catch (error) {
+      // Files that another process has replaced meanwhile are not damaged.
+      if (attempt === mostAttempts || (await readPointers(directory)) === before) throw error;
+    }
+  }
+}
+
+/** A process that works in the directory saves every few seconds at most, which is longer than reading takes. */
+const mostAttempts = 20;
+
+/** The files that say which others count, and are replaced whole. */
+async function readPointers(directory: string): Promise<string> {
+  const texts = await Promise.all(
+    [manifestFile, join('checkpoints', 'latest.json')].map((name) =>
+      readFile(join(directory, name), 'utf8').catch((error: unknown) => String(error)),
+    ),
+  );
+  return texts.join('\0');
+}
+
+async function readRun(directory: string): Promise<OpenedRun> {
   const manifest = await readSettledManifest(directory);
   if (!manifest)
     throw new FinetuneError(
