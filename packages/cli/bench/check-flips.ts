@@ -78,6 +78,7 @@ async function train(
     version: '0.0.0-flips',
     clock: () => performance.now() / 1000,
     cpuSeconds: () => process.cpuUsage().user / 1e6,
+    memory: () => ({ residentBytes: 0, peakBytes: 0 }),
     program: '',
     input: Object.assign(Readable.from([]), { isTTY: false }),
     output: sink((text) => {

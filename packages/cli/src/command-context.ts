@@ -9,6 +9,8 @@ export interface CommandContext {
   readonly clock: () => number;
   /** Processor seconds of this process so far. */
   readonly cpuSeconds: () => number;
+  /** Memory of this process now, and the most so far. */
+  readonly memory: () => { readonly residentBytes: number; readonly peakBytes: number };
   /** Version of the installed command. */
   readonly version: string;
   /** Path of the running program, to start it in a second process. */

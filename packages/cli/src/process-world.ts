@@ -28,6 +28,10 @@ export function processWorld(process: NodeJS.Process, { version }: { version: st
       const { user, system } = process.cpuUsage();
       return (user + system) / 1e6;
     },
+    memory: () => ({
+      residentBytes: process.memoryUsage.rss(),
+      peakBytes: 1024 * process.resourceUsage().maxRSS,
+    }),
     program: process.argv[1] ?? '',
     input: process.stdin,
     output: process.stdout,

@@ -77,6 +77,7 @@ describe('an output that cannot be written', () => {
       version: '0.0.0-test',
       clock: () => 0,
       cpuSeconds: () => 0,
+      memory: () => ({ residentBytes: 0, peakBytes: 0 }),
       program: '',
       input: Object.assign(Readable.from([]), { isTTY: false }),
       output: new Writable({

@@ -52,11 +52,15 @@ export async function writeLightTasks(directory: string): Promise<string> {
 }
 
 /** Trains it below `out`. */
-export const trainLight = (taskFile: string, out: string, options: RunOptions = {}): Promise<Outcome> =>
+export const trainLight = (
+  taskFile: string,
+  out: string,
+  { more = [], ...options }: RunOptions & { more?: readonly string[] } = {},
+): Promise<Outcome> =>
   runCommand(
     [
       ...['train', taskFile, '--model', baseModel, '--out', out, '--rank', '8'],
-      ...['--steps', '16', '--batch-size', '2', '--learning-rate', '0.01'],
+      ...['--steps', '16', '--batch-size', '2', '--learning-rate', '0.01', ...more],
     ],
     options,
   );

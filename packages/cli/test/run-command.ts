@@ -46,6 +46,7 @@ export async function runCommand(
     version: '0.0.0-test',
     clock: () => performance.now() / 1000,
     cpuSeconds: () => process.cpuUsage().user / 1e6,
+    memory: () => ({ residentBytes: 3e8, peakBytes: 3e8 }),
     program: '',
     input: Object.assign(Readable.from(input === '' ? [] : [Buffer.from(input)]), { isTTY: isTerminal }),
     output,

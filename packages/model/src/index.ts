@@ -111,4 +111,9 @@ export {
 } from './training/activation-cache.js';
 export { createLocalModel, type LocalModel, type LocalModelOptions } from './training/local-model.js';
 export { segmentsOfState } from './training/state-files.js';
-export { type OptimizerMethod, type OptimizerOptions, optimizerProblems } from './training/optimizer.js';
+export {
+  momentsOf,
+  type OptimizerMethod,
+  type OptimizerOptions,
+  optimizerProblems,
+} from './training/optimizer.js';

@@ -3,6 +3,12 @@ export { graphWorkloads, type GraphWorkloadSettings } from './graph-workloads.js
 export type { SampleShape } from './layer-costs.js';
 export { measuredLayer, type MeasuredLayerOptions } from './measured-layer.js';
 export {
+  type MemoryPrediction,
+  predictMemory,
+  type PredictMemoryOptions,
+  type TaskToPredict,
+} from './predict-memory.js';
+export {
   predictTraining,
   type PredictTrainingOptions,
   type RunToPredict,

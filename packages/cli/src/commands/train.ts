@@ -33,6 +33,7 @@ import { showModelDigests, showRowDigests } from './show-digests.js';
 import { bar, clockTime } from '../terminal/progress.js';
 import { taskTable } from '../terminal/report-tables.js';
 import { showTraining } from '../terminal/show-training.js';
+import { dryRun } from './train-dry-run.js';
 import { fitTrainingRows } from './fit-training-rows.js';
 import { addSettingOptions, configOfOptions, type SettingOptions } from './setting-options.js';
 
@@ -43,6 +44,7 @@ interface TrainOptions extends SettingOptions {
   readonly out: string;
   readonly resume: boolean;
   readonly force: boolean;
+  readonly dryRun: boolean;
 }
 
 export function addTrainCommand({ program, context, run }: CommandSetup): void {
@@ -56,6 +58,7 @@ export function addTrainCommand({ program, context, run }: CommandSetup): void {
   command
     .option('--resume', 'continue an earlier run in the same directory', false)
     .addOption(forceOption())
+    .option('--dry-run', 'say how long it takes and how much memory it needs, and train nothing', false)
     .addHelpText(
       'after',
       helpExamples([
@@ -94,7 +97,10 @@ async function runTrain(options: TrainOptions, context: CommandContext): Promise
   });
   checkTrainConfig(config, { tasks: read.file.tasks });
   const modelDirectory = await locateModel(options.model, { hubDirectory });
-  await using directory = await openRunDirectory(out, { kind: 'train', resume, force });
+  // A dry run leaves no trace, not even a lock.
+  await using directory = options.dryRun
+    ? undefined
+    : await openRunDirectory(out, { kind: 'train', resume, force });
   const kernels = await openKernels({ threads });
   const loaded = await loadModel(modelDirectory, {
     kernels,
@@ -106,6 +112,10 @@ async function runTrain(options: TrainOptions, context: CommandContext): Promise
     const rows = Object.entries(data.rows).map(([task, { train }]) => [task, train.length] as const);
     const settings = settingsOf(config, { rows: Object.fromEntries(rows) });
     const run = prepareRun(base, data, { settings, rowsFit: true });
+    if (!directory) {
+      await dryRun(run, settings, context);
+      return;
+    }
     const model = await showModelDigests(modelDirectory, context);
     const inputs = {
       ...describeInputs({
