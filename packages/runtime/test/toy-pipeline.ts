@@ -176,6 +176,7 @@ export async function serveToy(transport: Transport, model: ToyModel, before?: (
 export interface ToyPipelineOptions {
   readonly place: (devices: readonly string[], tasks: readonly string[]) => PlacedPipeline;
   readonly clock?: Clock;
+  readonly firstSeconds?: number;
   readonly stateEverySteps?: number;
   readonly onEvent?: (event: PipelineEvent) => void;
   /** Wraps the transport of a device. */
@@ -209,6 +210,7 @@ export function openToyPipeline(
   const served = devices.map((device) =>
     serveStage(wrap(transports.get(device)!), {
       clock,
+      ...(options.firstSeconds === undefined ? {} : { firstSeconds: options.firstSeconds }),
       openStage: (range) =>
         Promise.resolve(
           toyStage(model, range, side.initial, {

@@ -71,7 +71,7 @@ export function openSession<Header extends MicrobatchHeader, Tokens, State>(
     }
   };
 
-  let deadline = clock.now() + firstSeconds;
+  let deadline = clock.now() + Math.max(firstSeconds, silenceSeconds);
   const listen = async () => {
     for (;;) {
       const { quietSeconds } = (await receive(channels.beats)) as Beat;
@@ -80,18 +80,23 @@ export function openSession<Header extends MicrobatchHeader, Tokens, State>(
   };
   const watch = async () => {
     while (!until.aborted) {
-      const left = deadline - clock.now();
-      if (left <= 0)
-        abandon(
-          new RuntimeError(
-            'RUNTIME_PEER_LOST',
-            'PipelineModel',
-            `nothing was heard of ${device} for ${silenceSeconds} s; it has died, hangs, or cannot be reached`,
-            { device },
-          ),
-        );
+      const asleepSince = clock.now();
       // A sign of life may also bring the deadline nearer.
-      else await clock.sleep(Math.min(left, silenceSeconds / 4), until);
+      const pause = Math.max(0, Math.min(deadline - asleepSince, silenceSeconds / 4));
+      await clock.sleep(pause, until);
+      await clock.turn();
+      // While this process stood still it heard nobody, which says nothing about the worker.
+      if (clock.now() - asleepSince > pause + silenceSeconds / 2)
+        deadline = Math.max(deadline, clock.now() + silenceSeconds);
+      if (clock.now() < deadline) continue;
+      abandon(
+        new RuntimeError(
+          'RUNTIME_PEER_LOST',
+          'PipelineModel',
+          `nothing was heard of ${device} for ${silenceSeconds} s; it has died, hangs, or cannot be reached`,
+          { device },
+        ),
+      );
     }
   };
   listen().catch(() => undefined);

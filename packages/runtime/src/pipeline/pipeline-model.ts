@@ -69,7 +69,7 @@ export interface PipelineModelOptions<Example, Header extends MicrobatchHeader, 
   /** What a lost worker said when it ended, where that is known. */
   readonly reasonOf?: (device: string) => string | undefined;
   readonly clock?: Clock;
-  /** Seconds of silence after which a device is taken for lost. @default 1 */
+  /** Seconds of silence after which a device is taken for lost. @default 0.6 */
   readonly silenceSeconds?: number;
   /** Silence granted to a worker at its start. @default 60 */
   readonly firstSeconds?: number;
@@ -115,7 +115,7 @@ export function createPipelineModel<Example, Header extends MicrobatchHeader, To
   endWorker = () => undefined,
   reasonOf = () => undefined,
   clock = realClock,
-  silenceSeconds = 1,
+  silenceSeconds = 0.6,
   firstSeconds = 60,
 }: PipelineModelOptions<Example, Header, Tokens, State, Prediction>): PipelineModel<Example, Prediction> {
   const devices = [...all];

@@ -21,7 +21,7 @@ export interface Heart {
 }
 
 /** The silence granted to an instruction, in units of the longest of its kind so far. */
-const patience = 8;
+const patience = 4;
 
 export function startHeart({
   transport,

@@ -18,7 +18,7 @@ export interface ServeStageOptions<Header extends MicrobatchHeader, Tokens, Stat
   /** The device that commands. @default 'coordinator' */
   readonly coordinator?: string;
   readonly clock?: Clock;
-  /** Seconds of silence after which a worker is taken for lost. @default 1 */
+  /** Seconds of silence after which a worker is taken for lost. @default 0.6 */
   readonly silenceSeconds?: number;
   /** Silence granted to loading, and to the first instruction of each kind. @default 60 */
   readonly firstSeconds?: number;
@@ -31,7 +31,7 @@ export async function serveStage<Header extends MicrobatchHeader, Tokens, State>
     openStage,
     coordinator = 'coordinator',
     clock = realClock,
-    silenceSeconds = 1,
+    silenceSeconds = 0.6,
     firstSeconds = 60,
   }: ServeStageOptions<Header, Tokens, State>,
 ): Promise<void> {
