@@ -7,6 +7,14 @@ export {
   type ProgramInstruction,
   type ProgramMicrobatch,
 } from './execute/execute-program.js';
+export {
+  comparePlan,
+  comparisonChart,
+  comparisonTrace,
+  type PlanComparison,
+} from './measure/compare-plan.js';
+export { measuredTimeline } from './measure/measured-timeline.js';
+export { refitCluster } from './measure/refit-cluster.js';
 export { decodeMessage, encodeMessage } from './message/message.js';
 export type { MeasuredStep } from './pipeline/measured-step.js';
 export {
