@@ -11,6 +11,7 @@ import { addInspectCommand } from './commands/inspect.js';
 import { addAddTaskCommand } from './commands/add-task.js';
 import { addChatCommand } from './commands/chat.js';
 import { addBaselinesCommand } from './commands/baselines.js';
+import { addClusterCommand } from './commands/cluster.js';
 import { addDemoCommand } from './commands/demo.js';
 import { addDoctorCommand } from './commands/doctor.js';
 import { addGraphCommand } from './commands/graph.js';
@@ -104,6 +105,7 @@ export async function runCommandLine(args: readonly string[], world: CommandWorl
     addGraphCommand,
     addDoctorCommand,
     addBaselinesCommand,
+    addClusterCommand,
   ])
     add(setup);
   try {

@@ -5,6 +5,7 @@ import { JetsonError } from '@contextlora/jetson';
 import { KernelsError } from '@contextlora/kernels';
 import { LoraError } from '@contextlora/lora';
 import { ModelError } from '@contextlora/model';
+import { RuntimeError } from '@contextlora/runtime';
 import { SchedulerError } from '@contextlora/scheduler';
 import { TaskGraphError } from '@contextlora/task-graph';
 import { TrainerError } from '@contextlora/trainer';
@@ -21,6 +22,7 @@ const classes = [
   KernelsError,
   LoraError,
   ModelError,
+  RuntimeError,
   SchedulerError,
   TaskGraphError,
   TrainerError,

@@ -74,7 +74,7 @@ export function parseClusterFile(text: string, path: string): ClusterFile {
 }
 
 /** Whether a name can stand in a certificate, which names devices like hosts. */
-export const isDeviceName = (value: unknown): value is string =>
+const isDeviceName = (value: unknown): value is string =>
   typeof value === 'string' && /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/i.test(value);
 
 const isName = (value: unknown): value is string =>

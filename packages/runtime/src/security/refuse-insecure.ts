@@ -9,7 +9,7 @@ loopback.addSubnet('127.0.0.0', 8, 'ipv4');
 loopback.addAddress('::1', 'ipv6');
 
 /** Whether a host is this machine itself, whatever the network. */
-export function isLoopback(host: string): boolean {
+function isLoopback(host: string): boolean {
   const plain = host.replace(/^\[(.*)\]$/, '$1');
   const family = isIP(plain);
   return family === 0 ? plain === 'localhost' : loopback.check(plain, family === 4 ? 'ipv4' : 'ipv6');
