@@ -14,8 +14,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import { useCommand, useEntryPoints } from './use-packages.mjs';
 
-/** Not among the dependencies: a registry of its own with 200 packages, for this script alone. */
-const verdaccio = 'verdaccio@6.10.4';
+/** Not among the dependencies, since it brings hundreds of packages for this script alone. Later versions want Node 22. It asks for node-fetch by a tag, which mirrors of npm may lack. */
+const registryProject = {
+  private: true,
+  dependencies: { verdaccio: '6.2.9' },
+  overrides: { 'node-fetch': '2.7.0' },
+};
 
 const root = join(import.meta.dirname, '..');
 const temporary = await mkdtemp(join(tmpdir(), 'contextlora-rehearsal-'));
@@ -57,12 +61,15 @@ try {
       log: { type: 'stdout', level: 'warn' },
     }),
   );
-  server = spawn('npx', ['--yes', verdaccio, '--config', 'verdaccio.yaml', '--listen', `127.0.0.1:${port}`], {
+  await writeFile(join(temporary, 'package.json'), JSON.stringify(registryProject));
+  execFileSync('npm', ['install', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'], {
     cwd: temporary,
-    stdio: ['ignore', 'inherit', 'inherit'],
-    // Of its own process group, so that npx's child ends with it.
-    detached: true,
   });
+  server = spawn(
+    process.execPath,
+    ['node_modules/verdaccio/bin/verdaccio', '--config', 'verdaccio.yaml', '--listen', `127.0.0.1:${port}`],
+    { cwd: temporary, stdio: ['ignore', 'inherit', 'inherit'] },
+  );
   await answers(`${registry}-/ping`);
   console.log(`registry   ${registry}`);
 
@@ -96,7 +103,7 @@ try {
   }
 } finally {
   if (server?.exitCode === null) {
-    process.kill(-server.pid);
+    server.kill();
     await once(server, 'exit');
   }
   await rm(temporary, { recursive: true, force: true });
