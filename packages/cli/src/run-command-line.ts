@@ -15,12 +15,14 @@ import { addClusterCommand } from './commands/cluster.js';
 import { addDemoCommand } from './commands/demo.js';
 import { addDoctorCommand } from './commands/doctor.js';
 import { addGraphCommand } from './commands/graph.js';
+import { addInitCommand } from './commands/init.js';
 import { addPlanCommand } from './commands/plan.js';
 import { addProfileCommand } from './commands/profile.js';
 import { addRelabelCommand } from './commands/relabel.js';
 import { addRemoveTaskCommand } from './commands/remove-task.js';
 import { addRetrainCommand } from './commands/retrain.js';
 import { addTrainCommand } from './commands/train.js';
+import { addValidateCommand } from './commands/validate.js';
 import { describeFailure, exitCodes } from './failure.js';
 import { hubDirectoryOf } from './hub-directory.js';
 import { stopCodes, type StopSignal } from './stop-signals.js';
@@ -90,6 +92,8 @@ export async function runCommandLine(args: readonly string[], world: CommandWorl
   };
   for (const add of [
     addDemoCommand,
+    addInitCommand,
+    addValidateCommand,
     addTrainCommand,
     addAskCommand,
     addEvalCommand,

@@ -18,7 +18,7 @@ import {
   writeRun,
 } from '@contextlora/finetune';
 import { openKernels } from '@contextlora/kernels';
-import { loadModel, locateModel, withChatPrompts } from '@contextlora/model';
+import { loadModel, withChatPrompts } from '@contextlora/model';
 import { toText } from '@contextlora/task-graph';
 import { fileCheckpoints } from '@contextlora/trainer/files';
 
@@ -35,6 +35,7 @@ import { taskTable } from '../terminal/report-tables.js';
 import { showTraining } from '../terminal/show-training.js';
 import { dryRun } from './train-dry-run.js';
 import { fitTrainingRows } from './fit-training-rows.js';
+import { locateGivenModel } from './given-model.js';
 import { addSettingOptions, configOfOptions, type SettingOptions } from './setting-options.js';
 
 interface TrainOptions extends SettingOptions {
@@ -51,7 +52,10 @@ export function addTrainCommand({ program, context, run }: CommandSetup): void {
   const command = program
     .command('train <tasks.yaml>')
     .description('train one segment per task of a task file, in dependency order, and write the adapters')
-    .requiredOption('--model <path>', 'model directory, GGUF file, or name in the Hugging Face cache')
+    .requiredOption(
+      '--model <path>',
+      'model directory, GGUF file, name in the Hugging Face cache, or "embedded"',
+    )
     .option('--data <directory>', 'directory of the data files (default: the directory of the task file)')
     .option('--out <directory>', 'output directory', 'contextlora-output');
   addSettingOptions(command);
@@ -96,7 +100,7 @@ async function runTrain(options: TrainOptions, context: CommandContext): Promise
     ...(parentAnswers === undefined ? {} : { parentAnswers }),
   });
   checkTrainConfig(config, { tasks: read.file.tasks });
-  const modelDirectory = await locateModel(options.model, { hubDirectory });
+  const modelDirectory = await locateGivenModel(options.model, { hubDirectory });
   // A dry run leaves no trace, not even a lock.
   await using directory = options.dryRun
     ? undefined
