@@ -50,6 +50,7 @@ export function randomModel(
   return {
     spec,
     kernels,
+    range: { start: 0, end: layers.length + 2 },
     tokenizer: {
       encode: (ids) => (ids.trim() === '' ? [] : ids.trim().split(' ').map(Number)),
       decode: (ids) => ids.join(' '),

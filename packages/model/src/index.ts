@@ -1,13 +1,9 @@
 export { ModelError, type ModelErrorCode } from './model-error.js';
 
 export { openFileBytes, type ByteSource, type OpenBytes } from './checkpoint/byte-source.js';
-export {
-  loadLayers,
-  loadModel,
-  type LoadedLayers,
-  type LoadedModel,
-  type LoadModelOptions,
-} from './checkpoint/load-model.js';
+export { loadLayers, loadModel, type LoadedModel, type LoadModelOptions } from './checkpoint/load-model.js';
+export { layersOf, type LoadedLayers } from './checkpoint/loaded-layers.js';
+export { loadText } from './checkpoint/load-text.js';
 export { mergeModel, type MergeModelOptions, type MergeProgress } from './checkpoint/merge-model.js';
 export { encodeGgufAdapter } from './gguf/encode-adapter.js';
 export { locateModel } from './checkpoint/locate-model.js';
@@ -17,6 +13,7 @@ export type { BaseFormat } from './checkpoint/read-weights.js';
 export { withReplacedWeights } from './checkpoint/replace-weights.js';
 export type { WeightFiles } from './checkpoint/weight-files.js';
 
+export { allLayers, type LayerRange } from './spec/layer-range.js';
 export { hasBias, linearsOf, parseModelSpec, type ModelSpec } from './spec/model-spec.js';
 export { layerTensors, modelTensors, type TensorShapes } from './spec/model-tensors.js';
 export { publishedConfig, publishedSpec, publishedSpecNames } from './spec/published-specs.js';
@@ -38,7 +35,8 @@ export {
 } from './pass/decoder-layer.js';
 export type { HeadRequest } from './pass/head.js';
 export type { LossRequest } from './pass/head-losses.js';
-export { hiddenStates, languageLogits, languageLoss, type GradientsByLinear } from './pass/language-pass.js';
+export { hiddenStates, languageLogits, languageLoss } from './pass/language-pass.js';
+export type { GradientsByLinear } from './pass/range-pass.js';
 export { matrixRows, type RowMatrix } from './pass/matrix-rows.js';
 export { rotaryTable } from './pass/rotary-table.js';
 export { uploadAdapter, withAdapter, type AdaptedModel, type AnyAdapter } from './pass/with-adapter.js';
@@ -61,6 +59,7 @@ export {
   type ContentPart,
   type RenderChatOptions,
 } from './text/chat-template.js';
+export type { ModelText } from './text/model-text.js';
 export { promptIds, type Example } from './text/example.js';
 export { openTextStream, type TextStream } from './text/stream.js';
 export { readTokenizer } from './text/read-tokenizer.js';
@@ -104,13 +103,34 @@ export {
 } from './answer/sampling.js';
 export { scoreLabels, type LabelScore, type ScoreLabelsOptions } from './answer/score-labels.js';
 
+export { clipStep } from './stage/clip-step.js';
+export { createStageExecutor } from './stage/create-stage-executor.js';
+export type { LossTerms } from './stage/loss-terms.js';
+export { lowerLayersKey } from './stage/lower-layers.js';
+export {
+  openMicrobatches,
+  type Microbatch,
+  type MicrobatchHeader,
+  type MicrobatchTokens,
+  type PrepareMicrobatches,
+} from './stage/microbatch.js';
+export type {
+  MicrobatchKey,
+  StageExecutor,
+  StageExecutorOptions,
+  StageInput,
+  StageOutput,
+  StageWork,
+} from './stage/stage-executor.js';
+export { mergeStates, type OptimizerState, type TrainingState } from './stage/training-state.js';
+
 export {
   openActivationCache,
   type ActivationCache,
   type ActivationCacheOptions,
 } from './training/activation-cache.js';
 export { createLocalModel, type LocalModel, type LocalModelOptions } from './training/local-model.js';
-export { segmentsOfState } from './training/state-files.js';
+export { decodeState, encodeState, segmentsOfState } from './training/state-files.js';
 export {
   momentsOf,
   type OptimizerMethod,

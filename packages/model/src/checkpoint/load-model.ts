@@ -1,41 +1,27 @@
 /** Loads a checkpoint, a directory in the Hugging Face layout or a GGUF file, for given kernels. */
-import type { Kernels, LinearWeight, RotaryTable } from '@contextlora/kernels';
+import type { Kernels, LinearWeight } from '@contextlora/kernels';
 
-import { ModelError } from '../model-error.js';
 import type { DecoderLayerWeights } from '../pass/decoder-layer.js';
 import type { RowMatrix } from '../pass/matrix-rows.js';
 import { rotaryTable } from '../pass/rotary-table.js';
 import type { VisionWeights } from '../pass/vision-tower.js';
-import type { ModelSpec } from '../spec/model-spec.js';
-import { layerTensors, modelTensors } from '../spec/model-tensors.js';
-import { readTokenizer } from '../text/read-tokenizer.js';
-import type { RenderPrompt } from '../text/render-prompt.js';
-import type { TextTokenizer } from '../text/tokenizer.js';
+import { allLayers, decoderLayersOf, includes, type LayerRange } from '../spec/layer-range.js';
+import { modelTensors, rangeTensors } from '../spec/model-tensors.js';
+import type { ModelText } from '../text/model-text.js';
 import { type OpenBytes, openFileBytes } from './byte-source.js';
-import { openCheckpoint } from './open-checkpoint.js';
+import { readText } from './load-text.js';
+import { type LoadedLayers, requireLayers } from './loaded-layers.js';
+import { type Checkpoint, openCheckpoint } from './open-checkpoint.js';
 import { type BaseFormat, openWeightReader, requireBaseFormat } from './read-weights.js';
 import { sizeOf } from './weight-files.js';
 
-export interface LoadedModel {
-  readonly spec: ModelSpec;
-  readonly kernels: Kernels;
-  readonly tokenizer: TextTokenizer;
-  /** Every id that ends an answer: the tokenizer's end token and those that the checkpoint lists. */
-  readonly endIds: readonly number[];
-  /** `[vocabulary, hidden]`, outside any heap; `matrixRows` looks rows up. */
+/** All layers of a model, and its text side. */
+export interface LoadedModel extends LoadedLayers, ModelText {
   readonly embedding: RowMatrix;
-  readonly layers: readonly DecoderLayerWeights[];
   readonly finalNorm: Float32Array;
-  /** The output matrix `[vocabulary, hidden]`; the embedding itself when tied. */
   readonly head: RowMatrix;
   readonly headWeight: LinearWeight;
-  readonly rotary: RotaryTable;
-  readonly vision?: VisionWeights;
-  readonly connector?: LinearWeight;
   readonly parameterCount: number;
-  /** Puts the prompt of an example into another form before it is read; see `withChatPrompts`. */
-  readonly renderPrompt?: RenderPrompt;
-  dispose(): void;
 }
 
 export interface LoadModelOptions {
@@ -65,66 +51,33 @@ export async function loadModel(
 ): Promise<LoadedModel> {
   requireBaseFormat(base, 'loadModel');
   const checkpoint = await openCheckpoint(path, { openBytes });
-  const { spec, weights: files } = checkpoint;
   try {
-    const tokenizer = await (tokenizerDirectory === undefined
-      ? checkpoint.tokenizer()
-      : readTokenizer(tokenizerDirectory, { modelIds: { ends: checkpoint.endIds } }));
-    const { text } = spec;
-    const wanted = modelTensors(spec);
-    const reader = openWeightReader(files, { kernels, wanted, path, where: 'loadModel' });
-    const layers: DecoderLayerWeights[] = [];
-    const format = base ?? defaultFormat(checkpoint.format);
-    for (let layerIndex = 0; layerIndex < text.layerCount; layerIndex++)
-      layers.push(await reader.decoderLayer(text, layerIndex, format));
-    const rowsFormat = format === 'stored' ? 'stored' : 'f32';
-    const embeddingName = `${text.prefix}embed_tokens`;
-    const embedding = await reader.matrix(embeddingName, rowsFormat);
-    const finalNorm = await reader.tensor(`${text.prefix}norm.weight`);
-    const head = text.tiedHead ? embedding : await reader.matrix('lm_head', rowsFormat);
-    const headWeight = reader.prepare(text.tiedHead ? embeddingName : 'lm_head', head);
-    const connector = spec.vision && (await reader.linear(spec.vision.connector.name));
-    const vision = spec.vision && (await reader.vision(spec.vision));
+    const text = await readText(checkpoint, tokenizerDirectory);
+    const { spec } = checkpoint;
+    const layers = await readLayers(checkpoint, allLayers(spec), { kernels, base, path, where: 'loadModel' });
+    const { embedding, finalNorm, head, headWeight } = layers;
+    if (!embedding || !finalNorm || !head || !headWeight)
+      throw new Error('internal: not all layers were read');
     return {
-      spec,
-      kernels,
-      tokenizer,
-      endIds: [
-        ...new Set([...(tokenizer.endId === undefined ? [] : [tokenizer.endId]), ...checkpoint.endIds]),
-      ],
+      ...layers,
+      ...text,
       embedding,
-      layers,
       finalNorm,
       head,
       headWeight,
-      rotary: rotaryTable(
-        text.ropeTheta,
-        text.headDim,
-        Math.min(text.maximumPositions, mostPositions),
-        text.ropeScaling,
-      ),
-      ...(vision && connector ? { vision, connector } : {}),
-      parameterCount: [...wanted.values()].reduce((sum, shape) => sum + sizeOf(shape), 0),
-      dispose() {
-        disposeLayers(layers);
-        headWeight.dispose();
-        connector?.dispose();
-        for (const weight of vision ? visionLinears(vision) : []) weight.dispose();
-      },
+      parameterCount: [...modelTensors(spec).values()].reduce((sum, shape) => sum + sizeOf(shape), 0),
     };
   } finally {
-    await files.close();
+    await checkpoint.weights.close();
   }
 }
 
-export interface LoadedLayers {
-  readonly spec: ModelSpec;
-  /** Layers `start` to `end`, in order. */
-  readonly layers: readonly DecoderLayerWeights[];
-  dispose(): void;
-}
-
-/** Loads decoder layers `[start, end)` and reads no other tensor's bytes, as one stage of a pipeline needs. */
+/**
+ * Loads a range of layers, as one stage of a pipeline needs, and reads no byte of other tensors; the head of a tied pair reads the
+ * embedding.
+ *
+ * @throws ModelError as {@link loadModel}, and (`MODEL_INPUT_INVALID`) when the model has no such layers.
+ */
 export async function loadLayers(
   path: string,
   {
@@ -133,42 +86,72 @@ export async function loadLayers(
     end,
     base,
     openBytes = openFileBytes,
-  }: Omit<LoadModelOptions, 'tokenizerDirectory'> & { readonly start: number; readonly end: number },
+  }: Omit<LoadModelOptions, 'tokenizerDirectory'> & LayerRange,
 ): Promise<LoadedLayers> {
   requireBaseFormat(base, 'loadLayers');
-  const checkpoint = await openCheckpoint(path, { openBytes });
-  const { spec, weights: files } = checkpoint;
+  const checkpoint = await openCheckpoint(path, {
+    openBytes,
+    // Whether a head of its own equals the embedding is found by reading both.
+    comparesHead: (spec) => includes({ start, end }, allLayers(spec).end - 1),
+  });
   try {
-    const { layerCount } = spec.text;
-    if (!Number.isInteger(start) || !Number.isInteger(end) || start < 0 || end > layerCount || start >= end)
-      throw new ModelError(
-        'MODEL_INPUT_INVALID',
-        'loadLayers',
-        `layers ${start} to ${end} of ${path} do not exist; it has layers 0 to ${layerCount}`,
-      );
-    const wanted = layerTensors(spec, { start, end });
-    const reader = openWeightReader(files, { kernels, wanted, path, where: 'loadLayers' });
-    const layers: DecoderLayerWeights[] = [];
-    const format = base ?? defaultFormat(checkpoint.format);
-    for (let layerIndex = start; layerIndex < end; layerIndex++)
-      layers.push(await reader.decoderLayer(spec.text, layerIndex, format));
-    return {
-      spec,
-      layers,
-      dispose: () => {
-        disposeLayers(layers);
-      },
-    };
+    requireLayers({ start, end }, allLayers(checkpoint.spec), 'loadLayers');
+    return await readLayers(checkpoint, { start, end }, { kernels, base, path, where: 'loadLayers' });
   } finally {
-    await files.close();
+    await checkpoint.weights.close();
   }
 }
 
-const defaultFormat = (format: 'safetensors' | 'gguf'): BaseFormat => (format === 'gguf' ? 'stored' : 'f32');
-
-const disposeLayers = (layers: readonly DecoderLayerWeights[]) => {
-  for (const { linears } of layers) for (const weight of Object.values(linears)) weight.dispose();
-};
+async function readLayers(
+  { spec, weights, format: fileFormat }: Checkpoint,
+  range: LayerRange,
+  {
+    kernels,
+    base = fileFormat === 'gguf' ? 'stored' : 'f32',
+    path,
+    where,
+  }: { kernels: Kernels; base: BaseFormat | undefined; path: string; where: string },
+): Promise<LoadedLayers> {
+  const { text } = spec;
+  const wanted = rangeTensors(spec, range);
+  const reader = openWeightReader(weights, { kernels, wanted, path, where });
+  const rowsFormat = base === 'stored' ? 'stored' : 'f32';
+  const embeddingName = `${text.prefix}embed_tokens`;
+  const headName = text.tiedHead ? embeddingName : 'lm_head';
+  const [hasEmbedding, hasHead] = [range.start === 0, includes(range, allLayers(spec).end - 1)];
+  const layers: DecoderLayerWeights[] = [];
+  const inner = decoderLayersOf(range, spec);
+  for (let layerIndex = inner.start; layerIndex < inner.end; layerIndex++)
+    layers.push(await reader.decoderLayer(text, layerIndex, base));
+  const embedding = hasEmbedding ? await reader.matrix(embeddingName, rowsFormat) : undefined;
+  const finalNorm = hasHead ? await reader.tensor(`${text.prefix}norm.weight`) : undefined;
+  const ownHead = hasHead && !(embedding && text.tiedHead);
+  const head = ownHead ? await reader.matrix(headName, rowsFormat) : hasHead ? embedding : undefined;
+  const headWeight = head && reader.prepare(headName, head);
+  const connector = hasEmbedding && spec.vision ? await reader.linear(spec.vision.connector.name) : undefined;
+  const vision = hasEmbedding && spec.vision ? await reader.vision(spec.vision) : undefined;
+  return {
+    spec,
+    kernels,
+    range,
+    layers,
+    rotary: rotaryTable(
+      text.ropeTheta,
+      text.headDim,
+      Math.min(text.maximumPositions, mostPositions),
+      text.ropeScaling,
+    ),
+    ...(embedding ? { embedding } : {}),
+    ...(vision && connector ? { vision, connector } : {}),
+    ...(finalNorm && head && headWeight ? { finalNorm, head, headWeight } : {}),
+    dispose() {
+      for (const { linears } of layers) for (const weight of Object.values(linears)) weight.dispose();
+      headWeight?.dispose();
+      connector?.dispose();
+      for (const weight of vision ? visionLinears(vision) : []) weight.dispose();
+    },
+  };
+}
 
 const visionLinears = ({ patches, layers, projector }: VisionWeights): LinearWeight[] => [
   patches,

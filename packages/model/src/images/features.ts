@@ -1,8 +1,7 @@
 /** A store of the vision tower's output per image; the tower is frozen, so each image is computed once. */
-import type { LoadedModel } from '../checkpoint/load-model.js';
+import type { LoadedLayers } from '../checkpoint/loaded-layers.js';
 import { listProblems, ModelError } from '../model-error.js';
 import { visionFeatures } from '../pass/vision-tower.js';
-import type { Example } from '../text/example.js';
 import { readImage } from './read-picture.js';
 
 export interface ImageFeatures {
@@ -28,7 +27,7 @@ const mostInputBytes = 2 ** 24;
  * @throws ModelError when an option is not a number that makes sense; from `get` and `warm` when the model has no vision tower, or a picture cannot be read.
  */
 export function openImageFeatures(
-  { vision, spec, kernels }: LoadedModel,
+  { vision, spec, kernels }: Pick<LoadedLayers, 'vision' | 'spec' | 'kernels'>,
   { batchSize = 64, maximumBytes = 2 ** 30 }: ImageFeaturesOptions = {},
 ): ImageFeatures {
   if (!Number.isInteger(batchSize) || batchSize < 1 || !(maximumBytes >= 0))
@@ -156,7 +155,7 @@ function allOf(problems: readonly Error[]): Error {
 
 /** The features of each example's image, or undefined for an example without one. */
 export async function imageFeaturesOf(
-  examples: readonly Pick<Example, 'image'>[],
+  examples: readonly { readonly image?: string | undefined }[],
   features: ImageFeatures,
 ): Promise<(Float32Array | undefined)[]> {
   const paths = examples.flatMap(({ image }) => (image === undefined ? [] : [image]));

@@ -2,8 +2,8 @@
  * The text of a picture within a prompt: its image tokens and, in Idefics3 and SmolVLM, the tokens that frame it and each tile
  * (transformers, processing_idefics3.py).
  */
-import type { LoadedModel } from '../checkpoint/load-model.js';
 import { ModelError } from '../model-error.js';
+import type { ModelText } from '../text/model-text.js';
 
 /** How `readImageTiles` split a picture; 0 rows and 0 columns for an unsplit picture. */
 export interface TileLayout {
@@ -14,7 +14,7 @@ export interface TileLayout {
 const unsplit: TileLayout = { rows: 0, columns: 0 };
 const frame = '<fake_token_around_image>';
 
-type Reader = Pick<LoadedModel, 'spec' | 'tokenizer'>;
+type Reader = Pick<ModelText, 'spec' | 'tokenizer'>;
 
 /** Whether the model's tokenizer frames pictures, as those of the published Idefics3 and SmolVLM models do. */
 export const framesImages = ({ tokenizer }: Reader) => tokenizer.idOf(frame) !== undefined;

@@ -75,7 +75,8 @@ export async function cachedLogits(
   const segments = segmentsOfRows(rows, tokens.time);
   const context = contextOf(model, tokens);
   const embedded = embed(model, tokens, segments);
-  let x = embedded.x;
+  embedded.connector?.dispose();
+  let { x } = embedded;
   for (const [layer, { weights, segments: active }] of modelLayers(model, segments).entries()) {
     const { y } = decoderLayer(x, weights, {
       segments: active,
@@ -86,7 +87,7 @@ export async function cachedLogits(
       },
       keep: false,
     });
-    if (x !== embedded.x) dispose(x);
+    dispose(x);
     x = y;
   }
   cache.advance(counts);
@@ -99,8 +100,7 @@ export async function cachedLogits(
   const logits = (await y.data()) as Float32Array;
   saved.dispose();
   head.dispose();
-  embedded.dispose();
-  dispose(x === embedded.x ? [y] : [x, y]);
+  dispose([x, y]);
   const columns = y.shape[1];
   const byRow: Float32Array[][] = rows.map(() => []);
   for (const [i, { row }] of read.entries())

@@ -66,6 +66,9 @@ export interface LayerSaved {
 
 export type LayerGradients = Partial<Record<LayerLinear, readonly (SegmentGradient | null)[]>>;
 
+/** The gradient of the output of each linear that trains. */
+export type LayerOutputGradients = Partial<Record<LayerLinear, Tensor2D>>;
+
 /** Computes y for x `[batch · time, hidden]`, and with `keep` returns what backward needs; otherwise everything is freed. */
 export function decoderLayer(
   x: Tensor2D,
@@ -135,28 +138,38 @@ export function decoderLayer(
   return { y, saved: null };
 }
 
-/** Computes the gradients for dy; without `input` no gradient is computed below the lowest linear that trains. */
+/**
+ * Computes the gradients for dy; without `input` no gradient is computed below the lowest linear that trains. With `later` those of A and B
+ * are left to {@link decoderLayerWeightGradients}, with what it needs in `outputs`.
+ */
 export function decoderLayerBackward(
   dy: Tensor2D,
   saved: LayerSaved,
   weights: DecoderLayerWeights,
-  { segments, context, input }: { segments: LayerSegments; context: LayerContext; input: boolean },
-): { dx: Tensor2D | null; gradients: LayerGradients } {
+  {
+    segments,
+    context,
+    input,
+    later = false,
+  }: { segments: LayerSegments; context: LayerContext; input: boolean; later?: boolean },
+): { dx: Tensor2D | null; gradients: LayerGradients; outputs: LayerOutputGradients } {
   const { kernels } = context;
   const gradients: LayerGradients = {};
+  const outputs: LayerOutputGradients = {};
   const trains = (...names: LayerLinear[]) =>
     names.some((name) => segments[name]?.some(({ train }) => train));
   const back = (name: LayerLinear, d: Tensor2D, needed: boolean) => {
+    const active = segments[name] ?? [];
     const result = kernels.linearBackward(
       d,
       saved.linears[name],
       weights.linears[name],
-      segments[name] ?? [],
-      {
-        input: needed,
-      },
+      later ? active.map((segment) => ({ ...segment, train: false })) : active,
+      { input: needed },
     );
-    gradients[name] = result.segments;
+    // A second name of the same values, as they are freed here.
+    if (later && trains(name)) outputs[name] = reshape<Rank.R2>(d, d.shape);
+    if (!later) gradients[name] = result.segments;
     return result.dx;
   };
   const free = (...tensors: (Tensor2D | null)[]) => {
@@ -170,12 +183,12 @@ export function decoderLayerBackward(
   const needGateUp = needAttention || trains('mlp.gate_proj', 'mlp.up_proj');
 
   const dActivated = back('mlp.down_proj', dy, needGateUp);
-  if (!dActivated) return { dx: null, gradients };
+  if (!dActivated) return { dx: null, gradients, outputs };
   const { dGate, dUp } = kernels.swigluBackward(dActivated, saved.swiglu);
   const dmGate = back('mlp.gate_proj', dGate, needAttention);
   const dmUp = back('mlp.up_proj', dUp, needAttention);
   free(dActivated, dGate, dUp);
-  if (!dmGate || !dmUp) return { dx: null, gradients };
+  if (!dmGate || !dmUp) return { dx: null, gradients, outputs };
   const dm = kernels.add(dmGate, dmUp);
   const dmIn = kernels.rmsNormBackward(dm, saved.mlpNorm, weights.mlpNorm);
   const dh = kernels.add(dy, dmIn);
@@ -184,7 +197,7 @@ export function decoderLayerBackward(
   const dAttended = back('self_attn.o_proj', dh, needQkv);
   if (!dAttended) {
     free(dh);
-    return { dx: null, gradients };
+    return { dx: null, gradients, outputs };
   }
   const normBack = (d: Tensor2D, of: Saved, gain: Float32Array | undefined) => {
     if (!gain) return d;
@@ -206,14 +219,36 @@ export function decoderLayerBackward(
   free(dAttended, dq, dk, dv);
   if (!dnq || !dnk || !dnv) {
     free(dh);
-    return { dx: null, gradients };
+    return { dx: null, gradients, outputs };
   }
   const dnqk = kernels.add(dnq, dnk);
   const dn = kernels.add(dnqk, dnv);
   const dxNorm = kernels.rmsNormBackward(dn, saved.inputNorm, weights.inputNorm);
   const dx = kernels.add(dh, dxNorm);
   free(dnq, dnk, dnv, dnqk, dn, dxNorm, dh);
-  return { dx, gradients };
+  return { dx, gradients, outputs };
+}
+
+/** The gradients of A and B that `decoderLayerBackward` left. */
+export function decoderLayerWeightGradients(
+  outputs: LayerOutputGradients,
+  saved: LayerSaved,
+  { weights, segments }: { weights: DecoderLayerWeights; segments: LayerSegments },
+  { kernels }: Pick<LayerContext, 'kernels'>,
+): LayerGradients {
+  const gradients: LayerGradients = {};
+  for (const name of layerLinears) {
+    const d = outputs[name];
+    if (d)
+      gradients[name] = kernels.linearBackward(
+        d,
+        saved.linears[name],
+        weights.linears[name],
+        segments[name] ?? [],
+        { input: false },
+      ).segments;
+  }
+  return gradients;
 }
 
 const nothingSaved: Saved = { dispose: () => undefined };

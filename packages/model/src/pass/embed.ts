@@ -15,12 +15,15 @@ export interface Embedded {
     /** The rows of x that image tokens fill. */
     readonly rows: Int32Array;
     readonly saved: Saved;
+    dispose(): void;
   };
-  dispose(): void;
 }
 
+/** What embeds. */
+export type EmbeddingWeights = Pick<LoadedModel, 'spec' | 'kernels' | 'embedding' | 'connector'>;
+
 /** The connector's name; a model without one has no linear of this name. */
-export const connectorName = ({ spec }: LoadedModel) => spec.vision?.connector.name ?? '';
+export const connectorName = ({ spec }: Pick<LoadedModel, 'spec'>) => spec.vision?.connector.name ?? '';
 
 /**
  * Embeds a batch, with the connector's output in place of image tokens.
@@ -28,7 +31,7 @@ export const connectorName = ({ spec }: LoadedModel) => spec.vision?.connector.n
  * @throws ModelError when a row's image tokens and image features differ in number.
  */
 export function embed(
-  model: LoadedModel,
+  model: EmbeddingWeights,
   { ids, images, time }: TokenBatch,
   segments: SegmentsByLinear,
 ): Embedded {
@@ -45,14 +48,7 @@ export function embed(
     embedding instanceof Float32Array
       ? kernels.embedding(embedding, ids, hiddenSize)
       : tensor2d(matrixRows(embedding, ids, [vocabularySize, hiddenSize]), [ids.length, hiddenSize]);
-  if (features.length === 0 || !model.connector) {
-    return {
-      x: words,
-      dispose: () => {
-        dispose(words);
-      },
-    };
-  }
+  if (features.length === 0 || !model.connector) return { x: words };
   const all = new Float32Array(rows.length * wide);
   let at = 0;
   for (const image of features) {
@@ -68,10 +64,13 @@ export function embed(
   dispose([y, words, both]);
   return {
     x,
-    connector: { rows, saved },
-    dispose() {
-      saved.dispose();
-      dispose([x, input]);
+    connector: {
+      rows,
+      saved,
+      dispose() {
+        saved.dispose();
+        dispose(input);
+      },
     },
   };
 }

@@ -2,8 +2,7 @@
 import type { LossValue } from '@contextlora/kernels';
 import { dispose, type Tensor2D } from '@contextlora/kernels/tfjs';
 
-import type { LoadedModel } from '../checkpoint/load-model.js';
-import { type HeadRequest, openHead } from './head.js';
+import { type HeadRequest, type HeadWeights, openHead } from './head.js';
 
 export interface LossRequest extends HeadRequest {
   /** For each requested row, the index of the right column. */
@@ -14,7 +13,7 @@ export interface LossRequest extends HeadRequest {
 
 /** The summed losses and, with `input`, the gradient of the top layer's output. */
 export function headLosses(
-  model: LoadedModel,
+  model: HeadWeights,
   top: Tensor2D,
   { heads, input }: { heads: readonly LossRequest[]; input: boolean },
 ): { loss: LossValue; dTop: Tensor2D | null } {
@@ -42,7 +41,7 @@ function sumOf(losses: readonly LossValue[]): LossValue {
 
 /** The loss over the requested rows and, with `input`, the gradient of the top layer's output. */
 function headLoss(
-  model: LoadedModel,
+  model: HeadWeights,
   top: Tensor2D,
   { head, input }: { head: LossRequest; input: boolean },
 ): { loss: LossValue; dTop: Tensor2D | null } {

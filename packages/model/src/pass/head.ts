@@ -12,6 +12,9 @@ export interface HeadRequest {
   readonly columns?: readonly number[];
 }
 
+/** What computes logits. */
+export type HeadWeights = Pick<LoadedModel, 'spec' | 'kernels' | 'finalNorm' | 'head' | 'headWeight'>;
+
 interface Head {
   /** The final norm of the requested rows. */
   readonly normed: Tensor2D;
@@ -24,7 +27,7 @@ interface Head {
 
 /** Opens the head over the top layer's output. */
 export function openHead(
-  { kernels, finalNorm, spec, head, headWeight }: LoadedModel,
+  { kernels, finalNorm, spec, head, headWeight }: HeadWeights,
   top: Tensor2D,
   { rows, columns }: HeadRequest,
 ): Head {

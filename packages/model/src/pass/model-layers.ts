@@ -1,5 +1,6 @@
 /** The decoder layers of a model with the segments that are active in a pass. */
-import type { LoadedModel } from '../checkpoint/load-model.js';
+import type { LoadedLayers } from '../checkpoint/loaded-layers.js';
+import { decoderLayersOf } from '../spec/layer-range.js';
 import {
   type DecoderLayerWeights,
   type LayerContext,
@@ -9,22 +10,30 @@ import {
 } from './decoder-layer.js';
 import { requirePositions } from './require-positions.js';
 import type { SegmentsByLinear } from './segments.js';
-import type { TokenBatch } from './token-batch.js';
+import type { BatchShape } from './token-batch.js';
 
 export interface ModelLayer {
+  /** In the model, where the first decoder layer is 1. */
+  readonly index: number;
   readonly weights: DecoderLayerWeights;
   readonly segments: LayerSegments;
   /** Whether any of the segments trains. */
   readonly trains: boolean;
   /** The full name of one of the layer's linears. */
-  nameOf(linear: LayerLinear): string;
+  readonly nameOf: (linear: LayerLinear) => string;
 }
 
-export function modelLayers({ spec, layers }: LoadedModel, segments: SegmentsByLinear): ModelLayer[] {
-  return layers.map((weights, layerIndex) => {
+export function modelLayers(
+  { spec, layers, range }: Pick<LoadedLayers, 'spec' | 'layers' | 'range'>,
+  segments: SegmentsByLinear,
+): ModelLayer[] {
+  const { start } = decoderLayersOf(range, spec);
+  return layers.map((weights, i) => {
+    const layerIndex = start + i;
     const nameOf = (linear: LayerLinear) => `${spec.text.prefix}layers.${layerIndex}.${linear}`;
     const active = layerLinears.map((linear) => [linear, segments.get(nameOf(linear)) ?? []] as const);
     return {
+      index: layerIndex + 1,
       weights,
       segments: Object.fromEntries(active),
       trains: active.some(([, linearSegments]) => linearSegments.some(({ train }) => train)),
@@ -34,7 +43,10 @@ export function modelLayers({ spec, layers }: LoadedModel, segments: SegmentsByL
 }
 
 /** What all layers of a pass share. @throws ModelError when the batch is longer than the model's positions. */
-export function contextOf(model: LoadedModel, { batch, time, firstKeys }: TokenBatch): LayerContext {
+export function contextOf(
+  model: Pick<LoadedLayers, 'spec' | 'kernels' | 'rotary'>,
+  { batch, time, firstKeys }: BatchShape,
+): LayerContext {
   const { kernels, spec, rotary } = model;
   const { heads, kvHeads, headDim, rmsEpsilon } = spec.text;
   requirePositions(model, time, 'languagePass');

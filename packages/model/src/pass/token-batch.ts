@@ -1,21 +1,25 @@
 /** Rows of token ids as one batch. */
-import type { LoadedModel } from '../checkpoint/load-model.js';
+import type { TextTokenizer } from '../text/tokenizer.js';
 
-/** A batch of equal-length rows of token ids. */
-export interface TokenBatch {
+/** The size of a batch of equal-length rows. */
+export interface BatchShape {
   readonly batch: number;
   readonly time: number;
-  /** `[batch · time]`; a row with an image contains its image tokens. */
-  readonly ids: Int32Array;
-  /** The image features `[image tokens, wide]` of each row that has an image. */
-  readonly images: readonly (Float32Array | undefined)[];
   /** The left padding of each row. */
   readonly firstKeys?: readonly number[];
 }
 
+/** A batch of rows of token ids. */
+export interface TokenBatch extends BatchShape {
+  /** `[batch · time]`; a row with an image contains its image tokens. */
+  readonly ids: Int32Array;
+  /** The image features `[image tokens, wide]` of each row that has an image. */
+  readonly images: readonly (Float32Array | undefined)[];
+}
+
 /** Right-pads rows to one length, that of the longest or `minimumTime`; a causal model never looks right, so padding changes nothing before it. */
 export function batchOf(
-  { tokenizer }: LoadedModel,
+  { tokenizer }: { readonly tokenizer: Pick<TextTokenizer, 'padId'> },
   rows: readonly (readonly number[])[],
   images: readonly (Float32Array | undefined)[],
   { minimumTime = 0 }: { readonly minimumTime?: number } = {},

@@ -1,12 +1,13 @@
 /** The name and shape of every tensor of a model. */
+import { allLayers, decoderLayersOf, includes, type LayerRange } from './layer-range.js';
 import { hasBias, linearsOf, type ModelSpec } from './model-spec.js';
 import type { VisionSpec } from './vision-spec.js';
 
 /** Shapes by run-time name. */
 export type TensorShapes = ReadonlyMap<string, readonly number[]>;
 
-/** The tensors of decoder layers `[start, end)`. */
-export function layerTensors(spec: ModelSpec, { start, end }: { start: number; end: number }): TensorShapes {
+/** The tensors of decoder layers `[start, end)`, by their own indices. */
+export function layerTensors(spec: ModelSpec, { start, end }: LayerRange): TensorShapes {
   const { prefix, hiddenSize, headDim, headNorms } = spec.text;
   const shapes = new Map<string, readonly number[]>();
   for (const { name, outFeatures, inFeatures, layerIndex } of linearsOf(spec)) {
@@ -25,14 +26,21 @@ export function layerTensors(spec: ModelSpec, { start, end }: { start: number; e
 }
 
 /** All tensors of a model; a tied output matrix is not among them. */
-export function modelTensors(spec: ModelSpec): TensorShapes {
+export const modelTensors = (spec: ModelSpec): TensorShapes => rangeTensors(spec, allLayers(spec));
+
+/** The tensors of a range of layers; a tied output matrix is the embedding. */
+export function rangeTensors(spec: ModelSpec, range: LayerRange): TensorShapes {
   const { text, vision } = spec;
+  const matrix = [text.vocabularySize, text.hiddenSize];
+  const [hasEmbedding, hasHead] = [range.start === 0, includes(range, allLayers(spec).end - 1)];
   return new Map<string, readonly number[]>([
-    [`${text.prefix}embed_tokens.weight`, [text.vocabularySize, text.hiddenSize]],
-    [`${text.prefix}norm.weight`, [text.hiddenSize]],
-    ...(text.tiedHead ? [] : ([['lm_head.weight', [text.vocabularySize, text.hiddenSize]]] as const)),
-    ...layerTensors(spec, { start: 0, end: text.layerCount }),
-    ...(vision ? visionTensors(vision, text.hiddenSize) : []),
+    ...(hasEmbedding || (hasHead && text.tiedHead)
+      ? ([[`${text.prefix}embed_tokens.weight`, matrix]] as const)
+      : []),
+    ...(hasHead ? ([[`${text.prefix}norm.weight`, [text.hiddenSize]]] as const) : []),
+    ...(hasHead && !text.tiedHead ? ([['lm_head.weight', matrix]] as const) : []),
+    ...layerTensors(spec, decoderLayersOf(range, spec)),
+    ...(hasEmbedding && vision ? visionTensors(vision, text.hiddenSize) : []),
   ]);
 }
 

@@ -1,7 +1,7 @@
 /** What decides a step once the gradients of all layers are known: their norm, and the factor that limits it. */
 import type { Segments } from '@contextlora/lora';
 
-import { includes, type LayerRange } from './layer-range.js';
+import { includes, type LayerRange } from '../spec/layer-range.js';
 
 /** The largest gradient whose square, the second moment, is finite in float32. */
 const largestNorm = 1e19;

@@ -1,8 +1,8 @@
 /** An answer as token ids: its text as it follows a prompt, and the token that ends it. Training, scores and limits all take it from here. */
-import type { LoadedModel } from '../checkpoint/load-model.js';
 import { ModelError } from '../model-error.js';
+import type { ModelText } from './model-text.js';
 
-type Reader = Pick<LoadedModel, 'tokenizer' | 'endIds'>;
+type Reader = Pick<ModelText, 'tokenizer' | 'endIds'>;
 
 /**
  * The ids of an answer after the ids of a prompt, its end token last.

@@ -1,7 +1,7 @@
 /** A model whose examples are asked as a user's messages, through the chat template that comes with it. */
-import type { LoadedModel } from '../checkpoint/load-model.js';
 import { ModelError } from '../model-error.js';
 import { renderChat } from './chat-template.js';
+import type { ModelText } from './model-text.js';
 
 /**
  * The same model, which reads the prompt of every example as one message of a user and answers as the assistant, in training and after.
@@ -9,7 +9,7 @@ import { renderChat } from './chat-template.js';
  * @throws ModelError (`MODEL_TEMPLATE_FAILED`), at the first prompt, when the model has no template, the template writes the date or drops
  * the message, or the prompt has an image whose place in the conversation is not known.
  */
-export function withChatPrompts(model: LoadedModel): LoadedModel {
+export function withChatPrompts<Model extends ModelText>(model: Model): Model {
   if (model.renderPrompt) return model;
   const fail = (what: string) => new ModelError('MODEL_TEMPLATE_FAILED', 'withChatPrompts', what);
   return {

@@ -1,7 +1,7 @@
 /** An example: what a model is asked and should answer, and the token ids of the question. */
-import type { LoadedModel } from '../checkpoint/load-model.js';
 import { framesImages, imageText } from '../images/image-text.js';
 import { ModelError } from '../model-error.js';
+import type { ModelText } from './model-text.js';
 
 /** A rendered prompt, perhaps with an image, and its answer. */
 export interface Example {
@@ -20,10 +20,7 @@ export interface Example {
  * The ids that a model reads before it answers. As in transformers, they start with the begin token if the tokenizer puts it before a
  * text; an empty prompt is always the begin token, because a model cannot continue from nothing.
  */
-export function promptIds(
-  model: LoadedModel,
-  { prompt, image }: Pick<Example, 'prompt' | 'image'>,
-): number[] {
+export function promptIds(model: ModelText, { prompt, image }: Pick<Example, 'prompt' | 'image'>): number[] {
   const { spec, tokenizer } = model;
   const { addsBegin, beginId } = tokenizer;
   const isFramed = image !== undefined && spec.vision !== undefined && framesImages(model);

@@ -22,6 +22,8 @@ export interface ActivationCache {
     keys: readonly string[],
     compute: (missing: readonly number[]) => Promise<readonly Float32Array[]>,
   ): Promise<Float32Array[]>;
+  /** Whether all keys are stored. */
+  has(keys: readonly string[]): boolean;
   /** Begins a phase: values of earlier phases make room for new ones. */
   beginPhase(): void;
   /** Since it was opened: the sequences found and computed; and the bytes kept now. */
@@ -106,6 +108,7 @@ export function openActivationCache({
       }
       return keys.map((key) => values.get(key)!);
     },
+    has: (keys) => keys.every((key) => kept.has(key)),
     beginPhase() {
       phase += 1;
     },

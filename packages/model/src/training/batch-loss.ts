@@ -1,17 +1,18 @@
 /**
- * What a model is trained on: examples as tokens, and a batch of them with its loss.
+ * What a model is trained on: examples as tokens, and the loss of a batch of them.
  *
  * The loss of an example with labels is −ln p(answer | labels), which decides among the labels as fast as a small budget allows, plus what
  * teaches the model to write the answer: the mean of −ln p over the whole vocabulary at the tokens that the labels leave no choice of, and
  * a share of it where they part and at the end. The loss of free text is the mean of −ln p(token | what precedes it) over the answer's tokens, its end included.
  * With `promptLoss` that mean is over the tokens of the prompt too, and an example with labels has a share of the mean over its prompt's.
  */
-import type { LoadedModel } from '../checkpoint/load-model.js';
+import { createHash } from 'node:crypto';
+
 import { ModelError } from '../model-error.js';
-import type { LossRequest } from '../pass/head-losses.js';
-import { batchOf, type TokenBatch } from '../pass/token-batch.js';
+import type { LossTerms } from '../stage/loss-terms.js';
 import { answerIds, openLabelIds } from '../text/answer-tokens.js';
 import { type Example, promptIds, requirePrompt } from '../text/example.js';
+import type { ModelText } from '../text/model-text.js';
 
 /** The weight of the whole vocabulary where labels part and at a label's end; docs/decisions.md, 2026-11-28, has the measurement. */
 const vocabularyShare = 0.1;
@@ -32,6 +33,8 @@ export interface PreparedExample {
   readonly asked: readonly { readonly at: number; readonly id: number }[];
   /** Of each of them. */
   readonly askedWeight: number;
+  /** SHA-256 of the ids and the image. */
+  readonly sequence: string;
 }
 
 /** The tokens of the answer's labels that can stand at a position of the answer, and the index of the right one. */
@@ -50,7 +53,7 @@ export interface PreparationOptions {
 
 /** Returns a function that turns examples into tokens, once for each example object. */
 export function openPreparation(
-  model: LoadedModel,
+  model: ModelText,
   { maximumNewTokens, promptLoss = false }: PreparationOptions,
 ): (example: Example) => PreparedExample {
   const prepared = new WeakMap<Example, PreparedExample>();
@@ -74,14 +77,18 @@ export function openPreparation(
       ? prompt.flatMap((id, at) => (at === 0 || id === imageToken ? [] : [{ at: at - 1, id }]))
       : [];
     const tokens = ids.length + asked.length;
+    const read = [...prompt, ...ids.slice(0, -1)];
     return {
-      ids: [...prompt, ...ids.slice(0, -1)],
+      ids: read,
       start: prompt.length - 1,
       answer: ids,
       choices,
       vocabularyWeights: all ? labelWeights(ids, choices) : ids.map(() => 1 / tokens),
       asked,
       askedWeight: all ? vocabularyShare / asked.length : 1 / tokens,
+      sequence: createHash('sha256')
+        .update(`${read.join()} ${example.image ?? ''}`)
+        .digest('hex'),
     };
   };
   return (example) => {
@@ -121,23 +128,17 @@ interface Term {
 }
 
 /**
- * A batch with the parts of its loss, each over its own columns; the loss is the sum over examples, `weight` times each. `images` holds
- * the features of each example.
+ * The parts of the loss of a batch whose rows have `time` positions, each over its own columns; the loss is the sum over examples, `weight`
+ * times each.
  */
-export function batchLoss(
-  model: LoadedModel,
+export function lossesOf(
   examples: readonly PreparedExample[],
-  { images, weight }: { images: readonly (Float32Array | undefined)[]; weight: number },
-): { batch: TokenBatch; losses: LossRequest[] } {
-  const batch = batchOf(
-    model,
-    examples.map(({ ids }) => ids),
-    images,
-  );
+  { time, weight }: { time: number; weight: number },
+): LossTerms[] {
   const vocabulary: Term[] = [];
   const choices = new Map<string, { columns: readonly number[]; terms: Term[] }>();
   for (const [i, example] of examples.entries()) {
-    const first = i * batch.time + example.start;
+    const first = i * time + example.start;
     for (const [at, target] of example.answer.entries())
       vocabulary.push({
         row: first + at,
@@ -145,7 +146,7 @@ export function batchLoss(
         weight: weight * (example.vocabularyWeights[at] ?? 0),
       });
     for (const { at, id } of example.asked)
-      vocabulary.push({ row: i * batch.time + at, target: id, weight: weight * example.askedWeight });
+      vocabulary.push({ row: i * time + at, target: id, weight: weight * example.askedWeight });
     for (const { at, columns, target } of example.choices) {
       const key = columns.join();
       const same = choices.get(key) ?? { columns, terms: [] };
@@ -153,17 +154,14 @@ export function batchLoss(
       choices.set(key, same);
     }
   }
-  return {
-    batch,
-    losses: [
-      lossOver(vocabulary),
-      ...[...choices.values()].map(({ columns, terms }) => ({ ...lossOver(terms), columns })),
-    ],
-  };
+  return [
+    lossOver(vocabulary),
+    ...[...choices.values()].map(({ columns, terms }) => ({ ...lossOver(terms), columns })),
+  ];
 }
 
-const lossOver = (terms: readonly Term[]): LossRequest => ({
-  rows: Int32Array.from(terms, ({ row }) => row),
-  targets: Int32Array.from(terms, ({ target }) => target),
-  weights: Float32Array.from(terms, ({ weight }) => weight),
+const lossOver = (terms: readonly Term[]): LossTerms => ({
+  rows: terms.map(({ row }) => row),
+  targets: terms.map(({ target }) => target),
+  weights: terms.map(({ weight }) => weight),
 });

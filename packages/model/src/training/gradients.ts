@@ -1,22 +1,9 @@
 /** Gradients from the tensors of a backward pass to the optimizer's buffer. */
-import { dispose, tidy } from '@contextlora/kernels/tfjs';
+import { dispose } from '@contextlora/kernels/tfjs';
 import type { Segments } from '@contextlora/lora';
 
-import { type GradientsByLinear, languageLoss } from '../pass/language-pass.js';
+import type { GradientsByLinear } from '../pass/range-pass.js';
 import type { TaskSegment } from '../pass/segments.js';
-
-/** As {@link languageLoss}; when it fails on the way, the tensors that it has made are freed. */
-export function lossAndGradients(
-  ...[model, batch, request]: Parameters<typeof languageLoss>
-): ReturnType<typeof languageLoss> {
-  let result: ReturnType<typeof languageLoss> | undefined;
-  tidy(() => {
-    result = languageLoss(model, batch, request);
-    return tensorsOf(result.gradients);
-  });
-  if (!result) throw new Error('internal: tidy did not run its function');
-  return result;
-}
 
 const tensorsOf = (gradients: GradientsByLinear) =>
   [...gradients.values()].flatMap((ofLinear) => ofLinear.flatMap((pair) => (pair ? [pair.a, pair.b] : [])));

@@ -1,17 +1,26 @@
 /** The hash that proves optimizer states unchanged. */
 import { createHash } from 'node:crypto';
 
-import type { TrainedParameters } from './trained-parameters.js';
+import { momentNames, type TrainingState } from '../stage/training-state.js';
+import { flatArrays } from './trained-parameters.js';
 
-type OptimizerState = Pick<TrainedParameters, 'moments' | 'parameters' | 'step'>;
-
-/** SHA-256 over step counts and moments, in hexadecimal. */
-export function hashOptimizerStates(states: readonly OptimizerState[]): string {
+/**
+ * SHA-256 over the step counts and moments of the optimizers that train a task's segment, in hexadecimal; undefined if there is none. One
+ * optimizer may hold several segments, where a strategy trains more than the task.
+ */
+export function hashOptimizerStates(
+  { segments, optimizers }: TrainingState,
+  task: string,
+): string | undefined {
+  const states = Object.values(optimizers).filter(({ trains }) => trains.includes(task));
+  if (states.length === 0) return undefined;
   const hash = createHash('sha256');
-  for (const { step, moments, parameters } of states) {
-    hash.update(`${step} ${parameters.length}\n`);
-    for (const { buffer, byteOffset, byteLength } of Object.values(moments))
-      hash.update(new Uint8Array(buffer, byteOffset, byteLength));
+  for (const { step, trains, moments } of states) {
+    const parameters = flatArrays(trains.map((one) => segments[one] ?? {}));
+    hash.update(`${step} ${parameters.reduce((sum, { length }) => sum + length, 0)}\n`);
+    for (const name of momentNames)
+      for (const { buffer, byteOffset, byteLength } of flatArrays(Object.values(moments[name] ?? {})))
+        hash.update(new Uint8Array(buffer, byteOffset, byteLength));
   }
   return hash.digest('hex');
 }

@@ -1,43 +1,28 @@
 /**
- * A model in this process that is trained phase by phase: the trainer's `TrainableModel` over a loaded base and a partition.
+ * A model in this process that is trained phase by phase: the trainer's `TrainableModel` over a loaded base and a partition, whose layers
+ * are one stage.
  *
  * The base never changes. Segments are plain arrays; those that train are views of one flat buffer with moments, which exists only during
  * their phase, so that nothing else has optimizer state.
  */
-import {
-  type LayerMask,
-  masksFor,
-  type Partition,
-  type Role,
-  type Roles,
-  type Segment,
-  type Segments,
-} from '@contextlora/lora';
-import { hashPartition, hashSegment } from '@contextlora/lora/files';
+import { masksFor, type Partition, type Roles, type Segments } from '@contextlora/lora';
+import { hashSegment } from '@contextlora/lora/files';
 
 import { type AnswerPrediction, predictAnswers } from '../answer/predict-answers.js';
 import type { LoadedModel } from '../checkpoint/load-model.js';
-import { type ImageFeatures, openImageFeatures } from '../images/features.js';
+import type { ImageFeatures } from '../images/features.js';
 import { ModelError } from '../model-error.js';
 import { uploadSegments } from '../pass/segments.js';
-import { clipStep, layerSquares } from '../stage/clip-step.js';
-import { allLayers, layerOfLinear } from '../stage/layer-range.js';
+import { clipStep } from '../stage/clip-step.js';
+import { createStageExecutor } from '../stage/create-stage-executor.js';
+import { lowerLayersKey } from '../stage/lower-layers.js';
+import { openMicrobatches } from '../stage/microbatch.js';
+import { copySegments } from '../stage/training-state.js';
 import type { Example } from '../text/example.js';
-import { type ActivationCache, openActivationCache } from './activation-cache.js';
-import { openPreparation } from './batch-loss.js';
+import type { ActivationCache } from './activation-cache.js';
 import { hashOptimizerStates } from './hash-optimizer-states.js';
-import { type FrozenTensors, openFrozenTensors } from './frozen-tensors.js';
-import { type LowerLayersOfPhase, openLowerLayers } from './lower-layers.js';
-import {
-  applyUpdate,
-  momentsOf,
-  type OptimizerOptions,
-  optimizerOf,
-  requireLearningRate,
-} from './optimizer.js';
+import { type OptimizerOptions, optimizerOf, requireLearningRate } from './optimizer.js';
 import { decodeState, encodeState } from './state-files.js';
-import { stepGradients } from './step-gradients.js';
-import { flattenSegments, type TrainedParameters } from './trained-parameters.js';
 
 export interface LocalModelOptions {
   readonly partition: Partition;
@@ -79,107 +64,90 @@ export interface LocalModel extends AsyncDisposable {
   segments(): Segments;
 }
 
-/** What a phase prepares: each trained task's masks and parameters, its examples as tokens, the tensors of frozen segments, and the layers that none changes. */
-interface Phase {
-  readonly masks: ReadonlyMap<string, readonly LayerMask[]>;
-  readonly trained: ReadonlyMap<string, TrainedParameters>;
-  readonly prepare: ReturnType<typeof openPreparation>;
-  readonly frozen: FrozenTensors;
-  readonly lower: LowerLayersOfPhase;
-}
-
 /** Makes a trainable model over a loaded base, which several models may share. */
 export function createLocalModel(
   model: LoadedModel,
   {
     partition,
-    segments: initial,
-    optimizer: optimizerOptions,
-    features = openImageFeatures(model),
-    activations = openActivationCache(),
     predictBatchSize = 64,
     maximumNewTokens = 128,
     promptLoss = false,
+    ...options
   }: LocalModelOptions,
 ): LocalModel {
-  const optimizer = optimizerOf(optimizerOptions);
-  const partitionHash = hashPartition(partition);
-  const range = allLayers(model.spec);
-  const layerOf = layerOfLinear(model.spec);
-  let segments = copySegments(initial);
+  const optimizer = optimizerOf(options.optimizer);
+  const stage = createStageExecutor(model, { ...options, partition });
+  const openPreparation = () => openMicrobatches(model, { maximumNewTokens, promptLoss });
+  let prepare = openPreparation();
+  let phase: Parameters<LocalModel['setPhase']>[0] = { tasks: [], roles: {} };
+  /** Of each task, found at its first step. */
+  const lowerKeys = new Map<string, string | undefined>();
   let isDisposed = false;
-
-  const openPhase = (tasks: readonly string[], rolesOf: (task: string) => Roles): Phase => {
-    const masks = new Map(tasks.map((task) => [task, masksFor(partition, rolesOf(task))]));
-    const trained = new Map<string, TrainedParameters>();
-    for (const task of tasks) {
-      const flat = flattenSegments(segments, tasksWith(rolesOf(task), 'train'), momentsOf(optimizer));
-      segments = { ...segments, ...flat.segments };
-      trained.set(task, flat);
-    }
-    const changing = new Set(tasks.flatMap((task) => tasksWith(rolesOf(task), 'train')));
-    activations.beginPhase();
-    return {
-      masks,
-      trained,
-      prepare: openPreparation(model, { maximumNewTokens, promptLoss }),
-      frozen: openFrozenTensors(changing),
-      lower: openLowerLayers(model, changing),
-    };
-  };
-  let phase = openPhase([], () => ({}));
 
   const requireOpen = (where: string) => {
     if (isDisposed)
       throw new ModelError('MODEL_INPUT_INVALID', where, 'the model was disposed; create another');
   };
+  const lowerKeyOf = (task: string) => {
+    if (!lowerKeys.has(task))
+      lowerKeys.set(
+        task,
+        lowerLayersKey(model.spec, partition, { task, roles: phase.roles, segments: stage.segments() }),
+      );
+    return lowerKeys.get(task);
+  };
 
   return {
-    features,
+    features: stage.features,
 
-    async setPhase({ tasks, roles }) {
+    async setPhase(next) {
       requireOpen('setPhase');
-      phase.frozen.dispose();
-      phase = openPhase(tasks, (task) => roles[task] ?? {});
-      return Promise.resolve();
+      await stage.setPhase(next);
+      phase = next;
+      // Its tokens are not needed in other phases.
+      prepare = openPreparation();
+      lowerKeys.clear();
     },
 
     async step(task, microBatches, { learningRate }) {
       requireOpen('step');
-      const [flat, masks] = [phase.trained.get(task), phase.masks.get(task)];
-      if (!flat || !masks)
+      if (!phase.tasks.includes(task))
         throw new ModelError(
           'MODEL_INPUT_INVALID',
           'step',
           `task "${task}" does not train in this phase; setPhase names the tasks that do`,
         );
       requireLearningRate(learningRate, optimizer);
-      flat.gradients.fill(0);
-      const active = uploadSegments(masks, segments, {
-        keptTensors: (frozen, matrices) => phase.frozen.tensorsOf(frozen, matrices),
+      const microbatches = prepare(task, microBatches, { lowerKey: lowerKeyOf(task) });
+      let loss = 0;
+      let tokens = 0;
+      try {
+        for (const [microbatch, { header, tokens: read }] of microbatches.entries()) {
+          const output = await stage.forward(microbatch, header, { tokens: read });
+          loss += output.loss ?? NaN;
+          for (const length of header.lengths) tokens += length;
+          if (stage.work(task, header).backward) await stage.backward({ task, microbatch });
+        }
+      } catch (error) {
+        await stage.discard(task);
+        throw error;
+      }
+      const { norm, gradientScale } = clipStep(stage.gradientSquares(task), {
+        loss,
+        clipNorm: optimizer.clipNorm,
       });
-      const { loss, tokens } = await stepGradients(model, microBatches, flat, {
-        prepare: phase.prepare,
-        features,
-        active: active.byLinear,
-        lower: phase.lower.of(task, masks, segments),
-        activations,
-      }).finally(() => {
-        active.dispose();
-      });
-      const squares = layerSquares(flat.segmentGradients, { range, layerOf });
-      const { norm, gradientScale } = clipStep(squares, { loss, clipNorm: optimizer.clipNorm });
-      if (gradientScale !== undefined)
-        applyUpdate(model.kernels, flat, { learningRate, gradientScale, optimizer });
+      await (gradientScale === undefined
+        ? stage.discard(task)
+        : stage.update(task, { learningRate, gradientScale }));
       return { loss, tokens, gradientNorm: norm };
     },
 
     async predict(_task, examples, roles) {
       requireOpen('predict');
-      const active = roles && uploadSegments(masksFor(partition, roles), segments);
+      const active = roles && uploadSegments(masksFor(partition, roles), stage.segments());
       try {
         return await predictAnswers(model, examples, {
-          features,
+          features: stage.features,
           segments: active?.byLinear ?? new Map(),
           batchSize: predictBatchSize,
           maximumNewTokens,
@@ -191,7 +159,7 @@ export function createLocalModel(
 
     async hashSegment(task) {
       requireOpen('hashSegment');
-      const segment = segments[task];
+      const segment = stage.segments()[task];
       if (!segment)
         throw new ModelError('MODEL_INPUT_INVALID', 'hashSegment', `there is no segment of task "${task}"`);
       return Promise.resolve(hashSegment(segment));
@@ -199,52 +167,28 @@ export function createLocalModel(
 
     async hashOptimizer(task) {
       requireOpen('hashOptimizer');
-      // One buffer may hold several segments, where a strategy trains more than the task.
-      const states = [...phase.trained.values()].filter((state) => Object.hasOwn(state.segments, task));
-      return Promise.resolve(states.length === 0 ? undefined : hashOptimizerStates(states));
+      return Promise.resolve(hashOptimizerStates(stage.state(), task));
     },
 
     async saveState() {
       requireOpen('saveState');
-      return Promise.resolve(
-        encodeState({ segments, training: phase.trained, partitionHash, method: optimizer.method }),
-      );
+      return Promise.resolve(encodeState(stage.state(), partition));
     },
 
     async restoreState(files) {
       requireOpen('restoreState');
-      phase.frozen.dispose();
-      phase.lower.forget();
-      decodeState(files, { segments, training: phase.trained, partitionHash, method: optimizer.method });
-      return Promise.resolve();
+      await stage.restore(decodeState(files, stage.state(), partition));
+      lowerKeys.clear();
     },
 
     segments() {
       requireOpen('segments');
-      return copySegments(segments);
+      return copySegments(stage.segments());
     },
 
-    [Symbol.asyncDispose]() {
+    async [Symbol.asyncDispose]() {
       isDisposed = true;
-      phase.frozen.dispose();
-      phase = openPhase([], () => ({}));
-      return Promise.resolve();
+      await stage[Symbol.asyncDispose]();
     },
   };
-}
-
-const tasksWith = (roles: Roles, role: Role) => Object.keys(roles).filter((task) => roles[task] === role);
-
-function copySegments(segments: Segments): Segments {
-  return Object.fromEntries(
-    Object.entries(segments).map(([task, segment]): [string, Segment] => [
-      task,
-      Object.fromEntries(
-        Object.entries(segment).map(([linear, { rank, a, b }]) => [
-          linear,
-          { rank, a: a.slice(), b: b.slice() },
-        ]),
-      ),
-    ]),
-  );
 }

@@ -54,8 +54,12 @@ export function flattenSegments(
   };
 }
 
-/** Lays the matrices out in a buffer, one after the other. */
-function viewsOf(segments: Segments, buffer: Float32Array): Segments {
+/** The arrays of segments in the order in which a buffer has them. */
+export const flatArrays = (segments: readonly Segment[]): Float32Array[] =>
+  segments.flatMap((segment) => Object.values(segment).flatMap(({ a, b }) => [a, b]));
+
+/** The matrices of segments as views of a buffer, one after the other. */
+export function viewsOf(segments: Segments, buffer: Float32Array): Segments {
   let at = 0;
   const view = ({ length }: Float32Array) => buffer.subarray(at, (at += length));
   return Object.fromEntries(

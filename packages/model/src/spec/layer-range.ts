@@ -1,6 +1,5 @@
 /** A contiguous part of a model's layers, counted as a plan counts them. */
-import type { ModelSpec } from '../spec/model-spec.js';
-import { linearsOf } from '../spec/model-spec.js';
+import { linearsOf, type ModelSpec } from './model-spec.js';
 
 /**
  * Half-open range of layers: 0 is the embedding, with the vision tower and the connector if the model has them; 1 to n are its n decoder
@@ -15,6 +14,12 @@ export interface LayerRange {
 export const allLayers = ({ text }: ModelSpec): LayerRange => ({ start: 0, end: text.layerCount + 2 });
 
 export const includes = ({ start, end }: LayerRange, layer: number): boolean => layer >= start && layer < end;
+
+/** The decoder layers within a range, as a half-open range of their own indices. */
+export const decoderLayersOf = ({ start, end }: LayerRange, { text }: ModelSpec): LayerRange => ({
+  start: Math.min(Math.max(start - 1, 0), text.layerCount),
+  end: Math.min(Math.max(end - 1, 0), text.layerCount),
+});
 
 /** The layer of each linear that can be adapted, by its name. */
 export const layerOfLinear = (spec: ModelSpec): ReadonlyMap<string, number> =>
