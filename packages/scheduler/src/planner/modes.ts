@@ -72,7 +72,7 @@ export function modesOf(
     const whole = set.length === search.opened.devices.length;
     const mode = modeOn(search, workloads, set, {
       below,
-      peers: whole || set.length <= limits.peersOnSet ? search.peers : [],
+      peers: whole ? search.peers : [],
       look: search.look,
       share: whole ? 1 : limits.subsetBudget,
     });
@@ -97,10 +97,16 @@ export function modeOn(
     const bounds = problems.map((problem) => lowerBound(problem));
     const least = bounds.reduce((sum, { value }) => sum + value, 0);
     const mark = Math.min(question.below, best?.value ?? Infinity);
-    if (least >= mark) continue;
+    // What the bound does not hold for is still asked.
+    const peers = least < mark ? question.peers : question.peers.filter(({ splitsLayers }) => splitsLayers);
+    if (least >= mark && peers.length === 0) continue;
     const answers = problems.map((problem, index) =>
       searchOn(search, problem, set, {
         ...question,
+        peers,
+        // Where an interval is a small part of the job, little is lost by a poor answer.
+        share: (question.share * Math.max(bounds[index]!.value, limits.leastPart * least)) / least,
+        look: least < mark ? question.look : 'split',
         bound: bounds[index]!,
         below: mark - (least - bounds[index]!.value),
       }),

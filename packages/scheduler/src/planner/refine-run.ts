@@ -112,7 +112,7 @@ function deepened(search: RunSearch, lanes: LaneSearch, order: readonly Assignme
   const whole = lanes.opened.devices.length;
   return lookedAt(search, lanes, order, (choice) => {
     const { set, value } = choice.mode;
-    const peers = set.length === whole || set.length <= limits.peersOnSet ? lanes.peers : [];
+    const peers = set.length === whole ? lanes.peers : [];
     const mode = modeOf(lanes, search, choice, { below: value, peers, look: 'search', share });
     return mode && mode.value < value ? mode : choice.mode;
   });
@@ -131,8 +131,8 @@ function withPeers(search: RunSearch, lanes: LaneSearch, { played }: FoundRun): 
     Math.min(
       ...[true, false].map((cache) =>
         intervalsOf([workload], opened, settings, cache).reduce((sum, problem) => {
-          const { flops, fastest } = deviceWork(problem);
-          return sum + (problem.steps * flops.at(-1)!) / fastest.reduce((a, b) => a + b, 0);
+          const { seconds, speeds } = deviceWork(problem).all;
+          return sum + (problem.steps * seconds.at(-1)!) / speeds.reduce((a, b) => a + b, 0);
         }, 0),
       ),
     ),

@@ -154,9 +154,9 @@ export const limits = {
   estimatedPromises: 6,
   refinements: 60,
   promiseBudget: 1 / 8,
-  /** Part of the budget for a set of devices that is not the whole cluster, and the devices of a set at most of which peers are asked. */
+  /** Part of the budget for a set of devices that is not the whole cluster, and for an interval that is a small part of its job. */
   subsetBudget: 1 / 8,
-  peersOnSet: 2,
+  leastPart: 1 / 8,
   /** A placement that costs so many times the mark is not polished. */
   polishedAbove: 1.2,
   /** Tasks of which every set of siblings may be a group, and levels of which every pair may. */
