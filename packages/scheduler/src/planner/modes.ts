@@ -54,10 +54,10 @@ export interface Mode {
   readonly exact: boolean;
 }
 
-/** Fewest devices first. */
+/** Fewest devices first. `orders`: the same workloads in the orders in which one pipeline may take them. */
 export function modesOf(
   search: LaneSearch,
-  workloads: readonly Workload[],
+  orders: readonly (readonly Workload[])[],
   sets: readonly (readonly number[])[],
 ): Mode[] {
   const modes: Mode[] = [];
@@ -70,13 +70,16 @@ export function modesOf(
       Infinity,
     );
     const whole = set.length === search.opened.devices.length;
-    const mode = modeOn(search, workloads, set, {
-      below,
-      peers: whole ? search.peers : [],
-      look: search.look,
-      share: whole ? 1 : limits.subsetBudget,
-    });
-    if (mode && mode.value < below) modes.push(mode);
+    let best: Mode | undefined;
+    for (const workloads of orders)
+      best =
+        modeOn(search, workloads, set, {
+          below: best?.value ?? below,
+          peers: whole ? search.peers : [],
+          look: search.look,
+          share: whole ? 1 : limits.subsetBudget,
+        }) ?? best;
+    if (best) modes.push(best);
   }
   return modes;
 }
@@ -112,7 +115,7 @@ export function modeOn(
       }),
     );
     const mode = chain(search, problems, answers, { set, look: question.look });
-    if (mode && (!best || mode.value < best.value)) best = mode;
+    if (mode && mode.value < mark) best = mode;
   }
   return best;
 }
