@@ -170,6 +170,23 @@ describe('jobs', () => {
     expect(together.totalSeconds).toBeLessThan(inTurn.totalSeconds);
   });
 
+  test('let siblings in one pipeline follow each other in the best order, and are exact then', () => {
+    // A flow shop of two machines, each of which holds one layer (Johnson, 1954): the quick first stage goes first.
+    const stages = (name: string, ...seconds: number[]) =>
+      task(
+        seconds.map((forwardFlops) => layer({ forwardFlops, inputFlops: 0, parameterBytes: 6 })),
+        1,
+        { name },
+      );
+    const siblings = [stages('slow start', 10, 2), stages('quick start', 2, 10)];
+    const two = cluster([device('a', { memoryBytes: 10 }), device('b', { memoryBytes: 10 })]);
+    const planned = plan(siblings, two, { peers: [] });
+    expect(planned.jobs.map(({ intervals: [first] }) => first!.tasks)).toEqual([
+      ['quick start', 'slow start'],
+    ]);
+    expect(planned).toMatchObject({ totalSeconds: 14, search: 'exact' });
+  });
+
   test('are as long as half a lane more where two lanes share the air that each would fill', () => {
     const devices = ['a', 'b', 'c', 'd'].map((id) => device(id, { memoryBytes: 110 }));
     const siblings = ['x', 'y'].map((name) =>

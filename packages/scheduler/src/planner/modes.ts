@@ -4,6 +4,7 @@
  */
 import { type ClusterCosts, openCluster } from '../cost/cluster-costs.js';
 import type { Routes } from '../cost/routes.js';
+import type { Strategy } from '../peers/strategy.js';
 import type { Workload } from '../problem/workload.js';
 import { assessPlacement } from '../search/assess-placement.js';
 import { keyOf } from '../search/bounded-search.js';
@@ -75,13 +76,19 @@ export function modesOf(
       best =
         modeOn(search, workloads, set, {
           below: best?.value ?? below,
-          peers: whole ? search.peers : [],
+          peers: peersOn(search, set),
           look: search.look,
           share: whole ? 1 : limits.subsetBudget,
         }) ?? best;
     if (best) modes.push(best);
   }
   return modes;
+}
+
+/** Who is asked besides the search: everyone for the whole cluster, for a small part of it those whose placements the search has not. */
+export function peersOn({ opened, peers }: LaneSearch, { length }: readonly number[]): readonly Strategy[] {
+  if (length === opened.devices.length) return peers;
+  return length <= limits.splitOnSet ? peers.filter(({ splitsLayers }) => splitsLayers) : [];
 }
 
 /** The best mode on a set of devices; undefined where nothing is found below the mark. */

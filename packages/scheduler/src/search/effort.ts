@@ -157,6 +157,8 @@ export const limits = {
   /** Part of the budget for a set of devices that is not the whole cluster, and for an interval that is a small part of its job. */
   subsetBudget: 1 / 8,
   leastPart: 1 / 8,
+  /** Devices of such a set at most of which peers are asked that split layers. */
+  splitOnSet: 2,
   /** A placement that costs so many times the mark is not polished. */
   polishedAbove: 1.2,
   /** Tasks of which every set of siblings may be a group, and levels of which every pair may. */
