@@ -1,7 +1,8 @@
 /**
  * `npm run bench:scheduler`: the comparison, the gaps, the growth of planning time and the charts.
  *
- * With `--json FILE` each comparison is kept as soon as it is there; a further run with the same file goes on after the last one in it.
+ * With `--json FILE` each comparison and each planning time is kept as soon as it is there; a further run with the same file goes on after the
+ * last one in it.
  */
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -69,9 +70,14 @@ if (wants('gaps')) {
 }
 if (wants('growth')) {
   console.log('# Planning and simulation times on this machine');
-  const points: GrowthPoint[] = [...measureGrowth(clock)];
+  const points: GrowthPoint[] = [];
+  for (const point of measureGrowth(clock, (results['growth'] ?? []) as GrowthPoint[])) {
+    points.push(point);
+    console.log(JSON.stringify(point));
+    results['growth'] = points;
+    await keep();
+  }
   console.log(`${describeGrowth(points)}\n`);
-  results['growth'] = points;
   await write('growth.svg', await plotGrowth(points));
 }
 if (wants('charts')) {

@@ -549,6 +549,10 @@ describe('the lower bound', () => {
     expect(boundOn(1)).toEqual({ stepSeconds: 8, binding: 'network', value: 8 });
     expect(boundOn(2)).toEqual({ stepSeconds: 6, binding: 'work', value: 6 });
     expect(boundOn(9)).toEqual({ stepSeconds: 4, binding: 'work', value: 4 });
+    // Three members of a group exchange the gradients of 2 bytes twice: 4 seconds, as long as each computes.
+    const group = task([layer({ inputFlops: 0, weightFlops: 1, gradientBytes: 2 })], 6);
+    const three = interval(openCostModel([group], cluster(3, { medium: 'air', bytesPerSecond: 1 })));
+    expect(lowerBound(three)).toEqual({ stepSeconds: 4, binding: 'work', value: 4 });
   });
 
   test('counts that a task alone drains the pipeline in every step, where memory makes it one', () => {

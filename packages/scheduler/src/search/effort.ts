@@ -125,8 +125,7 @@ export const limits = {
   /** Layers of the exact search: alone, and in a plan, which asks it many times. */
   exactLayers: 12,
   exactLayersInPlan: 10,
-  /** Prices of air that a lower bound tries, in the speed that a step needs, and its relative precision. */
-  airPrices: [1 / 64, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1, 2, 4, 16],
+  /** Relative precision of a lower bound. */
   boundPrecision: 1e-3,
   /** Sets of tasks by earliest begin and end whose bound is asked; whole tasks of a device counted together at most; size and pivots of a
    * program of prices at most. */
