@@ -185,6 +185,10 @@ describe('jobs', () => {
       ['quick start', 'slow start'],
     ]);
     expect(planned).toMatchObject({ totalSeconds: 14, search: 'exact' });
+    // Prefixes of siblings are cached all or none, which is not everything.
+    const twice = siblings.map((one) => ({ ...one, steps: 2, epochs: 2 }));
+    expect(plan(twice, two, { peers: [] }).search).toBe('bounded');
+    expect(plan(twice, two, { peers: [], cache: false }).search).toBe('exact');
   });
 
   test('are as long as half a lane more where two lanes share the air that each would fill', () => {
