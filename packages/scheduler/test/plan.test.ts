@@ -385,6 +385,16 @@ describe('what moves', () => {
     expect(found.totalBytes).toBe(3);
   });
 
+  test('is a segment once, whatever is built on it there', () => {
+    const heirs = ['left', 'right'].flatMap((name) => [
+      { ...child, name },
+      { ...child, name: `${name} again`, dependsOn: [name] },
+    ]);
+    const found = plan([parent, ...heirs], slow({}), { peers: [], groupLimit: 1 });
+    expect(transfers(found)).toHaveLength(1);
+    expect(found.totalSeconds).toBeCloseTo(20 + 6 + 20 + 20, 9);
+  });
+
   test('is the base where a device does not hold it, once', () => {
     const tasks = [parent, { ...parent, name: 'other' }, { ...parent, name: 'third', dependsOn: ['other'] }];
     const found = plan(tasks, slow({ resident: ['d0'], keeper: 'd0' }), { peers: [], groupLimit: 1 });
