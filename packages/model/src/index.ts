@@ -130,6 +130,7 @@ export {
   type ActivationCacheOptions,
 } from './training/activation-cache.js';
 export { createLocalModel, type LocalModel, type LocalModelOptions } from './training/local-model.js';
+export { hashOptimizerStates } from './training/hash-optimizer-states.js';
 export { decodeState, encodeState, segmentsOfState } from './training/state-files.js';
 export {
   momentsOf,

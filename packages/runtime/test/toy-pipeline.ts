@@ -88,8 +88,12 @@ export function toyModelSide(
       for (const { segments, optimizers } of states) {
         for (const [task, layers] of Object.entries(segments))
           merged.segments[task] = { ...merged.segments[task], ...layers };
-        for (const [task, { step, moments }] of Object.entries(optimizers))
+        for (const [task, { step, moments }] of Object.entries(optimizers)) {
+          // As a model's stages do, these refuse to be put together after different steps.
+          if (step !== (merged.optimizers[task]?.step ?? step))
+            throw new Error('the stages have taken different steps');
           merged.optimizers[task] = { step, moments: { ...merged.optimizers[task]?.moments, ...moments } };
+        }
       }
       return merged;
     },

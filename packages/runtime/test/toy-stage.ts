@@ -142,7 +142,6 @@ export function toyStage(
       gradients = {};
       for (const task of next.tasks) {
         const trained = trainedLayers(task);
-        if (trained.length === 0) continue;
         optimizers[task] = {
           step: 0,
           moments: Object.fromEntries(trained.map((layer) => [layer, new Float32Array(width * width)])),

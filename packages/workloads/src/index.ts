@@ -8,6 +8,13 @@ export {
   type PredictMemoryOptions,
   type TaskToPredict,
 } from './predict-memory.js';
+export { placeStages, type PlaceStagesOptions } from './pipeline/place-stages.js';
+export { serveLayers, type ServeLayersOptions } from './pipeline/serve-layers.js';
+export {
+  openThreadPipeline,
+  type ThreadPipeline,
+  type ThreadPipelineOptions,
+} from './pipeline/thread-pipeline.js';
 export {
   predictTraining,
   type PredictTrainingOptions,

@@ -4,7 +4,9 @@ export type WorkloadsErrorCode =
   /** The model has no decoder layer to measure. */
   | 'WORKLOADS_MODEL_EMPTY'
   /** There is no task to train, or a task has no training example to measure with. */
-  | 'WORKLOADS_EXAMPLES_MISSING';
+  | 'WORKLOADS_EXAMPLES_MISSING'
+  /** There is no workload of a task. */
+  | 'WORKLOADS_TASK_UNKNOWN';
 
 export class WorkloadsError extends Error {
   override readonly name = 'WorkloadsError';

@@ -76,18 +76,21 @@ export function unitPrograms(
       .filter((unit) => !isHeld(unit) || isNeededThough(instruction, stage, lowestStage(task)))
       .map(({ index, samples }) => ({ ...instruction, microbatch: index, samples }));
   };
-  const expanded = programs.map((program) => ({
-    ...program,
-    instructions: program.instructions.flatMap((instruction) => expand(instruction, program)),
-  }));
+  const expanded = programs.map((program) => {
+    const instructions = program.instructions.flatMap((instruction) => expand(instruction, program));
+    return { ...program, instructions };
+  });
   return new Map(
     expanded.map(({ device, stage, instructions }) => [
       device,
-      withExchanges(instructions, {
-        device,
-        recipients: placement.stages[stage]!.members.map((member) => member.device),
-        ofGroup: expanded.filter((other) => other.stage === stage),
-      }),
+      withUpdates(
+        withExchanges(instructions, {
+          device,
+          recipients: placement.stages[stage]!.members.map((member) => member.device),
+          ofGroup: expanded.filter((other) => other.stage === stage),
+        }),
+        placement.tasks,
+      ),
     ]),
   );
 }
@@ -142,6 +145,17 @@ function withExchanges(
     [...instructions],
   );
 }
+
+/** Stages that train nothing of a task count its steps too, so that the state of all is that of one step. */
+const withUpdates = (
+  instructions: readonly ProgramInstruction[],
+  tasks: readonly string[],
+): ProgramInstruction[] => [
+  ...instructions,
+  ...tasks
+    .filter((task) => !instructions.some((one) => one.type === 'update' && one.task === task))
+    .map((task): ProgramInstruction => ({ type: 'update', task, step: 0 })),
+];
 
 const runningSums = (values: readonly number[]): number[] => {
   let sum = 0;
