@@ -84,7 +84,7 @@ export function runStep(
   for (const gradient of [...gradients.values()].flat()) if (gradient) tf.dispose([gradient.a, gradient.b]);
   const { hiddenSize } = model.spec.text;
   if (gradients.size === 0) throw new Error('nothing trained');
-  // The embedding where no layer keeps it, the connector's input and segments, the top layer's output, and the head's rows and their norm.
+  // The connector's input and segments where it trains, the top layer's output, and the head's rows and their norm.
   return { keptBytes: keptBytes - restBytes(model, segments, hiddenSize) };
 }
 
@@ -95,19 +95,20 @@ function restBytes(
 ): number {
   const picked = 2 * hidden * batch * answered * 4 + 4 * batch * answered;
   const top = 4 * hidden * batch * tokens;
-  const keptEmbedding = keepsLowest(model, segments) ? 0 : 4 * hidden * batch * tokens;
-  const connector = model.spec.vision
-    ? 4 *
-      batch *
-      model.spec.vision.tokenCount *
-      ((model.connector?.inFeatures ?? 0) +
-        (segments.get(model.spec.vision.connector.name) ?? []).reduce((sum, { a }) => sum + a.shape[0], 0))
-    : 0;
+  const { vision } = model.spec;
+  const ofConnector = vision ? (segments.get(vision.connector.name) ?? []) : [];
+  const connector =
+    vision && ofConnector.some(({ train }) => train)
+      ? 4 *
+        batch *
+        vision.tokenCount *
+        ((model.connector?.inFeatures ?? 0) + ofConnector.reduce((sum, { a }) => sum + a.shape[0], 0))
+      : 0;
   // tfjs counts twice what two shapes share: queries and keys before and after their norms.
   const { heads, kvHeads, headDim, headNorms } = model.spec.text;
   const layers = model.layers.filter((_, index) => index >= lowestTrained(model, segments)).length;
   const shared = headNorms ? 4 * layers * batch * tokens * 2 * (heads + kvHeads) * headDim : 0;
-  return picked + top + keptEmbedding + connector + shared;
+  return picked + top + connector + shared;
 }
 
 function lowestTrained(
@@ -118,17 +119,5 @@ function lowestTrained(
     layerLinears.some((name) =>
       segments.get(`${spec.text.prefix}layers.${index}.${name}`)?.some(({ train }) => train),
     ),
-  );
-}
-
-/** Whether the lowest decoder layer keeps its input, which is the embedding. */
-function keepsLowest(
-  { spec }: LoadedModel,
-  segments: Parameters<typeof languageLoss>[2]['segments'],
-): boolean {
-  const trains = (name: string) => segments.get(name)?.some(({ train }) => train) ?? false;
-  return (
-    (spec.vision !== undefined && trains(spec.vision.connector.name)) ||
-    layerLinears.some((name) => trains(`${spec.text.prefix}layers.0.${name}`))
   );
 }
