@@ -279,24 +279,61 @@ describe('loading some layers', () => {
     return { openBytes, ranges };
   };
 
-  test.each([
-    ['llama-tiny', (size: number) => size * 4],
-    ['gguf-tiny/llama-tiny.f16.gguf', (size: number) => size * 2],
-  ] as const)('of %s reads no byte of another tensor', async (name, bytesOf) => {
-    const { openBytes, ranges } = counting();
-    const loaded = await loadLayers(fixture(name), { kernels, start: 2, end: 3, openBytes });
-    expect(loaded.layers).toHaveLength(1);
-    const whole = await loadModel(fixture(name), { kernels });
-    expect(loaded.layers[0]?.inputNorm).toEqual(whole.layers[1]?.inputNorm);
-    const linears = linearsOf(loaded.spec).filter(({ layerIndex }) => layerIndex === 1);
-    const matrices = linears.reduce((sum, { inFeatures, outFeatures }) => sum + inFeatures * outFeatures, 0);
-    const expected = bytesOf(matrices) + 2 * 64 * 4;
-    // The first read is the header.
-    const headers = name.endsWith('gguf') ? 1 : 2;
-    const behind = ranges.slice(headers);
-    expect(behind.reduce((sum, [, length]) => sum + length, 0)).toBe(expected);
-    whole.dispose();
-    loaded.dispose();
+  /** Matrices and norms of the tiny Llama, whose head is tied. */
+  const [hidden, inner, vocabulary] = [64, 128, 384];
+  const layer = {
+    matrices: 2 * hidden * hidden + 2 * hidden * (hidden / 2) + 3 * hidden * inner,
+    norms: 2 * hidden,
+  };
+  const table = { matrices: vocabulary * hidden, norms: 0 };
+  const head = { matrices: vocabulary * hidden, norms: hidden };
+
+  describe.each([
+    ['llama-tiny', 4, 2],
+    ['gguf-tiny/llama-tiny.f16.gguf', 2, 1],
+    // The head is stored, and equal to the embedding that the config ties it to.
+    ['equal-head', 4, 2],
+  ] as const)('of %s', (name, bytes, headers) => {
+    const pathOf = async () => {
+      if (name !== 'equal-head') return fixture(name);
+      const path = join(directory, name);
+      await cp(fixture('llama-tiny'), path, { recursive: true });
+      const { tensors } = decodeSafetensors(await readFile(join(path, 'model.safetensors')));
+      const both = [...tensors, ['lm_head.weight', tensors.get('model.embed_tokens.weight')!] as const];
+      await writeFile(
+        join(path, 'model.safetensors'),
+        encodeSafetensors(both.map(([key, tensor]) => [key, tensor])),
+      );
+      return path;
+    };
+
+    test.each<[number, number, (typeof layer)[]]>([
+      [0, 1, [table]],
+      [1, 2, [layer]],
+      [2, 3, [layer]],
+      [0, 3, [table, layer, layer]],
+      // A device that has no embedding reads it for the head.
+      [3, 4, [head]],
+      [2, 4, [layer, head]],
+    ])('layers %i to %i read no byte of another tensor', async (start, end, parts) => {
+      const { openBytes, ranges } = counting();
+      const loaded = await loadLayers(await pathOf(), { kernels, start, end, openBytes });
+      const expected = parts.reduce((sum, { matrices, norms }) => sum + bytes * matrices + 4 * norms, 0);
+      const read = ranges.slice(headers).reduce((sum, [, length]) => sum + length, 0);
+      // Whether a stored head is tied is found by reading both.
+      const compared = name === 'equal-head' && end === 4 ? 2 * bytes * vocabulary * hidden : 0;
+      expect(read).toBe(expected + compared);
+      const whole = await loadModel(fixture('llama-tiny'), { kernels });
+      expect(loaded.layers.map(({ inputNorm }) => inputNorm)).toEqual(
+        whole.layers.slice(Math.max(0, start - 1), end - 1).map(({ inputNorm }) => inputNorm),
+      );
+      expect([loaded.embedding, loaded.finalNorm].map((part) => part !== undefined)).toEqual([
+        start === 0,
+        end === 4,
+      ]);
+      whole.dispose();
+      loaded.dispose();
+    });
   });
 
   test('refuses layers that do not exist', async () => {
