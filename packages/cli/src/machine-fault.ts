@@ -1,5 +1,5 @@
 /** Faults of the machine that a command runs on, such as a full disk, in words for its user. */
-import { getSystemErrorMap } from 'node:util';
+import { getSystemErrorMap, types } from 'node:util';
 
 /** What to do about the system errors that have a remedy. */
 const remedies: Readonly<Record<string, string>> = {
@@ -29,7 +29,8 @@ const systemErrors = new Map(getSystemErrorMap().values());
 
 /** The fault behind an error, in one line, or undefined if the error is no fault of the machine. */
 export function describeMachineFault(error: unknown): string | undefined {
-  if (!(error instanceof Error)) return undefined;
+  // Node's own errors may be of another realm than this file.
+  if (!isError(error)) return undefined;
   if (isOutOfMemory(error))
     return `not enough memory: ${firstLine(error)}; close other programs, raise the limit (ulimit -v), or use a smaller model or batch`;
   const { code, syscall, path } = error as NodeJS.ErrnoException;
@@ -41,6 +42,8 @@ export function describeMachineFault(error: unknown): string | undefined {
   const remedy = remedies[code];
   return `${what}: ${meaning}${remedy === undefined ? '' : `; ${remedy}`}`;
 }
+
+const isError = (error: unknown): error is Error => types.isNativeError(error);
 
 /** Node has no name for some errors, such as a full quota. */
 function meaningOf(code: string): string | undefined {

@@ -144,7 +144,7 @@ describe('settings', () => {
     expect(mergeConfigs({ warmupShare: 0.1 }, { warmupSteps: 3 })).toEqual({ warmupSteps: 3 });
   });
 
-  test.each<[TrainConfig, string]>([
+  test.each<[TrainConfig, ...string[]]>([
     [{ steps: 3, epochs: 1 }, '"steps" and "epochs" say one thing in two ways; leave one of them out'],
     [
       { steps: { lights: 3, light: 3, lamp: 3 } },
@@ -165,18 +165,23 @@ describe('settings', () => {
       { optimizer: 'lion' },
       '"learningRate" has a default for adamw alone; give one for lion, usually a third to a tenth of that of adamw (0.003)',
     ],
+    [
+      { earlyStopping: 3, evaluateEverySteps: 5 },
+      '"earlyStopping" and "evaluateEverySteps" judge a task by its validation rows, and task "light" has none; name a file under data.validation',
+      '"earlyStopping" and "evaluateEverySteps" judge a task by its validation rows, and task "lamp" has none; name a file under data.validation',
+    ],
     [{ truncationSide: 'left' }, '"truncationSide" has no effect unless "longRows" is truncate'],
     [{ microBatches: 4, batchSize: 2 }, '"microBatches" is 4, but a batch has only 2 examples'],
     [
       { layers: { lamp: { from: 2, to: 9 } } },
       '"layers" has { from: 2, to: 9 }, but the model has decoder layers 0 to 5',
     ],
-  ])('that make no sense together are refused: %j', (config, problem) => {
+  ])('that make no sense together are refused: %j', (config, ...problems) => {
     expect(
       problemsOf(() => {
         checkTrainConfig(config, { tasks, layerCount: 6 });
       }),
-    ).toEqual([problem]);
+    ).toEqual(problems);
   });
 
   test('that balance the labels are refused for a task without labels', () => {

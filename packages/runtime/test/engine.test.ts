@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 
 import {
@@ -232,5 +235,34 @@ describeWithNats('NATS', () => {
     const connection = await connectNats(server.address, { name: 'test' });
     const store = await openNatsStore(connection, { cluster });
     return { ...store, [Symbol.asyncDispose]: () => connection.close() };
+  });
+
+  test('The engine over NATS goes on when its server was gone and is back', async () => {
+    const storeDirectory = mkdtempSync(join(tmpdir(), 'contextlora-store-'));
+    let server = await startNatsServer({ storeDirectory });
+    const { address } = server;
+    const connections = await Promise.all([1, 2].map(() => connectNats(address, { name: 'test' })));
+    const [orin, chief] = await Promise.all(
+      connections.map(async (connection, index): Promise<Engine> => ({
+        store: await openNatsStore(connection, { cluster: 'home' }),
+        messages: controlMessages({ cluster: 'home', device: ['orin', 'chief'][index]! }),
+      })),
+    );
+    const stop = new AbortController();
+    const members = watchMembers(chief!, { clock, signal: stop.signal });
+    const lease = await joinCluster(orin!, { doing: 'works', epoch: 1 }, { firstSequence: 1 });
+    await untilMembers(members, 'orin works');
+    await proposePlan(chief!, 'first', { after: 0 });
+    await server[Symbol.asyncDispose]();
+    await untilMembers(members, '');
+    server = await startNatsServer({ storeDirectory, port: Number(address.split(':')[1]) });
+    await untilMembers(members, 'orin works');
+    expect(await proposePlan(chief!, 'second', { after: 1 })).toMatchObject({ epoch: 2 });
+    stop.abort();
+    await lease[Symbol.asyncDispose]();
+    await members.return();
+    await Promise.all(connections.map((connection) => connection.close()));
+    await server[Symbol.asyncDispose]();
+    rmSync(storeDirectory, { recursive: true, force: true });
   });
 });

@@ -1,5 +1,10 @@
-/** `npm run bench:scheduler`: the comparison, the gaps, the growth of planning time and the charts. */
-import { mkdir, rename, writeFile } from 'node:fs/promises';
+/**
+ * `npm run bench:scheduler`: the comparison, the gaps, the growth of planning time and the charts.
+ *
+ * With `--json FILE` each comparison and each planning time is kept as soon as it is there; a further run with the same file goes on after the
+ * last one in it.
+ */
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
@@ -37,18 +42,19 @@ if (wrong !== undefined) {
 }
 const wants = (part: (typeof parts)[number]) => (values.only ?? parts).includes(part);
 const clock = () => performance.now() / 1000;
-const results: Record<string, unknown> = { assumptions, trainingSettings };
+const results: Record<string, unknown> = { assumptions, trainingSettings, ...(await earlierResults()) };
 
 if (wants('compare')) {
   console.log('# Twelve tasks on five boards: simulated from published figures and these assumptions');
   console.log(JSON.stringify(assumptions), JSON.stringify(trainingSettings), '\n');
   const comparisons: Comparison[] = [];
-  for (const comparison of compareAll()) {
+  for (const comparison of compareAll((results['comparisons'] ?? []) as Comparison[])) {
     comparisons.push(comparison);
     console.log(`${describeComparison(comparison)}\n`);
+    results['comparisons'] = comparisons;
+    await keep();
   }
   console.log(`${describeRatios(comparisons)}\n`);
-  results['comparisons'] = comparisons;
 }
 if (wants('gaps')) {
   console.log('# How good the plans are');
@@ -64,9 +70,14 @@ if (wants('gaps')) {
 }
 if (wants('growth')) {
   console.log('# Planning and simulation times on this machine');
-  const points: GrowthPoint[] = [...measureGrowth(clock)];
+  const points: GrowthPoint[] = [];
+  for (const point of measureGrowth(clock, (results['growth'] ?? []) as GrowthPoint[])) {
+    points.push(point);
+    console.log(JSON.stringify(point));
+    results['growth'] = points;
+    await keep();
+  }
   console.log(`${describeGrowth(points)}\n`);
-  results['growth'] = points;
   await write('growth.svg', await plotGrowth(points));
 }
 if (wants('charts')) {
@@ -79,7 +90,26 @@ if (wants('charts')) {
     results[`chart ${name}`] = { stepSeconds };
   }
 }
-if (values.json !== undefined) await writeWhole(values.json, `${JSON.stringify(results, null, 2)}\n`);
+await keep();
+
+/** What a run with the same file found; nothing where the file is new. Exits with 2 where it is of other assumptions. */
+async function earlierResults(): Promise<Record<string, unknown>> {
+  if (values.json === undefined) return {};
+  try {
+    const found = JSON.parse(await readFile(values.json, 'utf8')) as Record<string, unknown>;
+    const ours = JSON.stringify([assumptions, trainingSettings]);
+    if (JSON.stringify([found['assumptions'], found['trainingSettings']]) === ours) return found;
+    console.error(`bench:scheduler: ${values.json} is of other assumptions; name another file`);
+    process.exit(2);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return {};
+    throw error;
+  }
+}
+
+async function keep(): Promise<void> {
+  if (values.json !== undefined) await writeWhole(values.json, `${JSON.stringify(results, null, 2)}\n`);
+}
 
 async function write(name: string, content: string): Promise<void> {
   await mkdir(values.out, { recursive: true });

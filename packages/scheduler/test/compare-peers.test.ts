@@ -1,6 +1,13 @@
 import { describe, expect, test } from '@jest/globals';
 import { type Cluster, type LayerCost, SchedulerError, type Workload } from '@contextlora/scheduler';
-import { comparePeers, mLora, peers, singleDevice, taskParallelName } from '@contextlora/scheduler/peers';
+import {
+  comparePeers,
+  mLora,
+  peers,
+  singleDevice,
+  type Strategy,
+  taskParallelName,
+} from '@contextlora/scheduler/peers';
 
 const layer: LayerCost = {
   name: 'layer',
@@ -75,6 +82,18 @@ describe('the comparison of peers', () => {
     const secondsOf = (workloads: readonly Workload[]) =>
       comparePeers(workloads, cluster, { strategies: [mLora] })[0]!.totalSeconds;
     expect(secondsOf(siblings)).toBeLessThanOrEqual(2 * secondsOf([workload('a')]) + 1e-9);
+    // One that has nothing for two tasks but the worst device.
+    const clumsy: Strategy = {
+      ...singleDevice,
+      interleavesTasks: true,
+      *candidates(problem) {
+        const all = [...singleDevice.candidates(problem)];
+        yield* problem.tasks.length > 1 ? all.slice(0, 1) : all;
+      },
+    };
+    const [apart] = comparePeers(siblings, cluster, { strategies: [singleDevice] });
+    const [chosen] = comparePeers(siblings, cluster, { strategies: [clumsy] });
+    expect(chosen).toEqual(apart);
   });
 
   test('leaves out peers for which nothing fits', () => {

@@ -170,6 +170,27 @@ describe('jobs', () => {
     expect(together.totalSeconds).toBeLessThan(inTurn.totalSeconds);
   });
 
+  test('let siblings in one pipeline follow each other in the best order, and are exact then', () => {
+    // A flow shop of two machines, each of which holds one layer (Johnson, 1954): the quick first stage goes first.
+    const stages = (name: string, ...seconds: number[]) =>
+      task(
+        seconds.map((forwardFlops) => layer({ forwardFlops, inputFlops: 0, parameterBytes: 6 })),
+        1,
+        { name },
+      );
+    const siblings = [stages('slow start', 10, 2), stages('quick start', 2, 10)];
+    const two = cluster([device('a', { memoryBytes: 10 }), device('b', { memoryBytes: 10 })]);
+    const planned = plan(siblings, two, { peers: [] });
+    expect(planned.jobs.map(({ intervals: [first] }) => first!.tasks)).toEqual([
+      ['quick start', 'slow start'],
+    ]);
+    expect(planned).toMatchObject({ totalSeconds: 14, search: 'exact' });
+    // Prefixes of siblings are cached all or none, which is not everything.
+    const twice = siblings.map((one) => ({ ...one, steps: 2, epochs: 2 }));
+    expect(plan(twice, two, { peers: [] }).search).toBe('bounded');
+    expect(plan(twice, two, { peers: [], cache: false }).search).toBe('exact');
+  });
+
   test('are as long as half a lane more where two lanes share the air that each would fill', () => {
     const devices = ['a', 'b', 'c', 'd'].map((id) => device(id, { memoryBytes: 110 }));
     const siblings = ['x', 'y'].map((name) =>
@@ -362,6 +383,16 @@ describe('what moves', () => {
     const late = found.jobs.find(({ fetches }) => fetches.length > 0)!;
     expect(late.fetches[0]).toMatchObject({ startSeconds: 20, endSeconds: 26 });
     expect(found.totalBytes).toBe(3);
+  });
+
+  test('is a segment once, whatever is built on it there', () => {
+    const heirs = ['left', 'right'].flatMap((name) => [
+      { ...child, name },
+      { ...child, name: `${name} again`, dependsOn: [name] },
+    ]);
+    const found = plan([parent, ...heirs], slow({}), { peers: [], groupLimit: 1 });
+    expect(transfers(found)).toHaveLength(1);
+    expect(found.totalSeconds).toBeCloseTo(20 + 6 + 20 + 20, 9);
   });
 
   test('is the base where a device does not hold it, once', () => {

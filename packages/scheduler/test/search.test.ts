@@ -521,15 +521,38 @@ describe('the lower bound', () => {
       },
     );
     expect(lowerBound(single)).toEqual({ stepSeconds: 1.5, binding: 'work', value: 7.5 });
-    // Seven bytes of gradient, twice over, take longer than the other device saves.
+    // Gradients of 14 bytes, twice over in half precision, take longer than the other device saves.
     const slow = interval(
       openCostModel(
-        [task([layer({ inputFlops: 0, weightFlops: 2, gradientBytes: 7 })], 4)],
+        [task([layer({ inputFlops: 0, weightFlops: 2, gradientBytes: 14 })], 4)],
         cluster(2, { medium: 'air', bytesPerSecond: 1 }),
       ),
     );
     expect(lowerBound(slow)).toEqual({ stepSeconds: 12, binding: 'network', value: 12 });
     expect(exactSearch(slow).best!.value).toBe(12);
+  });
+
+  test('counts launches, one device’s own time, and the one boundary that two devices cannot do without', () => {
+    // Two devices launch each layer of theirs once, whatever their part of the samples.
+    const launched = ['d0', 'd1'].map((id) => device(id, { overheadSeconds: 1 }));
+    const both = interval(openCostModel([task([layer({ inputFlops: 0 })], 4)], cluster(launched)));
+    expect(lowerBound(both)).toEqual({ stepSeconds: 2.5, binding: 'work', value: 2.5 });
+    // 8 seconds alone, 4 on two devices, and 4 samples of 3 bytes over the boundary, whose gradient nothing below needs.
+    const layers = [
+      layer({ forwardFlops: 0, inputFlops: 0, outputBytes: 3 }),
+      layer({ inputFlops: 0, weightFlops: 1, gradientBytes: 99 }),
+    ];
+    const boundOn = (bytesPerSecond: number) =>
+      lowerBound(
+        interval(openCostModel([task(layers, 4)], cluster(2, { medium: 'air', bytesPerSecond })), {}),
+      );
+    expect(boundOn(1)).toEqual({ stepSeconds: 8, binding: 'network', value: 8 });
+    expect(boundOn(2)).toEqual({ stepSeconds: 6, binding: 'work', value: 6 });
+    expect(boundOn(9)).toEqual({ stepSeconds: 4, binding: 'work', value: 4 });
+    // Three members of a group exchange the gradients of 2 bytes twice: 4 seconds, as long as each computes.
+    const group = task([layer({ inputFlops: 0, weightFlops: 1, gradientBytes: 2 })], 6);
+    const three = interval(openCostModel([group], cluster(3, { medium: 'air', bytesPerSecond: 1 })));
+    expect(lowerBound(three)).toEqual({ stepSeconds: 4, binding: 'work', value: 4 });
   });
 
   test('counts that a task alone drains the pipeline in every step, where memory makes it one', () => {

@@ -87,6 +87,18 @@ describe('task-parallel list scheduling', () => {
     );
   });
 
+  test('puts a short task into the gap before a longer one that waits for its parent', () => {
+    const large = (name: string, seconds: number, dependsOn: string[] = []) =>
+      task([layer({ forwardFlops: seconds, inputFlops: 0, parameterBytes: 9 })], 1, { name, dependsOn });
+    const small = task([layer({ forwardFlops: 100, inputFlops: 0 })], 1, { name: 'parent' });
+    const found = listScheduleTasks(
+      [small, large('child', 10, ['parent']), large('short', 1)],
+      cluster([device('slow'), device('quick', { flopsPerSecond: 10, memoryBytes: 5 })]),
+    );
+    expect(found).toMatchObject({ totalSeconds: 20 });
+    expect(found!.assignments[0]).toMatchObject({ task: 'parent', device: 'quick' });
+  });
+
   test('gives each device one task at a time, after the task’s parents', () => {
     fc.assert(
       fc.property(arbitraryGraph(9), arbitraryDevices(4), (workloads, on) => {

@@ -39,6 +39,7 @@ export {
   type CertificateCheck,
   type FreezeCertificate,
 } from './training/freeze-certificate.js';
+export { type BestState, type KeepBest, splitBest } from './training/best-state.js';
 export { balancedBatch } from './training/balanced-batch.js';
 export { bucketedBatch } from './training/bucketed-batch.js';
 export {

@@ -89,10 +89,10 @@ export function predictMemory(
   const inPhase = Math.max(0, ...phases.map(({ tasks }) => sum(tasks.map((task) => trained.get(task) ?? 0))));
   const all = allSegmentBytes(spec, partition);
   const processBytes = residentBytes;
-  // The model's, those on the heap, those of a checkpoint as tensors and as a file; at the end the adapters instead.
-  const segmentBytes = 5 * all;
-  // The buffers of parameters and gradients, the tensors that gradients come from, and a checkpoint's moments twice.
-  const optimizerBytes = (4 + 3 * moments) * inPhase;
+  // The model's, those on the heap, those of a checkpoint as tensors and as a file, and of the best state; at the end the adapters instead.
+  const segmentBytes = 6 * all;
+  // The buffers of parameters and gradients, the tensors that gradients come from, and the moments of a checkpoint, twice, and of the best state.
+  const optimizerBytes = (4 + 4 * moments) * inPhase;
   const training = most(({ workload }) => samples * stepBytes(workload));
   const answering = most(({ task }) => answerBytes(spec, task, predictBatchSize));
   const activationBytes = Math.max(training, answering, pictures > 0 ? visionBytes(spec) : 0);
@@ -114,7 +114,7 @@ export function predictMemory(
 }
 
 /** Compiled code, tokens of rows and results of evaluations that grow while a run goes on. */
-const fixedReserveBytes = 96 * 2 ** 20;
+const fixedReserveBytes = 160 * 2 ** 20;
 /** Of the library that decodes pictures, with its own cache. */
 const decoderBytes = 64 * 2 ** 20;
 const reserveShare = 0.2;

@@ -11,6 +11,7 @@ import {
   loadModel,
   locateModel,
   type LocalModel,
+  ModelError,
   withChatPrompts,
 } from '@contextlora/model';
 
@@ -35,6 +36,7 @@ export async function locateRunModel(
   context: CommandContext,
 ): Promise<string> {
   const path = await placeOf(model, given, context).catch((cause: unknown) => {
+    if (!(cause instanceof ModelError) || cause.code !== 'MODEL_FILE_MISSING') throw cause;
     throw new CliError(
       'CLI_MODEL_UNKNOWN',
       'run',

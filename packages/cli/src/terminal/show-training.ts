@@ -53,12 +53,16 @@ export function showTraining({
         break;
       }
       case 'phaseEnd': {
-        const { check, certificate } = event;
+        const { check, certificate, best } = event;
         const seconds = clock() - started;
         progress.print(
           `  ${event.phase + 1}/${phaseCount} ${event.tasks.join(', ').padEnd(9)} trained in ${seconds.toFixed(1)} s, ` +
             `loss ${smoothLoss.toFixed(3)}, ${Math.round(tokens / seconds).toLocaleString('en')} tokens/s`,
         );
+        if (best)
+          progress.print(
+            `      kept as it was after step ${best.step + 1}, with ${percent(best.score)} on validation; ${stepsShown} steps in this process`,
+          );
         progress.print(
           `      certificate: ${check.trained.map((id) => `${id} ${(certificate[id] ?? '').slice(0, 12)}`).join(', ')} trained; ` +
             `${check.unchanged.join(', ') || 'nothing else'} unchanged to the byte`,

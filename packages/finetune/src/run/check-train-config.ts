@@ -32,6 +32,7 @@ export function checkTrainConfig(
     ...unusedProblems(config),
     ...optimizerProblems(optimizerOfRun(config)),
     ...rateProblems(config),
+    ...validationProblems(config, tasks),
     ...batchProblems(config, tasks),
     ...childDataProblems(config, tasks),
     ...(layerCount === undefined ? [] : layerProblems(config, tasks, layerCount)),
@@ -87,6 +88,24 @@ function rateProblems({ optimizer = 'adamw', learningRate }: TrainConfig): strin
   return [
     `"learningRate" has a default for adamw alone; give one for ${optimizer}, usually ${usual} (0.003)`,
   ];
+}
+
+/** What is kept by its validation rows needs some. */
+function validationProblems(
+  { earlyStopping, evaluateEverySteps }: TrainConfig,
+  tasks: readonly TaskSpec[],
+): string[] {
+  const asking = [
+    ...(earlyStopping === undefined ? [] : ['"earlyStopping"']),
+    ...(evaluateEverySteps === undefined ? [] : ['"evaluateEverySteps"']),
+  ];
+  if (asking.length === 0) return [];
+  return tasks
+    .filter(({ data }) => data.validation === undefined)
+    .map(
+      ({ id }) =>
+        `${asking.join(' and ')} judge a task by its validation rows, and task "${id}" has none; name a file under data.validation`,
+    );
 }
 
 function batchProblems({ batches }: TrainConfig, tasks: readonly TaskSpec[]): string[] {

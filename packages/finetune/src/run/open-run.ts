@@ -6,12 +6,14 @@ import type { Segments } from '@contextlora/lora';
 import { hashPartition, hashSegment, readPartition } from '@contextlora/lora/files';
 import { segmentsOfState } from '@contextlora/model';
 import { buildTaskGraph, nearestSpelling, type TaskGraph } from '@contextlora/task-graph';
+import { splitBest } from '@contextlora/trainer';
 import { fileCheckpoints } from '@contextlora/trainer/files';
 
 import { FinetuneError } from '../finetune-error.js';
 import { withMetrics } from './metrics-in-checkpoints.js';
 import { descriptionFile, readDescription, type RunDescription } from './run-description.js';
 import { readSettledManifest } from './install-change.js';
+import { withParentAnswers } from './parent-answers-in-checkpoints.js';
 import { manifestFile } from './run-manifest.js';
 
 export interface OpenedRun extends RunDescription {
@@ -89,9 +91,10 @@ async function readFinished(directory: string, { partition, phases }: RunDescrip
 }
 
 async function readStopped(directory: string, { partition, phases }: RunDescription): Promise<Trained> {
-  const checkpoint = await withMetrics(fileCheckpoints(join(directory, 'checkpoints')), []).load();
+  const saved = fileCheckpoints(join(directory, 'checkpoints'));
+  const checkpoint = await withMetrics(withParentAnswers(saved, new Map()), []).load();
   if (!checkpoint) return { trainedTasks: [], segments: {} };
-  const all = segmentsOfState(checkpoint.files, partition);
+  const all = segmentsOfState(splitBest(checkpoint.files).files, partition);
   const trainedTasks = phases.slice(0, checkpoint.position.phase).flatMap(({ tasks }) => tasks);
   const segments = Object.fromEntries(trainedTasks.map((task) => [task, all[task] ?? {}]));
   const changed = trainedTasks.filter(

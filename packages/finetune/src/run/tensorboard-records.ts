@@ -37,6 +37,9 @@ function scalarsOf(entry: MetricsEntry): Scalars {
         [`gradient norm/${entry.task}`]: entry.gradientNorm,
         [`learning rate/${entry.task}`]: entry.learningRate,
         [`tokens per step/${entry.task}`]: entry.tokens,
+        ...(entry.score === undefined
+          ? {}
+          : { [`accuracy on validation while training/${entry.task}`]: entry.score }),
       };
     case 'evaluated':
       return { [`accuracy on ${entry.test}/${entry.task}`]: entry.accuracy };

@@ -81,6 +81,14 @@ const settings = {
   warmupShare: share().exactOptional().describe("the same as a share of a task's steps"),
   rateFloor: share().exactOptional().describe('where the rate ends, as a share of its peak (0)'),
   ...optimizer,
+  evaluateEverySteps: count(1_000_000)
+    .exactOptional()
+    .describe(
+      'steps between two evaluations on the validation rows, of which the best one decides which state is kept (the last state is kept; with earlyStopping 25)',
+    ),
+  earlyStopping: count(1_000_000)
+    .exactOptional()
+    .describe('evaluations in a row without a better one after which a task ends (never)'),
   parentAnswers: byTask(
     z.union([oneOf('gold', 'annotated', 'predicted'), share()], {
       error: () => 'must be gold, annotated, predicted, or the share of rows with predicted answers',

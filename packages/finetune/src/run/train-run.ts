@@ -27,6 +27,7 @@ import { batchesOfTask } from './batches-of-run.js';
 import { checkTrainConfig } from './check-train-config.js';
 import { evaluateTask } from './evaluate-task.js';
 import { metricsEntryOf } from './metrics-entry.js';
+import { keepBestOfRun } from './keep-best-of-run.js';
 import { withMetrics } from './metrics-in-checkpoints.js';
 import { withParentAnswers } from './parent-answers-in-checkpoints.js';
 import type { EvaluatedEvent, MetricsEntry, RunEvent } from './run-event.js';
@@ -205,6 +206,7 @@ export async function* trainRun(
     yield { type: 'carried', earlier: carried };
     for (const task of kept) yield* evaluateFinished(task);
   };
+  const keepBest = keepBestOfRun(model, data, settings);
   const batches = new Map<string, SampleBatch>();
   const events = train(model, phases, {
     async examplesFor(id) {
@@ -225,6 +227,7 @@ export async function* trainRun(
     batchSize: settings.batchSize,
     microBatches: settings.microBatches ?? 1,
     learningRate: rateOfRun(settings),
+    ...(keepBest ? { keepBest } : {}),
     fingerprint,
     ...(checkpoints
       ? {

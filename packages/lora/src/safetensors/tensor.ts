@@ -164,8 +164,8 @@ export function toIntegers({ dtype, bytes }: FileTensor): number[] {
   return Array.from({ length: count }, (_, i) => read[dtype as keyof typeof read](i));
 }
 
-/** IEEE 754 binary16 → binary32, exact. */
-function halfToFloat(half: number): number {
+/** IEEE 754 binary16 → binary32, exact: (−1)^s · 2^(e − 15) · 1.f, or 2^−14 · 0.f, or NaN and infinity. */
+export function halfToFloat(half: number): number {
   const sign = half & 0x8000 ? -1 : 1;
   const exponent = (half >>> 10) & 0x1f;
   const fraction = half & 0x3ff;

@@ -4,6 +4,7 @@
  * Layouts as in ggml (ggml-common.h, ggml-quants.c). Blocks follow the last axis and never cross a row.
  */
 import { type BlockFormat, compactFormats, type CompactWeight, expandWeight } from '@contextlora/kernels';
+import { halfToFloat } from '@contextlora/lora/safetensors';
 
 interface BlockType {
   readonly name: string;
@@ -107,22 +108,9 @@ export const otherGgufTypes: Readonly<Record<number, string>> = {
   39: 'mxfp4',
 };
 
-/** Every half-precision number as float32: (−1)^s · 2^(e − 15) · 1.f, or 2^−14 · 0.f. */
-export function halfTable(): Float32Array {
-  return Float32Array.from({ length: 65_536 }, (_, bits) => {
-    const exponent = (bits >> 10) & 31;
-    const fraction = bits & 1023;
-    const size =
-      exponent === 0
-        ? fraction * 2 ** -24
-        : exponent === 31
-          ? fraction === 0
-            ? Infinity
-            : NaN
-          : (1024 + fraction) * 2 ** (exponent - 25);
-    return bits & 0x8000 ? -size : size;
-  });
-}
+/** Every half-precision number as float32, by its bits. */
+export const halfTable = (): Float32Array =>
+  Float32Array.from({ length: 65_536 }, (_, bits) => halfToFloat(bits));
 
 const wordAt = (bytes: Uint8Array, at: number) => bytes[at]! | (bytes[at + 1]! << 8);
 

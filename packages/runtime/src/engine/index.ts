@@ -5,7 +5,7 @@ export { type ClusterEvent, eventTeller, followEvents } from './events.js';
 export { joinCluster, type Lease, type Member, type MemberState, watchMembers } from './membership.js';
 export { memoryStore } from './memory-store.js';
 export { loadObject, type ObjectDigest, storeObject } from './objects.js';
-export { type PlanRecord, proposePlan, watchPlans } from './plans.js';
+export { type PlanRecord, proposePlan, readEpoch, watchPlans } from './plans.js';
 export {
   type ClusterFile,
   type DeviceRole,
@@ -19,3 +19,5 @@ export {
   type MessageFault,
   type RefusedMessage,
 } from '../security/control-messages.js';
+export { checkClusterPlan, type ClusterPlan, peersOf } from '../cluster/cluster-plan.js';
+export { workInCluster, type WorkEvent } from '../cluster/work-in-cluster.js';

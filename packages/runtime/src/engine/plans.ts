@@ -24,21 +24,30 @@ export async function proposePlan(
   { after }: { readonly after: number },
 ): Promise<PlanRecord | undefined> {
   const { store, messages } = engine;
-  const entry = await store.state.read(place);
-  const current = entry && messages.open(place, entry.value);
-  if (current && 'fault' in current)
-    throw new RuntimeError(
-      'RUNTIME_MESSAGE_REFUSED',
-      'proposePlan',
-      `the plan in the store is refused (${current.fault}): ${current.what}; ` +
-        'whoever wrote it does not belong to the cluster, so start the cluster anew with other keys',
-    );
-  if ((current?.epoch ?? 0) !== after) return undefined;
+  const { epoch: current, revision } = await readCurrent(engine);
+  if (current !== after) return undefined;
   const body = await storeObject(store, Buffer.from(JSON.stringify(plan)));
   const epoch = after + 1;
   const sealed = messages.seal(place, { epoch, sequence: epoch, body });
-  const revision = await store.state.compareAndSet(place, sealed, entry?.revision ?? 0);
-  return revision === undefined ? undefined : { epoch, by: messages.device, plan };
+  const written = await store.state.compareAndSet(place, sealed, revision);
+  return written === undefined ? undefined : { epoch, by: messages.device, plan };
+}
+
+/** The epoch of the plan in force; 0 before the first. */
+export const readEpoch = async (engine: Engine): Promise<number> => (await readCurrent(engine)).epoch;
+
+async function readCurrent({ store, messages }: Engine): Promise<{ epoch: number; revision: number }> {
+  const entry = await store.state.read(place);
+  if (!entry) return { epoch: 0, revision: 0 };
+  const message = messages.open(place, entry.value);
+  if ('fault' in message)
+    throw new RuntimeError(
+      'RUNTIME_MESSAGE_REFUSED',
+      'readEpoch',
+      `the plan in the store is refused (${message.fault}): ${message.what}; ` +
+        'whoever wrote it does not belong to the cluster, so start the cluster anew with other keys',
+    );
+  return { epoch: message.epoch, revision: entry.revision };
 }
 
 /** The plan in force, if any, then each that replaces it, until the signal. Old ones, and those of devices that may not plan, are refused. */

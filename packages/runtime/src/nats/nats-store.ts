@@ -26,6 +26,8 @@ export interface NatsStoreOptions {
   readonly logRecords?: number;
 }
 
+/** A renewal that is not answered is soon made again. */
+const renewTimeoutSeconds = 1;
 /** JetStream's number for a comparison that failed. */
 const wrongLastSequence = 10_071;
 
@@ -58,13 +60,18 @@ export async function openNatsStore(
     if (!create)
       return Promise.all([
         kvm.open(names.state, { allow_direct: false }),
-        kvm.open(names.leases, { allow_direct: false }),
+        kvm.open(names.leases, { allow_direct: false, timeout: renewTimeoutSeconds * 1000 }),
         objm.open(names.objects),
       ]);
     const manager = await jetstreamManager(connection);
     const [state, leases, objects] = await Promise.all([
       kvm.create(names.state, { history: 1, allow_direct: false }),
-      kvm.create(names.leases, { history: 1, allow_direct: false, ttl: leaseSeconds * 1000 }),
+      kvm.create(names.leases, {
+        history: 1,
+        allow_direct: false,
+        ttl: leaseSeconds * 1000,
+        timeout: renewTimeoutSeconds * 1000,
+      }),
       objm.create(names.objects),
       manager.streams.add({
         name: names.log,

@@ -14,7 +14,7 @@ import { type Check, flag, inputLimits, listOf } from '../problem/check-values.j
 import type { Cluster } from '../problem/cluster.js';
 import type { Workload } from '../problem/workload.js';
 import type { Assessment, IntervalProblem } from '../search/interval-problem.js';
-import { lowerBound } from '../search/lower-bound.js';
+import { type LowerBound, lowerBound } from '../search/lower-bound.js';
 import { peers } from './peers.js';
 import { type Strategy, tuneStrategy } from './strategy.js';
 import { listScheduleTasks, movedBytes } from './task-parallel.js';
@@ -53,7 +53,8 @@ export function comparePeers(
   } satisfies Record<keyof ComparePeersOptions, Check>);
   const { strategies, cache = false } = options;
   const opened = openRun(workloads, cluster, { cache, peers: [] });
-  const results = (strategies ?? peers).map((strategy) => runStrategy(strategy, opened));
+  const questions = new Map<string, readonly Question[]>();
+  const results = (strategies ?? peers).map((strategy) => runStrategy(strategy, opened, questions));
   const apart = strategies ? undefined : listScheduleTasks(workloads, cluster, { cache });
   if (apart) {
     const { totalSeconds, totalBytes } = apart;
@@ -62,28 +63,55 @@ export function comparePeers(
   return results.filter((result) => result !== undefined).sort((a, b) => a.totalSeconds - b.totalSeconds);
 }
 
-function runStrategy(strategy: Strategy, { run, lanes }: ReturnType<typeof openRun>): PeerResult | undefined {
+/** An interval, and what is the same for intervals that differ in names alone. */
+interface Question {
+  readonly problem: IntervalProblem;
+  readonly signature: string;
+  readonly bound: LowerBound;
+}
+
+/** @param questions of jobs that were asked about before, in which what is found about stages is remembered */
+function runStrategy(
+  strategy: Strategy,
+  { run, lanes }: ReturnType<typeof openRun>,
+  questions: Map<string, readonly Question[]>,
+): PeerResult | undefined {
   const { graph } = run;
-  /** By question: tasks of equal costs are tuned once. */
+  /** Tasks of equal costs are tuned once. */
   const tuned = new Map<string, Assessment | undefined>();
-  const tune = (problem: IntervalProblem): Assessment | undefined => {
-    const key = signatureOf(problem);
-    if (!tuned.has(key)) tuned.set(key, tuneStrategy(strategy, problem, { thorough: true }));
-    const found = tuned.get(key);
+  const tune = ({ problem, signature }: Question): Assessment | undefined => {
+    if (!tuned.has(signature)) tuned.set(signature, tuneStrategy(strategy, problem, { thorough: true }));
+    const found = tuned.get(signature);
     return found && { ...found, placement: { ...found.placement, tasks: problem.tasks } };
   };
+  const questionsOf = (tasks: readonly number[], useCache: boolean): readonly Question[] => {
+    const key = `${useCache} ${tasks.join()}`;
+    let asked = questions.get(key);
+    if (!asked) {
+      const workloads = tasks.map((task) => graph.workloads[task]!);
+      asked = intervalsOf(workloads, lanes.opened, lanes.settings, useCache).map((problem) => ({
+        problem,
+        signature: signatureOf(problem),
+        bound: lowerBound(problem),
+      }));
+      questions.set(key, asked);
+    }
+    return asked;
+  };
   const modeOf = (tasks: readonly number[], useCache: boolean): Mode | undefined => {
-    const workloads = tasks.map((task) => graph.workloads[task]!);
-    const problems = intervalsOf(workloads, lanes.opened, lanes.settings, useCache);
-    const found = problems.map(tune);
+    const asked = questionsOf(tasks, useCache);
+    const found = asked.map(tune);
     return chain(
       lanes,
       // In the peer's order, should a placement serve its neighbour too.
-      problems.map((problem, index) => ({ ...problem, policies: found[index] ? [found[index].policy] : [] })),
-      problems.map((problem, index) => ({
+      asked.map(({ problem }, index) => ({
+        ...problem,
+        policies: found[index] ? [found[index].policy] : [],
+      })),
+      asked.map(({ bound }, index) => ({
         found: found[index] ? [{ ...found[index], strategy: strategy.name }] : [],
         search: 'bounded',
-        bound: lowerBound(problem),
+        bound,
       })),
       { set: [...lanes.opened.devices.keys()], look: 'peers' },
     );

@@ -28,12 +28,12 @@ const zero = (
   name: string,
   source: string,
   fractionsOf: (count: number, problem: IntervalProblem) => Fractions,
-  passes: readonly Pass[] = [overlapReduction(true)],
+  rules: Pick<Strategy, 'passes' | 'splitsLayers'> = { passes: [overlapReduction(true)] },
 ): Strategy => ({
   name: `DeepSpeed ${name}`,
   source,
   interleavesTasks: false,
-  passes,
+  ...rules,
   *candidates(problem) {
     const { costs, tasks } = problem;
     for (const { group, microbatches } of deviceGroups(problem)) {
@@ -135,5 +135,5 @@ export const zero3 = zero(
       parameters: total > 0 ? Math.min(1, 1 / count + (2 * largest) / total) : 1,
     };
   },
-  [overlapReduction(false), gatherParameters],
+  { passes: [overlapReduction(false), gatherParameters], splitsLayers: true },
 );

@@ -12,7 +12,7 @@ import { sumMemory } from '../search/bottleneck-search.js';
 import { deviceWork } from '../search/device-work.js';
 import { limits } from '../search/effort.js';
 import type { IntervalProblem } from '../search/interval-problem.js';
-import { shareSamples } from '../search/share-samples.js';
+import { stageOn } from '../search/share-samples.js';
 
 interface HybridOptions {
   readonly microbatches: number;
@@ -134,9 +134,9 @@ export function hybridPlacements(
       const j = devices[at(i, l)]!;
       const m = ends[at(i, l)]!;
       const range = { start: bounds[l]!, end: bounds[m]! };
-      const members = shareSamples(problem, range, order.slice(i, j), microbatches);
-      if (!members) return undefined;
-      chosen.push({ ...range, members });
+      const stage = stageOn(problem, range, order.slice(i, j), microbatches);
+      if (!stage) return undefined;
+      chosen.push(stage);
       [i, l] = [j, m];
     }
     return { tasks: problem.tasks, microbatches, stages: chosen };

@@ -38,6 +38,7 @@ export const jora: Strategy = {
   name: 'JORA tensor parallelism',
   source: 'JORA jora/common.py and jora/lib/model/attention.py; Megatron-like volumes',
   interleavesTasks: false,
+  splitsLayers: true,
   passes: [reduceOutputs],
   *candidates(problem) {
     const { costs, tasks } = problem;

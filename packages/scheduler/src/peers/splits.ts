@@ -84,12 +84,23 @@ export function pipelineOf(
   groups: readonly (readonly number[])[],
   microbatches: number,
 ): Placement {
-  const stages = groups.map((group, index): Stage => ({
-    start: index === 0 ? 0 : cuts[index - 1]!,
-    end: cuts[index]!,
-    members: group.map((device) => ({ device: costs.devices[device]!.id, share: 1 / group.length })),
-    ...(group.length > 1 ? { gradients: halfPrecision } : {}),
-  }));
+  const stages = groups.map((group, index): Stage => {
+    const start = index === 0 ? 0 : cuts[index - 1]!;
+    const end = cuts[index]!;
+    // The same object for the same stage, so that what is found about it is found once.
+    const key = `equal ${start} ${end} ${microbatches} ${group.join()}`;
+    let stage = costs.stages.get(key);
+    if (!stage) {
+      stage = {
+        start,
+        end,
+        members: group.map((device) => ({ device: costs.devices[device]!.id, share: 1 / group.length })),
+        ...(group.length > 1 ? { gradients: halfPrecision } : {}),
+      };
+      costs.stages.set(key, stage);
+    }
+    return stage;
+  });
   return { tasks, microbatches, stages };
 }
 

@@ -17,6 +17,8 @@ export interface Strategy {
   readonly source: string;
   /** Whether it trains sibling tasks in one pipeline; otherwise one task after the other. */
   readonly interleavesTasks: boolean;
+  /** Whether devices share single layers or their parameters, so that what holds for placements of whole layers does not bound it. */
+  readonly splitsLayers?: boolean;
   /** What it sends beyond activations and gradients. */
   readonly passes?: readonly Pass[];
   /** @param thorough for a comparison, which can wait, rather than for a plan, which asks often */

@@ -59,7 +59,7 @@ export function listScheduleTasks(
     const job = jobOf(run.graph, [task]);
     const modes = modesOf(
       lanes,
-      [workload],
+      [[workload]],
       devices.map((_, device) => [device]),
     );
     return { job, choices: modes.map((mode) => assignmentOf(run, job, mode)) };

@@ -18,10 +18,10 @@ export function candidateJobs(run: Run, search: LaneSearch, siblings: boolean): 
     wanted: (mode: Mode) => boolean = () => true,
   ): CandidateJob => {
     const job = jobOf(graph, tasks);
-    const workloads = tasks.map((task) => graph.workloads[task]!);
+    const orders = ordersOf(search, graph, tasks).map((order) => order.map((task) => graph.workloads[task]!));
     const asked =
       setsOf.get(job.kind) ?? (tasks.length === 1 ? sets : sets.filter(({ length }) => length > 1));
-    const promising = modesOf(search, workloads, asked);
+    const promising = modesOf(search, orders, asked);
     setsOf.set(
       job.kind,
       promising.map(({ set }) => set),
@@ -30,7 +30,7 @@ export function candidateJobs(run: Run, search: LaneSearch, siblings: boolean): 
     const modes =
       promising.length > 0 || tasks.length > 1 || search.look === 'search'
         ? promising
-        : modesOf({ ...search, look: 'search' }, workloads, sets.slice(-1));
+        : modesOf({ ...search, look: 'search' }, orders, sets.slice(-1));
     return {
       job,
       choices: modes.filter(wanted).map((mode) => assignmentOf(run, job, mode)),
@@ -65,6 +65,27 @@ export function assignmentOf(run: Run, job: Job, mode: Mode): Assignment {
     answers,
     seconds: mode.seconds + answers.reduce((sum, { seconds }) => sum + seconds, 0),
   };
+}
+
+/** In which siblings may follow each other in one pipeline, tasks of equal cost in one of them; only the given one where all are too many. */
+function ordersOf(
+  { opened, options: { exactLayers = 0 } }: LaneSearch,
+  { workloads, alike }: TaskGraph,
+  tasks: readonly number[],
+): readonly (readonly number[])[] {
+  const few =
+    workloads.length <= limits.allGroups &&
+    opened.devices.length <= limits.allDeviceSets &&
+    workloads[0]!.layers.length <= exactLayers;
+  const ordersFrom = (left: readonly number[]): number[][] =>
+    left.length === 0
+      ? [[]]
+      : left
+          .filter((task, at) => left.findIndex((other) => alike[other] === alike[task]) === at)
+          .flatMap((task) =>
+            ordersFrom(left.filter((other) => other !== task)).map((rest) => [task, ...rest]),
+          );
+  return few ? ordersFrom(tasks) : [tasks];
 }
 
 /** Sets of tasks that do not wait for each other: all of few tasks; of many the levels, and pairs within small levels. */

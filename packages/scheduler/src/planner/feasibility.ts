@@ -79,7 +79,7 @@ export function requireFound(
       memory: new Map(),
       clusters: new Map(),
     };
-    return modesOf(larger, [workload], deviceSets(opened, 1)).length > 0;
+    return modesOf(larger, [[workload]], deviceSets(opened, 1)).length > 0;
   };
   const apart = unreachablePairs(search.opened);
   const problems = lost.map((index): InputProblem => {

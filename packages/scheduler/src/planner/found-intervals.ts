@@ -28,8 +28,11 @@ export interface LaneSearch {
   readonly memory: Map<string, FoundInterval & { readonly below: number }>;
 }
 
-/** How closely: by the bounds of placements, by the list scheduler's clock, by a search that simulates, or what peers would do. */
-export type Look = 'bound' | 'estimate' | 'search' | 'peers';
+/**
+ * How closely: by the bounds of placements, by the list scheduler's clock, by a search that simulates, what peers would do, or, where the
+ * bound leaves no other, those that split layers.
+ */
+export type Look = 'bound' | 'estimate' | 'search' | 'peers' | 'split';
 
 /** An assessment and the strategy that proposed it. */
 export interface NamedAssessment extends Assessment {
@@ -99,8 +102,8 @@ function findOn(
       bound,
     };
   const { found, search } =
-    look === 'peers'
-      ? { found: [], search: 'bounded' as const }
+    look === 'peers' || look === 'split'
+      ? { found: [], search: look === 'split' ? ('exact' as const) : ('bounded' as const) }
       : searchInterval(problem, { ...options, budget: share * (options.budget ?? limits.budget), below });
   const named = found
     .slice(0, limits.keptPlacements)

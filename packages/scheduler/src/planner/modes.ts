@@ -4,6 +4,7 @@
  */
 import { type ClusterCosts, openCluster } from '../cost/cluster-costs.js';
 import type { Routes } from '../cost/routes.js';
+import type { Strategy } from '../peers/strategy.js';
 import type { Workload } from '../problem/workload.js';
 import { assessPlacement } from '../search/assess-placement.js';
 import { keyOf } from '../search/bounded-search.js';
@@ -54,10 +55,10 @@ export interface Mode {
   readonly exact: boolean;
 }
 
-/** Fewest devices first. */
+/** Fewest devices first. `orders`: the same workloads in the orders in which one pipeline may take them. */
 export function modesOf(
   search: LaneSearch,
-  workloads: readonly Workload[],
+  orders: readonly (readonly Workload[])[],
   sets: readonly (readonly number[])[],
 ): Mode[] {
   const modes: Mode[] = [];
@@ -70,15 +71,24 @@ export function modesOf(
       Infinity,
     );
     const whole = set.length === search.opened.devices.length;
-    const mode = modeOn(search, workloads, set, {
-      below,
-      peers: whole || set.length <= limits.peersOnSet ? search.peers : [],
-      look: search.look,
-      share: whole ? 1 : limits.subsetBudget,
-    });
-    if (mode && mode.value < below) modes.push(mode);
+    let best: Mode | undefined;
+    for (const workloads of orders)
+      best =
+        modeOn(search, workloads, set, {
+          below: best?.value ?? below,
+          peers: peersOn(search, set),
+          look: search.look,
+          share: whole ? 1 : limits.subsetBudget,
+        }) ?? best;
+    if (best) modes.push(best);
   }
   return modes;
+}
+
+/** Who is asked besides the search: everyone for the whole cluster, for a small part of it those whose placements the search has not. */
+export function peersOn({ opened, peers }: LaneSearch, { length }: readonly number[]): readonly Strategy[] {
+  if (length === opened.devices.length) return peers;
+  return length <= limits.splitOnSet ? peers.filter(({ splitsLayers }) => splitsLayers) : [];
 }
 
 /** The best mode on a set of devices; undefined where nothing is found below the mark. */
@@ -97,16 +107,22 @@ export function modeOn(
     const bounds = problems.map((problem) => lowerBound(problem));
     const least = bounds.reduce((sum, { value }) => sum + value, 0);
     const mark = Math.min(question.below, best?.value ?? Infinity);
-    if (least >= mark) continue;
+    // What the bound does not hold for is still asked.
+    const peers = least < mark ? question.peers : question.peers.filter(({ splitsLayers }) => splitsLayers);
+    if (least >= mark && peers.length === 0) continue;
     const answers = problems.map((problem, index) =>
       searchOn(search, problem, set, {
         ...question,
+        peers,
+        // Where an interval is a small part of the job, little is lost by a poor answer.
+        share: (question.share * Math.max(bounds[index]!.value, limits.leastPart * least)) / least,
+        look: least < mark ? question.look : 'split',
         bound: bounds[index]!,
         below: mark - (least - bounds[index]!.value),
       }),
     );
     const mode = chain(search, problems, answers, { set, look: question.look });
-    if (mode && (!best || mode.value < best.value)) best = mode;
+    if (mode && mode.value < mark) best = mode;
   }
   return best;
 }

@@ -3,7 +3,7 @@
  *
  *   path    the longest chain of tasks that wait for each other, each at its fastest on any devices
  *   work    a run of M seconds has M seconds of every device and of every medium's air. A task alone on device d takes p(d) of d's seconds;
- *           on a set S at least FLOPs / Σ speeds of each one's, and the air of one boundary or of all its gradients. For prices π of the
+ *           on a set S at least work / Σ speeds of each one's, and the air of one boundary or of all its gradients. For prices π of the
  *           devices' seconds and α of the air that add up to 1, the cheapest ways of all tasks cost together at most M. Ways that end too
  *           late even with all other tasks at their fastest are left out. The same holds for all tasks that begin h after the start and end
  *           t before the end at the soonest, with M − h − t.
@@ -17,13 +17,12 @@ import type { ClusterCosts, DeviceCosts } from '../cost/cluster-costs.js';
 import { type CostModel, openCostModel } from '../cost/cost-model.js';
 import { computeSeconds } from '../cost/duration.js';
 import { fitsMemory } from '../cost/memory.js';
-import { boundaryBytes, gradientBytes, gradientCrosses, hasBackward } from '../cost/task-costs.js';
+import { hasBackward } from '../cost/task-costs.js';
 import { type Workload, withCachedPrefix } from '../problem/workload.js';
 import { deviceWork } from '../search/device-work.js';
 import { limits } from '../search/effort.js';
 import { type IntervalProblem, placementOn } from '../search/interval-problem.js';
-import { lowerBound } from '../search/lower-bound.js';
-import { bestRate } from '../search/best-rate.js';
+import { leastAirSeconds, lowerBound } from '../search/lower-bound.js';
 import { subsetsOf } from './device-sets.js';
 import { cacheSteps } from './intervals.js';
 import { maximise } from './linear-program.js';
@@ -110,8 +109,8 @@ function pieceOf(workload: Workload, { opened, cache, wholeLayers, window }: Pla
   const { first, later } = cacheSteps(workload, cache);
   const count = opened.devices.length;
   const alone = opened.devices.map(() => 0);
-  const rates = opened.devices.map(() => 0);
-  let [seconds, work, air] = [0, 0, 0];
+  const phases: { readonly seconds: number; readonly speeds: readonly number[] }[] = [];
+  let [seconds, air] = [0, 0];
   for (const [costed, steps] of [
     [workload, first],
     [withCachedPrefix(workload), later],
@@ -131,12 +130,11 @@ function pieceOf(workload: Workload, { opened, cache, wholeLayers, window }: Pla
       groupLimit: limits.group,
       policies: [],
     };
-    const { flops, fastest } = deviceWork(question);
-    const stepWork = flops[costs.layerCount]!;
-    work += steps * stepWork;
-    for (const [device, rate] of fastest.entries()) rates[device] = Math.max(rates[device]!, rate);
-    const speed = fastest.reduce((a, b) => a + b, 0);
-    seconds += steps * (wholeLayers ? lowerBound(question).stepSeconds : stepWork / speed);
+    const { speeds, seconds: sums } = deviceWork(question).all;
+    phases.push({ seconds: steps * sums[costs.layerCount]!, speeds });
+    seconds += wholeLayers
+      ? steps * lowerBound(question).stepSeconds
+      : workOn(opened.devices.keys(), phases.slice(-1));
     if (wholeLayers) air += steps * leastAirSeconds(question);
     for (const [index, device] of costs.devices.entries())
       alone[index]! += fitsMemory(costs, placementOn(question, device.id, samples), window)
@@ -146,15 +144,29 @@ function pieceOf(workload: Workload, { opened, cache, wholeLayers, window }: Pla
   const ways: Way[] = [...alone.entries()]
     .filter(([, use]) => use < Infinity)
     .map(([device, use]) => ({ devices: [device], use, air: 0, whole: true }));
+  const work = phases.reduce((sum, phase) => sum + phase.seconds, 0);
+  const airPerMedium = air / Math.max(1, opened.routes.media.length);
   if (count > limits.allDeviceSets)
-    for (const [device, rate] of rates.entries())
-      ways.push({ devices: [device], use: work / rate, air, whole: false });
-  else
-    for (const devices of subsetsOf(opened.devices.keys()).filter(({ length }) => length > 1)) {
-      const speed = devices.reduce((sum, device) => sum + rates[device]!, 0);
-      ways.push({ devices, use: work / speed, air, whole: true });
+    for (const device of opened.devices.keys()) {
+      const most = Math.max(...phases.map(({ speeds }) => speeds[device]!));
+      ways.push({ devices: [device], use: work / most, air, whole: false });
     }
+  else
+    for (const devices of subsetsOf(opened.devices.keys()).filter(({ length }) => length > 1))
+      ways.push({ devices, use: Math.max(workOn(devices, phases), airPerMedium), air, whole: true });
   return { head: 0, seconds, tail: 0, ways };
+}
+
+/** Least seconds of phases on devices that share their work. */
+function workOn(
+  devices: Iterable<number>,
+  phases: readonly { readonly seconds: number; readonly speeds: readonly number[] }[],
+): number {
+  const all = [...devices];
+  return phases.reduce(
+    (sum, { seconds, speeds }) => sum + seconds / all.reduce((speed, device) => speed + speeds[device]!, 0),
+    0,
+  );
 }
 
 /** Of a step on one device that holds all layers. */
@@ -166,17 +178,6 @@ function secondsAlone({ tasks: [task], layerCount }: CostModel, device: DeviceCo
   const of = (kind: 'forward' | 'backwardInput' | 'backwardWeight') =>
     computeSeconds(best, task!, kind, range, task!.samples);
   return of('forward') + (hasBackward(task!, layerCount) ? of('backwardInput') + of('backwardWeight') : 0);
-}
-
-/** Of a step spread over several devices: one boundary, or all gradients to a second device and back. */
-function leastAirSeconds({ costs }: IntervalProblem): number {
-  const { cluster, layerCount } = costs;
-  if (cluster.links.some(({ medium }) => medium === undefined)) return 0;
-  const task = costs.tasks[0]!;
-  let least = 2 * gradientBytes(task, { start: 0, end: layerCount });
-  for (let cut = 1; cut < layerCount; cut++)
-    least = Math.min(least, boundaryBytes(task, cut) * task.samples * (gradientCrosses(task, cut) ? 2 : 1));
-  return least / bestRate(cluster);
 }
 
 /** Fills in heads and tails; returns the longest path. */

@@ -101,13 +101,16 @@ function planOf(
 }
 
 /**
- * Whether every set of devices was a candidate, and every question answered exactly, the answers left out too. Siblings in one pipeline are
- * tried in one order only, so where there may be some, not everything is covered.
+ * Whether every set of devices was a candidate, and every question answered exactly, the answers left out too. Siblings in one pipeline have
+ * their prefixes cached all or none, so where two might be, not everything is covered.
  */
-const coversAll = ({ opened, memory }: LaneSearch, graph: Run['graph']): boolean =>
+const coversAll = ({ opened, memory, cache }: LaneSearch, graph: Run['graph']): boolean =>
   opened.devices.length <= limits.allDeviceSets &&
   graph.workloads.length <= limits.allGroups &&
-  (opened.devices.length === 1 || !hasSiblings(graph)) &&
+  (opened.devices.length === 1 ||
+    !hasSiblings(graph) ||
+    !cache ||
+    graph.workloads.filter(({ epochs = 1 }) => epochs > 1).length < 2) &&
   [...memory.values()].every(({ search }) => search === 'exact');
 
 function plannedJob(

@@ -9,7 +9,7 @@ import { assignmentOf } from './candidate-jobs.js';
 import type { LaneSearch, ModeQuestion } from './found-intervals.js';
 import { intervalsOf } from './intervals.js';
 import { type Job, levelsOf } from './jobs.js';
-import { type Mode, modeOn } from './modes.js';
+import { type Mode, modeOn, peersOn } from './modes.js';
 import type { Assignment, CandidateJob, RunSearch } from './run.js';
 import { type FoundRun, searchRun } from './search-run.js';
 
@@ -109,10 +109,9 @@ const simulated = (search: RunSearch): RunSearch =>
 function deepened(search: RunSearch, lanes: LaneSearch, order: readonly Assignment[]): RunSearch {
   const different = new Set(order.map(({ job, mode }) => `${job.kind}|${mode.set.join()}`)).size;
   const share = Math.max(limits.promiseBudget, 1 / different);
-  const whole = lanes.opened.devices.length;
   return lookedAt(search, lanes, order, (choice) => {
     const { set, value } = choice.mode;
-    const peers = set.length === whole || set.length <= limits.peersOnSet ? lanes.peers : [];
+    const peers = peersOn(lanes, set);
     const mode = modeOf(lanes, search, choice, { below: value, peers, look: 'search', share });
     return mode && mode.value < value ? mode : choice.mode;
   });
@@ -131,8 +130,8 @@ function withPeers(search: RunSearch, lanes: LaneSearch, { played }: FoundRun): 
     Math.min(
       ...[true, false].map((cache) =>
         intervalsOf([workload], opened, settings, cache).reduce((sum, problem) => {
-          const { flops, fastest } = deviceWork(problem);
-          return sum + (problem.steps * flops.at(-1)!) / fastest.reduce((a, b) => a + b, 0);
+          const { seconds, speeds } = deviceWork(problem).all;
+          return sum + (problem.steps * seconds.at(-1)!) / speeds.reduce((a, b) => a + b, 0);
         }, 0),
       ),
     ),

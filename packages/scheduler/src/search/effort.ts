@@ -125,8 +125,7 @@ export const limits = {
   /** Layers of the exact search: alone, and in a plan, which asks it many times. */
   exactLayers: 12,
   exactLayersInPlan: 10,
-  /** Prices of air that a lower bound tries, in the speed that a step needs, and its relative precision. */
-  airPrices: [1 / 64, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1, 2, 4, 16],
+  /** Relative precision of a lower bound. */
   boundPrecision: 1e-3,
   /** Sets of tasks by earliest begin and end whose bound is asked; whole tasks of a device counted together at most; size and pivots of a
    * program of prices at most. */
@@ -154,9 +153,11 @@ export const limits = {
   estimatedPromises: 6,
   refinements: 60,
   promiseBudget: 1 / 8,
-  /** Part of the budget for a set of devices that is not the whole cluster, and the devices of a set at most of which peers are asked. */
+  /** Part of the budget for a set of devices that is not the whole cluster, and for an interval that is a small part of its job. */
   subsetBudget: 1 / 8,
-  peersOnSet: 2,
+  leastPart: 1 / 8,
+  /** Devices of such a set at most of which peers are asked that split layers. */
+  splitOnSet: 2,
   /** A placement that costs so many times the mark is not polished. */
   polishedAbove: 1.2,
   /** Tasks of which every set of siblings may be a group, and levels of which every pair may. */

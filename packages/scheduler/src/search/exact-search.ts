@@ -113,16 +113,15 @@ function placementsWithin(
 ): { found: Candidate[]; complete: boolean } {
   const { costs, tasks, groupLimit, objective, steps, window } = problem;
   const { layerCount, devices } = costs;
-  const { flops, fastest, seconds, passes } = deviceWork(problem);
+  const { seconds, all: work, passes } = deviceWork(problem);
   const successors = nextInterchangeable(problem);
   const everyDevice = 2 ** devices.length - 1;
   const all = tasks.map(costs.taskNamed);
   const most = Math.max(...all.map(({ samples }) => samples));
   const timeWeight = objective === 'time' ? 1 : objective === 'energy' ? 0 : objective.secondsWeight;
   const hopeless = (stepSeconds: number) => stepSeconds * steps * timeWeight >= below;
-  const rates = ofSets(fastest);
-  const passRates = ofSets(passes.fastest);
-  const passFlops = passes.flops;
+  const speeds = ofSets(work.speeds);
+  const passSpeeds = ofSets(passes.speeds);
   const found: Candidate[] = [];
   let bounds = 0;
   const boundOf = (placement: Placement) => {
@@ -193,11 +192,12 @@ function placementsWithin(
         if (countBits(group) > groupLimit || skipsInterchangeable(group, unused, successors)) continue;
         const left = unused & ~group;
         for (let end = Math.max(start + 1, start === 0 ? firstCut : 1); end <= layerCount; end++) {
-          if (hopeless((flops[end]! - flops[start]!) / rates[group]!)) break;
-          const rest = end === layerCount ? 0 : (flops[layerCount]! - flops[end]!) / rates[left]!;
+          if (hopeless((work.seconds[end]! - work.seconds[start]!) / speeds[group]!)) break;
+          const rest =
+            end === layerCount ? 0 : (work.seconds[layerCount]! - work.seconds[end]!) / speeds[left]!;
           if (hopeless(rest)) continue;
           const passing =
-            end === layerCount ? 0 : (passFlops[layerCount]! - passFlops[end]!) / passRates[left]!;
+            end === layerCount ? 0 : (passes.seconds[layerCount]! - passes.seconds[end]!) / passSpeeds[left]!;
           for (const { stage, bound: alone, passSeconds, flushes } of stagesOf(group, start, end)) {
             if (bounds > mostBounds) return;
             const pass = climbed > 0 || flushes ? passSeconds : 0;
@@ -220,9 +220,9 @@ function placementsWithin(
 }
 
 /** Sums over every set of devices, by its bits. */
-const ofSets = (rates: readonly number[]): Float64Array =>
-  Float64Array.from({ length: 2 ** rates.length }, (_, mask) =>
-    bitsOf(mask).reduce((rate, device) => rate + rates[device]!, 0),
+const ofSets = (speeds: readonly number[]): Float64Array =>
+  Float64Array.from({ length: 2 ** speeds.length }, (_, mask) =>
+    bitsOf(mask).reduce((speed, device) => speed + speeds[device]!, 0),
   );
 
 /** For each device the next one that is interchangeable with it, or -1. */

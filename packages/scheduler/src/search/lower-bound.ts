@@ -2,21 +2,28 @@
  * What no placement of whole layers can beat: the lower bound that comes with every plan. Strategies that split layers or shard
  * parameters (JORA, ZeRO-3) are bound by the work alone.
  *
- *   work     all FLOPs of a step / all devices' speeds; where few devices must do it (see network), the fastest few
- *   network  k devices on one shared medium exchange at least k − 1 boundaries or gradients, so
- *            min over k of max(FLOPs / speed of the k fastest, (k − 1) · least exchange / best rate)
+ *   work     all work of a step, launches included, / all devices' speeds; where few devices must do it (see network), the fastest few
+ *   network  two devices on one shared medium exchange at least one boundary or all gradients, k devices k − 1 boundaries or gradients of
+ *            one layer, so min over k of max(work / speed of the k fastest, least exchanges of k / best rate)
  *   memory   no fewer devices than hold the model
  *   drain    when one task trains alone, a step empties the pipeline. A device whose stage starts at layer a idles at least
  *            h(a) = forward and backward of one sample through the trained layers below a, on the fastest device. It holds layer l only if
- *            its stage starts at or after first(l), the lowest start from which the largest memory reaches l. With speeds c and FLOPs w
+ *            its stage starts at or after first(l), the lowest start from which the largest memory reaches l. With speeds c and work w
  *            of a step, weight gradients left out:   Σ_d c_d (T − h_d) ≥ Σ_l w_l   implies   Σ_l w_l / (T − h(first(l))) ≤ Σ_d c_d
  *
  * It ignores that layers and samples are whole, so the gap to it is an upper bound of the true gap.
  */
 import { joulesOf } from '../cost/energy.js';
 import { layerStates, type StateBytes, stateBytes } from '../cost/memory.js';
-import { boundaryBytes, gradientBytes, gradientCrosses } from '../cost/task-costs.js';
-import { deviceWork } from './device-work.js';
+import {
+  boundaryBytes,
+  gradientBytes,
+  gradientCrosses,
+  type LayerRange,
+  type TaskCosts,
+} from '../cost/task-costs.js';
+import { bestRate } from './best-rate.js';
+import { deviceWork, type Work } from './device-work.js';
 import { type IntervalProblem, valueOf } from './interval-problem.js';
 
 export interface LowerBound {
@@ -29,10 +36,9 @@ export interface LowerBound {
 
 export function lowerBound(problem: IntervalProblem): LowerBound {
   const { costs, steps, objective } = problem;
-  const { flops, fastest } = deviceWork(problem);
-  const total = flops[costs.layerCount]!;
-  const speeds = [...fastest].sort((a, b) => b - a);
-  const exchange = leastExchangeSeconds(problem);
+  const { flops, all, passes, seconds: alone } = deviceWork(problem);
+  const speeds = [...all.speeds].sort((a, b) => b - a);
+  const exchanged = exchangeSeconds(problem);
   const fewest = fewestDevices(problem);
 
   let bySpeed = Infinity;
@@ -41,31 +47,34 @@ export function lowerBound(problem: IntervalProblem): LowerBound {
   for (const [index, added] of speeds.entries()) {
     speed += added;
     if (index + 1 < fewest) continue;
-    const work = total / speed;
-    const network = index * exchange;
+    const work =
+      index === 0
+        ? Math.min(...alone.map((sums) => sums[costs.layerCount]!))
+        : all.seconds[costs.layerCount]! / speed;
+    const network = exchanged(index + 1);
     if (Math.max(work, network) < bySpeed) {
       bySpeed = Math.max(work, network);
       best = index + 1 === speeds.length ? 'work' : fewest > 1 && index + 1 === fewest ? 'memory' : 'network';
     }
   }
-  const byDrain = drainSeconds(problem, flops, speeds);
+  const byDrain = drainSeconds(problem, passes);
   const stepSeconds = Math.max(bySpeed, byDrain);
   const seconds = steps * stepSeconds;
   return {
     stepSeconds,
     binding: byDrain > bySpeed ? 'drain' : best,
-    value: valueOf(objective, seconds, objective === 'time' ? 0 : leastJoules(problem, total)),
+    value: valueOf(
+      objective,
+      seconds,
+      objective === 'time' ? 0 : leastJoules(problem, flops[costs.layerCount]!),
+    ),
   };
 }
 
-function drainSeconds(
-  { costs, tasks }: IntervalProblem,
-  flops: Float64Array,
-  speeds: readonly number[],
-): number {
-  if (tasks.length !== 1 || flops[costs.layerCount] === 0) return 0;
+function drainSeconds({ costs, tasks }: IntervalProblem, { seconds: work, speeds }: Work): number {
+  if (tasks.length !== 1 || work[costs.layerCount] === 0) return 0;
   const task = costs.taskNamed(tasks[0]!);
-  const { sums, lowestTrained, samples } = task;
+  const { lowestTrained, samples } = task;
   // A group that exchanges nothing need not end a step together.
   if (gradientBytes(task, { start: lowestTrained, end: Math.min(lowestTrained + 1, costs.layerCount) }) === 0)
     return 0;
@@ -81,16 +90,11 @@ function drainSeconds(
   for (let layer = 0; layer < costs.layerCount; layer++) {
     while (first < layer && held(first, layer + 1) > memory) first += 1;
     if (first <= lowestTrained) continue;
-    const through =
-      sums.forwardFlops[first]! -
-      sums.forwardFlops[lowestTrained]! +
-      sums.inputFlops[first]! -
-      sums.inputFlops[lowestTrained]!;
-    idle[layer] = through / speeds[0]! + 2 * latency;
+    const through = (work[first]! - work[lowestTrained]!) / samples;
+    idle[layer] = through / Math.max(...speeds) + 2 * latency;
   }
   const speed = speeds.reduce((a, b) => a + b, 0);
   // The last weight gradient may be computed while the gradient goes down; what stands in the bound is what cannot.
-  const work = flops.map((_, layer) => samples * (sums.forwardFlops[layer]! + sums.inputFlops[layer]!));
   const needed = (T: number) => {
     let sum = 0;
     for (let layer = 0; layer < costs.layerCount; layer++)
@@ -98,7 +102,7 @@ function drainSeconds(
     return sum;
   };
   let low = Math.max(...idle);
-  let high = low + flops[costs.layerCount]! / speed;
+  let high = low + work[costs.layerCount]! / speed;
   for (let halvings = 0; halvings < 60; halvings++) {
     const middle = (low + high) / 2;
     if (needed(middle) <= speed) high = middle;
@@ -116,34 +120,51 @@ function leastJoules({ costs, steps }: IntervalProblem, flops: number): number {
   return Math.min(...joules);
 }
 
-/** Seconds that every device beyond the first adds to the air of a medium that all links share; 0 where they do not. */
-function leastExchangeSeconds({ costs, tasks }: IntervalProblem): number {
+/** Seconds that so many devices at least need the air of a medium that all links share; 0 where they do not. */
+function exchangeSeconds(problem: IntervalProblem): (devices: number) => number {
+  const { costs, tasks } = problem;
   const { links } = costs.cluster;
   const medium = links[0]?.medium;
-  if (medium === undefined || links.some((link) => link.medium !== medium)) return 0;
-  const rate = links.reduce(
-    (most, { bytesPerSecond, loss = 0 }) => Math.max(most, bytesPerSecond * (1 - loss)),
-    0,
-  );
+  if (medium === undefined || links.some((link) => link.medium !== medium)) return () => 0;
+  const first = leastAirSeconds(problem);
+  const all = tasks.map(costs.taskNamed);
+  // Each further device adds a boundary or a member to a group, which exchanges the gradients of a layer at least.
+  let least = boundaryLeast(problem);
+  for (let layer = 0; layer < costs.layerCount; layer++)
+    least = Math.min(least, exchangedLeast(all, { start: layer, end: layer + 1 }));
+  const each = least / bestRate(costs.cluster);
+  return (devices) => (devices < 2 ? 0 : Math.max(first, (devices - 1) * each));
+}
+
+/** Seconds of air that an interval on several devices takes at least, where all links are of shared media: one boundary or all gradients. */
+export function leastAirSeconds(problem: IntervalProblem): number {
+  const { costs, tasks } = problem;
+  if (costs.cluster.links.some(({ medium }) => medium === undefined)) return 0;
+  const whole = exchangedLeast(tasks.map(costs.taskNamed), { start: 0, end: costs.layerCount });
+  return Math.min(boundaryLeast(problem), whole) / bestRate(costs.cluster);
+}
+
+/** Bytes of a step over the boundary that fewest cross; Infinity where there is none. */
+function boundaryLeast({ costs, tasks }: IntervalProblem): number {
   const all = tasks.map(costs.taskNamed);
   let least = Infinity;
-  for (let cut = 1; cut < costs.layerCount; cut++)
+  for (let cut = 1; cut < costs.layerCount; cut++) {
+    const bytes = (task: TaskCosts) =>
+      boundaryBytes(task, cut) * task.samples * (gradientCrosses(task, cut) ? 2 : 1);
     least = Math.min(
       least,
-      all.reduce(
-        (sum, task) => sum + boundaryBytes(task, cut) * task.samples * (gradientCrosses(task, cut) ? 2 : 1),
-        0,
-      ),
+      all.reduce((sum, task) => sum + bytes(task), 0),
     );
-  // A group exchanges the gradients of its stage, at least those of one layer, twice over; a frozen stage's group none. Of several tasks
-  // each device may handle only one, which it shares at least with the member of the largest share.
-  for (let layer = 0; layer < costs.layerCount; layer++)
-    least = Math.min(
-      least,
-      2 * Math.min(...all.map((task) => gradientBytes(task, { start: layer, end: layer + 1 }))),
-    );
-  return least / rate;
+  }
+  return least;
 }
+
+/**
+ * Bytes that a group of two sends of its gradients: twice over, but peers in half precision. A frozen stage's group sends none. Of several
+ * tasks each device may handle only one, which it shares at least with the member of the largest share.
+ */
+const exchangedLeast = (tasks: readonly TaskCosts[], range: LayerRange): number =>
+  Math.min(...tasks.map((task) => gradientBytes(task, range)));
 
 /** No fewer devices can hold the parameters and the optimizer state. */
 function fewestDevices({ costs, tasks }: IntervalProblem): number {

@@ -2,6 +2,7 @@
 import { nearestSpelling } from '@contextlora/task-graph';
 
 import { TrainerError } from '../trainer-error.js';
+import type { KeepBest } from './best-state.js';
 import type { LearningRate } from './learning-rate.js';
 
 /** The settings of a run that are numbers or make numbers. */
@@ -13,6 +14,9 @@ export interface RunSettings {
   readonly microBatches?: number;
   readonly checkpointEverySteps?: number;
   readonly learningRate?: LearningRate;
+  readonly keepBest?: Pick<KeepBest, 'everySteps' | 'patience'>;
+  /** Whether several tasks share a phase. @default false */
+  readonly together?: boolean;
 }
 
 const maximumSteps = 1_000_000;
@@ -28,7 +32,16 @@ const maximumLearningRate = 1;
  * @throws TrainerError (`TRAINER_INPUT_INVALID`) with every setting that makes no sense.
  */
 export function checkSettings(
-  { steps, seed, batchSize, microBatches, checkpointEverySteps, learningRate }: RunSettings,
+  {
+    steps,
+    seed,
+    batchSize,
+    microBatches,
+    checkpointEverySteps,
+    learningRate,
+    keepBest,
+    together = false,
+  }: RunSettings,
   { trained, known = trained }: { trained: readonly string[]; known?: readonly string[] },
 ): void {
   const problems = [
@@ -37,6 +50,13 @@ export function checkSettings(
     ...wholeProblems('batchSize', batchSize, maximumBatchSize),
     ...wholeProblems('microBatches', microBatches, maximumBatchSize),
     ...wholeProblems('checkpointEverySteps', checkpointEverySteps),
+    ...wholeProblems('everySteps of keepBest', keepBest?.everySteps),
+    ...wholeProblems('patience of keepBest', keepBest?.patience),
+    ...(keepBest && together
+      ? [
+          'keepBest needs a phase for each task, because the best state of one is not that of its siblings; plan the phases without concurrent',
+        ]
+      : []),
   ];
   if (learningRate && problems.length === 0)
     problems.push(

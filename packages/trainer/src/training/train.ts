@@ -4,6 +4,15 @@
  * A flat async generator: the caller sees every step, and stops by leaving its loop. Nothing is logged or printed here.
  */
 import type { Phase } from '../plan/plan-phases.js';
+import {
+  type BestState,
+  hasScore,
+  isOver,
+  type KeepBest,
+  nextBest,
+  splitBest,
+  withBest,
+} from './best-state.js';
 import { checkSettings, type RunSettings, stepsOfTask } from './check-settings.js';
 import type { Checkpoint, CheckpointStore, RunFingerprint, RunPosition } from './checkpoint.js';
 import { drawBatch, exampleSource, type ExampleSource } from './example-source.js';
@@ -18,10 +27,12 @@ import {
   siblingCheck,
 } from './freeze-certificate.js';
 import { type LearningRate, warmupCosine } from './learning-rate.js';
+import { microBatchesOf } from './micro-batches.js';
 import { requireSameRun } from './require-same-run.js';
 import { requireRestored, requireSoundCheckpoint } from './require-sound-checkpoint.js';
 import { type SampleBatch, sampleBatch } from './sample-batch.js';
 import type { StepResult, TrainableModel } from './trainable-model.js';
+import { turnsOf } from './turns-of-phase.js';
 import { watchTraining } from './watch-training.js';
 
 export interface TrainOptions<Example> {
@@ -37,6 +48,8 @@ export interface TrainOptions<Example> {
   /** Which examples a step sees; by default all of them once per epoch. */
   readonly sample?: SampleBatch;
   readonly learningRate?: LearningRate;
+  /** Keeps the best state of each task instead of its last; phases train one task each then. */
+  readonly keepBest?: KeepBest;
   /** Where a run is kept, and resumes from; without it a stopped run is lost. */
   readonly checkpoints?: CheckpointStore;
   /** The number of steps between saves within a phase; its end is always saved. */
@@ -64,6 +77,8 @@ export type TrainEvent =
       /** Steps of this task in this phase. */
       readonly steps: number;
       readonly learningRate: number;
+      /** With `keepBest`, of the state after this step, where it was scored. */
+      readonly score?: number;
     } & StepResult)
   | {
       readonly type: 'phaseEnd';
@@ -73,6 +88,8 @@ export type TrainEvent =
       readonly check: CertificateCheck;
       /** Task → SHA-256 of its optimizer state: of the trained tasks alone. Absent if the model does not tell. */
       readonly optimizer?: FreezeCertificate;
+      /** With `keepBest`: the step, from 0, whose state is kept, and its score. */
+      readonly best?: Pick<BestState, 'step' | 'score'>;
     };
 
 export interface TrainReport {
@@ -98,6 +115,7 @@ export async function* train<Example>(
     microBatches = 1,
     sample = sampleBatch,
     learningRate = warmupCosine(3e-3),
+    keepBest,
     checkpoints,
     checkpointEverySteps,
     fingerprint = {},
@@ -106,11 +124,18 @@ export async function* train<Example>(
   const allTasks = segmentsOf(phases);
   const settings: RunSettings = { steps, seed, batchSize, microBatches, learningRate };
   checkSettings(
-    { ...settings, ...(checkpointEverySteps === undefined ? {} : { checkpointEverySteps }) },
+    {
+      ...settings,
+      ...(checkpointEverySteps === undefined ? {} : { checkpointEverySteps }),
+      ...(keepBest ? { keepBest, together: phases.some(({ tasks }) => tasks.length > 1) } : {}),
+    },
     { trained: phases.flatMap(({ tasks }) => tasks), known: allTasks },
   );
   const stepsOf = (task: string) => stepsOfTask(steps, task);
-  const resumed = await checkpoints?.load();
+  const loaded = await checkpoints?.load();
+  const apart = loaded && splitBest(loaded.files);
+  const resumed = loaded && apart && { ...loaded, files: apart.files };
+  let best = apart?.best;
   const restore = async ({ files, segments }: Checkpoint) => {
     await model.restoreState(files);
     requireRestored(segments, await certifySegments(model, allTasks));
@@ -137,7 +162,7 @@ export async function* train<Example>(
     const segments = await certifySegments(model, allTasks);
     const { violated } = checkCertificate(position.certificate, segments, changedBy(phase));
     if (violated.length > 0) throw freezeViolation(phase.tasks, violated);
-    await checkpoints.save({ position, segments, files: await model.saveState() });
+    await checkpoints.save({ position, segments, files: withBest(await model.saveState(), best) });
   };
   // return() stops at a yield, where position and model agree; after an error they may not.
   let stoppedByCaller = true;
@@ -160,23 +185,39 @@ export async function* train<Example>(
 
       for (const [turn, { task, step }] of turns.entries()) {
         if (turn < position.step) continue;
+        if (keepBest && isOver(best, keepBest)) break;
         const source = sources.get(task) ?? exampleSource([]);
         const drawn = sample(source.length, batchSize, { seed, task, step });
-        const batch = split(await drawBatch(source, drawn, { task, step }), microBatches);
+        const batch = microBatchesOf(await drawBatch(source, drawn, { task, step }), microBatches);
         const rate = learningRate(step, stepsOf(task), task);
         const result = await model.step(task, batch, { learningRate: rate });
         watch(result, { task, step, steps: stepsOf(task), learningRate: rate, examples: drawn });
         await checkSiblings(task);
+        const score =
+          keepBest && hasScore(keepBest, step, stepsOf(task)) ? await keepBest.score(task) : undefined;
+        if (score !== undefined) best = await nextBest(model, best, { score, step, task });
         position = { ...position, step: turn + 1 };
         unsaved = phase;
         // Before the save, so that what the caller keeps with a checkpoint has this step too.
-        yield { type: 'step', phase: index, task, step, steps: stepsOf(task), learningRate: rate, ...result };
+        yield {
+          type: 'step',
+          phase: index,
+          task,
+          step,
+          steps: stepsOf(task),
+          learningRate: rate,
+          ...result,
+          ...(score === undefined ? {} : { score }),
+        };
         if (checkpointEverySteps && position.step % checkpointEverySteps === 0) {
           await save(phase);
           unsaved = undefined;
         }
       }
 
+      const kept = best;
+      if (kept) await model.restoreState(kept.files);
+      best = undefined;
       const certificate = await certifySegments(model, allTasks);
       const check = checkCertificate(position.certificate, certificate, changedBy(phase));
       if (check.violated.length > 0) throw freezeViolation(phase.tasks, check.violated);
@@ -190,6 +231,7 @@ export async function* train<Example>(
         certificate,
         check,
         ...(optimizer ? { optimizer } : {}),
+        ...(kept ? { best: { step: kept.step, score: kept.score } } : {}),
       };
       await save(phase);
       unsaved = undefined;
@@ -203,24 +245,9 @@ export async function* train<Example>(
   }
 }
 
-/** The optimizer steps of a phase in order: siblings alternate, which equals one after the other since each has its own optimizer. */
-function turnsOf(phase: Phase, stepsOf: (task: string) => number): { task: string; step: number }[] {
-  const longest = Math.max(0, ...phase.tasks.map(stepsOf));
-  return Array.from({ length: longest }, (_, step) =>
-    phase.tasks.filter((task) => step < stepsOf(task)).map((task) => ({ task, step })),
-  ).flat();
-}
-
 /** All tasks that have a role in one of the phases, in the order of their first. */
 function segmentsOf(phases: readonly Phase[]): string[] {
   return [
     ...new Set(phases.flatMap(({ roles }) => Object.values(roles).flatMap((task) => Object.keys(task)))),
   ];
-}
-
-/** Consecutive parts whose sizes differ by at most one, the larger first; as many as there are examples, if they are fewer. */
-function split<T>(batch: readonly T[], parts: number): T[][] {
-  const count = Math.min(parts, batch.length);
-  const startOf = (part: number) => Math.ceil((part * batch.length) / count);
-  return Array.from({ length: count }, (_, part) => batch.slice(startOf(part), startOf(part + 1)));
 }
