@@ -538,6 +538,14 @@ describe('a plan is never worse', () => {
     );
   });
 
+  test('than a peer that splits layers, where exchanging gradients bounds whole layers away', () => {
+    // One layer with nothing to reduce: two devices take half of it each, and send no gradient.
+    const one = task([layer({ inputFlops: 0, weightFlops: 1, gradientBytes: 1000 })], 1);
+    const found = plan([one], cluster(2, { medium: 'air', bytesPerSecond: 1 }));
+    expect(found.totalSeconds).toBe(1);
+    expect(intervalsOf(found)[0]!.strategy).toBe(jora.name);
+  });
+
   test('than its lower bound when a peer splits single layers or their parameters', () => {
     // One sample, one layer, a network that costs nothing: tensor parallelism halves what no pipeline can.
     const found = plan(
@@ -561,6 +569,14 @@ describe('the activation cache', () => {
     expect(write!.stepSeconds).toBeCloseTo(4 * (6 + 1 + 0.5), 9);
     expect(read!.stepSeconds).toBeCloseTo(4 * (2 + 1 + 0.5), 9);
     expect(found.totalSeconds).toBeCloseTo(10 * 30 + 20 * 14, 6);
+  });
+
+  test('is written in every step that has samples of the first epoch', () => {
+    const found = plan([task(layersFrom(3), 4, { steps: 5, epochs: 2 })], cluster(1), { peers: [] });
+    expect(intervalsOf(found).map(({ steps, cache }) => [steps, cache['t']])).toEqual([
+      [3, 'write'],
+      [2, 'read'],
+    ]);
   });
 
   test('is left out in a single epoch, when switched off, where nothing is frozen and where it does not fit', () => {

@@ -28,11 +28,8 @@ export interface LaneSearch {
   readonly memory: Map<string, FoundInterval & { readonly below: number }>;
 }
 
-/**
- * How closely: by the bounds of placements, by the list scheduler's clock, by a search that simulates, what peers would do, or, where the
- * bound leaves no other, those that split layers.
- */
-export type Look = 'bound' | 'estimate' | 'search' | 'peers' | 'split';
+/** How closely: by the bounds of placements, by a search that simulates, what peers would do, or, where the bound leaves no other, those that split layers. */
+export type Look = 'bound' | 'search' | 'peers' | 'split';
 
 /** An assessment and the strategy that proposed it. */
 export interface NamedAssessment extends Assessment {
@@ -95,9 +92,9 @@ function findOn(
     }
     return { found: [], search: 'exact', bound };
   }
-  if (look === 'bound' || look === 'estimate')
+  if (look === 'bound')
     return {
-      found: promises(problem, below, look).map((promise) => ({ ...promise, strategy: contextGearName })),
+      found: promises(problem, below).map((promise) => ({ ...promise, strategy: contextGearName })),
       search: 'bounded',
       bound,
     };

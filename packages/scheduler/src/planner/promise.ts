@@ -1,8 +1,7 @@
-/** What placements promise before they are simulated: by their bounds, or by the list scheduler's clock. */
+/** What placements promise by their bounds, before they are simulated. */
 import { airSeconds } from '../cost/routes.js';
 import { boundaryBytes, gradientCrosses } from '../cost/task-costs.js';
 import type { Placement } from '../schedule/placement.js';
-import { estimateSeconds } from '../search/assess-placement.js';
 import { promisingPlacements } from '../search/bounded-search.js';
 import { limits } from '../search/effort.js';
 import { type Assessment, type IntervalProblem, valueOf } from '../search/interval-problem.js';
@@ -10,20 +9,12 @@ import { periodBound, placementJoules } from '../search/period-bound.js';
 import { firstCutOf } from '../search/search-interval.js';
 
 /** The most promising placements as if they kept their promise, best first; `simulatedSteps` is 0. */
-export function promises(problem: IntervalProblem, below: number, by: 'bound' | 'estimate'): Assessment[] {
-  const found: Assessment[] = [];
-  for (const { placement, value } of promisingPlacements(problem, firstCutOf(problem), below)) {
-    const enough = by === 'bound' ? limits.promises : limits.estimatedPromises;
-    if (found.length === enough || (by === 'estimate' && found[0] && value >= found[0].value)) break;
-    const seconds =
-      by === 'bound'
-        ? problem.steps * periodBound(problem, placement).seconds
-        : estimateSeconds(problem, placement);
-    if (seconds !== undefined) found.push(promised(problem, placement, seconds));
-    found.sort((a, b) => a.value - b.value);
-  }
-  return found.slice(0, limits.promises);
-}
+export const promises = (problem: IntervalProblem, below: number): Assessment[] =>
+  promisingPlacements(problem, firstCutOf(problem), below)
+    .slice(0, limits.promises)
+    .map(({ placement }) =>
+      promised(problem, placement, problem.steps * periodBound(problem, placement).seconds),
+    );
 
 function promised(problem: IntervalProblem, placement: Placement, totalSeconds: number): Assessment {
   const { steps, policies, objective } = problem;

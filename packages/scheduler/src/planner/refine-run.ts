@@ -19,33 +19,23 @@ export interface RefinedRun {
   readonly found: FoundRun | undefined;
 }
 
-const closer = { bound: 'estimate', estimate: 'search' } as const;
-
 export function refineRun(search: RunSearch, lanes: LaneSearch): RefinedRun {
   let now: RunSearch = { ...search, share: limits.promisedShare };
   let order = orderOf(searchRun(now));
+  const asked = { below: Infinity, peers: [], look: 'search', share: limits.promiseBudget } as const;
   for (let round = 0; ; round++) {
-    const look = (['bound', 'estimate'] as const).find((one) => order.some(({ mode }) => mode.look === one));
-    if (!look) break;
-    // The last round takes what there is.
-    const asked = {
-      below: Infinity,
-      peers: [],
-      look: round < limits.refinements ? closer[look] : 'search',
-      share: limits.promiseBudget,
-    } as const;
-    const relied = order.filter(
-      ({ mode }) => mode.look !== 'search' && (mode.look === look || asked.look === 'search'),
-    );
+    const relied = order.filter(({ mode }) => mode.look === 'bound');
+    if (relied.length === 0) break;
     now = lookedAt(now, lanes, relied, (choice) => modeOf(lanes, now, choice, asked));
+    // The last round takes what there is.
     if (round >= limits.refinements) now = simulated(now);
     order = orderOf(searchRun(now, order));
   }
   now = simulated(deepened(now, lanes, order));
   const found = searchRun({ ...now, share: 1 }, order);
-  const asked = found && withPeers(now, lanes, found);
-  return asked
-    ? { search: asked, found: searchRun({ ...asked, share: 1 }, orderOf(found)) }
+  const others = found && withPeers(now, lanes, found);
+  return others
+    ? { search: others, found: searchRun({ ...others, share: 1 }, orderOf(found)) }
     : { search: now, found };
 }
 

@@ -161,7 +161,7 @@ export function joulesByDevice(
 }
 
 /** Seconds of all steps with the deep order, or the better of that and the full one; undefined when the placement does not fit into memory or its stages cannot reach each other. */
-export function estimateSeconds(problem: IntervalProblem, placement: Placement): number | undefined {
+function estimateSeconds(problem: IntervalProblem, placement: Placement): number | undefined {
   const { costs, window } = problem;
   if (!fitsMemory(costs, placement, window)) return undefined;
   const bound = periodBound(problem, placement);

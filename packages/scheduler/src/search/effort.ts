@@ -145,12 +145,11 @@ export const limits = {
   allDeviceSets: 5,
   deviceLadder: 1.25,
   dividedLanes: 4,
-  /** Placements and numbers of micro-batches of a set of devices that only promise, placements whose promise is an estimate, how often what a
-   * run relies on is looked at more closely, and the part of the budget of a first search on its sets. */
+  /** Placements and numbers of micro-batches of a set of devices that only promise, how often what a run relies on is looked at more closely,
+   * and the part of the budget of a first search on its sets. */
   promises: 2,
   briefDivisions: 2,
   briefBlocks: 16,
-  estimatedPromises: 6,
   refinements: 60,
   promiseBudget: 1 / 8,
   /** Part of the budget for a set of devices that is not the whole cluster, and for an interval that is a small part of its job. */
