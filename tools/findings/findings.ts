@@ -103,11 +103,12 @@ const runs: readonly Row[] = [
   ],
   [
     '2',
-    'no steps, batches of none and misspelt tasks are accepted',
+    'a batch of no examples is accepted',
     'trainer/src/training/check-settings.ts',
-    '  if (problems.length > 0)\n    throw new TrainerError(',
-    '  if (problems.length > 99)\n    throw new TrainerError(',
+    "...wholeProblems('batchSize', batchSize, maximumBatchSize),",
+    '',
     'trainer/test/watch-training.test.ts',
+    'are named all at once',
   ],
   [
     '3',
@@ -285,6 +286,14 @@ const runs: readonly Row[] = [
     'cli/test/failure.test.ts',
   ],
   [
+    '12',
+    'what cannot be read is said to be missing',
+    'lora/src/files/if-there.ts',
+    "if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;",
+    'if (code !== undefined) return undefined;',
+    'cli/test/unreadable.test.ts',
+  ],
+  [
     '13',
     'two processes write into one directory',
     'finetune/src/run/lock-directory.ts',
@@ -308,7 +317,7 @@ const runs: readonly Row[] = [
     'if (isDisposed)\n',
     'if (isDisposed && Math.random() > 1)\n',
     'model/test/local-model.test.ts',
-    'dispose',
+    'after its disposal',
   ],
   [
     '13',
@@ -496,7 +505,7 @@ const models: readonly Row[] = [
     'model/src/gguf/tokenizer.ts',
     'if (family) return family;',
     "if (family ?? pre === undefined) return family ?? families['gpt-2']!;",
-    'model/test/gguf-variants.test.ts',
+    'model/test/gguf.test.ts',
   ],
   [
     '8',
