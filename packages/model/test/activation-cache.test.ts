@@ -192,6 +192,18 @@ describe.each(backends)('on the %s backend', (backend) => {
     expect(await after(cache)).toBe(await after(none()));
   });
 
+  test('a batch of few rows has the bytes of one without a cache, though its sequence is in the cache', async () => {
+    const short: Example = { prompt: 'a', answer: 'b' };
+    const after = async (activations: ActivationCache) => {
+      const local = make(activations);
+      await local.setPhase({ tasks: ['child'], roles: { child: rolesOf('child') } });
+      for (const batch of [[short, ...examples], [short]])
+        await local.step('child', [batch], { learningRate: 1e-2 });
+      return local.hashSegment('child');
+    };
+    expect(await after(openActivationCache())).toBe(await after(none()));
+  });
+
   test('frees its tensors', async () => {
     const local = make(openActivationCache());
     await train(local, 'child');

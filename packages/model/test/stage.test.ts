@@ -321,6 +321,33 @@ describe.each(backends)('stages on the %s backend', (backend) => {
     }
   });
 
+  test('a step that ends while a micro-batch of a sibling is in flight changes nothing of that one', async () => {
+    const model = models['llama-tiny']!;
+    const partition = partitionOf(model);
+    const [first] = steps(texts, 'child', 'sibling');
+    const expected = await onOneDevice(model, partition, [first!]);
+    const through = cut(model, [0, 4], partition);
+    const [stage] = through.stages as [StageExecutor];
+    await through.setPhase(['child', 'sibling']);
+    const [early, ...others] = openMicrobatches(model)('child', first!['child']!) as [
+      Microbatch,
+      ...Microbatch[],
+    ];
+    const before = tf.memory().numTensors;
+    let { loss = NaN } = await stage.forward(0, early.header, { tokens: early.tokens });
+    await through.step({ sibling: first!['sibling']! });
+    await stage.backward({ task: 'child', microbatch: 0 });
+    for (const [i, { header, tokens }] of others.entries()) {
+      loss += (await stage.forward(i + 1, header, { tokens })).loss ?? NaN;
+      await stage.backward({ task: 'child', microbatch: i + 1 });
+    }
+    const { gradientScale = NaN } = clipStep(stage.gradientSquares('child'), { loss, clipNorm: 1 });
+    await stage.update('child', { learningRate, gradientScale });
+    expect(encodeState(stage.state(), partition)).toEqual(expected.files);
+    await stage[Symbol.asyncDispose]();
+    expect(tf.memory().numTensors).toBe(before);
+  });
+
   test.each<OptimizerOptions>([{}, { method: 'lion' }, { method: 'sgd', momentum: 0.9 }, { method: 'sgd' }])(
     'a state taken in the middle goes on in other cuts to the same bytes (%j)',
     async (optimizer) => {
