@@ -66,19 +66,21 @@ async function writeTexts(
   name: string,
   { words, answer }: { words: number; answer: string },
 ): Promise<string> {
-  const row = (i: number) => ({
+  const row = (i: number, parents: object) => ({
     text: Array.from({ length: words }, (_, word) => ((i * 7 + word * 3) % 5 < 2 ? 'low' : 'bright')).join(
       ' ',
     ),
-    parents: { light: 'night' },
+    parents,
     answer: i % 3 === 0 ? 'sunny' : 'night',
   });
-  const lines = (count: number) =>
-    Array.from({ length: count }, (_, i) => `${JSON.stringify(row(i))}\n`).join('');
-  await writeFile(join(directory, `${name}.train.jsonl`), lines(96));
-  await writeFile(join(directory, `${name}.test.jsonl`), lines(64));
+  const lines = (count: number, parents: object) =>
+    Array.from({ length: count }, (_, i) => `${JSON.stringify(row(i, parents))}\n`).join('');
+  for (const [id, parents] of Object.entries({ light: {}, lamp: { light: 'night' } })) {
+    await writeFile(join(directory, `${name}.${id}.train.jsonl`), lines(96, parents));
+    await writeFile(join(directory, `${name}.${id}.test.jsonl`), lines(64, parents));
+  }
   const task = (id: string, rest: string) =>
-    `  - { id: ${id}, inputs: [text], answer: ${answer}, data: { train: ${name}.train.jsonl, test: ${name}.test.jsonl }, ${rest} }\n`;
+    `  - { id: ${id}, inputs: [text], answer: ${answer}, data: { train: ${name}.${id}.train.jsonl, test: ${name}.${id}.test.jsonl }, ${rest} }\n`;
   const file = join(directory, `${name}.yaml`);
   await writeFile(
     file,
@@ -116,7 +118,7 @@ try {
   const writing = writeIovDataset(directory, { seed: 0, counts });
   while (!(await writing.next()).done);
   for (const { name, model, tasks, settings } of await cases()) {
-    if (values.only !== undefined && values.only !== name) continue;
+    if (values.only !== undefined && !name.includes(values.only)) continue;
     const out = join(directory, `run-${results.length}`);
     const args = [
       'train',

@@ -90,6 +90,7 @@ export {
   type TrainRunOptions,
 } from './run/train-run.js';
 export { checkTrainConfig } from './run/check-train-config.js';
+export { measureImportance } from './run/measure-importance.js';
 export { partitionOfRun } from './run/partition-of-run.js';
 export {
   parseTrainConfig,

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 
 import {
+  measureImportance,
   prepareRun,
   type PreparedRun,
   readTaskData,
@@ -119,6 +120,39 @@ describe('a setting acts:', () => {
       light: { start: 0, end: 6 },
       lamp: { start: 6, end: 8 },
     });
+  });
+
+  test('ranks are divided by measured importance, the same way each time, and not without a measurement', async () => {
+    const settings: TrainSettings = { ...plain, rank: 32, allocation: 'importance' };
+    const measure = async () => {
+      const measuring = measureImportance(base, data, settings);
+      for (;;) {
+        const next = await measuring.next();
+        if (next.done) return next.value;
+      }
+    };
+    const importance = await measure();
+    expect(await measure()).toEqual(importance);
+    const { layers } = prepareRun(base, data, { settings, importance }).partition;
+    const widths = Object.entries(layers).map(([linear, { spans }]) => {
+      const [light = 0, lamp = 0] = Object.values(spans).map(({ end, start }) => end - start);
+      expect(light + lamp).toBe(32);
+      return { linear, light };
+    });
+    const relative = (task: string, linear: string) => {
+      const values = importance[task] ?? {};
+      const mean = Object.values(values).reduce((sum, value) => sum + value, 0) / Object.keys(values).length;
+      return (values[linear] ?? NaN) / mean;
+    };
+    // Light has the more ranks, the more the linear matters to it than to lamp.
+    const shares = widths.map(({ linear, light }) => ({
+      light,
+      // The connector, which texts do not use, matters to neither.
+      share: relative('light', linear) / (relative('light', linear) + relative('lamp', linear)) || 0.5,
+    }));
+    for (const { light, share } of shares) expect(Math.abs(light - (1 + 30 * share))).toBeLessThanOrEqual(1);
+    expect(new Set(shares.map(({ light }) => light)).size).toBeGreaterThan(1);
+    expect(() => prepareRun(base, data, { settings })).toThrow('needs what measureImportance returns');
   });
 
   test.each<[string, Partial<TrainSettings>]>([

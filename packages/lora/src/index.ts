@@ -2,11 +2,13 @@ export { LoraError, type LoraErrorCode } from './lora-error.js';
 export { keyedRandom, type KeyedRandom } from './keyed-random.js';
 export {
   allocateByData,
+  allocateByImportance,
   allocateByLevel,
   allocateByShare,
   allocateFixed,
   allocateUniform,
   type Allocate,
+  type Importance,
   type AllocationTask,
 } from './partition/allocate.js';
 export { addTask, keepRanks, removeTask } from './partition/change-tasks.js';

@@ -3,6 +3,7 @@ import {
   addTask,
   type Allocate,
   allocateByData,
+  allocateByImportance,
   allocateByLevel,
   allocateByShare,
   allocateFixed,
@@ -287,13 +288,29 @@ describe('where a task owns ranks', () => {
     expect(make({ alpha: { road: -1 } })).toThrow('alpha must be a number above 0, got -1');
   });
 
+  const widths = (options: { rank: number; allocate: Allocate }) =>
+    Object.values(partitionRanks(linears, tasks, options).layers).map(({ spans }) =>
+      Object.values(spans).map(({ start, end }) => end - start),
+    );
+
   test('may have the same ranks everywhere, or ranks in proportion to its rows', () => {
-    const widths = (options: { rank: number; allocate: Allocate }) =>
-      Object.values(partitionRanks(linears, tasks, options).layers).map(({ spans }) =>
-        Object.values(spans).map(({ start, end }) => end - start),
-      );
     expect(widths({ rank: 5, allocate: allocateFixed({ road: 2, plan: 3 }) })[0]).toEqual([2, 3]);
     expect(widths({ rank: 10, allocate: allocateByData({ road: 300, plan: 100 }) })[0]).toEqual([7, 3]);
     expect(widths({ rank: 10, allocate: allocateByData({}) })[0]).toEqual([5, 5]);
+  });
+
+  test('ranks by importance follow what matters within each task, whatever the size of its numbers', () => {
+    const names = linears.map(({ name }) => name);
+    const [first = '', ...others] = names;
+    const even = Object.fromEntries(names.map((name) => [name, 1]));
+    const steep = { ...Object.fromEntries(others.map((name) => [name, 0])), [first]: 1e6 };
+    const found = widths({ rank: 10, allocate: allocateByImportance({ road: even, plan: steep }) });
+    expect(found[0]?.[1]).toBeGreaterThan(5);
+    expect(found.slice(1).every(([road, plan]) => road === 9 && plan === 1)).toBe(true);
+    const larger = Object.fromEntries(names.map((name) => [name, 1e6]));
+    expect(widths({ rank: 10, allocate: allocateByImportance({ road: larger, plan: steep }) })).toEqual(
+      found,
+    );
+    expect(widths({ rank: 10, allocate: allocateByImportance({}) })[0]).toEqual([5, 5]);
   });
 });

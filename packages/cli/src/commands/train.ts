@@ -33,6 +33,7 @@ import { showModelDigests, showRowDigests } from './show-digests.js';
 import { bar, clockTime } from '../terminal/progress.js';
 import { taskTable } from '../terminal/report-tables.js';
 import { showTraining } from '../terminal/show-training.js';
+import { importanceOf } from './importance-of-run.js';
 import { dryRun } from './train-dry-run.js';
 import { fitTrainingRows } from './fit-training-rows.js';
 import { locateGivenModel } from './given-model.js';
@@ -115,7 +116,8 @@ async function runTrain(options: TrainOptions, context: CommandContext): Promise
     const { data, changes } = await fitTrainingRows(base, read, config, { progress, signal });
     const rows = Object.entries(data.rows).map(([task, { train }]) => [task, train.length] as const);
     const settings = settingsOf(config, { rows: Object.fromEntries(rows) });
-    const run = prepareRun(base, data, { settings, rowsFit: true });
+    const importance = await importanceOf(base, data, settings, context);
+    const run = prepareRun(base, data, { settings, importance, rowsFit: true });
     if (!directory) {
       await dryRun(run, settings, context);
       return;

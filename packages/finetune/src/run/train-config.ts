@@ -49,10 +49,10 @@ const settings = {
   rank: byTask(count(65_536))
     .exactOptional()
     .describe('ranks per linear layer, divided among all tasks, or the ranks of each task (32)'),
-  allocation: oneOf('uniform', 'share', 'data', 'level')
+  allocation: oneOf('uniform', 'share', 'data', 'level', 'importance')
     .exactOptional()
     .describe(
-      "how the ranks are divided: uniform, by the tasks' share, by rows, or by level and depth (share)",
+      "how the ranks are divided: uniform, by the tasks' share, by rows, by level and depth, or by importance, measured from gradients (share)",
     ),
   alpha: byTask(within(0, 1e6, 'above'))
     .exactOptional()

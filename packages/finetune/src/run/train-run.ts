@@ -1,6 +1,18 @@
 /** A run from its partition to its last evaluation. */
-import { initialiseSegments, keepRanks, type Partition, type Segments } from '@contextlora/lora';
-import { createLocalModel, type LoadedModel, type LocalModel, withChatPrompts } from '@contextlora/model';
+import {
+  type Importance,
+  initialiseSegments,
+  keepRanks,
+  type Partition,
+  type Segments,
+} from '@contextlora/lora';
+import {
+  createLocalModel,
+  type ImageFeatures,
+  type LoadedModel,
+  type LocalModel,
+  withChatPrompts,
+} from '@contextlora/model';
 import { orderTasks, tasksOf } from '@contextlora/task-graph';
 import {
   checkSettings,
@@ -49,6 +61,10 @@ export interface PreparedRun {
 export interface PrepareRunOptions {
   readonly settings: TrainSettings;
   readonly rolesOf?: RolesOf;
+  /** Image features that several runs on one base may share. */
+  readonly features?: ImageFeatures;
+  /** For allocation by importance: what `measureImportance` returned. */
+  readonly importance?: Importance | undefined;
   /** What a change of a run keeps of it. */
   readonly kept?: KeptSegments;
   /** Whether the rows are known to fit into the model's context, because `fitRows` returned them. @default false */
@@ -74,14 +90,14 @@ interface KeptSegments {
 export function prepareRun(
   loaded: LoadedModel,
   data: TaskData,
-  { settings, rolesOf = contextRoles, kept, rowsFit = false }: PrepareRunOptions,
+  { settings, rolesOf = contextRoles, kept, features, importance, rowsFit = false }: PrepareRunOptions,
 ): PreparedRun {
   const tasks = tasksOf(data.graph);
   checkTrainConfig(settings, { tasks, layerCount: loaded.spec.text.layerCount });
   checkSettings({ ...settings, learningRate: rateOfRun(settings) }, { trained: tasks.map(({ id }) => id) });
   const base = settings.chatTemplate === true ? withChatPrompts(loaded) : loaded;
   if (!rowsFit) requireFittingRows(base, data, { childData: settings });
-  const fresh = partitionOfRun(base, data, settings);
+  const fresh = partitionOfRun(base, data, settings, { importance });
   const partition = kept ? keepRanks(fresh, kept.partition, kept.ranks) : fresh;
   const segments = { ...initialiseSegments(partition, { seed: settings.seed }), ...kept?.segments };
   return {
@@ -94,6 +110,7 @@ export function prepareRun(
       segments,
       optimizer: optimizerOfRun(settings),
       promptLoss: settings.promptLoss ?? false,
+      ...(features ? { features } : {}),
     }),
   };
 }

@@ -53,6 +53,30 @@ export const allocateByData =
       tasks.map(({ id }) => lookUp(rows, id) ?? 0),
     );
 
+/** Task → linear → how much it matters to the task; only its proportions within a task count. */
+export type Importance = Readonly<Record<string, Readonly<Record<string, number>>>>;
+
+/**
+ * In proportion to how much the linear matters to each task, relative to the task's other linears: a task gives up ranks where it gains
+ * little from them. At least 1 each.
+ */
+export const allocateByImportance = (importance: Importance): Allocate => {
+  const means = new Map(
+    Object.entries(importance).map(([task, ofTask]) => {
+      const values = Object.values(ofTask);
+      return [task, values.reduce((sum, value) => sum + value, 0) / Math.max(1, values.length)];
+    }),
+  );
+  return (rank, tasks, { linear }) =>
+    largestRemainder(
+      rank,
+      tasks.map(({ id }) => {
+        const mean = means.get(id) ?? 0;
+        return mean > 0 ? (lookUp(lookUp(importance, id) ?? {}, linear.name) ?? 0) / mean : 0;
+      }),
+    );
+};
+
 /** The given ranks of each task in every linear where it is present, whatever the total. */
 export const allocateFixed =
   (ranks: Readonly<Record<string, number>>): Allocate =>
