@@ -546,6 +546,15 @@ describe('a plan is never worse', () => {
     expect(intervalsOf(found)[0]!.strategy).toBe(jora.name);
   });
 
+  test('than its lower bound where messages move while devices compute', () => {
+    // Each of two devices computes a second a step, and the air is busy for as long.
+    const trained = layer({ forwardFlops: 0.5, inputFlops: 0, weightFlops: 0.5, gradientBytes: 99 });
+    const one = task([layer({ inputFlops: 0, outputBytes: 1 }), trained], 1, { steps: 100 });
+    const found = plan([one], cluster(2, { medium: 'air', bytesPerSecond: 1 }), { peers: [] });
+    expect(found.totalSeconds).toBeLessThan(110);
+    expect(found.lowerBoundSeconds).toBeCloseTo(100, 6);
+  });
+
   test('than its lower bound when a peer splits single layers or their parameters', () => {
     // One sample, one layer, a network that costs nothing: tensor parallelism halves what no pipeline can.
     const found = plan(
