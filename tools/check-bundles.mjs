@@ -19,7 +19,7 @@ const budgets = [
   ['@contextlora/task-graph', '*', 304.2, 84.8],
   ['@contextlora/trainer', 'planPhases', 112.8, 28.8],
   ['@contextlora/trainer', '*', 142.0, 41.0],
-  ['@contextlora/scheduler', 'plan, simulate', 134, 51.5],
+  ['@contextlora/scheduler', 'plan, simulate', 134, 51.8],
   ['@contextlora/scheduler', '*', 142, 54.5],
 ];
 

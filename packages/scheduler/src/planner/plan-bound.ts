@@ -10,8 +10,6 @@
  *           Tasks are whole: of those longer than M / (k + 1) a device takes k at most, so its seconds may also be counted by
  *             f(x) = x where (k + 1) x / M is whole, else ⌊(k + 1) x / M⌋ M / k    (dual feasible functions; Fekete and Schepers, 2001)
  *           Interleaved tasks count as one of the sum of their times, for which f is no less than the sum of theirs.
- *   air     as work, where the air has most of the price
- *   memory  as work, where some task fits on no single device
  */
 import type { ClusterCosts, DeviceCosts } from '../cost/cluster-costs.js';
 import { type CostModel, openCostModel } from '../cost/cost-model.js';
@@ -22,15 +20,10 @@ import { type Workload, withCachedPrefix } from '../problem/workload.js';
 import { deviceWork } from '../search/device-work.js';
 import { limits } from '../search/effort.js';
 import { type IntervalProblem, placementOn } from '../search/interval-problem.js';
-import { leastAirSeconds, lowerBound } from '../search/lower-bound.js';
+import { leastAir, lowerBound } from '../search/lower-bound.js';
 import { subsetsOf } from './device-sets.js';
 import { cacheSteps } from './intervals.js';
 import { maximise } from './linear-program.js';
-
-export interface PlanBound {
-  readonly seconds: number;
-  readonly binding: 'path' | 'work' | 'air' | 'memory';
-}
 
 export interface PlanBoundProblem {
   readonly workloads: readonly Workload[];
@@ -61,16 +54,14 @@ interface Way {
   readonly whole: boolean;
 }
 
-export function planBound(problem: PlanBoundProblem): PlanBound {
+export function planBoundSeconds(problem: PlanBoundProblem): number {
   const { devices, routes } = problem.opened;
   const market = { devices: devices.length, media: routes.media.length };
   const pieces = problem.workloads.map((workload) => pieceOf(workload, problem));
-  const path = placeOnPath(problem.workloads, pieces);
-  let bound: PlanBound = { seconds: path, binding: 'path' };
+  let low = placeOnPath(problem.workloads, pieces);
   for (const [head, tail] of windowsOf(pieces)) {
     const inside = pieces.filter((piece) => piece.head >= head && piece.tail >= tail);
     if (inside.length === 0) continue;
-    let air = 0;
     const exceeds = (seconds: number): boolean => {
       const left = seconds - head - tail;
       if (left <= 0) return true;
@@ -79,12 +70,9 @@ export function planBound(problem: PlanBoundProblem): PlanBound {
         return piece.ways.filter(({ whole, use }) => (whole ? use : piece.seconds) <= most);
       });
       if (open.some((ways) => ways.length === 0)) return true;
-      const prices = dearestPrices(open, left, market);
-      air = prices.air;
       // Whole tasks often fill the time exactly; rounding must not make that too much.
-      return leastCost(open, prices, left) > left * (1 + 1e-9);
+      return leastCost(open, dearestPrices(open, left, market), left) > left * (1 + 1e-9);
     };
-    let low = bound.seconds;
     if (!exceeds(low)) continue;
     let high = 2 * low;
     while (exceeds(high)) [low, high] = [high, 2 * high];
@@ -93,16 +81,8 @@ export function planBound(problem: PlanBoundProblem): PlanBound {
       if (exceeds(middle)) low = middle;
       else high = middle;
     }
-    const binding = inside.some(({ ways }) =>
-      ways.every(({ devices: { length }, whole }) => !whole || length > 1),
-    )
-      ? 'memory'
-      : air > 1 / 2
-        ? 'air'
-        : 'work';
-    bound = { seconds: low, binding };
   }
-  return bound;
+  return low;
 }
 
 function pieceOf(workload: Workload, { opened, cache, wholeLayers, window }: PlanBoundProblem): Piece {
@@ -135,7 +115,7 @@ function pieceOf(workload: Workload, { opened, cache, wholeLayers, window }: Pla
     seconds += wholeLayers
       ? steps * lowerBound(question).stepSeconds
       : workOn(opened.devices.keys(), phases.slice(-1));
-    if (wholeLayers) air += steps * leastAirSeconds(question);
+    if (wholeLayers) air += steps * leastAir(question).first;
     for (const [index, device] of costs.devices.entries())
       alone[index]! += fitsMemory(costs, placementOn(question, device.id, samples), window)
         ? steps * secondsAlone(costs, device)

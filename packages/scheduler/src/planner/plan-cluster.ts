@@ -15,7 +15,7 @@ import { hasSiblings } from './jobs.js';
 import type { ModeInterval } from './modes.js';
 import type { LaneSearch } from './found-intervals.js';
 import { openRun } from './open-run.js';
-import { planBound } from './plan-bound.js';
+import { planBoundSeconds } from './plan-bound.js';
 import type { PlanOptions } from './plan-options.js';
 import {
   intervalsOfPlan,
@@ -75,7 +75,7 @@ function planOf(
   const wholeLayers = intervals.every(({ placement }) =>
     placement.stages.every(({ members }) => members.every(isWhole)),
   );
-  const { seconds: lowerBoundSeconds } = planBound({
+  const lowerBoundSeconds = planBoundSeconds({
     workloads,
     opened: lanes.opened,
     cache: lanes.cache,

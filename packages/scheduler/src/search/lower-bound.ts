@@ -3,8 +3,8 @@
  * parameters (JORA, ZeRO-3) are bound by the work alone.
  *
  *   work     all work of a step, launches included, / all devices' speeds; where few devices must do it (see network), the fastest few
- *   network  two devices on one shared medium exchange at least one boundary or all gradients, k devices k − 1 boundaries or gradients of
- *            one layer, so min over k of max(work / speed of the k fastest, least exchanges of k / best rate)
+ *   network  two devices on shared media exchange at least one boundary or all gradients, k devices k − 1 boundaries or gradients of one
+ *            layer, so min over k of max(work / speed of the k fastest, least exchanges of k / best rate / number of media)
  *   memory   no fewer devices than hold the model
  *   drain    when one task trains alone, a step empties the pipeline. A device whose stage starts at layer a idles at least
  *            h(a) = forward and backward of one sample through the trained layers below a, on the fastest device. It holds layer l only if
@@ -38,7 +38,8 @@ export function lowerBound(problem: IntervalProblem): LowerBound {
   const { costs, steps, objective } = problem;
   const { flops, all, passes, seconds: alone } = deviceWork(problem);
   const speeds = [...all.speeds].sort((a, b) => b - a);
-  const exchanged = exchangeSeconds(problem);
+  const { first, each } = leastAir(problem);
+  const media = costs.routes.media.length;
   const fewest = fewestDevices(problem);
 
   let bySpeed = Infinity;
@@ -51,7 +52,7 @@ export function lowerBound(problem: IntervalProblem): LowerBound {
       index === 0
         ? Math.min(...alone.map((sums) => sums[costs.layerCount]!))
         : all.seconds[costs.layerCount]! / speed;
-    const network = exchanged(index + 1);
+    const network = index === 0 ? 0 : Math.max(first, index * each) / Math.max(1, media);
     if (Math.max(work, network) < bySpeed) {
       bySpeed = Math.max(work, network);
       best = index + 1 === speeds.length ? 'work' : fewest > 1 && index + 1 === fewest ? 'memory' : 'network';
@@ -120,43 +121,30 @@ function leastJoules({ costs, steps }: IntervalProblem, flops: number): number {
   return Math.min(...joules);
 }
 
-/** Seconds that so many devices at least need the air of a medium that all links share; 0 where they do not. */
-function exchangeSeconds(problem: IntervalProblem): (devices: number) => number {
-  const { costs, tasks } = problem;
-  const { links } = costs.cluster;
-  const medium = links[0]?.medium;
-  if (medium === undefined || links.some((link) => link.medium !== medium)) return () => 0;
-  const first = leastAirSeconds(problem);
+/** Seconds of air that two devices take at least, and that each further one adds; nothing where some link is of no medium. */
+export function leastAir({ costs, tasks }: IntervalProblem): {
+  readonly first: number;
+  readonly each: number;
+} {
+  const { cluster, layerCount } = costs;
+  if (cluster.links.length === 0 || cluster.links.some(({ medium }) => medium === undefined))
+    return { first: 0, each: 0 };
   const all = tasks.map(costs.taskNamed);
-  // Each further device adds a boundary or a member to a group, which exchanges the gradients of a layer at least.
-  let least = boundaryLeast(problem);
-  for (let layer = 0; layer < costs.layerCount; layer++)
-    least = Math.min(least, exchangedLeast(all, { start: layer, end: layer + 1 }));
-  const each = least / bestRate(costs.cluster);
-  return (devices) => (devices < 2 ? 0 : Math.max(first, (devices - 1) * each));
-}
-
-/** Seconds of air that an interval on several devices takes at least, where all links are of shared media: one boundary or all gradients. */
-export function leastAirSeconds(problem: IntervalProblem): number {
-  const { costs, tasks } = problem;
-  if (costs.cluster.links.some(({ medium }) => medium === undefined)) return 0;
-  const whole = exchangedLeast(tasks.map(costs.taskNamed), { start: 0, end: costs.layerCount });
-  return Math.min(boundaryLeast(problem), whole) / bestRate(costs.cluster);
-}
-
-/** Bytes of a step over the boundary that fewest cross; Infinity where there is none. */
-function boundaryLeast({ costs, tasks }: IntervalProblem): number {
-  const all = tasks.map(costs.taskNamed);
-  let least = Infinity;
-  for (let cut = 1; cut < costs.layerCount; cut++) {
-    const bytes = (task: TaskCosts) =>
-      boundaryBytes(task, cut) * task.samples * (gradientCrosses(task, cut) ? 2 : 1);
-    least = Math.min(
-      least,
-      all.reduce((sum, task) => sum + bytes(task), 0),
+  // A boundary, or all gradients; then another boundary, or another member of a group, which exchanges those of a layer at least.
+  let first = exchangedLeast(all, { start: 0, end: layerCount });
+  let each = Infinity;
+  for (let layer = 0; layer < layerCount; layer++) {
+    each = Math.min(each, exchangedLeast(all, { start: layer, end: layer + 1 }));
+    if (layer === 0) continue;
+    const crossing = all.reduce(
+      (sum, task) => sum + boundaryBytes(task, layer) * task.samples * (gradientCrosses(task, layer) ? 2 : 1),
+      0,
     );
+    first = Math.min(first, crossing);
+    each = Math.min(each, crossing);
   }
-  return least;
+  const rate = bestRate(cluster);
+  return { first: first / rate, each: each / rate };
 }
 
 /**
