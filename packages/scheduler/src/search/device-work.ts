@@ -49,8 +49,9 @@ export function deviceWork({ costs, tasks }: IntervalProblem): DeviceWork {
       kinds.weight += weight;
       for (const [device, { forwardRate, inputRate, weightRate, overheadSeconds }] of devices.entries()) {
         const at = index * layerCount + layer;
-        passing[device]![at] = forward / forwardRate + input / inputRate + launches * overheadSeconds;
-        computing[device]![at] = passing[device]![at]! + weight / weightRate;
+        const passed = forward / forwardRate + input / inputRate + launches * overheadSeconds;
+        passing[device]![at] = passed;
+        computing[device]![at] = passed + weight / weightRate;
       }
     }
   }
