@@ -22,6 +22,7 @@ import { addRelabelCommand } from './commands/relabel.js';
 import { addRemoveTaskCommand } from './commands/remove-task.js';
 import { addRetrainCommand } from './commands/retrain.js';
 import { addTrainCommand } from './commands/train.js';
+import { addWorkerCommand } from './commands/worker.js';
 import { addValidateCommand } from './commands/validate.js';
 import { describeFailure, exitCodes } from './failure.js';
 import { hubDirectoryOf } from './hub-directory.js';
@@ -110,6 +111,7 @@ export async function runCommandLine(args: readonly string[], world: CommandWorl
     addDoctorCommand,
     addBaselinesCommand,
     addClusterCommand,
+    addWorkerCommand,
   ])
     add(setup);
   try {

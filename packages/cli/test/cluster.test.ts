@@ -1,4 +1,3 @@
-import { spawnSync } from 'node:child_process';
 import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,12 +6,8 @@ import { controlMessages, joinCluster, proposePlan } from '@contextlora/runtime/
 import { connectNats, openNatsStore } from '@contextlora/runtime/nats';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 
-import { type Outcome, runCommand, type RunOptions } from './run-command.js';
-
-const environment = { ...process.env, PATH: `${process.env['PATH'] ?? ''}:/usr/sbin` };
-const isInstalled = spawnSync('nats-server', ['--version'], { env: environment }).status === 0;
-if (!isInstalled) console.warn('nats-server is not installed: the tests that need it are skipped.');
-const describeWithNats = isInstalled ? describe : describe.skip;
+import { describeWithNats, environment, whileUp } from './cluster-up.js';
+import { runCommand } from './run-command.js';
 
 let directory: string;
 beforeAll(() => {
@@ -94,29 +89,6 @@ describe('A device directory', () => {
     });
   });
 });
-
-/** Runs a server while `use` runs, then interrupts it. */
-async function whileUp(args: readonly string[], use: (address: string) => Promise<void>): Promise<Outcome> {
-  let stop: (() => void) | undefined;
-  const running = new Promise<string>((resolve, reject) => {
-    const onOutput: RunOptions['onOutput'] = (out, interrupt) => {
-      stop = interrupt;
-      const port = /127\.0\.0\.1:(\d+) until|port (\d+) of/.exec(out);
-      if (port) resolve(`127.0.0.1:${port[1] ?? port[2]}`);
-    };
-    ended = runCommand(['cluster', 'up', ...args, '--port', '0'], { environment, onOutput });
-    ended.then(({ err }) => {
-      reject(new Error(err));
-    }, reject);
-  });
-  try {
-    await use(await running);
-  } finally {
-    stop?.();
-  }
-  return ended!;
-}
-let ended: Promise<Outcome> | undefined;
 
 describeWithNats('contextlora cluster up and status', () => {
   test('show the devices of a development server and its plan, and end with Ctrl-C', async () => {

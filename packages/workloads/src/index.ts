@@ -8,6 +8,7 @@ export {
   type PredictMemoryOptions,
   type TaskToPredict,
 } from './predict-memory.js';
+export { pipelineSide, type PipelineSideOptions } from './pipeline/pipeline-side.js';
 export { placeStages, type PlaceStagesOptions } from './pipeline/place-stages.js';
 export { serveLayers, type ServeLayersOptions } from './pipeline/serve-layers.js';
 export {

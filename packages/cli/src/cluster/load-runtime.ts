@@ -18,3 +18,4 @@ async function load<T>(importing: Promise<T>): Promise<T> {
 
 export const loadNats = () => load(import('@contextlora/runtime/nats'));
 export const loadSecurity = () => load(import('@contextlora/runtime/security'));
+export const loadGrpc = () => load(import('@contextlora/runtime/grpc'));

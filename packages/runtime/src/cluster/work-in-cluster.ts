@@ -40,16 +40,16 @@ export async function* workInCluster(
     else if (!plan.devices.includes(engine.messages.device)) yield { type: 'spared', epoch };
     else {
       yield { type: 'begins', epoch, plan };
-      const replaced = new AbortController();
+      const over = new AbortController();
       void next.then(
-        () => {
-          replaced.abort();
+        (newer) => {
+          over.abort(newer.done ? 'it was stopped' : 'another plan took its place');
         },
         () => {
-          replaced.abort();
+          over.abort('the cluster cannot be reached');
         },
       );
-      const problem = await carryOut(plan, epoch, { open, serve, signal: replaced.signal });
+      const problem = await carryOut(plan, epoch, { open, serve, signal: over.signal });
       yield { type: 'ended', epoch, ...(problem !== undefined && { problem }) };
     }
   }
@@ -63,7 +63,7 @@ const planOf = ({ plan }: PlanRecord): ClusterPlan | string => {
   }
 };
 
-/** Why it ended early, if it did. The signal ends it by closing its transport. */
+/** Why it ended early, if it did. The signal, whose reason says why, ends it by closing its transport. */
 async function carryOut(
   plan: ClusterPlan,
   epoch: number,
@@ -78,8 +78,9 @@ async function carryOut(
     } finally {
       signal.removeEventListener('abort', close);
     }
-    return signal.aborted ? 'another plan took its place' : undefined;
+    return signal.aborted ? String(signal.reason) : undefined;
   } catch (error) {
+    if (signal.aborted) return String(signal.reason);
     if (error instanceof RuntimeError) return error.message;
     throw error;
   }

@@ -12,15 +12,18 @@ export interface ServeLayersOptions {
   readonly threads: number;
   readonly partition: Partition;
   readonly optimizer?: OptimizerOptions;
+  /** The device that commands. @default 'coordinator' */
+  readonly coordinator?: string;
 }
 
 /** Serves until the coordinator closes it, or is lost. */
 export async function serveLayers(
   transport: Transport,
-  { modelPath, base, threads, partition, optimizer }: ServeLayersOptions,
+  { modelPath, base, threads, partition, optimizer, coordinator }: ServeLayersOptions,
 ): Promise<void> {
   const kernels = await openKernels({ threads });
   await serveStage(transport, {
+    ...(coordinator === undefined ? {} : { coordinator }),
     async openStage(range) {
       const layers = await loadLayers(modelPath, {
         kernels,

@@ -1,0 +1,109 @@
+/** `contextlora worker`: this machine works in a cluster. */
+import type { Transport } from '@contextlora/runtime';
+import { type ClusterPlan, joinCluster, workInCluster, type WorkEvent } from '@contextlora/runtime/engine';
+import { serveLayers, type ServeLayersOptions } from '@contextlora/workloads';
+
+import { openCarrier } from '../cluster/open-carrier.js';
+import { type ClusterOptions, openEngine } from '../cluster/open-engine.js';
+import type { CommandContext } from '../command-context.js';
+import type { CommandSetup } from '../command-setup.js';
+import { helpExamples } from '../help-examples.js';
+import { positiveWhole } from '../option-values.js';
+
+interface WorkerOptions extends ClusterOptions {
+  readonly model: string;
+  readonly name?: string;
+  readonly host: string;
+  readonly threads: number;
+}
+
+/** What a plan tells workers of the model. */
+type LayerWork = Pick<ServeLayersOptions, 'base' | 'partition' | 'optimizer'>;
+
+export function addWorkerCommand({ program, context, run, world }: CommandSetup): void {
+  program
+    .command('worker')
+    .description('work in a cluster until Ctrl-C: train the layers that its plans give this machine')
+    .requiredOption('--model <directory>', 'the model, of which the layers that are needed are read')
+    .option('--identity <directory>', 'this device\'s directory, from "cluster init"')
+    .option('--server <host:port>', 'address of the server, if not that of the cluster')
+    .option('--name <name>', 'name of this device in a development cluster; by default that of the machine')
+    .option('--host <address>', 'address at which other devices reach this one', '127.0.0.1')
+    .option('--threads <n>', 'threads of each operation', positiveWhole, 1)
+    .addHelpText(
+      'after',
+      helpExamples([
+        ['contextlora worker --model ./model --name a', 'join the development server of this machine'],
+        [
+          'contextlora worker --model ./model --identity /etc/contextlora --host 192.168.1.11',
+          'join the cluster that this device is registered in',
+        ],
+      ]),
+    )
+    .action((options: WorkerOptions) => run(() => runWorker(options, context, world.hostname)));
+}
+
+async function runWorker(
+  { model, name, host, threads, ...options }: WorkerOptions,
+  { clock, now, output, signal }: CommandContext,
+  hostname: string,
+): Promise<'interrupted'> {
+  const print = (line: string) => output.write(`${line}\n`);
+  await using opened = await openEngine(options, {
+    name: name ?? hostname,
+    onRefused({ place, fault, what }) {
+      print(`Refused a message at ${place} (${fault}): ${what}`);
+    },
+  });
+  const { engine, cluster, server } = opened;
+  await using lease = await joinCluster(
+    engine,
+    { doing: 'waits for a plan', epoch: 0 },
+    { firstSequence: now().getTime() },
+  );
+  print(
+    `${engine.messages.device} has joined cluster ${cluster} at ${server}, and waits for plans until Ctrl-C.`,
+  );
+  const work = workInCluster(engine, {
+    open: (plan, epoch) =>
+      openCarrier(opened, plan, {
+        epoch,
+        host,
+        clock,
+        onRefused({ peer, fault, what }) {
+          print(`Refused a frame of ${peer} (${fault}): ${what}`);
+        },
+      }),
+    serve: (transport: Transport, plan: ClusterPlan) =>
+      serveLayers(transport, {
+        ...(plan.work as LayerWork),
+        modelPath: model,
+        threads,
+        coordinator: plan.coordinator,
+      }),
+    signal,
+  });
+  for await (const event of work) {
+    print(describeEvent(event));
+    lease.update({ doing: doingOf(event), epoch: event.epoch });
+  }
+  return 'interrupted';
+}
+
+function describeEvent(event: WorkEvent): string {
+  switch (event.type) {
+    case 'begins':
+      return `Plan ${event.epoch} begins: ${event.plan.run}, ${count(event.plan.devices.length)}, tensors by ${event.plan.carrier}`;
+    case 'spared':
+      return `Plan ${event.epoch} has no work for this device`;
+    case 'ended':
+      return `Plan ${event.epoch} has ended${event.problem === undefined ? '' : `: ${event.problem}`}`;
+    default:
+      return event satisfies never;
+  }
+}
+
+const count = (workers: number) => (workers === 1 ? '1 worker' : `${workers} workers`);
+
+const doingOf = (event: WorkEvent): string =>
+  event.type === 'begins' ? `works on ${event.plan.run}` : 'waits for a plan';
