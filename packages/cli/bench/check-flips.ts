@@ -80,6 +80,7 @@ async function train(
     cpuSeconds: () => process.cpuUsage().user / 1e6,
     memory: () => ({ residentBytes: 0, peakBytes: 0 }),
     program: '',
+    nodeArguments: [],
     input: Object.assign(Readable.from([]), { isTTY: false }),
     output: sink((text) => {
       shown += text;

@@ -15,6 +15,8 @@ export interface CommandContext {
   readonly version: string;
   /** Path of the running program, to start it in a second process. */
   readonly program: string;
+  /** Arguments with which Node was started, for worker threads. */
+  readonly nodeArguments: readonly string[];
   /** Aborted by Ctrl-C, SIGTERM or SIGHUP: long work stops at its next step and keeps what it has. */
   readonly signal: AbortSignal;
   /** Handles Ctrl-C in place of the signal until the returned function is called. */

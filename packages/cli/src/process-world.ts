@@ -33,6 +33,7 @@ export function processWorld(process: NodeJS.Process, { version }: { version: st
       peakBytes: 1024 * process.resourceUsage().maxRSS,
     }),
     program: process.argv[1] ?? '',
+    nodeArguments: process.execArgv,
     input: process.stdin,
     output: process.stdout,
     errorOutput: process.stderr,

@@ -79,6 +79,7 @@ describe('an output that cannot be written', () => {
       cpuSeconds: () => 0,
       memory: () => ({ residentBytes: 0, peakBytes: 0 }),
       program: '',
+      nodeArguments: [],
       input: Object.assign(Readable.from([]), { isTTY: false }),
       output: new Writable({
         write(_text, _encoding, done) {

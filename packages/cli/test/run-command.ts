@@ -48,6 +48,7 @@ export async function runCommand(
     cpuSeconds: () => process.cpuUsage().user / 1e6,
     memory: () => ({ residentBytes: 3e8, peakBytes: 3e8 }),
     program: '',
+    nodeArguments: ['--conditions', '@contextlora/source'],
     input: Object.assign(Readable.from(input === '' ? [] : [Buffer.from(input)]), { isTTY: isTerminal }),
     output,
     errorOutput,

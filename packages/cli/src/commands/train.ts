@@ -9,6 +9,7 @@ import {
   openRunDirectory,
   openRunMetrics,
   prepareRun,
+  type PreparedRun,
   readTaskData,
   recordRun,
   type RunReport,
@@ -22,6 +23,7 @@ import { loadModel, withChatPrompts } from '@contextlora/model';
 import { toText } from '@contextlora/task-graph';
 import { fileCheckpoints } from '@contextlora/trainer/files';
 
+import { CliError } from '../cli-error.js';
 import { type CommandContext, untilStopped } from '../command-context.js';
 import type { CommandSetup } from '../command-setup.js';
 import { writeDrawings } from '../drawings/write-drawings.js';
@@ -37,9 +39,15 @@ import { importanceOf } from './importance-of-run.js';
 import { dryRun } from './train-dry-run.js';
 import { fitTrainingRows } from './fit-training-rows.js';
 import { locateGivenModel } from './given-model.js';
+import {
+  addWorkerOptions,
+  openTrainingWorkers,
+  workerMicroBatches,
+  type WorkerOptions,
+} from './train-workers.js';
 import { addSettingOptions, configOfOptions, type SettingOptions } from './setting-options.js';
 
-interface TrainOptions extends SettingOptions {
+interface TrainOptions extends SettingOptions, WorkerOptions {
   readonly taskFile: string;
   readonly model: string;
   readonly data?: string;
@@ -60,6 +68,7 @@ export function addTrainCommand({ program, context, run }: CommandSetup): void {
     .option('--data <directory>', 'directory of the data files (default: the directory of the task file)')
     .option('--out <directory>', 'output directory', 'contextlora-output');
   addSettingOptions(command);
+  addWorkerOptions(command);
   command
     .option('--resume', 'continue an earlier run in the same directory', false)
     .addOption(forceOption())
@@ -92,7 +101,10 @@ async function runTrain(options: TrainOptions, context: CommandContext): Promise
   const { progress, clock, signal, hubDirectory, version } = context;
   const started = clock();
   const { taskFile, out, resume, force } = options;
-  const config = await configOfOptions(options);
+  const given = await configOfOptions(options);
+  requireWorkersFor(options);
+  const { workers = 1 } = options;
+  const config = workers > 1 ? { microBatches: workerMicroBatches, ...given } : given;
   const { threads = 1, saveEverySteps, baseFormat } = config;
   // Everything is read first, so that a mistake leaves nothing behind.
   const { parentAnswers } = config;
@@ -111,13 +123,35 @@ async function runTrain(options: TrainOptions, context: CommandContext): Promise
     kernels,
     ...(baseFormat === undefined ? {} : { base: baseFormat }),
   });
+  let prepared: PreparedRun | undefined;
   try {
     const base = config.chatTemplate === true ? withChatPrompts(loaded) : loaded;
     const { data, changes } = await fitTrainingRows(base, read, config, { progress, signal });
     const rows = Object.entries(data.rows).map(([task, { train }]) => [task, train.length] as const);
     const settings = settingsOf(config, { rows: Object.fromEntries(rows) });
     const importance = await importanceOf(base, data, settings, context);
-    const run = prepareRun(base, data, { settings, importance, rowsFit: true });
+    const pool =
+      workers > 1 && directory
+        ? await openTrainingWorkers(
+            base,
+            {
+              count: workers,
+              modelPath: resolve(modelDirectory),
+              baseFormat,
+              threads,
+              data,
+              settings,
+              phases: () => prepared?.phases ?? [],
+            },
+            context,
+          )
+        : undefined;
+    const run = (prepared = prepareRun(base, data, {
+      settings,
+      importance,
+      rowsFit: true,
+      ...(pool ? { createModel: pool.createModel } : {}),
+    }));
     if (!directory) {
       await dryRun(run, settings, context);
       return;
@@ -188,6 +222,7 @@ async function runTrain(options: TrainOptions, context: CommandContext): Promise
       certificates: record.certificates,
       timing: { seconds: { total: Math.round(clock() - started) } },
     };
+    await pool?.report(options);
     progress.print();
     for (const line of taskTable(report)) progress.print(`  ${line}`);
     const written = await directory.finish(async (folder) => [
@@ -208,6 +243,19 @@ async function runTrain(options: TrainOptions, context: CommandContext): Promise
     for (const line of listFiles(written, { below: out })) progress.print(`  ${line}`);
     progress.print(`Done in ${clockTime(clock() - started)}.`);
   } finally {
+    await prepared?.model[Symbol.asyncDispose]();
     loaded.dispose();
   }
+}
+
+/** @throws CliError when there is nothing that the files could show. */
+function requireWorkersFor({ workers = 1, dryRun, ...files }: TrainOptions): void {
+  const asked = (['trace', 'traceSvg'] as const).filter((key) => files[key] !== undefined);
+  const name = asked[0] === 'trace' ? '--trace' : '--trace-svg';
+  if (asked.length > 0 && (workers < 2 || dryRun))
+    throw new CliError(
+      'CLI_OPTIONS_INVALID',
+      'train',
+      `${name} shows a step on several workers; give --workers 2 or more${dryRun ? ', and no --dry-run' : ''}`,
+    );
 }

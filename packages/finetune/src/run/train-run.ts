@@ -69,6 +69,8 @@ export interface PrepareRunOptions {
   readonly kept?: KeptSegments;
   /** Whether the rows are known to fit into the model's context, because `fitRows` returned them. @default false */
   readonly rowsFit?: boolean;
+  /** Makes the model that trains, another than one in this process. @default createLocalModel */
+  readonly createModel?: typeof createLocalModel;
 }
 
 /** Segments of a trained run that become part of another. */
@@ -90,7 +92,15 @@ interface KeptSegments {
 export function prepareRun(
   loaded: LoadedModel,
   data: TaskData,
-  { settings, rolesOf = contextRoles, kept, features, importance, rowsFit = false }: PrepareRunOptions,
+  {
+    settings,
+    rolesOf = contextRoles,
+    kept,
+    features,
+    importance,
+    rowsFit = false,
+    createModel = createLocalModel,
+  }: PrepareRunOptions,
 ): PreparedRun {
   const tasks = tasksOf(data.graph);
   checkTrainConfig(settings, { tasks, layerCount: loaded.spec.text.layerCount });
@@ -105,7 +115,7 @@ export function prepareRun(
     data,
     partition,
     phases: phasesWithout(planPhases(data.graph, { rolesOf }), Object.keys(kept?.segments ?? {})),
-    model: createLocalModel(base, {
+    model: createModel(base, {
       partition,
       segments,
       optimizer: optimizerOfRun(settings),
