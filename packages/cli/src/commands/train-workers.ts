@@ -114,8 +114,10 @@ export async function openTrainingWorkers(
   };
 
   return {
-    createModel(of, { partition, segments, optimizer, promptLoss = false }) {
-      const features = openImageFeatures(of);
+    createModel(
+      of,
+      { partition, segments, optimizer, promptLoss = false, features = openImageFeatures(of) },
+    ) {
       let answering: { readonly of: unknown; readonly model: LocalModel } | undefined;
       const pipeline = openThreadPipeline<AnswerPrediction>({
         modelPath,
