@@ -11,13 +11,13 @@ import { parseArgs } from 'node:util';
 /** Most unpacked kilobytes: today's size and a tenth, rounded up. Raise one together with the reason for it. */
 const budgetKilobytes = {
   '@contextlora/benchmarks': 5260,
-  '@contextlora/cli': 1150,
+  '@contextlora/cli': 1365,
   '@contextlora/finetune': 840,
   '@contextlora/jetson': 500,
   '@contextlora/kernels': 3640,
   '@contextlora/lora': 435,
   '@contextlora/model': 2050,
-  '@contextlora/runtime': 400,
+  '@contextlora/runtime': 775,
   '@contextlora/scheduler': 1830,
   '@contextlora/task-graph': 175,
   '@contextlora/trainer': 465,
