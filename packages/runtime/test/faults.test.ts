@@ -37,6 +37,24 @@ describe('A fault at any computation and at messages', () => {
     expect(await train('b')).toEqual({ hash, repeated: [2] });
   });
 
+  test('while a phase of another task begins opens it on the devices that are left', async () => {
+    const two = { ...model, tasks: { road: 2, weather: 1 } };
+    const train = async (lost?: string) => {
+      const { pipeline, transports } = openToyPipeline(two, ['a', 'b'], {
+        place: (left, tasks) => placeToy(two, left, tasks, { cuts: [[], [2]][left.length - 1]! }),
+      });
+      for (const task of ['road', 'weather']) {
+        if (task === 'weather' && lost !== undefined) transports.get(lost)!.lose();
+        await pipeline.setPhase({ tasks: [task], roles: { [task]: { [task]: 'train' } } });
+        await pipeline.step(task, [toyExamples(2, two.width)], { learningRate: 0.1 });
+      }
+      const hashes = await Promise.all(['road', 'weather'].map((task) => pipeline.hashSegment(task)));
+      await pipeline[Symbol.asyncDispose]();
+      return hashes;
+    };
+    expect(await train('b')).toEqual(await train());
+  });
+
   test('that takes the last device ends in an error that says so', async () => {
     const { pipeline, transports } = openToyPipeline(model, ['a'], {
       place: (left, tasks) => placeToy(model, left, tasks, { cuts: [] }),

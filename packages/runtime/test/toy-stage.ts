@@ -229,6 +229,8 @@ export function toyStage(
     },
     state: () => structuredClone({ segments, optimizers }),
     restore(state) {
+      for (const task of Object.keys(optimizers))
+        if (!state.optimizers[task]) throw new Error(`the optimizer of ${task} is missing`);
       take(state);
       cache.clear();
       for (const [task, { step, moments }] of Object.entries(state.optimizers)) {

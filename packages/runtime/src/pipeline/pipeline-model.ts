@@ -126,18 +126,21 @@ export function createPipelineModel<Example, Header extends MicrobatchHeader, To
   });
   let phase: StagePhase | undefined;
   let opened: OpenedPipeline | undefined;
+  /** Whether `kept` is of the phase, whose tasks then have optimizer state; before, it is of the phase before. */
+  let isUnderWay = false;
   /** The state that all devices had after a committed step, and what has been done since then. */
   let kept: State = model.initial;
   let since: (readonly TaskStep<Example>[])[] = [];
   let runs = 0;
   let broken: Error | undefined;
 
-  const openPhase = async (isUnderWay: boolean) => {
+  const openPhase = async () => {
     if (!phase) return;
     const pipeline = place(devices, phase.tasks);
     const begun = await workers.open(pipeline, phase, { state: kept, isUnderWay });
     opened = begun.opened;
     kept = model.merge(begun.states);
+    isUnderWay = true;
     onEvent({ type: 'placed', pipeline });
   };
 
@@ -182,7 +185,7 @@ export function createPipelineModel<Example, Header extends MicrobatchHeader, To
   /** Opens the pipeline anew on the devices that are left and repeats the steps since the last state that is kept. */
   const recover = async () => {
     const started = clock.now();
-    await openPhase(true);
+    await openPhase();
     const again = since;
     since = [];
     for (const steps of again) await take(steps, false);
@@ -241,9 +244,11 @@ export function createPipelineModel<Example, Header extends MicrobatchHeader, To
   return {
     async setPhase(next) {
       await collect();
+      phase = next;
+      isUnderWay = false;
+      // A device that is lost meanwhile has had the phase opened on the others.
       await surviving(async () => {
-        phase = next;
-        await openPhase(false);
+        if (!isUnderWay) await openPhase();
       });
     },
     async step(task, microBatches, { learningRate }) {
