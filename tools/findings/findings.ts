@@ -330,15 +330,6 @@ const runs: readonly Row[] = [
     'after its disposal',
   ],
   [
-    '13',
-    'a step that fails leaks tensors',
-    'model/src/training/local-model.ts',
-    'await stage.discard(task);\n        throw error;',
-    'throw error;',
-    'model/test/local-model.test.ts',
-    'and none after a phase',
-  ],
-  [
     '14',
     'the line that adds the native kernels does not work where the download is blocked',
     'kernels/src/onnx/runtime.ts',
@@ -355,8 +346,7 @@ const mutants: readonly Row[] = [
     'trainer/src/training/train.ts',
     'if (violated.length > 0) throw freezeViolation(phase.tasks, violated);',
     '',
-    'trainer/test/train.test.ts',
-    'saves nothing of a phase',
+    'trainer/test/checkpoint-proof.test.ts',
   ],
   [
     'm',
