@@ -2,7 +2,6 @@
 import {
   evaluateSets,
   type EvaluationProgress,
-  imagesOf,
   type LongRows,
   openRun,
   type OpenedRun,
@@ -16,7 +15,7 @@ import type { AnswerMode } from '@contextlora/trainer';
 import { Option } from 'commander';
 
 import { CliError } from '../cli-error.js';
-import { type CommandContext, resultOf, untilStopped } from '../command-context.js';
+import { type CommandContext, resultOf } from '../command-context.js';
 import type { CommandSetup } from '../command-setup.js';
 import { helpExamples } from '../help-examples.js';
 import { collect, naturalNumber } from '../option-values.js';
@@ -26,6 +25,7 @@ import { answersOption } from './ask.js';
 import { fitTrainingRows } from './fit-training-rows.js';
 import { loadRunModel } from './run-model.js';
 import { showRowDigests } from './show-digests.js';
+import { warmFeatures } from './warm-features.js';
 
 interface EvalOptions {
   readonly task?: readonly string[];
@@ -71,7 +71,7 @@ export function addEvalCommand({ program, context, run }: CommandSetup): void {
 }
 
 async function runEval(directory: string, options: EvalOptions, context: CommandContext): Promise<void> {
-  const { progress, signal, clock } = context;
+  const { progress, clock } = context;
   const run = await openRun(directory);
   const files = filesOf(options.file ?? []);
   const tasks = options.task ?? (options.file ? Object.keys(files) : run.trainedTasks);
@@ -89,8 +89,7 @@ async function runEval(directory: string, options: EvalOptions, context: Command
     options,
     context,
   );
-  for await (const { done, total } of untilStopped(model.features.warm(imagesOf(data)), signal))
-    progress.update(`  computing image features ${bar(done, total)} ${done}/${total}`);
+  await warmFeatures(model.features, data, context);
   const started = clock();
   const show = ({ task, test, done, total }: EvaluationProgress) => {
     const left = ((clock() - started) / done) * (total - done);

@@ -7,13 +7,10 @@ import {
   type ChangeDirectory,
   type ChangePlan,
   evaluateBase,
-  imagesOf,
   type LongRowChange,
-  openRunMetrics,
   type OpenedRun,
   type PreparedRun,
   readMetrics,
-  recordRun,
   type RunReport,
   type RunVersion,
   taskResults,
@@ -26,12 +23,13 @@ import { orderTasks } from '@contextlora/task-graph';
 import { inputDifferences, planPhases } from '@contextlora/trainer';
 import { fileCheckpoints } from '@contextlora/trainer/files';
 
-import { type CommandContext, untilStopped } from '../command-context.js';
+import type { CommandContext } from '../command-context.js';
 import { writeDrawings } from '../drawings/write-drawings.js';
 import { listFiles } from '../terminal/list-files.js';
-import { bar, clockTime } from '../terminal/progress.js';
+import { clockTime } from '../terminal/progress.js';
 import { taskTable } from '../terminal/report-tables.js';
-import { showTraining } from '../terminal/show-training.js';
+import { followTraining } from './follow-training.js';
+import { warmFeatures } from './warm-features.js';
 
 export interface ChangeToTrain {
   readonly command: string;
@@ -51,7 +49,7 @@ export async function trainChange(
   { command, run, change, plan, after, prepared, base, model, dataDirectory, longRows }: ChangeToTrain,
   context: CommandContext,
 ): Promise<void> {
-  const { progress, clock, signal, now } = context;
+  const { progress, clock, now } = context;
   const started = clock();
   const { settings, inputs } = after;
   const { data, phases } = prepared;
@@ -63,12 +61,8 @@ export async function trainChange(
   };
   const state = await change.begin(fingerprint);
   if (state === 'begun') progress.print(`  Going on with the change of ${directory} that was stopped.`);
-  for await (const { done, total } of untilStopped(prepared.model.features.warm(imagesOf(data)), signal))
-    progress.update(`  computing image features ${bar(done, total)} ${done}/${total}`);
+  await warmFeatures(prepared.model.features, data, context);
   const onBase = await evaluateBase(prepared);
-  const { record, add } = recordRun({ clock });
-  const metrics = openRunMetrics(change.folder);
-  const show = showTraining({ progress, clock, phaseCount: phases.length });
   const events = trainRun(prepared, {
     settings,
     checkpoints: fileCheckpoints(join(change.folder, 'checkpoints')),
@@ -79,15 +73,11 @@ export async function trainChange(
     }),
     fingerprint,
   });
-  try {
-    for await (const event of untilStopped(events, signal)) {
-      add(event);
-      metrics.add(event);
-      show(event);
-    }
-  } finally {
-    await metrics.flush();
-  }
+  const record = await followTraining(
+    events,
+    { directory: change.folder, phaseCount: phases.length },
+    context,
+  );
   const name = data.file.name ?? directory;
   const segments = prepared.model.segments();
   const report: RunReport = {

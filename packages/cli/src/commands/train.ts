@@ -5,13 +5,10 @@ import {
   describeInputs,
   evaluateBase,
   checkTrainConfig,
-  imagesOf,
   openRunDirectory,
-  openRunMetrics,
   prepareRun,
   type PreparedRun,
   readTaskData,
-  recordRun,
   type RunReport,
   settingsOf,
   taskResults,
@@ -24,7 +21,7 @@ import { toText } from '@contextlora/task-graph';
 import { fileCheckpoints } from '@contextlora/trainer/files';
 
 import { CliError } from '../cli-error.js';
-import { type CommandContext, untilStopped } from '../command-context.js';
+import type { CommandContext } from '../command-context.js';
 import type { CommandSetup } from '../command-setup.js';
 import { writeDrawings } from '../drawings/write-drawings.js';
 import { listFiles } from '../terminal/list-files.js';
@@ -32,9 +29,9 @@ import { helpExamples } from '../help-examples.js';
 import { missingKernels } from '../terminal/missing-kernels.js';
 import { forceOption } from './force-option.js';
 import { showModelDigests, showRowDigests } from './show-digests.js';
-import { bar, clockTime } from '../terminal/progress.js';
+import { clockTime } from '../terminal/progress.js';
 import { taskTable } from '../terminal/report-tables.js';
-import { showTraining } from '../terminal/show-training.js';
+import { followTraining } from './follow-training.js';
 import { importanceOf } from './importance-of-run.js';
 import { dryRun } from './train-dry-run.js';
 import { fitTrainingRows } from './fit-training-rows.js';
@@ -45,6 +42,7 @@ import {
   workerMicroBatches,
   type WorkerOptions,
 } from './train-workers.js';
+import { warmFeatures } from './warm-features.js';
 import { addSettingOptions, configOfOptions, type SettingOptions } from './setting-options.js';
 
 interface TrainOptions extends SettingOptions, WorkerOptions {
@@ -189,27 +187,15 @@ async function runTrain(options: TrainOptions, context: CommandContext): Promise
       `  ${base.spec.architecture}, ${(base.parameterCount / 1e6).toFixed(2)} M parameters, ${kernels.backend} kernels`,
     );
     for (const line of await missingKernels(kernels.backend)) progress.print(`  ${line}`);
-    for await (const { done, total } of untilStopped(run.model.features.warm(imagesOf(data)), signal))
-      progress.update(`  computing image features ${bar(done, total)} ${done}/${total}`);
+    await warmFeatures(run.model.features, data, context);
     const onBase = await evaluateBase(run);
-    const { record, add } = recordRun({ clock });
-    const metrics = openRunMetrics(out);
-    const show = showTraining({ progress, clock, phaseCount: run.phases.length });
     const events = trainRun(run, {
       settings,
       checkpoints: fileCheckpoints(join(out, 'checkpoints')),
       ...(saveEverySteps === undefined ? {} : { saveEverySteps }),
       fingerprint: inputs,
     });
-    try {
-      for await (const event of untilStopped(events, signal)) {
-        add(event);
-        metrics.add(event);
-        show(event);
-      }
-    } finally {
-      await metrics.flush();
-    }
+    const record = await followTraining(events, { directory: out, phaseCount: run.phases.length }, context);
     const order = run.phases.flatMap(({ tasks }) => tasks);
     const report: RunReport = {
       name: data.file.name ?? taskFile,
