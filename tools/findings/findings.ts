@@ -367,11 +367,11 @@ const mutants: readonly Row[] = [
   ],
   [
     'm',
-    'the count of optimizer steps is not reset',
+    'the count of optimizer steps does not begin at 0',
     'model/src/training/trained-parameters.ts',
     'step: 0,',
     'step: 7,',
-    'model/test/local-model.test.ts',
+    'model/test/training-parity.test.ts',
   ],
   [
     'm',
@@ -466,7 +466,7 @@ const models: readonly Row[] = [
     'model/src/checkpoint/tied-head.ts',
     'if (await areEqual(embedding, head)) return',
     'if (areEqual !== undefined) return',
-    'model/test/checkpoint-tensors.test.ts',
+    'model/test/config-variants.test.ts',
   ],
   [
     '6',
