@@ -131,6 +131,12 @@ async function train(model: Trainable, phase: ReturnType<typeof phaseOf>) {
   return { results, hashes, files: Object.entries(files).map(([name, bytes]) => [name, sha256(bytes)]) };
 }
 
+/** One more step of a task, and what it made of its segment. */
+async function step(model: Trainable, task: string) {
+  const result = await model.step(task, batches, { learningRate: 1e-2 });
+  return [result, await model.hashSegment(task), await model.hashOptimizer(task)];
+}
+
 const segmentsOf = (partition: Partition) => initialiseSegments(partition, { seed: 1 });
 
 async function trainAlone(partition: Partition, phase: ReturnType<typeof phaseOf>) {
@@ -181,10 +187,12 @@ describe('A pipeline of a real model gives the bytes of one device', () => {
         expect(await trainInMemory(partition, phase, stages, policy)).toEqual(alone);
   });
 
-  test('in worker threads that read their layers from the file, and when one of them is lost', async () => {
+  test('in worker threads that read their layers from the file, also when one of them is lost', async () => {
     const partition = partitions.everywhere;
     const phase = phaseOf('road');
-    const alone = await trainAlone(partition, phase);
+    await using single = createLocalModel(base, { partition, segments: segmentsOf(partition) });
+    const before = await train(single, phase);
+    const after = await step(single, 'road');
     const events: PipelineEvent[] = [];
     await using model = openThreadPipeline({
       modelPath,
@@ -197,8 +205,12 @@ describe('A pipeline of a real model gives the bytes of one device', () => {
       onEvent: (event) => events.push(event),
       execArgv: ['--conditions', '@contextlora/source'],
     });
-    expect(await train(model, phase)).toEqual(alone);
+    expect(await train(model, phase)).toEqual(before);
     expect(model.segments()).not.toEqual(segmentsOf(partition));
+    model.endWorker('b');
+    expect(await step(model, 'road')).toEqual(after);
+    expect(events.filter(({ type }) => type === 'lost')).toMatchObject([{ device: 'b' }]);
+    expect(events.at(-2)).toMatchObject({ type: 'recovered' });
   });
 });
 

@@ -48,6 +48,8 @@ export interface ThreadPipelineOptions<Prediction> extends Pick<
 export interface ThreadPipeline<Prediction> extends PipelineModel<Example, Prediction> {
   /** The segments as the coordinator last had them from all stages: those of now after a hash, a save or a prediction. */
   segments(): Segments;
+  /** Ends a worker at once, as if it had crashed. */
+  endWorker(device: string): void;
 }
 
 export function openThreadPipeline<Prediction>({
@@ -101,6 +103,9 @@ export function openThreadPipeline<Prediction>({
   return {
     ...pipeline,
     segments: () => current,
+    endWorker(device) {
+      workers.end(device);
+    },
     async [Symbol.asyncDispose]() {
       await pipeline[Symbol.asyncDispose]();
       await workers[Symbol.asyncDispose]();
