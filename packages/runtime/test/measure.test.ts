@@ -63,6 +63,15 @@ describe('A measured step', () => {
     expect(before.planned).toEqual(plan);
   });
 
+  test('does not re-fit rates to a step that the machine held up', async () => {
+    const [fast, slow] = [await measure({ a: 0.1, b: 0.25 }), await measure({ a: 3, b: 4 })];
+    const { cluster } = place(['a', 'b'], ['road']);
+    const rates = (steps: readonly MeasuredStep[]) =>
+      refitCluster(cluster, steps).devices.map(({ flopsPerSecond }) => flopsPerSecond);
+    expect(rates([slow[0]!, fast[0]!, fast[0]!])).toEqual(rates([fast[0]!]));
+    expect(rates([slow[0]!])).not.toEqual(rates([fast[0]!]));
+  });
+
   test('is drawn beside the plan, in one chart and one trace', async () => {
     const [first] = await measure({ a: 0.1, b: 0.2 });
     const comparison = comparePlan(first!, place(['a', 'b'], ['road']).cluster);
