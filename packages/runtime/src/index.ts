@@ -39,7 +39,7 @@ export {
   type FrameLimits,
   type FrameRefusal,
 } from './transport/frame.js';
-export { memoryTransports } from './transport/memory-transports.js';
+export { type MemoryTransportOptions, memoryTransports } from './transport/memory-transports.js';
 export { openTransport, type OpenTransportOptions, type RefusedFrame } from './transport/open-transport.js';
 export type { Transport } from './transport/transport.js';
 export type { Lane, OpenWire, Wire, WireListener } from './transport/wire.js';
