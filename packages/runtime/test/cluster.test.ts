@@ -176,10 +176,19 @@ describeWithNats('A cluster over NATS', () => {
     const plan: ClusterPlan = { run: 'r', coordinator: 'chief', devices: ['a'], carrier: 'nats', work: null };
     const stop = new AbortController();
     const seen: string[] = [];
+    let over: AbortSignal | undefined;
     const working = (async () => {
       const work = workInCluster(workers.engine, {
-        open: (plan, epoch) => openFor(workers.engine, plan, epoch),
-        serve: (transport) => serveToy(transport, model),
+        open(plan, epoch, signal) {
+          over = signal;
+          return openFor(workers.engine, plan, epoch);
+        },
+        // Until the plan is over: the coordinator is not there, which must not be what ends the work.
+        serve: () =>
+          new Promise((resolve) => {
+            if (over?.aborted) resolve();
+            else over?.addEventListener('abort', () => resolve());
+          }),
         signal: stop.signal,
       });
       for await (const event of work) {
