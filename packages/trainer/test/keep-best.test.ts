@@ -3,6 +3,7 @@ import {
   type Checkpoint,
   constantRate,
   planPhases,
+  splitBest,
   train,
   type TrainEvent,
   type TrainOptions,
@@ -146,4 +147,16 @@ test('settings that make no sense and phases of siblings are refused before a st
   const together = train(model, planPhases(sceneGraph(), { concurrent: true }), options(model));
   await expect(together.next()).rejects.toThrow('keepBest needs a phase for each task');
   expect(model.steps).toBe(0);
+});
+
+test.each([
+  '{',
+  '[]',
+  'null',
+  '{"step":1,"score":2}',
+  '{"step":-1,"score":1,"waited":0}',
+  '{"step":1,"score":1,"waited":0,"more":1}',
+])('a record of the best state that reads %s is damaged', (text) => {
+  const files = { 'best-state.json': new TextEncoder().encode(text) };
+  expect(() => splitBest(files)).toThrow(expect.objectContaining({ code: 'TRAINER_CHECKPOINT_DAMAGED' }));
 });

@@ -1,6 +1,4 @@
 /** The best state of a phase so far, judged on held-out rows, and whether a better one is still waited for. */
-import * as z from 'zod';
-
 import { TrainerError } from '../trainer-error.js';
 import type { Checkpoint } from './checkpoint.js';
 import type { TrainableModel } from './trainable-model.js';
@@ -57,12 +55,6 @@ export async function nextBest(
 
 const prefix = 'best.';
 const about = 'best-state.json';
-const schema = z.strictObject({
-  step: z.int().nonnegative(),
-  score: z.number(),
-  waited: z.int().nonnegative(),
-});
-
 /** The files of a checkpoint with those of the best state. */
 export function withBest(files: Checkpoint['files'], best: BestState | undefined): Checkpoint['files'] {
   if (!best) return files;
@@ -91,14 +83,20 @@ export function splitBest(files: Checkpoint['files']): {
   };
 }
 
-function decode(bytes: Uint8Array): z.infer<typeof schema> {
+/** By hand, since a schema library would weigh as much again as all that a browser loads of this package. */
+function decode(bytes: Uint8Array): Omit<BestState, 'files'> {
+  const isCount = (value: unknown) => Number.isInteger(value) && (value as number) >= 0;
+  let cause: unknown;
   try {
-    return schema.parse(JSON.parse(new TextDecoder().decode(bytes)));
-  } catch (cause) {
-    const problems = [`${about} is not what was saved`];
-    throw new TrainerError('TRAINER_CHECKPOINT_DAMAGED', 'train', 'the checkpoint is not used:', {
-      problems,
-      cause,
-    });
+    const read: unknown = JSON.parse(new TextDecoder().decode(bytes));
+    const { step, score, waited, ...others } = read as Record<string, unknown>;
+    if (isCount(step) && isCount(waited) && Number.isFinite(score) && Object.keys(others).length === 0)
+      return { step: step as number, score: score as number, waited: waited as number };
+  } catch (error) {
+    cause = error;
   }
+  throw new TrainerError('TRAINER_CHECKPOINT_DAMAGED', 'train', 'the checkpoint is not used:', {
+    problems: [`${about} is not what was saved`],
+    ...(cause === undefined ? {} : { cause }),
+  });
 }
