@@ -16,12 +16,12 @@ const budgetKilobytes = {
   '@contextlora/jetson': 500,
   '@contextlora/kernels': 3640,
   '@contextlora/lora': 435,
-  '@contextlora/model': 2050,
+  '@contextlora/model': 2350,
   '@contextlora/runtime': 775,
   '@contextlora/scheduler': 1830,
   '@contextlora/task-graph': 175,
   '@contextlora/trainer': 465,
-  '@contextlora/workloads': 160,
+  '@contextlora/workloads': 235,
   contextlora: 40,
 };
 
