@@ -187,7 +187,10 @@ describeWithNats('A cluster over NATS', () => {
         serve: () =>
           new Promise((resolve) => {
             if (over?.aborted) resolve();
-            else over?.addEventListener('abort', () => resolve());
+            else
+              over?.addEventListener('abort', () => {
+                resolve();
+              });
           }),
         signal: stop.signal,
       });
