@@ -105,10 +105,16 @@ describeWithNats('A cluster over NATS', () => {
       }
       return seen;
     });
+    // One that fails never joins, and would be waited for.
+    for (const worker of running)
+      worker.catch(() => {
+        stop.abort();
+      });
     await using opened = await engineOf(cluster, 'coordinator');
     const { engine } = opened;
     for await (const members of watchMembers(engine, { clock, signal: stop.signal }))
       if (members.length === workers.length) break;
+    if (stop.signal.aborted) await Promise.all(running);
     const plan: ClusterPlan = {
       run: 'r1',
       coordinator: 'coordinator',

@@ -237,6 +237,21 @@ describeWithNats('NATS', () => {
     return { ...store, [Symbol.asyncDispose]: () => connection.close() };
   });
 
+  test('Many devices make the store of a cluster at the same moment', async () => {
+    for (let cluster = 0; cluster < 40; cluster++) {
+      const connections = await Promise.all(
+        Array.from({ length: 6 }, (_, i) => connectNats(server.address, { name: `d${i}` })),
+      );
+      const stores = await Promise.all(
+        connections.map((connection) => openNatsStore(connection, { cluster: `made ${cluster}` })),
+      );
+      await stores[0]!.state.write('plan.current', from('one'));
+      const read = await Promise.all(stores.map((store) => store.state.read('plan.current')));
+      expect(read.map((entry) => text(entry?.value))).toEqual(stores.map(() => 'one'));
+      await Promise.all(connections.map((connection) => connection.close()));
+    }
+  });
+
   test('The engine over NATS goes on when its server was gone and is back', async () => {
     const storeDirectory = mkdtempSync(join(tmpdir(), 'contextlora-store-'));
     let server = await startNatsServer({ storeDirectory });

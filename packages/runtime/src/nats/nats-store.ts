@@ -1,4 +1,6 @@
 /** What a cluster keeps in common, in the JetStream of a NATS server. */
+import { setTimeout } from 'node:timers/promises';
+
 import {
   DeliverPolicy,
   JetStreamApiError,
@@ -30,6 +32,10 @@ export interface NatsStoreOptions {
 const renewTimeoutSeconds = 1;
 /** JetStream's number for a comparison that failed. */
 const wrongLastSequence = 10_071;
+/** Its number for a stream whose subjects another has: also for one that a second device makes while the first is not done making the same. */
+const subjectsOverlap = 10_065;
+/** How often, and how many seconds apart, a device tries to make what another is making. */
+const [makings, makingSeconds] = [20, 0.05];
 
 /** What the parts of a cluster's store are called on the server. */
 export function storeNames(cluster: string) {
@@ -82,7 +88,17 @@ export async function openNatsStore(
     ]);
     return [state, leases, objects] as const;
   };
-  const [state, leases, objects] = await open().catch((cause: unknown) => {
+  const openAmongOthers = async () => {
+    for (let making = 1; ; making++)
+      try {
+        return await open();
+      } catch (error) {
+        const isRace = error instanceof JetStreamApiError && error.code === subjectsOverlap;
+        if (!isRace || making === makings) throw error;
+        await setTimeout(1000 * makingSeconds);
+      }
+  };
+  const [state, leases, objects] = await openAmongOthers().catch((cause: unknown) => {
     throw new RuntimeError(
       'RUNTIME_SERVER_UNREACHABLE',
       'openNatsStore',
