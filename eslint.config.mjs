@@ -31,7 +31,7 @@ export default tseslint.config(
       '**/coverage/**',
       '.nx/**',
       'demo-output/**',
-      'tools/base-model/work/**',
+      'tools/base-model/build/**',
       'packages/kernels/assembly/*.ts',
       'packages/kernels/src/wasm/code.ts',
     ],

@@ -25,7 +25,7 @@ import {
 } from '@contextlora/benchmarks';
 import { keyedRandom } from '@contextlora/lora';
 
-const [folder = 'tools/base-model/work', sceneCount = '36000', seed = '1'] = process.argv.slice(2);
+const [folder = 'tools/base-model/build', sceneCount = '36000', seed = '1'] = process.argv.slice(2);
 const nounList = Object.values(nouns);
 /** Texts per scene, so that an epoch over the pictures is not an epoch over the words. */
 const textsPerScene = 4;

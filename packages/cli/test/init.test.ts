@@ -121,6 +121,9 @@ describe('validate', () => {
     const misspelt = await run(['validate', tasks, '--steps', '{ machin: 3 }']);
     expect(misspelt.code).toBe(2);
     expect(misspelt.err).toContain('machin');
+    const targets = await run(['validate', tasks, '--model', 'embedded', '--targets', '[nothing_proj]']);
+    expect(targets.code).toBe(2);
+    expect(targets.err).toContain('nothing_proj');
     await writeFile(
       join(project, 'data/machine.train.jsonl'),
       `${JSON.stringify({ text: 'engine '.repeat(5000), answer: 'weak' })}\n`,

@@ -45,3 +45,17 @@ test('a trace without workers is refused', async () => {
   expect(code).toBe(2);
   expect(err).toMatch(/--trace shows a step on several workers; give --workers 2 or more/);
 });
+
+test('a dry run of workers is refused, since it would predict another run', async () => {
+  const { code, err } = await runCommand([
+    'train',
+    tasks,
+    '--model',
+    baseModel,
+    '--workers',
+    '2',
+    '--dry-run',
+  ]);
+  expect(code).toBe(2);
+  expect(err).toContain('--dry-run predicts a run in one process; leave out --workers');
+});

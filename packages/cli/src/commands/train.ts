@@ -234,14 +234,20 @@ async function runTrain(options: TrainOptions, context: CommandContext): Promise
   }
 }
 
-/** @throws CliError when there is nothing that the files could show. */
+/** @throws CliError when there is nothing that the files could show, or a dry run would leave out the workers. */
 function requireWorkersFor({ workers = 1, dryRun, ...files }: TrainOptions): void {
-  const asked = (['trace', 'traceSvg'] as const).filter((key) => files[key] !== undefined);
-  const name = asked[0] === 'trace' ? '--trace' : '--trace-svg';
-  if (asked.length > 0 && (workers < 2 || dryRun))
+  if (dryRun && workers > 1)
     throw new CliError(
       'CLI_OPTIONS_INVALID',
       'train',
-      `${name} shows a step on several workers; give --workers 2 or more${dryRun ? ', and no --dry-run' : ''}`,
+      '--dry-run predicts a run in one process; leave out --workers',
+    );
+  const asked = (['trace', 'traceSvg'] as const).filter((key) => files[key] !== undefined);
+  const name = asked[0] === 'trace' ? '--trace' : '--trace-svg';
+  if (asked.length > 0 && workers < 2)
+    throw new CliError(
+      'CLI_OPTIONS_INVALID',
+      'train',
+      `${name} shows a step on several workers; give --workers 2 or more`,
     );
 }

@@ -1,8 +1,10 @@
 /** `contextlora validate`: everything that training would check before it starts. */
 import {
   checkTrainConfig,
+  prepareRun,
   type ReadTaskData,
   readTaskData,
+  settingsOf,
   type TrainConfig,
   type TaskSplits,
 } from '@contextlora/finetune';
@@ -29,7 +31,7 @@ export function addValidateCommand({ program, context, run }: CommandSetup): voi
   const command = program
     .command('validate <tasks.yaml>')
     .description('check a task file, its data, and the settings of a run, as training would before it starts')
-    .option('--model <path>', 'also count the tokens of every row with this model')
+    .option('--model <path>', 'also check whether the rows and settings fit this model')
     .option('--data <directory>', 'directory of the data files (default: the directory of the task file)')
     .option('--json', 'print what was found as JSON', false);
   addSettingOptions(command);
@@ -68,7 +70,7 @@ async function runValidate(
   };
   // Only the result is printed as JSON.
   const shown = options.json ? { ...context, progress: silent } : context;
-  if (options.model !== undefined) await countTokens(options.model, { data, config, context: shown });
+  if (options.model !== undefined) await checkOnModel(options.model, { data, config, context: shown });
   if (options.json) {
     output.write(`${JSON.stringify(found, null, 2)}\n`);
     return;
@@ -118,21 +120,27 @@ function countRows(rows: Iterable<TaskRow>, labels: readonly string[]) {
   return { rows: total, ...(labels.length > 0 ? { labels: Object.fromEntries(counts) } : {}) };
 }
 
-/** Whether every row fits the model. */
-async function countTokens(
+/** Whether every row fits the model, and the settings do. */
+async function checkOnModel(
   name: string,
-  { data, config, context }: { data: ReadTaskData; config: TrainConfig; context: CommandContext },
+  { data: read, config, context }: { data: ReadTaskData; config: TrainConfig; context: CommandContext },
 ): Promise<void> {
+  const { threads = 1, baseFormat, chatTemplate = false } = config;
   const loaded = await loadModel(await locateGivenModel(name, context), {
-    kernels: await openKernels({ threads: config.threads ?? 1 }),
+    kernels: await openKernels({ threads }),
+    ...(baseFormat === undefined ? {} : { base: baseFormat }),
   });
   try {
-    await fitTrainingRows(
-      config.chatTemplate === true ? withChatPrompts(loaded) : loaded,
-      data,
-      config,
-      context,
+    const base = chatTemplate ? withChatPrompts(loaded) : loaded;
+    const { data } = await fitTrainingRows(base, read, config, context);
+    const rows = Object.fromEntries(
+      Object.entries(data.rows).map(([task, { train }]) => [task, train.length]),
     );
+    const settings = settingsOf(config, { rows });
+    // What matters to each task is measured only for a run; it divides the same ranks.
+    const { allocation = 'share' } = settings;
+    const divided = { ...settings, allocation: allocation === 'importance' ? 'share' : allocation } as const;
+    await prepareRun(base, data, { settings: divided, rowsFit: true }).model[Symbol.asyncDispose]();
   } finally {
     loaded.dispose();
   }
