@@ -18,8 +18,9 @@ const expected = {
   'repository.url': `git+${home}.git`,
   'repository.directory': `packages/${folder}`,
   'publishConfig.access': 'public',
-  // A bare `npm publish` must not ship without dist.
+  // A bare `npm publish` must not ship without dist, and .npmrc turns scripts off.
   'scripts.prepack': 'npm run build',
+  'publishConfig.ignore-scripts': false,
 };
 const problems = Object.entries(expected).flatMap(([path, value]) => {
   const found = path.split('.').reduce((part, key) => part?.[key], manifest);
