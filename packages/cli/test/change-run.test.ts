@@ -18,9 +18,10 @@ async function train(
   tasks: readonly (keyof typeof taskSources)[],
   more: Record<string, string> = {},
 ) {
-  const { data = at('data'), source = taskFile(tasks), rank = String(4 * tasks.length) } = more;
+  const { data = at('data'), source = taskFile(tasks), rank = String(4 * tasks.length), baseFormat } = more;
   const path = await writeTaskFile(at(`${out}.yaml`), source);
   const options = ['--rank', rank, '--steps', '6', '--batch-size', '2', '--learning-rate', '0.01'];
+  if (baseFormat !== undefined) options.push('--base-format', baseFormat);
   const outcome = await run([
     'train',
     path,
@@ -116,6 +117,15 @@ describe('a changed run has the bytes of one that was trained like this from the
     expect(outcome.out).toContain('Nothing trains.');
     await train('without-time', ['light', 'lamp', 'door']);
     expect(await weightsOf(at('leaf'))).toEqual(await weightsOf(at('without-time')));
+  });
+
+  test('on a base in the format that the run was trained on', async () => {
+    await train('coarse', ['light'], { baseFormat: 'int8' });
+    const tasks = await writeTaskFile(at('two.yaml'), taskFile(['light', 'time']));
+    const outcome = await change(['add-task', at('coarse'), '--tasks', tasks, '--data', at('data')]);
+    expect(outcome).toMatchObject({ code: 0, err: '' });
+    await train('coarse-both', ['light', 'time'], { baseFormat: 'int8' });
+    expect(await weightsOf(at('coarse'))).toEqual(await weightsOf(at('coarse-both')));
   });
 
   test('with other data of a task, or other labels: it and its descendants train again, in a second change too', async () => {

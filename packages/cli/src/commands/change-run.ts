@@ -22,7 +22,7 @@ import {
   trainingExamples,
 } from '@contextlora/finetune';
 import { openKernels } from '@contextlora/kernels';
-import { type LoadedModel, loadModel } from '@contextlora/model';
+import type { LoadedModel } from '@contextlora/model';
 import type { TaskFile } from '@contextlora/task-graph';
 import { inputDifferences } from '@contextlora/trainer';
 import { predictTraining } from '@contextlora/workloads';
@@ -32,7 +32,7 @@ import { confirm } from '../terminal/confirm.js';
 import { changeLines } from '../terminal/show-change.js';
 import type { ChangeOptions } from './change-options.js';
 import { fitTrainingRows } from './fit-training-rows.js';
-import { locateRunModel } from './run-model.js';
+import { loadRunBase, locateRunModel } from './run-model.js';
 import { showRowDigests } from './show-digests.js';
 import { trainChange } from './train-change.js';
 
@@ -75,9 +75,10 @@ export async function changeCommand(request: ChangeRequest, context: CommandCont
     : await openChangeDirectory(directory, { of: run.inputs, resume: options.resume, force: options.force });
   const kernels = await openKernels({ threads: options.threads });
   const path = await locateRunModel(run, options, context);
-  const base = await loadModel(path, { kernels });
+  const base = await loadRunBase(run, { path, kernels });
   try {
-    const { data, changes: longRows } = await fitTrainingRows(base, read, options, { progress, signal });
+    const fitting = { ...run.settings, longRows: options.longRows };
+    const { data, changes: longRows } = await fitTrainingRows(base, read, fitting, { progress, signal });
     const rows = await showRowDigests(data, context);
     const versionOf = (named: readonly string[]): RunVersion => {
       const settings = changeSettings(run.settings, {

@@ -3,7 +3,7 @@ import { stat } from 'node:fs/promises';
 
 import { embeddedName, embeddedScenario } from '@contextlora/benchmarks';
 import type { OpenedRun } from '@contextlora/finetune';
-import { openKernels } from '@contextlora/kernels';
+import { type Kernels, openKernels } from '@contextlora/kernels';
 import { ifThere } from '@contextlora/lora/files';
 import {
   createLocalModel,
@@ -75,6 +75,15 @@ export interface RunModel extends AsyncDisposable {
   readonly model: LocalModel;
 }
 
+/** Loads the base of a run, which lies at `path`, in the format and with the form of prompts that the run was trained with. */
+export async function loadRunBase(
+  { settings: { baseFormat, chatTemplate = false } }: Pick<OpenedRun, 'settings'>,
+  { path, kernels }: { readonly path: string; readonly kernels: Kernels },
+): Promise<LoadedModel> {
+  const base = await loadModel(path, { kernels, ...(baseFormat === undefined ? {} : { base: baseFormat }) });
+  return chatTemplate ? withChatPrompts(base) : base;
+}
+
 /**
  * Loads the base of a run as it was in training and puts the run's segments on it.
  */
@@ -84,13 +93,7 @@ export async function loadRunModel(
   context: CommandContext,
 ): Promise<RunModel> {
   const path = await locateRunModel(run, options, context);
-  const { baseFormat, chatTemplate = false } = run.settings;
-  const loaded = await loadModel(path, {
-    kernels: await openKernels({ threads }),
-    ...(baseFormat === undefined ? {} : { base: baseFormat }),
-  });
-  // Asked in the form that it was trained in.
-  const base = chatTemplate ? withChatPrompts(loaded) : loaded;
+  const base = await loadRunBase(run, { path, kernels: await openKernels({ threads }) });
   const model = createLocalModel(base, run);
   return {
     base,
