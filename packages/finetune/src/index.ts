@@ -50,8 +50,8 @@ export type { DecisionResult, RunReport, TaskResult } from './report/run-report.
 export { taskResults, type Evaluations } from './report/task-results.js';
 export { answerQuestion, type AnswerLine, type QuestionOptions } from './run/answer-question.js';
 export { answerQuestions, type ComposedAnswer } from './run/answer-questions.js';
-export { requireFittingQuestions } from './run/fit-questions.js';
-export { questionProblems, type Question } from './run/question.js';
+export { openQuestionLengths, requireFittingQuestions } from './run/fit-questions.js';
+export { questionProblems, type Question, type QuestionChecks } from './run/question.js';
 export { readQuestions, type NumberedQuestion } from './run/read-questions.js';
 export { evaluateSets, type EvaluationProgress, type SetEvaluation } from './run/evaluate-sets.js';
 export {

@@ -113,8 +113,11 @@ export interface KeyValueCache {
   advance(counts: readonly number[]): void;
   /** Keeps only the first positions of each row. */
   truncate(lengths: readonly number[]): void;
-  /** Makes the batch consist of these rows in this order; rows may be repeated or left out. */
-  select(rows: readonly number[]): void;
+  /**
+   * Makes the batch consist of these rows in this order; rows may be repeated or left out. With `others`, a cache of the same shape that
+   * stays as it is, its rows are numbered after those of this one.
+   */
+  select(rows: readonly number[], others?: KeyValueCache): void;
   dispose(): void;
 }
 

@@ -3,18 +3,20 @@ import { KernelsError } from './kernels-error.js';
 import type { CacheShape, KeyValueCache } from './kernels.js';
 
 /** A new batch and a new capacity for a cache. */
-interface CacheChange {
+interface CacheChange<Store> {
   /** The rows to keep, in this order. */
   readonly rows: readonly number[];
   /** The old capacity. */
   readonly from: number;
   /** The new capacity. */
   readonly to: number;
+  /** Another cache's rows, numbered from `first`, and its capacity. */
+  readonly others?: { readonly store: Store; readonly first: number; readonly from: number };
 }
 
 /** Where a backend keeps the floats of a cache. */
-export interface CacheStore {
-  rearrange(change: CacheChange): void;
+export interface CacheStore<Store> {
+  rearrange(change: CacheChange<Store>): void;
   dispose(): void;
 }
 
@@ -25,7 +27,7 @@ export interface StoredCache<Store> extends KeyValueCache {
 const defaultCapacity = 64;
 
 /** Opens a cache over a store; `open` makes the store with the first capacity. */
-export function openStoredCache<Store extends CacheStore>(
+export function openStoredCache<Store extends CacheStore<Store>>(
   shape: CacheShape,
   open: (capacity: number) => Store,
 ): StoredCache<Store> {
@@ -100,21 +102,52 @@ export function openStoredCache<Store extends CacheStore>(
           );
       lengths = [...wanted];
     },
-    select(rows) {
+    select(rows, others) {
+      if (others) requireSameShape(shape, others.shape);
+      const all = [...lengths, ...(others?.lengths ?? [])];
       for (const row of rows)
-        if (!(Number.isInteger(row) && row >= 0 && row < lengths.length))
+        if (!(Number.isInteger(row) && row >= 0 && row < all.length))
           throw new KernelsError(
             'KERNELS_OUT_OF_RANGE',
             'cache',
-            `there is no row ${row}; there are ${lengths.length}`,
+            `there is no row ${row}; there are ${all.length}`,
           );
       if (rows.length === lengths.length && rows.every((row, i) => row === i)) return;
-      rearrange(rows, capacity);
+      const to = Math.max(capacity, others?.capacity ?? 0);
+      store.rearrange({
+        rows,
+        from: capacity,
+        to,
+        ...(others
+          ? {
+              others: {
+                store: (others as StoredCache<Store>).store,
+                first: lengths.length,
+                from: others.capacity,
+              },
+            }
+          : {}),
+      });
+      lengths = rows.map((row) => all[row]!);
+      capacity = to;
     },
     dispose() {
       store.dispose();
     },
   };
+}
+
+/** Rows can move between caches of one model and one backend. */
+function requireSameShape(shape: CacheShape, other: CacheShape): void {
+  const [mine, theirs] = [shape, other].map(
+    ({ layers, kvHeads, headDim }) => `${layers} layers of ${kvHeads} × ${headDim}`,
+  );
+  if (mine === theirs && shape.rotary === other.rotary) return;
+  throw new KernelsError(
+    'KERNELS_OPERAND_MISMATCH',
+    'cache',
+    `rows can be taken from a cache of the same model, got one of ${theirs} for ${mine}${mine === theirs ? ', with another rotary table' : ''}`,
+  );
 }
 
 /** Makes room for new positions, doubling the capacity whenever it is used up. */

@@ -3,6 +3,7 @@ import {
   expandWeight,
   openKernels,
   type Kernels,
+  type KeyValueCache,
   type LoraSegment,
   type RotaryTable,
 } from '@contextlora/kernels';
@@ -162,6 +163,69 @@ describe.each(backends)('the %s backend', (backend) => {
         cache.truncate([9, 1, 1]);
       }).toThrow('row 0 has 6 positions and cannot keep 9');
       cache.dispose();
+    });
+  });
+
+  test('rows of another cache can be put among those of a cache, and attend to what they held', async () => {
+    await inScope(async () => {
+      const rotary = rotaryOf(20, 2);
+      const open = (batch: number, capacity: number) =>
+        kernels.openCache({ layers: 2, batch, kvHeads: 2, headDim: 4, rotary, capacity });
+      const pass = async (cache: KeyValueCache, rows: readonly { seed: number; count: number }[]) => {
+        const counts = rows.map(({ count }) => count);
+        const time = Math.max(...counts);
+        const values = rows.map(({ seed }) => randomMatrix(time, 8, seed).values);
+        const x = tensor(
+          matrix(
+            rows.length * time,
+            8,
+            (row, column) => values[Math.floor(row / time)]![(row % time) * 8 + column]!,
+          ),
+        );
+        const ys = [0, 1].map((layer) =>
+          kernels.cachedAttention(x, x, x, cache, { layer, heads: 2, counts }),
+        );
+        cache.advance(counts);
+        const all = (await matrixOf(ys[1]!)).values;
+        return rows.map((_, row) => all.slice(row * time * 8, (row + 1) * time * 8));
+      };
+      const alone = async (seed: number, count: number) => {
+        const cache = open(1, 4);
+        await pass(cache, [{ seed, count }]);
+        const [y] = await pass(cache, [{ seed: seed + 10, count: 1 }]);
+        cache.dispose();
+        return y!;
+      };
+      const [first, second] = [open(2, 3), open(2, 9)];
+      await pass(first, [
+        { seed: 1, count: 3 },
+        { seed: 2, count: 2 },
+      ]);
+      await pass(second, [
+        { seed: 3, count: 1 },
+        { seed: 4, count: 7 },
+      ]);
+      first.select([3, 1, 2], second);
+      expect(first.lengths).toEqual([7, 2, 1]);
+      expect(first.capacity).toBe(9);
+      expect(second.lengths).toEqual([1, 7]);
+      const together = await pass(first, [
+        { seed: 14, count: 1 },
+        { seed: 12, count: 1 },
+        { seed: 13, count: 1 },
+      ]);
+      for (const [i, expected] of [await alone(4, 7), await alone(2, 2), await alone(3, 1)].entries())
+        for (const [j, value] of expected.entries()) expect(together[i]![j]).toBeCloseTo(value, 5);
+      expect(() => {
+        first.select([5], second);
+      }).toThrow('there is no row 5; there are 5');
+      const other = kernels.openCache({ layers: 1, batch: 1, kvHeads: 2, headDim: 4, rotary });
+      expect(() => {
+        first.select([0, 3], other);
+      }).toThrow(
+        'rows can be taken from a cache of the same model, got one of 1 layers of 2 × 4 for 2 layers of 2 × 4',
+      );
+      for (const cache of [first, second, other]) cache.dispose();
     });
   });
 

@@ -71,15 +71,25 @@ export { readChatImage, type ChatImage } from './images/chat-image.js';
 export { imageText, withImageTexts, type TileLayout } from './images/image-text.js';
 export { parseImageProcessor } from './images/parse-processor.js';
 export type { ImageProcessorSpec } from './images/processor-spec.js';
-export { checkPicture, readImage, readImageTiles, readPicture } from './images/read-picture.js';
+export {
+  checkPicture,
+  type PictureSource,
+  readImage,
+  readImageTiles,
+  readPicture,
+} from './images/read-picture.js';
 export { resizeImage, type Resampling, type RgbImage } from './images/resize.js';
 
-export type {
-  GenerateOptions,
-  GenerateRequest,
-  GenerationEvent,
-  Prompt,
-  RowEvent,
+export { type AnswerBatch, openAnswerBatch, type RowStep } from './answer/answer-batch.js';
+export { type LabelChoice, type LabelQuestion, openLabelChoice } from './answer/choose-labels.js';
+export {
+  type AnswerRow,
+  openAnswerRow,
+  type GenerateOptions,
+  type GenerateRequest,
+  type GenerationEvent,
+  type Prompt,
+  type RowEvent,
 } from './answer/answer-row.js';
 export type { ConstraintState, TokenConstraint } from './answer/constraint.js';
 export { writeJsonAnswer, type JsonAnswer } from './answer/json-answer.js';

@@ -4,7 +4,24 @@ import type { TaskGraph } from '@contextlora/task-graph';
 
 import { dataInvalid } from '../data/list-problems.js';
 import { openRowLengths } from '../data/row-lengths.js';
+import type { Question } from './question.js';
 import type { NumberedQuestion } from './read-questions.js';
+
+/**
+ * Opens a function that says why a question is longer than the model's context, or returns undefined; the answers of parents count as their
+ * longest label.
+ */
+export function openQuestionLengths(
+  model: LoadedModel,
+  graph: TaskGraph,
+): (question: Question) => string | undefined {
+  const problemOf = openRowLengths(model, { graph });
+  return ({ task, text = '', image }) =>
+    problemOf(
+      { task, kind: 'test' },
+      { text, ...(image === undefined ? {} : { image }), parents: {}, answer: '' },
+    )?.message;
+}
 
 /**
  * Counts the tokens of every question for a model; the answers of parents count as their longest label. `path` is the file that they are from.
@@ -17,11 +34,10 @@ export function requireFittingQuestions(
   questions: readonly NumberedQuestion[],
   { path = 'the question' }: { readonly path?: string } = {},
 ): void {
-  const problemOf = openRowLengths(model, { graph });
-  const problems = questions.flatMap(({ task, text = '', image, line }) => {
-    const row = { text, ...(image === undefined ? {} : { image }), parents: {}, answer: '' };
-    const problem = problemOf({ task, kind: 'test' }, row);
-    return problem ? [`${line === undefined ? '' : `line ${line}: `}${problem.message}`] : [];
+  const problemOf = openQuestionLengths(model, graph);
+  const problems = questions.flatMap(({ line, ...question }) => {
+    const problem = problemOf(question);
+    return problem === undefined ? [] : [`${line === undefined ? '' : `line ${line}: `}${problem}`];
   });
   if (problems.length > 0)
     throw dataInvalid(

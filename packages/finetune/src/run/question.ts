@@ -23,10 +23,16 @@ function askedTasks(graph: TaskGraph, { task, given = {} }: Pick<Question, 'task
   return orderTasks(graph).filter((id) => needed.has(id) && !Object.hasOwn(given, id));
 }
 
+export interface QuestionChecks {
+  /** How a picture is checked, where `image` is not the path of a file. @default checkPicture of `@contextlora/model` */
+  readonly checkImage?: (image: string) => Promise<unknown>;
+}
+
 /** Everything that keeps a question to a known task from being asked. Tasks that were trained without some of their images or texts can do without. */
 export async function questionProblems(
   { graph, settings }: Pick<OpenedRun, 'graph' | 'settings'>,
   question: Question,
+  { checkImage = checkPicture }: QuestionChecks = {},
 ): Promise<string[]> {
   const { task, text, image, given = {} } = question;
   const asked = askedTasks(graph, question).map((id) => graph.getNodeAttributes(id));
@@ -61,7 +67,7 @@ export async function questionProblems(
   if (takesImage.length === 0 && image !== undefined)
     problems.push(`an image is given, but ${listed(asked.map(({ id }) => id))} no image among its inputs`);
   if (takesImage.length > 0 && image !== undefined)
-    await checkPicture(image).catch((error: unknown) => {
+    await checkImage(image).catch((error: unknown) => {
       if (!(error instanceof ModelError)) throw error;
       problems.push(error.message);
     });

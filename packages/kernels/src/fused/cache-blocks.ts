@@ -11,7 +11,7 @@ export interface CacheBlock {
   free(): void;
 }
 
-export interface CacheBlocks extends CacheStore {
+export interface CacheBlocks extends CacheStore<CacheBlocks> {
   /** One per decoder layer, `[batch, kvHeads, capacity, headDim]`. */
   readonly keys: readonly CacheBlock[];
   readonly values: readonly CacheBlock[];
@@ -52,21 +52,25 @@ export function openCacheBlocks(
       return sines;
     },
     /** Copies one block after the other, so that only one exists twice. */
-    rearrange({ rows, from, to }) {
-      const kept = Math.min(from, to) * headDim;
-      const move = (old: CacheBlock) => {
+    rearrange({ rows, from, to, others }) {
+      const move = (old: CacheBlock, other: CacheBlock | undefined) => {
         const made = allocate(floatsOf(rows.length, to));
-        const [source, target] = [old.view(), made.view()];
-        for (const [i, row] of rows.entries())
+        const target = made.view();
+        const own = { source: old.view(), capacity: from, first: 0 };
+        const added = others && other && { source: other.view(), capacity: others.from, first: others.first };
+        for (const [i, row] of rows.entries()) {
+          const { source, capacity, first } = added && row >= added.first ? added : own;
+          const kept = Math.min(capacity, to) * headDim;
           for (let head = 0; head < kvHeads; head++) {
-            const at = (row * kvHeads + head) * from * headDim;
+            const at = ((row - first) * kvHeads + head) * capacity * headDim;
             target.set(source.subarray(at, at + kept), (i * kvHeads + head) * to * headDim);
           }
+        }
         old.free();
         return made;
       };
-      keys = keys.map(move);
-      values = values.map(move);
+      keys = keys.map((old, layer) => move(old, others?.store.keys[layer]));
+      values = values.map((old, layer) => move(old, others?.store.values[layer]));
       if (from === to) return;
       cosines.free();
       sines.free();

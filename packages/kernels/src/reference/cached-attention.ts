@@ -7,7 +7,7 @@ import { requireShape } from '../require-shape.js';
 import { fromHeads, toHeads, turnHalves } from './attention.js';
 import { softmax } from './column-sums.js';
 
-interface CacheTensors extends CacheStore {
+interface CacheTensors extends CacheStore<CacheTensors> {
   /** One per decoder layer, `[batch · kvHeads · capacity, headDim]`. */
   readonly keys: tf.Tensor2D[];
   readonly values: tf.Tensor2D[];
@@ -22,15 +22,24 @@ function openCacheTensors({ layers, batch, kvHeads, headDim }: CacheShape, capac
   return {
     keys,
     values,
-    rearrange({ rows, from, to }) {
-      const source = rows.flatMap((row) =>
-        Array.from({ length: kvHeads * to }, (_, i) => {
+    rearrange({ rows, from, to, others }) {
+      const source = rows.flatMap((row) => {
+        const isOther = others !== undefined && row >= others.first;
+        // The other cache's floats follow those of this one.
+        const place = isOther
+          ? { start: others.first * kvHeads * from, row: row - others.first, capacity: others.from }
+          : { start: 0, row, capacity: from };
+        return Array.from({ length: kvHeads * to }, (_, i) => {
           const [head, position] = [Math.floor(i / to), i % to];
-          return position < from ? (row * kvHeads + head) * from + position : nowhere;
-        }),
-      );
-      for (const tensors of [keys, values])
-        for (const [layer, old] of tensors.entries()) tensors[layer] = gatherFrom(old, undefined, source);
+          return position < place.capacity
+            ? place.start + (place.row * kvHeads + head) * place.capacity + position
+            : nowhere;
+        });
+      });
+      for (const [layer, old] of keys.entries())
+        keys[layer] = gatherFrom(old, others?.store.keys[layer], source);
+      for (const [layer, old] of values.entries())
+        values[layer] = gatherFrom(old, others?.store.values[layer], source);
     },
     dispose() {
       tf.dispose([keys, values]);

@@ -1,9 +1,7 @@
 /** Generates text token by token for one prompt or a batch, in which each row has its own options and segments. */
 import type { LoadedModel } from '../checkpoint/load-model.js';
-import { cachedLogits, type CachedRow, openCache } from '../pass/cached-pass.js';
-import type { SegmentsByLinear } from '../pass/segments.js';
+import { openAnswerBatch } from './answer-batch.js';
 import {
-  type AnswerRow,
   type GenerateOptions,
   type GenerateRequest,
   type GenerationEvent,
@@ -81,40 +79,30 @@ async function* generateRows(
   const all = requests.map((options, index) => openAnswerRow(model, options, index));
   const [firstRow] = all;
   if (!firstRow) return [];
-  let active = groupBySegments(all.filter(({ finish }) => finish === undefined));
-  const longest = Math.max(...all.map(({ promptIds, limit }) => promptIds.length + Math.min(limit, 64)));
-  const cache = conversation?.cache ?? openCache(model, { batch: active.length, capacity: longest });
   const cachedTokens = conversation?.resume(firstRow.promptIds, firstRow.options) ?? 0;
-  if (conversation) cache.reserve(Math.min(longest, model.rotary.time));
+  const longest = Math.max(...all.map(({ promptIds, limit }) => promptIds.length + Math.min(limit, 64)));
+  conversation?.cache.reserve(Math.min(longest, model.rotary.time));
+  const batch = openAnswerBatch(
+    model,
+    conversation ? { held: { cache: conversation.cache, cachedTokens } } : {},
+  );
   try {
-    let isFirst = true;
-    while (active.length > 0 && !signal?.aborted) {
-      const inputs = active.map(({ promptIds, ids, options: { image, segments } }): CachedRow => {
-        const next = isFirst ? promptIds.slice(cachedTokens) : ids.slice(-1);
-        // An earlier turn may have read the image.
-        const isSeen =
-          !isFirst || (cachedTokens > 0 && !next.includes(model.spec.vision?.imageTokenId ?? -1));
-        return { ids: next, ...(isSeen ? {} : { image }), segments };
-      });
-      const logits = await cachedLogits(model, inputs, cache);
-      isFirst = false;
-      for (const [i, row] of active.entries()) {
-        const event = row.take(logits[i]?.[0] ?? new Float32Array());
+    let steps = signal?.aborted ? [] : await batch.join(all);
+    for (;;) {
+      for (const { event, error } of steps) {
+        if (error !== undefined) throw error;
         if (event) yield event;
       }
-      const kept = [...active.entries()].filter(([, { finish }]) => finish === undefined);
-      if (kept.length === 0) break;
-      if (kept.length < active.length) {
-        cache.select(kept.map(([i]) => i));
-        active = kept.map(([, row]) => row);
-      }
+      if (batch.rows.length === 0) break;
       // A pass is synchronous: without this pause, signals and key presses would go unnoticed until the end.
       await new Promise((resolve) => setImmediate(resolve));
+      if (signal?.aborted) break;
+      steps = await batch.step();
     }
   } finally {
     if (conversation)
       for (const { promptIds, ids, options } of all) conversation.keep([...promptIds, ...ids], options);
-    else cache.dispose();
+    else batch.dispose();
   }
   return all.map(({ ids, text, finish, promptIds }) => ({
     ids,
@@ -123,14 +111,4 @@ async function* generateRows(
     promptTokens: promptIds.length,
     cachedTokens,
   }));
-}
-
-/** Places rows with the same segments next to each other, in the order of first appearance. */
-function groupBySegments(rows: readonly AnswerRow[]): AnswerRow[] {
-  const groups = new Map<SegmentsByLinear | undefined, AnswerRow[]>();
-  for (const row of rows) {
-    const { segments } = row.options;
-    groups.set(segments, [...(groups.get(segments) ?? []), row]);
-  }
-  return [...groups.values()].flat();
 }

@@ -2,13 +2,12 @@
 import type { LoadedModel } from '../checkpoint/load-model.js';
 import { type ImageFeatures, imageFeaturesOf } from '../images/features.js';
 import type { SegmentsByLinear } from '../pass/segments.js';
-import { openLabelIds } from '../text/answer-tokens.js';
 import { type Example, promptIds } from '../text/example.js';
 import type { GenerateRequest } from './answer-row.js';
 import type { TokenConstraint } from './constraint.js';
+import { type LabelQuestion, openLabelChoice } from './choose-labels.js';
 import { generateBatch } from './generate.js';
 import { jsonConstraint } from './json-constraint.js';
-import { scoreAnswers, type ScoredPrompt } from './score-answers.js';
 
 export interface AnswerPrediction {
   readonly answer: string;
@@ -30,18 +29,18 @@ export async function predictAnswers(
   examples: readonly Example[],
   { features, segments, batchSize, maximumNewTokens }: PredictOptions,
 ): Promise<AnswerPrediction[]> {
-  const labelIdsOf = openLabelIds(model);
+  const choose = openLabelChoice(model);
   const constraintOf = openConstraints(model);
   const answers = new Array<AnswerPrediction>(examples.length);
   for (let start = 0; start < examples.length; start += batchSize) {
     const slice = examples.slice(start, start + batchSize);
     const images = await imageFeaturesOf(slice, features);
-    const choices: { at: number; labels: readonly string[]; prompt: ScoredPrompt }[] = [];
+    const choices: { at: number; question: LabelQuestion }[] = [];
     const texts: { at: number; request: GenerateRequest }[] = [];
     for (const [i, example] of slice.entries()) {
       const [at, ids, image] = [start + i, promptIds(model, example), images[i]];
       const { labels, schema } = example;
-      if (labels) choices.push({ at, labels, prompt: { ids, image, answers: labelIdsOf(labels, ids) } });
+      if (labels) choices.push({ at, question: { ids, image, segments, labels } });
       else {
         const constraint = schema && constraintOf(schema);
         const limit = Math.max(maximumNewTokens, constraint?.minimumTokens ?? 0);
@@ -52,13 +51,8 @@ export async function predictAnswers(
         });
       }
     }
-    const scores = await scoreAnswers(
-      model,
-      choices.map(({ prompt }) => prompt),
-      segments,
-    );
-    for (const [i, { at, labels }] of choices.entries())
-      answers[at] = likeliestLabel(labels, scores[i] ?? []);
+    const chosen = await choose(choices.map(({ question }) => question));
+    for (const [i, { at }] of choices.entries()) answers[at] = chosen[i] ?? { answer: '' };
     const written = await writeTexts(
       model,
       texts.map(({ request }) => request),
@@ -85,13 +79,4 @@ async function writeTexts(model: LoadedModel, requests: readonly GenerateRequest
     const { done, value } = await rows.next();
     if (done) return value.map(({ text }) => text);
   }
-}
-
-function likeliestLabel(labels: readonly string[], scores: readonly number[]): AnswerPrediction {
-  const highest = Math.max(...scores);
-  const total = highest + Math.log(scores.reduce((sum, score) => sum + Math.exp(score - highest), 0));
-  return {
-    answer: labels[scores.indexOf(highest)] ?? '',
-    labelLogProbabilities: scores.map((score) => score - total),
-  };
 }

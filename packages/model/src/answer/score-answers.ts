@@ -11,6 +11,7 @@ export interface ScoredPrompt {
   readonly ids: readonly number[];
   /** The features of the image before the prompt. */
   readonly image?: Float32Array | undefined;
+  readonly segments?: SegmentsByLinear | undefined;
   /** The ids of each answer, at least one, its end token last (see `answerIds`). */
   readonly answers: readonly (readonly number[])[];
 }
@@ -26,12 +27,10 @@ const workingBytes = 128 * 2 ** 20;
 export async function scoreAnswers(
   model: LoadedModel,
   prompts: readonly ScoredPrompt[],
-  segments?: SegmentsByLinear,
 ): Promise<number[][]> {
   for (const { ids } of prompts) requirePrompt(ids, 'scoreAnswers');
   const scores: number[][] = [];
-  for (const { part, rows } of partsOf(model, prompts))
-    scores.push(...(await scorePart(model, part, { rows, segments })));
+  for (const { part, rows } of partsOf(model, prompts)) scores.push(...(await scorePart(model, part, rows)));
   if (!scores.flat().every((score) => Number.isFinite(score)))
     throw new ModelError(
       'MODEL_NO_TOKEN',
@@ -69,16 +68,18 @@ function partsOf(
 async function scorePart(
   model: LoadedModel,
   part: readonly ScoredPrompt[],
-  { rows, segments }: { rows: number; segments: SegmentsByLinear | undefined },
+  rows: number,
 ): Promise<number[][]> {
-  const scored = part.flatMap(({ answers }, prompt) => answers.map((ids) => ({ prompt, ids, sum: 0 })));
+  const scored = part.flatMap(({ answers, segments }, prompt) =>
+    answers.map((ids) => ({ prompt, ids, segments, sum: 0 })),
+  );
   const longest = Math.max(...scored.map(({ ids }) => ids.length));
   const cache = openCache(model, {
     batch: part.length,
     capacity: Math.max(...part.map(({ ids }) => ids.length)) + longest - 1,
   });
   try {
-    const asked = part.map(({ ids, image }) => ({ ids, image, segments }));
+    const asked = part.map(({ ids, image, segments }) => ({ ids, image, segments }));
     const first = (await cachedLogits(model, asked, cache)).map(([logits]) => logitsWithTotal(logits));
     for (const answer of scored) answer.sum += first[answer.prompt]?.(answer.ids[0]) ?? NaN;
     for (let at = 0; at < scored.length; at += rows) {
@@ -86,7 +87,7 @@ async function scorePart(
       // After the first slice all rows begin with the one prompt of this part.
       cache.select(slice.map(({ prompt }) => (at === 0 ? prompt : 0)));
       cache.truncate(slice.map(({ prompt }) => part[prompt]?.ids.length ?? 0));
-      const given = slice.map(({ ids }) => ({ ids: ids.slice(0, -1), segments }));
+      const given = slice.map(({ ids, segments }) => ({ ids: ids.slice(0, -1), segments }));
       const logits = await cachedLogits(model, given, cache, { every: true });
       for (const [i, answer] of slice.entries())
         for (const [j, id] of answer.ids.slice(1).entries())

@@ -50,7 +50,7 @@ export async function scoreLabels(
   const ids =
     typeof prompt === 'string' ? promptIds(model, { prompt, ...(image ? { image: 'given' } : {}) }) : prompt;
   const answers = labelIds(model, labels, ids);
-  const [sums = []] = await scoreAnswers(model, [{ ids, image, answers }], segments);
+  const [sums = []] = await scoreAnswers(model, [{ ids, image, segments, answers }]);
   const scored = labels.map((label, i) => ({
     label,
     tokens: answers[i]?.length ?? 0,

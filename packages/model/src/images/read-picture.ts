@@ -15,16 +15,22 @@ import { readWebpHeader } from './webp-header.js';
 const mostPixels = 64e6;
 const mostBytes = 2 ** 28;
 
+/** The path of a picture, or its bytes under a name that messages give it. */
+export type PictureSource = string | { readonly name: string; readonly bytes: Uint8Array };
+
 /**
  * Reads a PNG, JPEG or WebP file, which its content and not its name must prove, to the pixels of Pillow's `convert("RGB")`: upright,
  * without transparency, and without colour management. At most 64 million pixels.
  *
  * @throws ModelError when the file cannot be opened, is damaged or cut short, is an animation or of another format, or is too large.
  */
-export async function readPicture(path: string): Promise<RgbImage> {
-  const { bytes, header } = await openPicture(path);
-  return decodePicture(bytes, header, path);
+export async function readPicture(source: PictureSource): Promise<RgbImage> {
+  const { bytes, header } = await openPicture(source);
+  // Decoding rearranges the bytes, and these are the caller's.
+  return decodePicture(typeof source === 'string' ? bytes : Buffer.from(bytes), header, nameOf(source));
 }
+
+const nameOf = (source: PictureSource): string => (typeof source === 'string' ? source : source.name);
 
 /**
  * Checks that a file is a picture that is read, without decoding its pixels, and returns its size as stored.
@@ -32,14 +38,18 @@ export async function readPicture(path: string): Promise<RgbImage> {
  * @throws ModelError as `readPicture`, except for damage within the compressed pixels of a JPEG or WebP.
  */
 export async function checkPicture(
-  path: string,
+  source: PictureSource,
 ): Promise<{ readonly width: number; readonly height: number }> {
-  const { width, height } = (await openPicture(path)).header;
+  const { width, height } = (await openPicture(source)).header;
   return { width, height };
 }
 
-async function openPicture(path: string): Promise<{ bytes: Buffer; header: PictureHeader }> {
-  const bytes = await readBytes(path);
+async function openPicture(source: PictureSource): Promise<{ bytes: Buffer; header: PictureHeader }> {
+  const path = nameOf(source);
+  const bytes =
+    typeof source === 'string'
+      ? await readBytes(source)
+      : Buffer.from(source.bytes.buffer, source.bytes.byteOffset, source.bytes.byteLength);
   const header = readHeader(bytes, path);
   const { width, height } = header;
   if (width * height > mostPixels)
@@ -93,10 +103,10 @@ function readHeader(bytes: Buffer, path: string): PictureHeader {
 
 /** Reads a picture and processes it to one normalised image, `[3, size, size]`. */
 export async function readImage(
-  path: string,
+  source: PictureSource,
   { imageSizePixels, processor }: Pick<VisionSpec, 'imageSizePixels' | 'processor'>,
 ): Promise<Float32Array> {
-  return processImage(await readPicture(path), processor, { size: imageSizePixels, name: path });
+  return processImage(await readPicture(source), processor, { size: imageSizePixels, name: nameOf(source) });
 }
 
 /** Reads a picture and splits it into the images of its tiles, row by row, and of the whole; one image if the processor does not split. */
