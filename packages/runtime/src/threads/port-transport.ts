@@ -1,17 +1,19 @@
 /**
  * A transport over message ports, for devices that are threads of one process: buffers change hands without a copy.
  *
- * A thread that ends closes its ports, by which its peers notice. Nothing here beats: a thread that computes has no time for it.
+ * A thread that ends closes its ports, by which its peers notice; one that leaves says so first. Nothing here beats: a thread that computes has no
+ * time for it.
  */
 import type { MessagePort } from 'node:worker_threads';
 
 import { RuntimeError } from '../runtime-error.js';
 import type { Transport } from '../transport/transport.js';
 
-/** What ports carry: a frame, or the credit for one that has been read. */
+/** What ports carry: a frame, the credit for one that has been read, or the goodbye. */
 type Packet =
   | { readonly channel: string; readonly bytes: Uint8Array<ArrayBuffer> }
-  | { readonly channel: string; readonly bytes?: undefined };
+  | { readonly channel: string; readonly bytes?: undefined }
+  | 'bye';
 
 interface Waiting<T> {
   readonly resolve: (value: T) => void;
@@ -59,7 +61,7 @@ export function portTransport(
   const post = ({ port }: Link, channel: string, bytes: Uint8Array<ArrayBuffer>) => {
     port.postMessage({ channel, bytes } satisfies Packet, [bytes.buffer]);
   };
-  const accept = (link: Link, { channel: name, bytes }: Packet) => {
+  const accept = (link: Link, { channel: name, bytes }: Exclude<Packet, 'bye'>) => {
     const channel = channelOf(link, name);
     if (bytes) {
       const receiver = channel.receivers.shift();
@@ -80,11 +82,15 @@ export function portTransport(
   for (const [peer, port] of ports) {
     const link: Link = { port, channels: new Map(), ended: undefined };
     links.set(peer, link);
+    const lose = (how: string) => {
+      end(link, new RuntimeError('RUNTIME_PEER_LOST', 'threads', `${peer} ${how}`, { device: peer }));
+    };
     port.on('message', (packet: Packet) => {
-      accept(link, packet);
+      if (packet === 'bye') lose('has left');
+      else accept(link, packet);
     });
     port.on('close', () => {
-      end(link, new RuntimeError('RUNTIME_PEER_LOST', 'threads', `${peer} has ended`, { device: peer }));
+      lose('has ended');
     });
   }
 
@@ -148,6 +154,7 @@ export function portTransport(
       if (isClosed) return Promise.resolve();
       isClosed = true;
       for (const link of links.values()) {
+        if (!link.ended) link.port.postMessage('bye' satisfies Packet);
         end(link, closed());
         link.port.close();
       }

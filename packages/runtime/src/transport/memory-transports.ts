@@ -39,7 +39,14 @@ export function memoryTransports(
     return channel;
   };
   const lost = (where: string, device: string) =>
-    new RuntimeError('RUNTIME_PEER_LOST', where, `${device} is lost`, { device });
+    new RuntimeError(
+      'RUNTIME_PEER_LOST',
+      where,
+      `${device} ${gone.get(device) === 'closed' ? 'has left' : 'is lost'}`,
+      {
+        device,
+      },
+    );
   const closed = (where: string, device: string) =>
     new RuntimeError('RUNTIME_ABORTED', where, `the transport of ${device} is closed`, { device });
   const leave = (device: string, how: 'lost' | 'closed') => {
