@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -132,6 +133,23 @@ describeWithNats('contextlora cluster up and status', () => {
       await connection.close();
     });
     expect(outcome).toMatchObject({ code: 130, err: '' });
+  });
+
+  test('end with what is wrong when a plan in the store has changed', async () => {
+    await whileUp([join(directory, 'changed')], async (address) => {
+      const connection = await connectNats(address, { name: 'orin' });
+      const store = await openNatsStore(connection, { cluster: 'development' });
+      const messages = controlMessages({ cluster: 'development', device: 'orin' });
+      await proposePlan({ store, messages }, {}, { after: 0 });
+      const sha256 = createHash('sha256').update('{}').digest('hex');
+      await store.objects.put(sha256, Buffer.from('[]'));
+      for (const more of [[], ['--watch']])
+        expect(await runCommand(['cluster', 'status', '--server', address, ...more])).toMatchObject({
+          code: 2,
+          err: expect.stringMatching(/has changed in the store/) as unknown,
+        });
+      await connection.close();
+    });
   });
 
   test('serve registered devices only, over TLS', async () => {

@@ -97,6 +97,13 @@ async function showStatus(
   const changed = () => {
     if (watch && !until.aborted) show();
   };
+  if (!watch)
+    void setTimeout(lookSeconds * 1000, undefined, { signal: until }).then(
+      () => {
+        stop.abort();
+      },
+      () => undefined,
+    );
   const following = Promise.all([
     (async () => {
       for await (members of watchMembers(engine, { clock, signal: until })) changed();
@@ -108,9 +115,9 @@ async function showStatus(
       }
     })(),
   ]);
-  if (!watch) await setTimeout(lookSeconds * 1000, undefined, { signal }).catch(() => undefined);
-  if (!watch) stop.abort();
-  await following;
+  await following.finally(() => {
+    stop.abort();
+  });
   if (signal.aborted) return 'interrupted';
   show();
   return undefined;

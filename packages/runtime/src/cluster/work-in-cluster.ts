@@ -29,11 +29,17 @@ export async function* workInCluster(
   },
 ): AsyncGenerator<WorkEvent, void> {
   const plans = watchPlans(engine, signal);
-  let next = plans.next();
+  const nextPlan = () => {
+    const coming = plans.next();
+    // It is awaited below; by then it may have failed.
+    coming.catch(() => undefined);
+    return coming;
+  };
+  let next = nextPlan();
   for (;;) {
     const { value: record, done } = await next;
     if (done) return;
-    next = plans.next();
+    next = nextPlan();
     const { epoch } = record;
     const plan = planOf(record);
     if (typeof plan === 'string') yield { type: 'ended', epoch, problem: plan };

@@ -21,7 +21,7 @@ export interface KeyValue {
   /** Writes if the key still has the revision, 0 for none; undefined if another was first. */
   compareAndSet(key: string, value: Uint8Array, revision: number): Promise<number | undefined>;
   remove(key: string): Promise<void>;
-  /** What is there under `prefix.`, then every change, until the signal. Values that are overwritten quickly may be skipped. */
+  /** What is there under `prefix.`, then every change, until the signal; throws when the store is gone for good. Values that are overwritten quickly may be skipped. */
   watch(prefix: string, signal: AbortSignal): AsyncGenerator<Change, void>;
 }
 
@@ -32,7 +32,7 @@ export interface EngineStore extends AsyncDisposable {
   readonly leases: KeyValue;
   readonly log: {
     append(record: Uint8Array): Promise<void>;
-    /** The records kept, then every new one, until the signal. */
+    /** The records kept, then every new one, until the signal; throws when the store is gone for good. */
     follow(signal: AbortSignal): AsyncGenerator<Uint8Array, void>;
   };
   readonly objects: {

@@ -98,7 +98,12 @@ export function grpcWire({
     const server = new Server(channelOptions);
     server.register(path, accept, asTheyAre, asTheyAre, 'bidi');
     const bound = await bind(server, { host, port, tls });
-    await announce(`${host}:${bound}`);
+    try {
+      await announce(`${host}:${bound}`);
+    } catch (error) {
+      server.forceShutdown();
+      throw error;
+    }
 
     const dial = async (peer: string, lane: Lane) => {
       const endpoint = await endpointOf(peer, closing.signal);

@@ -127,6 +127,7 @@ export async function openNatsStore(
         });
         try {
           yield* queue.values(signal);
+          if (!signal.aborted) throw ended('follow');
         } finally {
           await messages.close();
         }
@@ -141,6 +142,14 @@ export async function openNatsStore(
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
 }
+
+/** A connection that was only interrupted comes back, and what follows changes goes on. */
+const ended = (where: string) =>
+  new RuntimeError(
+    'RUNTIME_SERVER_UNREACHABLE',
+    where,
+    'the connection to the NATS server has ended for good',
+  );
 
 function natsKeyValue(bucket: KV): KeyValue {
   return {
@@ -168,6 +177,7 @@ function natsKeyValue(bucket: KV): KeyValue {
       })();
       try {
         yield* queue.values(signal);
+        if (!signal.aborted) throw ended('watch');
       } finally {
         entries.stop();
         await reading;

@@ -28,7 +28,11 @@ export function natsWire({ device, peers, run, connect }: NatsWireOptions): Open
   const tokens = new Map(peers.map((peer) => [peer, keyToken(peer)]));
 
   return async ({ received, lost }) => {
-    const [bulk, control] = await Promise.all([connect(), connect()]);
+    const bulk = await connect();
+    const control = await connect().catch(async (error: unknown) => {
+      await bulk.close();
+      throw error;
+    });
     const connections: Readonly<Record<Lane, NatsConnection>> = { bulk, control };
     const loseAll = (why: string) => {
       for (const peer of peers) lost(peer, `cannot be reached: ${why}`);

@@ -1,4 +1,6 @@
 /** A transport over any wire: frames, order, credits, signs of life, and one clear error when a peer is lost. */
+import { setTimeout } from 'node:timers/promises';
+
 import { createLiveness } from '../liveness.js';
 import { RuntimeError } from '../runtime-error.js';
 import { decodeFrame, encodeFrame, fitsFrame, type FrameFault, nameBytes } from './frame.js';
@@ -41,6 +43,8 @@ export interface OpenTransportOptions {
 /** Small enough that a sign of life never waits long behind one, on a slow link too. */
 const partBytes = 65_536;
 const nothing = new Uint8Array();
+/** Longest wait for a goodbye to leave: a peer that stands still takes none. */
+const byeSeconds = 0.5;
 
 /**
  * Opens a transport over a wire. A frame of another epoch and a repeated one are dropped; any other that is refused, a goodbye and a
@@ -210,7 +214,10 @@ export async function openTransport(
       for (const [, link] of alive) link.end(closed);
       // On the lane of the data, so that it is the last that a peer hears.
       const listening = alive.filter(([, { isHeard }]) => isHeard);
-      await Promise.all(listening.map(([peer]) => say(peer, 'bye', 'bulk')));
+      await Promise.race([
+        Promise.all(listening.map(([peer]) => say(peer, 'bye', 'bulk'))),
+        setTimeout(byeSeconds * 1000, undefined, { ref: false }),
+      ]);
       await (await opened)[Symbol.asyncDispose]();
     },
   };

@@ -5,6 +5,7 @@
  */
 import { type Clock, realClock } from '../clock/clock.js';
 import { executeProgram, type ExecutedInstruction } from '../execute/execute-program.js';
+import { aborted } from '../execute/until-aborted.js';
 import { decodeMessage, encodeMessage } from '../message/message.js';
 import { RuntimeError } from '../runtime-error.js';
 import type { MicrobatchHeader, Stage } from '../stage/stage.js';
@@ -40,11 +41,17 @@ export async function serveStage<Header extends MicrobatchHeader, Tokens, State>
   let stage: Stage<Header, Tokens, State> | undefined;
   let current: { readonly number: number; readonly stop: AbortController } | undefined;
   let interrupted = -1;
+  /** A command that came where a decision was waited for. */
+  let early: Numbered<Content> | undefined;
 
   const nextCommand = async (signal?: AbortSignal): Promise<Numbered<Content>> => {
     for (;;) {
-      const bytes = await transport.receive(coordinator, channels.commands, signal ? { signal } : {});
-      const command = decodeMessage(bytes) as Numbered<Content>;
+      const command =
+        early ??
+        (decodeMessage(
+          await transport.receive(coordinator, channels.commands, signal ? { signal } : {}),
+        ) as Numbered<Content>);
+      early = undefined;
       if (command.number > interrupted) return command;
     }
   };
@@ -85,7 +92,13 @@ export async function serveStage<Header extends MicrobatchHeader, Tokens, State>
       },
       async decide(task, squares) {
         report({ type: 'gradient', task, squares });
-        const { content } = await nextCommand(signal);
+        const command = await nextCommand(signal);
+        const { content } = command;
+        // Of a coordinator that has given up the step, and whose interruption has not come yet.
+        if (command.number !== current?.number) {
+          early = command;
+          throw aborted();
+        }
         if (content.type !== 'decide' || content.task !== task)
           throw new RuntimeError(
             'RUNTIME_FRAME_REFUSED',
