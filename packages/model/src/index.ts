@@ -80,6 +80,9 @@ export {
 } from './images/read-picture.js';
 export { resizeImage, type Resampling, type RgbImage } from './images/resize.js';
 
+export { logMel } from './sounds/log-mel.js';
+export { readSound, readWave } from './sounds/read-sound.js';
+export { resample } from './sounds/resample.js';
 export { type AnswerBatch, openAnswerBatch, type RowStep } from './answer/answer-batch.js';
 export { type LabelChoice, type LabelQuestion, openLabelChoice } from './answer/choose-labels.js';
 export {
