@@ -128,6 +128,34 @@ describe('a changed run has the bytes of one that was trained like this from the
     expect(await weightsOf(at('coarse'))).toEqual(await weightsOf(at('coarse-both')));
   });
 
+  test('with settings of its own for an added task', async () => {
+    const out = await copyOf('own');
+    const given = [
+      '--learning-rate',
+      '0.02',
+      '--epochs',
+      '4',
+      '--rank',
+      '2',
+      '--layers',
+      '{ from: 1, to: 2 }',
+    ];
+    const args = ['add-task', out, '--tasks', at('all.yaml'), '--data', at('data')];
+    expect(await change([...args, ...given])).toMatchObject({ code: 0, err: '' });
+    const { settings, partition } = await openRun(out);
+    expect(settings).toMatchObject({
+      steps: { light: 6, time: 6, lamp: 6, door: 4 },
+      learningRate: { light: 0.01, door: 0.02 },
+      rank: { light: 4, door: 2 },
+    });
+    const linears = Object.entries(partition.layers).filter(([, { spans }]) => spans['door']);
+    expect(linears.length).toBeGreaterThan(0);
+    for (const [name, { spans }] of linears) {
+      expect(name).toContain('layers.1.');
+      expect(spans['door']!.end - spans['door']!.start).toBe(2);
+    }
+  });
+
   test('with other data of a task, or other labels: it and its descendants train again, in a second change too', async () => {
     const out = await copyOf('retrained');
     const data = await writeData(at('other-data'), { corrupted: 'light' });
@@ -227,6 +255,21 @@ describe('a change that is not made', () => {
       'that changes nothing',
       (out) => ['relabel', out, '--tasks', at('three.yaml'), '--data', at('data')],
       /cannot be changed like this:\n {2}nothing changed/,
+    ],
+    [
+      'with a setting that the tasks which stay were not trained with',
+      (out) => ['add-task', out, '--tasks', at('all.yaml'), '--data', at('data'), '--batch-size', '3'],
+      /--batch-size <value>.*the tasks that stay were trained with that of the run; train a new run/,
+    ],
+    [
+      'with ranks for an old task',
+      (out) => ['retrain', out, 'time', '--rank', '3'],
+      /--rank <value>.*old tasks keep their ranks in a change/,
+    ],
+    [
+      'with steps where none are asked for',
+      (out) => ['relabel', out, '--tasks', at('three.yaml'), '--steps', '3'],
+      /--steps <value>.*this command trains with the settings of the run; "contextlora retrain" takes others/,
     ],
     [
       'on another model',

@@ -4,7 +4,12 @@ export {
   type ChangeDirectory,
   type ChangeDirectoryOptions,
 } from './change/change-directory.js';
-export { changeSettings, type ChangeSettingsOptions, type GivenSettings } from './change/change-settings.js';
+export {
+  changedSettingKeys,
+  changeSettings,
+  type ChangedSettings,
+  type ChangeSettingsOptions,
+} from './change/change-settings.js';
 export { checkChange } from './change/check-change.js';
 export { dataReach } from './change/data-reach.js';
 export {
@@ -27,6 +32,7 @@ export {
   type LongRows,
   type TruncationSide,
 } from './data/fit-rows.js';
+export { rowLimitsOf, type RowLimits } from './data/row-limits.js';
 export { trainingSource, type TrainingSourceOptions } from './data/training-source.js';
 export {
   readDataOfTasks,

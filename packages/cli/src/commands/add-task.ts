@@ -1,21 +1,15 @@
 /** `contextlora add-task`: a trained run learns another task, and forgets none. */
 import { changeCommand } from './change-run.js';
-import { addChangeOptions, addStepsOption, type ChangeOptions } from './change-options.js';
+import { addChangeOptions, type ChangeOptions } from './change-options.js';
 import type { CommandSetup } from '../command-setup.js';
 import { helpExamples } from '../help-examples.js';
-import { positiveWhole } from '../option-values.js';
 
 export function addAddTaskCommand({ program, context, run }: CommandSetup): void {
   const command = program
     .command('add-task <run>')
     .description('train the new tasks of a task file in a finished run; no byte of the other tasks moves')
-    .requiredOption('--tasks <tasks.yaml>', 'task file with the tasks of the run and new ones')
-    .option(
-      '--rank <n>',
-      "ranks per linear layer of each new task (default: the largest of the run's)",
-      positiveWhole,
-    );
-  addChangeOptions(addStepsOption(command, 'each new task'))
+    .requiredOption('--tasks <tasks.yaml>', 'task file with the tasks of the run and new ones');
+  addChangeOptions(command, { whose: 'the new tasks', withRanks: true })
     .addHelpText(
       'after',
       helpExamples([
@@ -34,7 +28,7 @@ export function addAddTaskCommand({ program, context, run }: CommandSetup): void
             command: 'add-task',
             directory,
             options,
-            namedOf: ({ added }) => added,
+            namedOf: (file, { graph }) => file.tasks.flatMap(({ id }) => (graph.hasNode(id) ? [] : [id])),
             problemsOf: ({ added, removed }) => [
               ...(added.length > 0
                 ? []

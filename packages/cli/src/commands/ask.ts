@@ -82,7 +82,10 @@ async function runAsk(directory: string, options: AskOptions, context: CommandCo
   const questions = await questionsOf(run, options);
   await using loaded = await loadRunModel(run, options, context);
   const isMany = options.questions !== undefined;
-  requireFittingQuestions(loaded.base, run.graph, questions, isMany ? { path: options.questions } : {});
+  requireFittingQuestions(loaded.base, run.graph, questions, {
+    ...run.rowLimits,
+    ...(isMany ? { path: options.questions } : {}),
+  });
   const all = answerQuestions(loaded.model, run.graph, questions, { answers: options.answers });
   let next = 0;
   for await (const answers of untilStopped(all, signal)) {

@@ -2,8 +2,8 @@
 import { dirname } from 'node:path';
 
 import {
-  changeSettings,
   type ChangePlan,
+  changeSettings,
   checkChange,
   describeInputs,
   openChangeDirectory,
@@ -16,6 +16,7 @@ import {
   readHistory,
   readTaskFile,
   requireTrained,
+  rowLimitsOf,
   type RunVersion,
   totalSteps,
   trainedByChange,
@@ -30,7 +31,7 @@ import { predictTraining } from '@contextlora/workloads';
 import type { CommandContext } from '../command-context.js';
 import { confirm } from '../terminal/confirm.js';
 import { changeLines } from '../terminal/show-change.js';
-import type { ChangeOptions } from './change-options.js';
+import { changedSettingsOf, type ChangeOptions } from './change-options.js';
 import { fitTrainingRows } from './fit-training-rows.js';
 import { loadRunBase, locateRunModel } from './run-model.js';
 import { showRowDigests } from './show-digests.js';
@@ -48,8 +49,8 @@ export interface ChangeRequest {
   readonly asked?: readonly string[];
   /** The new task file if the options name none; the run's own by default. */
   readonly fileOf?: (file: TaskFile) => TaskFile;
-  /** The tasks that settings among the options are for. */
-  readonly namedOf?: (plan: ChangePlan) => readonly string[];
+  /** The tasks of the new file that settings among the options are for. */
+  readonly namedOf?: (file: TaskFile, run: OpenedRun) => readonly string[];
   /** What of a plan is not for this command. */
   readonly problemsOf: (plan: ChangePlan) => readonly string[];
 }
@@ -63,7 +64,17 @@ export async function changeCommand(request: ChangeRequest, context: CommandCont
   // A change that is complete may have removed them.
   for (const task of named) if (!options.resume || run.graph.hasNode(task)) requireTrained(run, task);
   const { file, dataDirectory } = await newTaskFile(run, request);
-  const { parentAnswers } = run.settings;
+  const settingsFor = (counts: Readonly<Record<string, number>>) =>
+    changeSettings(run.settings, {
+      partition: run.partition,
+      tasks: file.tasks.map(({ id }) => id),
+      given: changedSettingsOf(options),
+      named: request.namedOf?.(file, run) ?? [],
+      rows: counts,
+    });
+  // Epochs mean nothing before the rows are read, and steps nothing to reading them.
+  const childData = settingsFor({});
+  const { parentAnswers } = childData;
   const read = await readDataOfTasks(file, {
     dataDirectory,
     path: options.tasks ?? directory,
@@ -77,31 +88,28 @@ export async function changeCommand(request: ChangeRequest, context: CommandCont
   const path = await locateRunModel(run, options, context);
   const base = await loadRunBase(run, { path, kernels });
   try {
-    const fitting = { ...run.settings, longRows: options.longRows };
-    const { data, changes: longRows } = await fitTrainingRows(base, read, fitting, { progress, signal });
+    const rowLimits = { ...run.rowLimits, ...rowLimitsOf(options) };
+    const { data, changes: longRows } = await fitTrainingRows(
+      base,
+      read,
+      { ...childData, ...rowLimits },
+      { progress, signal },
+    );
     const rows = await showRowDigests(data, context);
-    const versionOf = (named: readonly string[]): RunVersion => {
-      const settings = changeSettings(run.settings, {
-        partition: run.partition,
-        tasks: file.tasks.map(({ id }) => id),
-        given: options,
-        named,
-      });
-      const others = { 'the kernels': kernels.backend, 'the version of contextlora': version };
-      return {
-        file,
-        settings,
-        inputs: { ...describeInputs({ settings, file, model: run.model.digests, others }), ...rows },
-      };
+    const counts = Object.entries(data.rows).map(([task, { train }]) => [task, train.length] as const);
+    const settings = settingsFor(Object.fromEntries(counts));
+    const others = { 'the kernels': kernels.backend, 'the version of contextlora': version };
+    const after: RunVersion = {
+      file,
+      settings,
+      inputs: { ...describeInputs({ settings, file, model: run.model.digests, others }), ...rows },
     };
-    const planOf = (after: RunVersion) => planChange(run, after, { asked });
-    const after = versionOf(request.namedOf?.(planOf(versionOf([]))) ?? []);
     if (options.resume && change?.isBegun === false && (await isDone(run, after, request))) {
       progress.print(`  This change of ${directory} is complete, and nothing is left to do.`);
       return;
     }
     for (const task of named) requireTrained(run, task);
-    const plan = planOf(after);
+    const plan = planChange(run, after, { asked });
     checkChange(run, after, { plan, problems: request.problemsOf(plan) });
     const prepared = prepareChange(base, data, { run, plan, settings: after.settings, rowsFit: true });
     await showPlan(base, prepared, { plan, after }, context);
@@ -119,6 +127,8 @@ export async function changeCommand(request: ChangeRequest, context: CommandCont
         prepared,
         base,
         longRows,
+        rowLimits,
+        ...(options.saveEverySteps === undefined ? {} : { saveEverySteps: options.saveEverySteps }),
         command: request.command,
         model: { ...run.model, path },
         dataDirectory,

@@ -99,7 +99,9 @@ async function runChat(options: ChatOptions, context: CommandContext): Promise<b
   const schema = options.schema === undefined ? undefined : await readSchema(options.schema);
   const kernels = await openKernels({ threads: options.threads });
   const path = await modelPath(options, found?.run, context);
-  const base = await loadModel(path, { kernels });
+  // The base of the run as it was in training; a model that is named is taken as it is.
+  const baseFormat = options.model === undefined ? found?.run?.settings.baseFormat : undefined;
+  const base = await loadModel(path, { kernels, ...(baseFormat === undefined ? {} : { base: baseFormat }) });
   if (!options.plain && base.tokenizer.chatTemplate === undefined)
     throw failure(
       'CLI_OPTIONS_INVALID',

@@ -7,6 +7,7 @@ import {
   type OpenedRun,
   readTestSets,
   requireTrained,
+  rowLimitsOf,
   type SetEvaluation,
   type TaskData,
 } from '@contextlora/finetune';
@@ -31,7 +32,7 @@ interface EvalOptions {
   readonly task?: readonly string[];
   readonly data?: string;
   readonly file?: readonly string[];
-  readonly longRows: LongRows;
+  readonly longRows?: LongRows;
   readonly answers: AnswerMode;
   readonly json?: string;
   readonly model?: string;
@@ -51,10 +52,8 @@ export function addEvalCommand({ program, context, run }: CommandSetup): void {
     .addOption(
       new Option(
         '--long-rows <choice>',
-        "rows that are longer than the model's context: refuse, or truncate (their text)",
-      )
-        .choices(['refuse', 'truncate'])
-        .default('refuse'),
+        'rows that are too long for the run: refuse, or truncate their text (default: as the run was trained)',
+      ).choices(['refuse', 'truncate']),
     )
     .addOption(answersOption())
     .option('--json <file>', 'write all measures to a file')
@@ -86,7 +85,7 @@ async function runEval(directory: string, options: EvalOptions, context: Command
   const { data } = await fitTrainingRows(
     base,
     { ...read, sources: read.sources ?? {}, warnings: [] },
-    options,
+    { ...run.rowLimits, ...rowLimitsOf(options) },
     context,
   );
   await warmFeatures(model.features, data, context);

@@ -101,6 +101,17 @@ async function runExport(directory: string, options: ExportOptions, context: Com
   const written: WrittenFile[] = [];
   for (const { path, write } of prepared) written.push({ path, content: await write() });
   for (const line of listFiles(written, { below: out })) progress.print(line);
+  for (const line of remarksOn(run)) progress.print(line);
+}
+
+/** Settings of the run that no format has a place for. */
+function remarksOn({ settings: { chatTemplate = false, baseFormat = 'f32' } }: OpenedRun): string[] {
+  return [
+    ...(chatTemplate ? ["Trained through the base's chat template: prompts need it."] : []),
+    ...(baseFormat === 'f32' || baseFormat === 'stored'
+      ? []
+      : [`Trained on the base in ${baseFormat}: on other weights probabilities differ a little.`]),
+  ];
 }
 
 interface Target {

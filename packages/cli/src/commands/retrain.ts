@@ -1,6 +1,6 @@
 /** `contextlora retrain`: tasks of a trained run train again, on the data as they are now. */
 import { changeCommand } from './change-run.js';
-import { addChangeOptions, addStepsOption, type ChangeOptions } from './change-options.js';
+import { addChangeOptions, type ChangeOptions } from './change-options.js';
 import type { CommandSetup } from '../command-setup.js';
 import { helpExamples } from '../help-examples.js';
 
@@ -10,7 +10,7 @@ export function addRetrainCommand({ program, context, run }: CommandSetup): void
     .description(
       'train tasks of a finished run again, on their data as they are now, with all that builds on them',
     );
-  addChangeOptions(addStepsOption(command, 'the named tasks'))
+  addChangeOptions(command, { whose: 'the named tasks' })
     .addHelpText(
       'after',
       helpExamples([

@@ -11,6 +11,7 @@ import {
   type OpenedRun,
   type PreparedRun,
   readMetrics,
+  type RowLimits,
   type RunReport,
   type RunVersion,
   taskResults,
@@ -43,10 +44,25 @@ export interface ChangeToTrain {
   readonly model: OpenedRun['model'];
   readonly dataDirectory: string;
   readonly longRows: readonly LongRowChange[];
+  readonly rowLimits: RowLimits;
+  readonly saveEverySteps?: number;
 }
 
 export async function trainChange(
-  { command, run, change, plan, after, prepared, base, model, dataDirectory, longRows }: ChangeToTrain,
+  {
+    command,
+    run,
+    change,
+    plan,
+    after,
+    prepared,
+    base,
+    model,
+    dataDirectory,
+    longRows,
+    rowLimits,
+    saveEverySteps,
+  }: ChangeToTrain,
   context: CommandContext,
 ): Promise<void> {
   const { progress, clock, now } = context;
@@ -66,6 +82,7 @@ export async function trainChange(
   const events = trainRun(prepared, {
     settings,
     checkpoints: fileCheckpoints(join(change.folder, 'checkpoints')),
+    ...(saveEverySteps === undefined ? {} : { saveEverySteps }),
     carried: carriedMetrics(await readMetrics(directory), {
       kept: plan.kept,
       before: run.inputs,
@@ -83,7 +100,7 @@ export async function trainChange(
   const report: RunReport = {
     name,
     seed: settings.seed,
-    settings: { ...settings },
+    settings: { ...rowLimits, ...settings },
     inputs,
     base: {
       directory: model.path ?? model.name,
@@ -114,6 +131,7 @@ export async function trainChange(
           dataDirectory,
           model,
           settings,
+          ...(Object.keys(rowLimits).length > 0 ? { rowLimits } : {}),
           inputs,
           partition: prepared.partition,
           phases: planPhases(data.graph),

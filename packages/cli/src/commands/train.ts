@@ -9,6 +9,7 @@ import {
   prepareRun,
   type PreparedRun,
   readTaskData,
+  rowLimitsOf,
   type RunReport,
   settingsOf,
   taskResults,
@@ -104,6 +105,7 @@ async function runTrain(options: TrainOptions, context: CommandContext): Promise
   const { workers = 1 } = options;
   const config = workers > 1 ? { microBatches: workerMicroBatches, ...given } : given;
   const { threads = 1, saveEverySteps, baseFormat } = config;
+  const rowLimits = rowLimitsOf(config);
   // Everything is read first, so that a mistake leaves nothing behind.
   const { parentAnswers } = config;
   const read = await readTaskData(taskFile, {
@@ -176,6 +178,7 @@ async function runTrain(options: TrainOptions, context: CommandContext): Promise
       dataDirectory: options.data ?? dirname(taskFile),
       model: { name: options.model, path: resolve(modelDirectory), digests: model },
       settings,
+      ...(Object.keys(rowLimits).length > 0 ? { rowLimits } : {}),
       inputs,
       partition: run.partition,
       phases: run.phases,

@@ -138,7 +138,6 @@ function settingChanges(before: TrainSettings, after: TrainSettings, task: strin
 
 const ofPartition: ReadonlySet<string> = new Set([
   'rank',
-  'ranks',
   'alpha',
   'scaling',
   'allocation',

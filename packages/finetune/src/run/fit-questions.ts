@@ -4,18 +4,20 @@ import type { TaskGraph } from '@contextlora/task-graph';
 
 import { dataInvalid } from '../data/list-problems.js';
 import { openRowLengths } from '../data/row-lengths.js';
+import type { RowLimits } from '../data/row-limits.js';
 import type { Question } from './question.js';
 import type { NumberedQuestion } from './read-questions.js';
 
 /**
- * Opens a function that says why a question is longer than the model's context, or returns undefined; the answers of parents count as their
- * longest label.
+ * Opens a function that says why a question is longer than the model's context, or than the rows of its run (`maximumTokens`), or returns
+ * undefined; the answers of parents count as their longest label.
  */
 export function openQuestionLengths(
   model: LoadedModel,
   graph: TaskGraph,
+  { maximumTokens }: Pick<RowLimits, 'maximumTokens'> = {},
 ): (question: Question) => string | undefined {
-  const problemOf = openRowLengths(model, { graph });
+  const problemOf = openRowLengths(model, { graph }, maximumTokens === undefined ? {} : { maximumTokens });
   return ({ task, text = '', image }) =>
     problemOf(
       { task, kind: 'test' },
@@ -24,7 +26,7 @@ export function openQuestionLengths(
 }
 
 /**
- * Counts the tokens of every question for a model; the answers of parents count as their longest label. `path` is the file that they are from.
+ * Counts the tokens of every question as {@link openQuestionLengths} does. `path` is the file that they are from.
  *
  * @throws FinetuneError (`FINETUNE_DATA_INVALID`) listing the questions that are too long.
  */
@@ -32,9 +34,9 @@ export function requireFittingQuestions(
   model: LoadedModel,
   graph: TaskGraph,
   questions: readonly NumberedQuestion[],
-  { path = 'the question' }: { readonly path?: string } = {},
+  { path = 'the question', ...limits }: { readonly path?: string } & Pick<RowLimits, 'maximumTokens'> = {},
 ): void {
-  const problemOf = openQuestionLengths(model, graph);
+  const problemOf = openQuestionLengths(model, graph, limits);
   const problems = questions.flatMap(({ line, ...question }) => {
     const problem = problemOf(question);
     return problem === undefined ? [] : [`${line === undefined ? '' : `line ${line}: `}${problem}`];

@@ -28,18 +28,11 @@ import type { TrainSettings } from './train-settings.js';
 export function partitionOfRun(
   { spec }: Pick<LoadedModel, 'spec'>,
   { graph, rows }: Pick<TaskData, 'graph' | 'rows'>,
-  {
-    rank,
-    ranks = isByTask(rank) ? rank : undefined,
-    alpha,
-    scaling,
-    allocation = 'share',
-    layers,
-    targets,
-  }: TrainSettings,
+  { rank, alpha, scaling, allocation = 'share', layers, targets }: TrainSettings,
   { importance }: { readonly importance?: Importance | undefined } = {},
 ): Partition {
   const tasks = tasksOf(graph);
+  const ranks = isByTask(rank) ? rank : undefined;
   const ofEach = <Value>(valueOf: (task: string) => Value | undefined): Record<string, Value> =>
     Object.fromEntries(
       tasks.flatMap(({ id }): [string, Value][] => {

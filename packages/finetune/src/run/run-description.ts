@@ -9,6 +9,7 @@ import type { TaskFile } from '@contextlora/task-graph';
 import type { Phase, RunFingerprint } from '@contextlora/trainer';
 import * as z from 'zod';
 
+import type { RowLimits } from '../data/row-limits.js';
 import { FinetuneError } from '../finetune-error.js';
 import type { TrainSettings } from './train-settings.js';
 
@@ -23,6 +24,8 @@ export interface RunDescription {
   readonly dataDirectory: string;
   readonly model: RunModel;
   readonly settings: TrainSettings;
+  /** What it did with rows that are too long, where it was told. */
+  readonly rowLimits?: RowLimits;
   /** What the run was made from, by content: the rows of each task too. */
   readonly inputs: RunFingerprint;
   readonly partition: Partition;

@@ -8,8 +8,6 @@ export interface TrainSettings extends Omit<Pick<TrainConfig, SettingKey>, 'epoc
   readonly seed: number;
   /** Ranks per linear layer, divided among all tasks; or the ranks of each task. */
   readonly rank: ByTask<number>;
-  /** The ranks of each task, where they are not shared out: those of a changed run. Their sum is `rank`. */
-  readonly ranks?: Readonly<Record<string, number>>;
   /** Optimizer steps per task: one number for all, or a number for each. */
   readonly steps: ByTask<number>;
   /** Examples per optimizer step. */
@@ -39,11 +37,19 @@ export function settingsOf(
   ) as Pick<TrainConfig, SettingKey>;
   const settings = { ...defaultSettings, ...given };
   if (epochs === undefined) return settings;
+  return { ...settings, steps: stepsOfEpochs(epochs, { rows, ...settings }) };
+}
+
+/** Task → the steps of its epochs, over these numbers of rows. */
+export function stepsOfEpochs(
+  epochs: ByTask<number>,
+  { rows, batchSize }: { readonly rows: Readonly<Record<string, number>>; readonly batchSize: number },
+): Readonly<Record<string, number>> {
   const steps = Object.entries(rows).flatMap(([task, count]): [string, number][] => {
     const own = ofTask<number>(epochs, task);
-    return own === undefined ? [] : [[task, Math.max(1, Math.ceil((own * count) / settings.batchSize))]];
+    return own === undefined ? [] : [[task, Math.max(1, Math.ceil((own * count) / batchSize))]];
   });
-  return { ...settings, steps: Object.fromEntries(steps) };
+  return Object.fromEntries(steps);
 }
 
 /** Joins a configuration with one that counts more; steps and epochs replace each other, and so do the two forms of a warm-up. */
