@@ -332,6 +332,7 @@ describe('the other commands', () => {
     const { out, code } = await run(['doctor']);
     expect(code).toBe(0);
     expect(out).toMatch(/yes {2}reference/);
+    expect(out).toMatch(/yes {2}wasm .*; w8a8: products of bytes in wasm/);
   });
 
   test('a wrong option is explained, with exit code 2', async () => {

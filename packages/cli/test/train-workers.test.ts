@@ -38,6 +38,20 @@ test('training on workers writes the adapters of one process, to the byte, and s
   expect(await readFile(svg, 'utf8')).toContain(', planned');
 });
 
+test('a base in integers trains to the same bytes on workers and in one process', async () => {
+  const [alone, together] = [join(directory, 'alone-w8a8'), join(directory, 'together-w8a8')];
+  const more = [...short, '--micro-batches', '2', '--base-format', 'w8a8'];
+  expect((await trainLight(tasks, alone, { more })).code).toBe(0);
+  expect((await trainLight(tasks, together, { more: [...more, '--workers', '2'] })).code).toBe(0);
+  const read = (run: string, task: string) =>
+    readFile(join(directory, run, 'adapters', task, 'adapter_model.safetensors'));
+  for (const task of ['light', 'lamp']) {
+    expect((await read('together-w8a8', task)).equals(await read('alone-w8a8', task))).toBe(true);
+    // Not those of the float32 base.
+    expect((await read('alone', task)).equals(await read('alone-w8a8', task))).toBe(false);
+  }
+});
+
 test('a trace without workers is refused', async () => {
   const { code, err } = await runCommand([
     ...['train', tasks, '--model', baseModel, '--out', join(directory, 'none'), '--trace', 'step.json'],

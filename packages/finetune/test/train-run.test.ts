@@ -152,6 +152,26 @@ describe('a run', () => {
     expect(recordOf(events)).toEqual(recordOf(wholeEvents));
   });
 
+  test('on a base in integers, keeps finished tasks to the bit, and resumed ends with the same segments', async () => {
+    const integers = await loadModel(baseModel, { kernels: base.kernels, base: 'w8a8' });
+    const whole = prepareRun(integers, data, { settings });
+    await eventsOf(whole, { stop: ({ type }) => type === 'phaseEnd' });
+    const light = await whole.model.hashSegment('light');
+    const checkpoints = inMemory();
+    await eventsOf(prepareRun(integers, data, { settings }), {
+      checkpoints,
+      stop: (event) => event.type === 'step' && event.task === 'lamp' && event.step === 6,
+    });
+    const resumed = prepareRun(integers, data, { settings });
+    const again = prepareRun(integers, data, { settings });
+    await eventsOf(resumed, { checkpoints });
+    await eventsOf(again);
+    for (const task of ['light', 'lamp'])
+      expect(await resumed.model.hashSegment(task)).toBe(await again.model.hashSegment(task));
+    expect(await resumed.model.hashSegment('light')).toBe(light);
+    integers.dispose();
+  });
+
   test('killed at any event and resumed, records what an uninterrupted one records', async () => {
     const wholeEvents = await eventsOf(prepareRun(base, data, { settings }));
     const whole = recordOf(wholeEvents);

@@ -9,6 +9,7 @@ export {
 export { compressWeight } from './compact/compress-weight.js';
 export { expandWeight } from './compact/expand-weight.js';
 export { countFlops, type OperationCount, type WorkKind } from './count-flops.js';
+export { type IntegerWeight, integerWeight, integerWeightBytes } from './integer/integer-weight.js';
 export type {
   AdamWOptions,
   AttentionShape,
@@ -33,7 +34,8 @@ export { KernelsError, type KernelsErrorCode } from './kernels-error.js';
 export { lion, type LionOptions } from './optimizers/lion.js';
 export { sgd, type SgdOptions } from './optimizers/sgd.js';
 export type { OnnxRuntime, OnnxSession, OnnxTensor } from './onnx/library.js';
-export type { OnnxGraph, OnnxNode } from './onnx/model.js';
+export { integerKindOf } from './onnx/integer-products.js';
+export type { OnnxConstant, OnnxGraph, OnnxNode, OnnxType } from './onnx/model.js';
 export { loadOnnxRuntime, type OnnxRuntimeSources } from './onnx/runtime.js';
 export type { OpenBackendOptions } from './open-backend.js';
 export {

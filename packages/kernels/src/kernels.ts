@@ -8,6 +8,7 @@
 import type { Tensor2D } from '@contextlora/kernels/tfjs';
 
 import type { CompactWeight } from './compact/compact-formats.js';
+import type { IntegerWeight } from './integer/integer-weight.js';
 
 /** A frozen base weight in the layout of its backend, made by {@link Kernels.prepareLinear}. */
 export interface LinearWeight {
@@ -158,9 +159,12 @@ export interface Kernels {
   /** Which implementation this is. */
   readonly backend: 'reference' | 'wasm' | 'onnx';
 
-  /** Takes a frozen weight `[out, in]`, row-major, float32 or compact, and its bias `[out]`; a compact one stays compact, outside the heap. */
+  /**
+   * Takes a frozen weight `[out, in]`, row-major, and its bias `[out]`. A compact one stays compact, outside the heap; with an integer one,
+   * inputs and gradients are rounded to bytes too, and a row of them that is not finite makes its results NaN.
+   */
   prepareLinear(
-    weight: Float32Array | CompactWeight,
+    weight: Float32Array | CompactWeight | IntegerWeight,
     outFeatures: number,
     inFeatures: number,
     bias?: Float32Array,

@@ -2,7 +2,9 @@
 import * as tf from '@contextlora/kernels/tfjs';
 
 import { createFusedKernels } from './fused/kernels.js';
+import type { IntegerKind } from './integer/integer-products.js';
 import type { Kernels } from './kernels.js';
+import { integerKindOf } from './onnx/integer-products.js';
 import { loadOnnxRuntime } from './onnx/runtime.js';
 import { openBackend, requireThreads, startWasm } from './open-backend.js';
 import { createReferenceKernels } from './reference/kernels.js';
@@ -41,6 +43,14 @@ export interface BackendReport {
   readonly detail: string;
 }
 
+/** All give the same integers. */
+const integerDetails: Readonly<Record<IntegerKind, string>> = {
+  signed: 'native products of bytes',
+  unsigned:
+    'native products of bytes, the slower unsigned ones, because signed ones saturate on this processor',
+  wasm: 'products of bytes in wasm',
+};
+
 /** Which backends this machine has. */
 export async function describeBackends(): Promise<BackendReport[]> {
   await startWasm();
@@ -48,8 +58,16 @@ export async function describeBackends(): Promise<BackendReport[]> {
   return [
     typeof runtime === 'string'
       ? { backend: 'onnx', available: false, detail: runtime }
-      : { backend: 'onnx', available: true, detail: 'native matrix products on the wasm heap' },
-    { backend: 'wasm', available: true, detail: 'wasm SIMD on the heap of tfjs-backend-wasm' },
+      : {
+          backend: 'onnx',
+          available: true,
+          detail: `native matrix products on the wasm heap; w8a8: ${integerDetails[integerKindOf(runtime) ?? 'wasm']}`,
+        },
+    {
+      backend: 'wasm',
+      available: true,
+      detail: `wasm SIMD on the heap of tfjs-backend-wasm; w8a8: ${integerDetails.wasm}`,
+    },
     {
       backend: 'reference',
       available: true,

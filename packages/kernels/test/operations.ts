@@ -1,5 +1,5 @@
 /** Every operation that takes tensors, with operands that fit it, for tests with hostile operands. */
-import type { Kernels, Saved } from '@contextlora/kernels';
+import { integerWeight, type Kernels, type Saved } from '@contextlora/kernels';
 import type * as tf from '@contextlora/kernels/tfjs';
 
 import { randomMatrix, tensor } from './tensors.js';
@@ -42,6 +42,11 @@ const segmentOf = (a: tf.Tensor2D, b: tf.Tensor2D) => ({ a, b, scale: 2, train: 
 /** Opens all operations of a backend over one base weight. */
 export function openOperations(kernels: Kernels): Operations {
   const weight = kernels.prepareLinear(floats(out * features, 1), out, features, floats(out, 2));
+  const integers = kernels.prepareLinear(
+    integerWeight(floats(out * features, 1), out, features),
+    out,
+    features,
+  );
   const [gain, bias] = [floats(features, 3), floats(features, 4)];
   const [targets, weights] = [Int32Array.of(0, 5, 2, 1), new Float32Array(rows).fill(0.25)];
   const x: readonly [number, number] = [rows, features];
@@ -107,6 +112,18 @@ export function openOperations(kernels: Kernels): Operations {
         return [dx!, gradients[0]!.a, gradients[0]!.b];
       },
     },
+    single('linear over an integer weight', { x, a: [2, features], b: [out, 2] }, ({ x, a, b }) =>
+      kernels.linear(x!, integers, [segmentOf(a!, b!)]),
+    ),
+    pair(
+      'linearBackward over an integer weight',
+      () => kernels.linear(one, integers, segments),
+      (dy, saved) => {
+        const { dx, segments: made } = kernels.linearBackward(dy, saved, integers, segments, { input: true });
+        return [dx!, made[0]!.a, made[0]!.b];
+      },
+      [rows, out],
+    ),
     single('rmsNorm', { x }, ({ x }) => kernels.rmsNorm(x!, gain, 1e-5)),
     pair(
       'rmsNormBackward',
@@ -186,6 +203,7 @@ export function openOperations(kernels: Kernels): Operations {
     list,
     dispose() {
       weight.dispose();
+      integers.dispose();
       for (const made of owned) made.dispose();
     },
   };

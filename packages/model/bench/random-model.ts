@@ -1,5 +1,5 @@
 /** A model of given sizes with random weights, as from `loadModel`; time does not depend on the values. */
-import { compressWeight, type Kernels, type LinearWeight } from '@contextlora/kernels';
+import { compressWeight, integerWeight, type Kernels, type LinearWeight } from '@contextlora/kernels';
 import {
   type BaseFormat,
   layerLinears,
@@ -37,7 +37,7 @@ export function randomModel(
       const bias = text.attentionBias && /[qkv]_proj$/.test(name) ? random(outFeatures) : undefined;
       const values = random(outFeatures * inFeatures);
       linears[name] = kernels.prepareLinear(
-        format === 'f32' ? values : compressWeight(values, outFeatures, inFeatures, format),
+        keptAs(format, values, outFeatures, inFeatures),
         outFeatures,
         inFeatures,
         bias,
@@ -73,4 +73,16 @@ export function randomModel(
     parameterCount: 0,
     dispose: () => undefined,
   };
+}
+
+function keptAs(
+  format: Exclude<BaseFormat, 'stored'>,
+  values: Float32Array,
+  outFeatures: number,
+  inFeatures: number,
+) {
+  if (format === 'f32') return values;
+  return format === 'w8a8'
+    ? integerWeight(values, outFeatures, inFeatures)
+    : compressWeight(values, outFeatures, inFeatures, format);
 }

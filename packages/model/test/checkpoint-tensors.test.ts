@@ -273,7 +273,7 @@ describe('a weight that is not finite is refused when it is loaded', () => {
 describe('options of loading and scoring are checked', () => {
   const wrong = (value: unknown) => value as never;
   test('with the formats that a base can be kept in', async () => {
-    const message = 'base must be one of f32, stored, f16, int8, q8_0, q4_0, q4_1, got "q4_K"';
+    const message = 'base must be one of f32, stored, f16, int8, q8_0, q4_0, q4_1, w8a8, got "q4_K"';
     const options = { kernels, base: wrong('q4_K') };
     await expect(loadModel(fixture('llama-tiny'), options)).rejects.toThrow(`model/loadModel: ${message}`);
     await expect(loadLayers(fixture('llama-tiny'), { ...options, start: 0, end: 1 })).rejects.toThrow(

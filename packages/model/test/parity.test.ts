@@ -29,6 +29,7 @@ describe.each(['reference', 'wasm', 'onnx'] as const)('on the %s backend', (back
   test.each([
     ['f16', 1e-3, 1e-2],
     ['int8', 3e-2, 0.3],
+    ['w8a8', 3e-2, 0.6],
     ['q4_0', 0.4, 4],
   ] as const)(
     'a base kept in %s moves logits no more than its rounding explains',

@@ -172,6 +172,7 @@ describe.each(backends)('stages on the %s backend', (backend) => {
     kernels = await openKernels({ prefer: backend });
     for (const name of ['llama-tiny', 'smolvlm-tiny'])
       models[name] = await loadModel(fixture(name), { kernels });
+    models['llama-tiny in w8a8'] = await loadModel(fixture('llama-tiny'), { kernels, base: 'w8a8' });
   });
   afterAll(() => {
     for (const model of Object.values(models)) model.dispose();
@@ -248,6 +249,7 @@ describe.each(backends)('stages on the %s backend', (backend) => {
 
   test.each([
     ['llama-tiny', 'text', texts],
+    ['llama-tiny in w8a8', 'text on a base in integers', texts],
     ['smolvlm-tiny', 'images, with a connector that trains', seen],
   ] as const)('of %s in every cut train to the bytes of one device (%s)', async (name, _, examples) => {
     const model = models[name]!;

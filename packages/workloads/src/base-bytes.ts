@@ -1,5 +1,5 @@
 /** Memory of the frozen base weights. */
-import { compactFormats } from '@contextlora/kernels';
+import { compactFormats, integerWeightBytes } from '@contextlora/kernels';
 import { type BaseFormat, layerTensors, type ModelSpec, modelTensors } from '@contextlora/model';
 
 /** A format that base weights are kept in, known before their file is read. */
@@ -8,6 +8,7 @@ export type KeptFormat = Exclude<BaseFormat, 'stored'>;
 /** One row of a matrix. */
 function rowBytes(format: KeptFormat, columns: number): number {
   if (format === 'f32') return 4 * columns;
+  if (format === 'w8a8') return integerWeightBytes.perValue * columns + integerWeightBytes.perRow;
   const { blockValues, blockBytes, rowOverheadBytes } = compactFormats[format];
   return (columns / blockValues) * blockBytes + rowOverheadBytes;
 }

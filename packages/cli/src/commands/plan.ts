@@ -68,7 +68,7 @@ export function addPlanCommand({ program, context, runToEnd }: CommandSetup): vo
     .option('--epochs <n>', 'passes over the samples', naturalNumber, 1)
     .addOption(
       new Option('--base <format>', 'format of the frozen weights')
-        .choices(['f32', 'f16', 'int8', 'q8_0', 'q4_0', 'q4_1'])
+        .choices(['f32', 'f16', 'int8', 'q8_0', 'q4_0', 'q4_1', 'w8a8'])
         .default('f32'),
     )
     .option(

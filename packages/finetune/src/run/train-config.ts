@@ -108,9 +108,11 @@ const settings = {
     .boolean({ error: () => 'must be true or false' })
     .exactOptional()
     .describe("ask through the model's chat template, in training and after (false)"),
-  baseFormat: oneOf('f32', 'stored', 'f16', 'int8', 'q8_0', 'q4_0', 'q4_1')
+  baseFormat: oneOf('f32', 'stored', 'f16', 'int8', 'q8_0', 'q4_0', 'q4_1', 'w8a8')
     .exactOptional()
-    .describe("the format that the base's weights are kept in (f32; of a GGUF file: stored)"),
+    .describe(
+      "the format that the base's weights are kept in; w8a8 also multiplies in integers (f32; of a GGUF file: stored)",
+    ),
   packing: z
     .literal(false, {
       error: () =>

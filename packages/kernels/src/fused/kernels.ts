@@ -1,7 +1,8 @@
 /**
  * A fast backend: operations on the heap of the tfjs wasm backend that read and write each value once, and the matrix products of its parts.
  */
-import { type CompactProducts, withCompactWeights } from '../compact/products.js';
+import { withCompactWeights } from '../compact/products.js';
+import { type AllProducts, withIntegerWeights } from '../integer/products.js';
 import type { Kernels } from '../kernels.js';
 import { withLiveWeights } from '../live-weights.js';
 import { fusedActivations } from './activations.js';
@@ -16,7 +17,8 @@ import { fusedRows } from './rows.js';
 
 /** Makes the operations of a backend from its parts; `dispose` frees their sessions and scratch. */
 export function createFusedKernels(backend: Kernels['backend'], parts: FusedContext): Kernels {
-  const products: CompactProducts = withCompactWeights(parts.products, parts);
+  const compact = withCompactWeights(parts.products, parts);
+  const products: AllProducts = withIntegerWeights(compact, parts);
   const context = { ...parts, products };
   const attention = fusedAttention(context);
   return withLiveWeights({

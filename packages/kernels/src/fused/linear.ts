@@ -2,7 +2,8 @@
 import { dispose, type Tensor2D } from '@contextlora/kernels/tfjs';
 
 import { formatOf } from '../compact/compact-formats.js';
-import type { CompactProducts } from '../compact/products.js';
+import { requireIntegerWeight } from '../integer/integer-weight.js';
+import type { AllProducts } from '../integer/products.js';
 import type { Kernels, LinearWeight, LoraSegment, Saved } from '../kernels.js';
 import { patchesOf } from '../patches.js';
 import { requireLength } from '../require-length.js';
@@ -20,7 +21,7 @@ type Linear = Pick<Kernels, 'prepareLinear' | 'linear' | 'linearBackward' | 'pat
 export function fusedLinear({
   heap,
   products,
-}: Pick<FusedContext, 'heap'> & { readonly products: CompactProducts }): Linear {
+}: Pick<FusedContext, 'heap'> & { readonly products: AllProducts }): Linear {
   /** `owned` is freed together with what is saved. */
   const apply = (
     x: Tensor2D,
@@ -44,6 +45,10 @@ export function fusedLinear({
   return {
     prepareLinear(weight, outFeatures, inFeatures, bias) {
       if (bias) requireLength('prepareLinear', 'the bias', bias.length, outFeatures);
+      if (!(weight instanceof Float32Array) && weight.format === 'w8a8') {
+        requireIntegerWeight(weight, { outFeatures, inFeatures });
+        return products.prepareInteger(weight, outFeatures, inFeatures, bias);
+      }
       if (!(weight instanceof Float32Array)) {
         formatOf(weight).check(weight, { outFeatures, inFeatures });
         return products.prepareCompact(weight, outFeatures, inFeatures, bias);

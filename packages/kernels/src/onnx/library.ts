@@ -5,11 +5,11 @@
  * onnxruntime_c_api.h, whose table of functions only grows at the end, so that a function keeps its index in all later versions.
  */
 import { KernelsError } from '../kernels-error.js';
-import { encodeOnnxModel, type OnnxGraph } from './model.js';
+import { encodeOnnxModel, type OnnxGraph, onnxTypes } from './model.js';
 
 /** Values in place: nothing is copied. */
 export interface OnnxTensor {
-  readonly values: Float32Array;
+  readonly values: Float32Array | Int32Array | Uint8Array | Int8Array;
   readonly shape: readonly number[];
 }
 
@@ -59,7 +59,6 @@ const tableLength = 1 + places.addSessionConfigEntry;
 const logFatalOnly = 4;
 const arenaAllocator = 1;
 const defaultMemory = 0;
-const float32 = 1;
 const everyOptimization = 99;
 
 /** Opens the library at a path; throws the loader's error if it does not load. */
@@ -159,7 +158,10 @@ export function openOnnxLibrary(koffi: Koffi, path: string): OnnxRuntime {
             for (const [i, name] of names.entries()) {
               const { values, shape } = tensorOf(name, i < inputCount ? inputs : outputs);
               const sizes = BigInt64Array.from(shape, BigInt);
-              createTensor(memory, values, values.byteLength, sizes, shape.length, float32, handlePlaces[i]);
+              createTensor(
+                ...[memory, values, values.byteLength, sizes, shape.length],
+                ...[typeOf(values), handlePlaces[i]],
+              );
             }
             run(
               ...[session, null],
@@ -177,6 +179,12 @@ export function openOnnxLibrary(koffi: Koffi, path: string): OnnxRuntime {
       };
     },
   };
+}
+
+function typeOf(values: OnnxTensor['values']): number {
+  if (values instanceof Float32Array) return onnxTypes.float32;
+  if (values instanceof Int32Array) return onnxTypes.int32;
+  return values instanceof Int8Array ? onnxTypes.int8 : onnxTypes.uint8;
 }
 
 function tensorOf(name: string, tensors: Readonly<Record<string, OnnxTensor>>): OnnxTensor {

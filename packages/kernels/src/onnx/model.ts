@@ -11,20 +11,40 @@ export interface OnnxNode {
 type OnnxAttribute =
   { readonly float: number } | { readonly int: number } | { readonly ints: readonly number[] };
 
-/** All tensors are float32. */
+/** Element types of tensors, with their numbers in onnx.proto. */
+export const onnxTypes = { float32: 1, uint8: 2, int8: 3, int32: 6 } as const;
+export type OnnxType = keyof typeof onnxTypes;
+
+/** A value that is part of the graph: the runtime keeps it in the layout that its products read. */
+export interface OnnxConstant {
+  readonly values: Int8Array | Uint8Array;
+  readonly shape: readonly number[];
+}
+
 export interface OnnxGraph {
   readonly nodes: readonly OnnxNode[];
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
+  /** Of inputs and outputs; float32 if absent. */
+  readonly types?: Readonly<Record<string, OnnxType>>;
+  readonly constants?: Readonly<Record<string, OnnxConstant>>;
 }
 
 /** Default opset 17 (ReduceMean still takes its axes as an attribute), com.microsoft 1, IR version 8. */
-export function encodeOnnxModel({ nodes, inputs, outputs }: OnnxGraph): Uint8Array {
+export function encodeOnnxModel({
+  nodes,
+  inputs,
+  outputs,
+  types = {},
+  constants = {},
+}: OnnxGraph): Uint8Array {
+  const typed = (name: string) => encodeValue(name, types[name] ?? 'float32');
   const graph = [
     ...nodes.map((node) => message(1, encodeNode(node))),
     text(2, 'graph'),
-    ...inputs.map((name) => message(11, encodeValue(name))),
-    ...outputs.map((name) => message(12, encodeValue(name))),
+    ...Object.entries(constants).map(([name, constant]) => message(5, encodeConstant(name, constant))),
+    ...inputs.map((name) => message(11, typed(name))),
+    ...outputs.map((name) => message(12, typed(name))),
   ];
   const opsets = [
     [text(1, ''), varint(2, 17)],
@@ -50,8 +70,17 @@ function encodeAttribute(value: OnnxAttribute): Uint8Array[] {
 }
 
 /** A value of unknown shape: one session serves all shapes. */
-const encodeValue = (name: string) => [text(1, name), message(2, [message(1, [varint(1, float32)])])];
-const float32 = 1;
+const encodeValue = (name: string, type: OnnxType) => [
+  text(1, name),
+  message(2, [message(1, [varint(1, onnxTypes[type])])]),
+];
+
+const encodeConstant = (name: string, { values, shape }: OnnxConstant) => [
+  ...shape.map((size) => varint(1, size)),
+  varint(2, onnxTypes[values instanceof Int8Array ? 'int8' : 'uint8']),
+  text(8, name),
+  bytesField(9, new Uint8Array(values.buffer, values.byteOffset, values.byteLength)),
+];
 
 function rawVarint(value: number | bigint): Uint8Array {
   let rest = BigInt.asUintN(64, BigInt(value));

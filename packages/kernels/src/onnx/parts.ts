@@ -2,8 +2,10 @@
 import type { FusedContext } from '../fused/context.js';
 import { openLowRank, withLowRank } from '../fused/low-rank.js';
 import type { WasmHeap } from '../wasm/heap.js';
+import { openWasmIntegers } from '../wasm/integer-products.js';
 import { openWasmModule } from '../wasm/module.js';
 import { openScratch } from '../wasm/scratch.js';
+import { openOnnxIntegers } from './integer-products.js';
 import type { OnnxRuntime } from './library.js';
 import { createOnnxProducts } from './products.js';
 
@@ -18,5 +20,7 @@ export function openOnnxParts(
   const lowRank = openLowRank({ heap, module, scratch });
   const native = createOnnxProducts(runtime, heap, { threads, module });
   const products = withLowRank(native, lowRank);
-  return { heap, module, scratch, products, lowRank, exponential: native.exponential };
+  const openIntegers = () =>
+    openOnnxIntegers(runtime, heap, { threads }) ?? openWasmIntegers({ heap, module });
+  return { heap, module, scratch, products, lowRank, openIntegers, exponential: native.exponential };
 }

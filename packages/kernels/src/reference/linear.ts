@@ -3,39 +3,56 @@ import * as tf from '@contextlora/kernels/tfjs';
 
 import type { CompactWeight } from '../compact/compact-formats.js';
 import { expandWeight } from '../compact/expand-weight.js';
+import type { IntegerWeight } from '../integer/integer-weight.js';
 import type { LinearWeight, LoraSegment, Saved, SegmentGradient } from '../kernels.js';
 import { requireLength } from '../require-length.js';
 import { requireAllRows, requireSegments, requireShape } from '../require-shape.js';
+import { prepareIntegers } from './integer-linear.js';
 
 interface ReferenceWeight extends LinearWeight {
-  /** `[out, in]` */
-  readonly rows: tf.Tensor2D;
-  /** `[in, out]` */
-  readonly columns: tf.Tensor2D;
+  /** x Wᵀ */
+  readonly forward: (x: tf.Tensor2D) => tf.Tensor2D;
+  /** dy W */
+  readonly backward: (dy: tf.Tensor2D) => tf.Tensor2D;
   readonly bias: tf.Tensor1D | undefined;
 }
 
 export function prepareLinear(
-  given: Float32Array | CompactWeight,
+  given: Float32Array | CompactWeight | IntegerWeight,
   outFeatures: number,
   inFeatures: number,
   bias?: Float32Array,
 ): ReferenceWeight {
-  const weight = given instanceof Float32Array ? given : expandWeight(given, outFeatures, inFeatures);
-  requireLength('prepareLinear', 'the weight', weight.length, outFeatures * inFeatures);
   if (bias) requireLength('prepareLinear', 'the bias', bias.length, outFeatures);
-  const rows = tf.tensor2d(weight, [outFeatures, inFeatures]);
-  const columns = tf.transpose(rows);
+  const sides =
+    !(given instanceof Float32Array) && given.format === 'w8a8'
+      ? prepareIntegers(given, outFeatures, inFeatures)
+      : prepareFloats(given, outFeatures, inFeatures);
   const biasTensor = bias && tf.tensor1d(bias);
   return {
     outFeatures,
     inFeatures,
     hasBias: bias !== undefined,
-    rows,
-    columns,
+    ...sides,
     bias: biasTensor,
     dispose: () => {
-      tf.dispose([rows, columns, ...(biasTensor ? [biasTensor] : [])]);
+      sides.dispose();
+      biasTensor?.dispose();
+    },
+  };
+}
+
+function prepareFloats(given: Float32Array | CompactWeight, outFeatures: number, inFeatures: number) {
+  const weight = given instanceof Float32Array ? given : expandWeight(given, outFeatures, inFeatures);
+  requireLength('prepareLinear', 'the weight', weight.length, outFeatures * inFeatures);
+  // In both orientations, because tfjs's wasm backend multiplies transposes slowly.
+  const rows = tf.tensor2d(weight, [outFeatures, inFeatures]);
+  const columns = tf.transpose(rows);
+  return {
+    forward: (x: tf.Tensor2D): tf.Tensor2D => tf.matMul(x, columns),
+    backward: (dy: tf.Tensor2D): tf.Tensor2D => tf.matMul(dy, rows),
+    dispose: () => {
+      tf.dispose([rows, columns]);
     },
   };
 }
@@ -47,14 +64,14 @@ export interface LinearSaved extends Saved {
 }
 
 export function linear(x: tf.Tensor2D, weight: LinearWeight, segments: readonly LoraSegment[] = []) {
-  const { columns, bias, inFeatures } = weight as ReferenceWeight;
+  const { forward, bias, inFeatures } = weight as ReferenceWeight;
   requireShape('linear', 'x', x, [null, inFeatures]);
   requireSegments('linear', segments, weight, x.shape[0]);
   const { y, hidden } = tf.tidy(() => {
     const hs = segments.map(({ a, scale, rows: { start, end } = { start: 0, end: x.shape[0] } }) =>
       tf.mul<tf.Tensor2D>(tf.matMul(tf.slice(x, [start, 0], [end - start, -1]), tf.transpose(a)), scale),
     );
-    let sum: tf.Tensor2D = tf.matMul(x, columns);
+    let sum: tf.Tensor2D = forward(x);
     if (bias) sum = tf.add(sum, bias);
     for (const [i, { b, rows }] of segments.entries()) {
       const delta = tf.matMul(hs[i]!, tf.transpose(b));
@@ -88,12 +105,12 @@ export function linearBackward(
   segments: readonly LoraSegment[],
   needed: { readonly input: boolean },
 ) {
-  const { rows, outFeatures } = weight as ReferenceWeight;
+  const { backward, outFeatures } = weight as ReferenceWeight;
   const { x, hidden } = saved as LinearSaved;
   requireShape('linearBackward', 'dy', dy, [x.shape[0], outFeatures]);
   for (const segment of segments) requireAllRows('linearBackward', segment.rows);
   return tf.tidy(() => {
-    let dx: tf.Tensor2D | null = needed.input ? tf.matMul(dy, rows) : null;
+    let dx: tf.Tensor2D | null = needed.input ? backward(dy) : null;
     const gradients = segments.map(({ a, b, scale, train }, i): SegmentGradient | null => {
       if (!train && !needed.input) return null;
       const dh = tf.mul(tf.matMul(dy, b), scale) as tf.Tensor2D; // [rows, rank]

@@ -32,6 +32,7 @@ export interface WasmModule extends Readonly<
     | 'gegluBackward'
     | 'gelu'
     | 'geluBackward'
+    | 'integerProduct'
     | 'layerNorm'
     | 'layerNormBackward'
     | 'maskedSoftmax'
@@ -40,6 +41,9 @@ export interface WasmModule extends Readonly<
     | 'rmsNorm'
     | 'rmsNormBackward'
     | 'rotateHeads'
+    | 'rotateIntegers'
+    | 'roundRows'
+    | 'scaleIntegers'
     | 'scaleRow'
     | 'swiglu'
     | 'swigluBackward'
@@ -52,6 +56,7 @@ export interface WasmModule extends Readonly<
   >
 > {
   productScratchBytes(): number;
+  integerScratchBytes(inFeatures: number): number;
   /** The largest value of a row. */
   rowMaximum(row: number, columns: number): number;
   /** Replaces each x by e^(x − shift) and returns their sum. */

@@ -2,6 +2,7 @@
 import type { FusedContext } from '../fused/context.js';
 import { openLowRank } from '../fused/low-rank.js';
 import type { WasmHeap } from './heap.js';
+import { openWasmIntegers } from './integer-products.js';
 import { openWasmModule } from './module.js';
 import { createWasmProducts } from './products.js';
 import { openScratch } from './scratch.js';
@@ -12,5 +13,6 @@ export function openWasmParts(heap: WasmHeap): FusedContext {
   const scratch = openScratch(heap);
   const lowRank = openLowRank({ heap, module, scratch });
   const products = createWasmProducts({ heap, module, scratch, lowRank });
-  return { heap, module, scratch, products, lowRank };
+  const openIntegers = () => openWasmIntegers({ heap, module });
+  return { heap, module, scratch, products, lowRank, openIntegers };
 }

@@ -2,6 +2,8 @@
 import {
   compressWeight,
   type CompressFormat,
+  type IntegerWeight,
+  integerWeight,
   type Kernels,
   KernelsError,
   type LinearWeight,
@@ -19,11 +21,14 @@ import { sizeOf, type WeightFiles } from './weight-files.js';
 
 /**
  * The format in which the decoder layers' frozen weights are kept. `stored` keeps the file's format, or float32 if kernels cannot keep
- * it, and then also applies to the embedding and the output matrix.
+ * it, and then also applies to the embedding and the output matrix. All of these are multiplied in float32; `w8a8` multiplies in integers,
+ * with inputs and gradients rounded to bytes too.
  */
-export type BaseFormat = 'f32' | 'stored' | CompressFormat;
+export type BaseFormat = 'f32' | 'stored' | CompressFormat | 'w8a8';
 
-const baseFormats: readonly BaseFormat[] = ['f32', 'stored', 'f16', 'int8', 'q8_0', 'q4_0', 'q4_1'];
+const baseFormats: readonly BaseFormat[] = [
+  ...(['f32', 'stored', 'f16', 'int8', 'q8_0', 'q4_0', 'q4_1', 'w8a8'] as const),
+];
 
 /** @throws ModelError (`MODEL_INPUT_INVALID`) for a format that there is not, with those that there are. */
 export function requireBaseFormat(base: BaseFormat | undefined, where: string): void {
@@ -39,9 +44,9 @@ interface WeightReader {
   /** A tensor in float32. */
   tensor(name: string): Promise<Float32Array>;
   /** The matrix `name.weight`. */
-  matrix(name: string, format: BaseFormat): Promise<RowMatrix>;
+  matrix(name: string, format: Exclude<BaseFormat, 'w8a8'>): Promise<RowMatrix>;
   /** A matrix that has been read, prepared for products. */
-  prepare(name: string, weight: RowMatrix, bias?: Float32Array): LinearWeight;
+  prepare(name: string, weight: RowMatrix | IntegerWeight, bias?: Float32Array): LinearWeight;
   /** The matrix `name.weight` with its bias, if it has one, prepared for products. */
   linear(name: string, format?: BaseFormat): Promise<LinearWeight>;
   decoderLayer(text: TextSpec, layerIndex: number, format: BaseFormat): Promise<DecoderLayerWeights>;
@@ -70,14 +75,17 @@ export function openWeightReader(
     return weight;
   };
   const read = async (name: string, target?: Float32Array) => finite(name, await files.read(name, target));
-  const matrix = async (name: string, format: BaseFormat): Promise<RowMatrix> => {
-    if (format === 'f32') return read(`${name}.weight`);
-    if (format === 'stored') return finite(`${name}.weight`, await files.readStored(`${name}.weight`));
+  const readToScratch = async (name: string) => {
     const [out, inp] = shapeOf(name);
     if (scratch.length < out * inp) scratch = new Float32Array(out * inp);
-    return compressWeight(await read(`${name}.weight`, scratch.subarray(0, out * inp)), out, inp, format);
+    return read(`${name}.weight`, scratch.subarray(0, out * inp));
   };
-  const prepare = (name: string, weight: RowMatrix, bias?: Float32Array): LinearWeight => {
+  const matrix: WeightReader['matrix'] = async (name, format) => {
+    if (format === 'f32') return read(`${name}.weight`);
+    if (format === 'stored') return finite(`${name}.weight`, await files.readStored(`${name}.weight`));
+    return compressWeight(await readToScratch(name), ...shapeOf(name), format);
+  };
+  const prepare = (name: string, weight: RowMatrix | IntegerWeight, bias?: Float32Array): LinearWeight => {
     try {
       return kernels.prepareLinear(weight, ...shapeOf(name), bias);
     } catch (cause) {
@@ -93,7 +101,9 @@ export function openWeightReader(
   const linear = async (name: string, format: BaseFormat = 'f32') =>
     prepare(
       name,
-      await matrix(name, format),
+      format === 'w8a8'
+        ? integerWeight(await readToScratch(name), ...shapeOf(name))
+        : await matrix(name, format),
       wanted.has(`${name}.bias`) ? await read(`${name}.bias`) : undefined,
     );
   return {

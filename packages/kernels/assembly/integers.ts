@@ -1,0 +1,248 @@
+/**
+ * Products of bytes: rows become bytes with one scale each, and the exact integer sums become floats again. Bytes of activations are
+ * stored with 128 added. The rotation is that of src/integer/rotate.ts, in the same order of operations.
+ */
+
+/** Walsh–Hadamard transforms of a row in place, in blocks of 64, and of what is left in smaller powers of two. */
+function rotateRow(row: usize, k: i32): void {
+  let at = row;
+  let rest = k;
+  for (; rest >= 64; rest -= 64) {
+    for (let half: usize = 128; half >= 16; half >>= 1)
+      for (let block: usize = 0; block < 256; block += half << 1)
+        for (let i: usize = 0; i < half; i += 16) {
+          const low = at + block + i;
+          const p = v128.load(low);
+          const q = v128.load(low + half);
+          v128.store(low, f32x4.add(p, q));
+          v128.store(low + half, f32x4.sub(p, q));
+        }
+    for (let i: usize = 0; i < 256; i += 16) {
+      let v = v128.load(at + i);
+      v = f32x4.add(
+        v128.shuffle<f32>(v, v, 0, 1, 0, 1),
+        v128.xor(v128.shuffle<f32>(v, v, 2, 3, 2, 3), i32x4(0, 0, -0x80000000, -0x80000000)),
+      );
+      v = f32x4.add(
+        v128.shuffle<f32>(v, v, 0, 0, 2, 2),
+        v128.xor(v128.shuffle<f32>(v, v, 1, 1, 3, 3), i32x4(0, -0x80000000, 0, -0x80000000)),
+      );
+      v128.store(at + i, f32x4.mul(v, f32x4.splat(0.125)));
+    }
+    at += 256;
+  }
+  while (rest > 0) {
+    const size = 1 << (31 - clz(rest));
+    for (let half = size >> 1; half > 0; half >>= 1)
+      for (let block = 0; block < size; block += half << 1)
+        for (let i = 0; i < half; i++) {
+          const low = at + ((<usize>(block + i)) << 2);
+          const high = low + ((<usize>half) << 2);
+          const p = f32.load(low);
+          const q = f32.load(high);
+          f32.store(low, p + q);
+          f32.store(high, p - q);
+        }
+    const scale = <f32>(1.0 / sqrt<f64>(<f64>size));
+    for (let i = 0; i < size; i++) f32.store(at + ((<usize>i) << 2), f32.load(at + ((<usize>i) << 2)) * scale);
+    at += (<usize>size) << 2;
+    rest -= size;
+  }
+}
+
+/**
+ * q = round(127 u / max |u|) + 128 and scale = max |u| / 127 of each row u = x · columns, rotated if `rotate`. `columns` may be 0; `room`
+ * is k floats and 60 bytes. A row that is not finite gets the scale NaN, so that its products are NaN; one below 10⁻³⁶ counts as 0.
+ */
+export function roundRows(x: usize, columns: usize, rotate: i32, q: usize, scales: usize, room: usize, m: i32, k: i32): void {
+  const padded = (<usize>((k + 15) & ~15)) << 2;
+  const bytes = (<usize>k) << 2;
+  for (let row = 0; row < m; row++) {
+    const from = x + (<usize>row) * bytes;
+    const to = q + (<usize>row) * k;
+    const scale = scales + ((<usize>row) << 2);
+    memory.copy(room, from, bytes);
+    for (let at = bytes; at < padded; at += 4) f32.store(room + at, 0);
+    if (columns != 0) {
+      let i: usize = 0;
+      for (; i + 16 <= bytes; i += 16)
+        v128.store(room + i, f32x4.mul(v128.load(room + i), v128.load(columns + i)));
+      for (; i < bytes; i += 4) f32.store(room + i, f32.load(room + i) * f32.load(columns + i));
+    }
+    if (rotate) rotateRow(room, k);
+    let largest = f32x4.splat(0);
+    for (let at: usize = 0; at < padded; at += 16) largest = f32x4.max(largest, f32x4.abs(v128.load(room + at)));
+    const most = max(
+      max(f32x4.extract_lane(largest, 0), f32x4.extract_lane(largest, 1)),
+      max(f32x4.extract_lane(largest, 2), f32x4.extract_lane(largest, 3)),
+    );
+    if (!(most < Infinity) || most < 1e-36) {
+      memory.fill(to, 128, k);
+      f32.store(scale, most < 1e-36 ? 0 : NaN);
+      continue;
+    }
+    f32.store(scale, most / 127);
+    const inverse = f32x4.splat(127 / most);
+    let i = 0;
+    for (; i + 16 <= k; i += 16) v128.store(to + i, sixteenBytes(room + ((<usize>i) << 2), inverse));
+    if (i < k) {
+      const last = room + ((<usize>i) << 2);
+      v128.store(last, sixteenBytes(last, inverse));
+      memory.copy(to + i, last, k - i);
+    }
+  }
+}
+
+@inline
+function sixteenBytes(at: usize, inverse: v128): v128 {
+  const offset = f32x4.splat(128);
+  const p = i32x4.trunc_sat_f32x4_s(f32x4.add(f32x4.nearest(f32x4.mul(v128.load(at), inverse)), offset));
+  const q = i32x4.trunc_sat_f32x4_s(f32x4.add(f32x4.nearest(f32x4.mul(v128.load(at, 16), inverse)), offset));
+  const r = i32x4.trunc_sat_f32x4_s(f32x4.add(f32x4.nearest(f32x4.mul(v128.load(at, 32), inverse)), offset));
+  const s = i32x4.trunc_sat_f32x4_s(f32x4.add(f32x4.nearest(f32x4.mul(v128.load(at, 48), inverse)), offset));
+  return i8x16.narrow_i16x8_u(i16x8.narrow_i32x4_s(p, q), i16x8.narrow_i32x4_s(r, s));
+}
+
+/** y = c · columns · rows (+ bias) in the place of the integers c; `bias` may be 0. */
+export function scaleIntegers(c: usize, rows: usize, columns: usize, bias: usize, m: i32, n: i32): void {
+  const bytes = (<usize>n) << 2;
+  for (let row = 0; row < m; row++) {
+    const at = c + (<usize>row) * bytes;
+    const scale = f32.load(rows + ((<usize>row) << 2));
+    const scales = f32x4.splat(scale);
+    let i: usize = 0;
+    if (bias != 0)
+      for (; i + 16 <= bytes; i += 16) {
+        const y = f32x4.mul(f32x4.mul(f32x4.convert_i32x4_s(v128.load(at + i)), v128.load(columns + i)), scales);
+        v128.store(at + i, f32x4.add(y, v128.load(bias + i)));
+      }
+    else
+      for (; i + 16 <= bytes; i += 16)
+        v128.store(
+          at + i,
+          f32x4.mul(f32x4.mul(f32x4.convert_i32x4_s(v128.load(at + i)), v128.load(columns + i)), scales),
+        );
+    for (; i < bytes; i += 4)
+      f32.store(
+        at + i,
+        <f32>i32.load(at + i) * f32.load(columns + i) * scale + (bias != 0 ? f32.load(bias + i) : 0),
+      );
+  }
+}
+
+/** y = (c · rows) rotated back, in the place of the integers c; the rotation is its own inverse. */
+export function rotateIntegers(c: usize, rows: usize, m: i32, k: i32): void {
+  const bytes = (<usize>k) << 2;
+  for (let row = 0; row < m; row++) {
+    const at = c + (<usize>row) * bytes;
+    const scale = f32.load(rows + ((<usize>row) << 2));
+    let i: usize = 0;
+    for (; i + 16 <= bytes; i += 16)
+      v128.store(at + i, f32x4.mul(f32x4.convert_i32x4_s(v128.load(at + i)), f32x4.splat(scale)));
+    for (; i < bytes; i += 4) f32.store(at + i, <f32>i32.load(at + i) * scale);
+    rotateRow(at, k);
+  }
+}
+
+/** Rows of a that are multiplied with two rows of b while both are in the nearest caches. */
+const integerRows: i32 = 32;
+
+/** Bytes of scratch that {@link integerProduct} needs. */
+export function integerScratchBytes(k: i32): i32 {
+  return (integerRows + 2) * ((k + 7) & ~7) * 2;
+}
+
+/** c[m, n] = (a[m, k] − 128) · b[n, k]ᵀ, exactly: a are unsigned bytes, b signed ones, c 32-bit integers. */
+export function integerProduct(a: usize, b: usize, c: usize, m: i32, n: i32, k: i32, room: usize): void {
+  const wide = (<usize>((k + 7) & ~7)) << 1;
+  const right = room + (<usize>integerRows) * wide;
+  for (let first = 0; first < m; first += integerRows) {
+    const rows = min(integerRows, m - first);
+    for (let row = 0; row < rows; row++) widen(a + (<usize>(first + row)) * k, room + (<usize>row) * wide, k, wide, 0, 128);
+    for (let column = 0; column < n; column += 2) {
+      const pair = column + 1 < n;
+      widen(b + (<usize>column) * k, right, k, wide, 1, 0);
+      if (pair) widen(b + (<usize>(column + 1)) * k, right + wide, k, wide, 1, 0);
+      else memory.fill(right + wide, 0, wide);
+      for (let row = 0; row < rows; row += 4) {
+        const left = room + (<usize>row) * wide;
+        const to = c + ((<usize>((first + row) * n + column)) << 2);
+        if (row + 4 <= rows) integerTile(left, right, wide, to, (<usize>n) << 2, pair);
+        else
+          for (let rest = 0; rest < rows - row; rest++)
+            for (let side = 0; side <= <i32>pair; side++)
+              i32.store(
+                to + ((<usize>(rest * n + side)) << 2),
+                integerDot(left + (<usize>rest) * wide, right + (<usize>side) * wide, wide),
+              );
+      }
+    }
+  }
+}
+
+/** Bytes as 16-bit integers minus an offset, with zeros behind them. */
+@inline
+function widen(from: usize, to: usize, k: i32, wide: usize, signed: i32, offset: i32): void {
+  const offsets = i16x8.splat(<i16>offset);
+  let i = 0;
+  for (; i + 8 <= k; i += 8)
+    v128.store(
+      to + ((<usize>i) << 1),
+      signed ? v128.load_ext<i8>(from + i) : i16x8.sub(v128.load_ext<u8>(from + i), offsets),
+    );
+  for (; i < k; i++)
+    store<i16>(to + ((<usize>i) << 1), <i16>((signed ? <i32>load<i8>(from + i) : <i32>load<u8>(from + i)) - offset));
+  for (let at = (<usize>i) << 1; at < wide; at += 2) store<i16>(to + at, 0);
+}
+
+@inline
+function lanesSum(v: v128): i32 {
+  return (
+    i32x4.extract_lane(v, 0) + i32x4.extract_lane(v, 1) + (i32x4.extract_lane(v, 2) + i32x4.extract_lane(v, 3))
+  );
+}
+
+function integerDot(x: usize, y: usize, wide: usize): i32 {
+  let lanes = i32x4.splat(0);
+  for (let at: usize = 0; at < wide; at += 16)
+    lanes = i32x4.add(lanes, i32x4.dot_i16x8_s(v128.load(x + at), v128.load(y + at)));
+  return lanesSum(lanes);
+}
+
+/** Four rows times two: eight inner products. */
+function integerTile(x: usize, y: usize, wide: usize, to: usize, rowBytes: usize, pair: bool): void {
+  let s00 = i32x4.splat(0);
+  let s01 = i32x4.splat(0);
+  let s10 = i32x4.splat(0);
+  let s11 = i32x4.splat(0);
+  let s20 = i32x4.splat(0);
+  let s21 = i32x4.splat(0);
+  let s30 = i32x4.splat(0);
+  let s31 = i32x4.splat(0);
+  for (let at: usize = 0; at < wide; at += 16) {
+    const p = v128.load(y + at);
+    const q = v128.load(y + wide + at);
+    let v = v128.load(x + at);
+    s00 = i32x4.add(s00, i32x4.dot_i16x8_s(v, p));
+    s01 = i32x4.add(s01, i32x4.dot_i16x8_s(v, q));
+    v = v128.load(x + wide + at);
+    s10 = i32x4.add(s10, i32x4.dot_i16x8_s(v, p));
+    s11 = i32x4.add(s11, i32x4.dot_i16x8_s(v, q));
+    v = v128.load(x + wide * 2 + at);
+    s20 = i32x4.add(s20, i32x4.dot_i16x8_s(v, p));
+    s21 = i32x4.add(s21, i32x4.dot_i16x8_s(v, q));
+    v = v128.load(x + wide * 3 + at);
+    s30 = i32x4.add(s30, i32x4.dot_i16x8_s(v, p));
+    s31 = i32x4.add(s31, i32x4.dot_i16x8_s(v, q));
+  }
+  storePair(to, s00, s01, pair);
+  storePair(to + rowBytes, s10, s11, pair);
+  storePair(to + rowBytes * 2, s20, s21, pair);
+  storePair(to + rowBytes * 3, s30, s31, pair);
+}
+
+@inline
+function storePair(to: usize, first: v128, second: v128, pair: bool): void {
+  i32.store(to, lanesSum(first));
+  if (pair) i32.store(to, lanesSum(second), 4);
+}

@@ -1,0 +1,135 @@
+/** Matrix products that also take integer weights: rows are rounded to bytes, multiplied exactly, and scaled back. */
+import type { Tensor2D } from '@contextlora/kernels/tfjs';
+
+import type { CompactProducts } from '../compact/products.js';
+import type { FusedContext } from '../fused/context.js';
+import type { LinearWeight } from '../kernels.js';
+import { openScratch } from '../wasm/scratch.js';
+import type { IntegerOperand, IntegerProducts } from './integer-products.js';
+import type { IntegerWeight } from './integer-weight.js';
+
+interface IntegerLinear extends LinearWeight {
+  /** At an address of the heap. */
+  readonly scales: number;
+  /** 0 without a bias. */
+  readonly bias: number;
+  readonly forward: () => IntegerOperand;
+  readonly backward: () => IntegerOperand;
+}
+
+const isInteger = (weight: LinearWeight): weight is IntegerLinear => 'scales' in weight;
+
+export interface AllProducts extends CompactProducts {
+  prepareInteger(
+    weight: IntegerWeight,
+    outFeatures: number,
+    inFeatures: number,
+    bias: Float32Array | undefined,
+  ): LinearWeight;
+}
+
+/** Adds integer weights to products; `openIntegers` is called for the first of them. */
+export function withIntegerWeights(
+  products: CompactProducts,
+  {
+    heap,
+    module,
+    scratch,
+    lowRank,
+    openIntegers,
+  }: Pick<FusedContext, 'heap' | 'module' | 'scratch' | 'lowRank' | 'openIntegers'>,
+): AllProducts {
+  let opened: IntegerProducts | undefined;
+  const integers = () => (opened ??= openIntegers());
+  const forwardBytes = openScratch(heap);
+  const backwardBytes = openScratch(heap);
+  /** The tensor whose rows lie in `forwardBytes`: the layers that read one input (q, k and v; gate and up) round it once. Tensors never change. */
+  let roundedInput: number | undefined;
+
+  const roomFor = (m: number, k: number) => Math.ceil((m * k) / 16) * 16 + m * 4;
+  const scalesBehind = (address: number, m: number, k: number) => address + Math.ceil((m * k) / 16) * 16;
+  const roundInto = (address: number, x: Tensor2D, columns: number, rotate: boolean) => {
+    const [m, k] = x.shape;
+    const room = scratch.room(k * 4 + 64);
+    const scales = scalesBehind(address, m, k);
+    module.roundRows(heap.address(x), columns, Number(rotate), address, scales, room, m, k);
+    return { bytes: address, scales };
+  };
+
+  const roundInput = (x: Tensor2D) => {
+    const [m, k] = x.shape;
+    const address = forwardBytes.room(roomFor(m, k));
+    if (roundedInput === x.id) return { bytes: address, scales: scalesBehind(address, m, k) };
+    const rounded = roundInto(address, x, 0, true);
+    roundedInput = x.id;
+    return rounded;
+  };
+
+  const putOnHeap = (values: Float32Array) => {
+    const address = heap.reserve(values.byteLength);
+    heap.floatsAt(address, values.length).set(values);
+    return address;
+  };
+
+  /** Prepared at the first use, because a base that only answers needs no gradients. */
+  const lazily = (prepare: () => IntegerOperand) => {
+    let operand: IntegerOperand | undefined;
+    return {
+      get: () => (operand ??= prepare()),
+      dispose: () => operand?.dispose(),
+    };
+  };
+
+  return {
+    ...products,
+
+    prepareInteger({ values, scales }, outFeatures, inFeatures, bias): IntegerLinear {
+      const on = { scales: putOnHeap(scales), bias: bias ? putOnHeap(bias) : 0 };
+      const [n, k] = [outFeatures, inFeatures];
+      const forward = lazily(() => integers().prepare(values, { k, n, transposed: true }));
+      const backward = lazily(() => integers().prepare(values, { k: n, n: k, transposed: false }));
+      return {
+        ...{ outFeatures, inFeatures, hasBias: bias !== undefined },
+        ...on,
+        forward: forward.get,
+        backward: backward.get,
+        dispose() {
+          for (const address of [on.scales, on.bias]) if (address !== 0) heap.release(address);
+          for (const operand of [forward, backward]) operand.dispose();
+        },
+      };
+    },
+
+    linear(x, weight, segments) {
+      if (!isInteger(weight)) return products.linear(x, weight, segments);
+      const { outFeatures: n, scales, bias, forward } = weight;
+      const [m] = x.shape;
+      const operand = forward();
+      const y = heap.allocate([m, n]) as Tensor2D;
+      const rounded = roundInput(x);
+      integers().multiply(rounded.bytes, operand, heap.address(y), m);
+      module.scaleIntegers(heap.address(y), rounded.scales, scales, bias, m, n);
+      return { y, hidden: lowRank.addSegments(x, y, segments) };
+    },
+
+    linearBackward(dy, saved, weight, segments, needed) {
+      if (!isInteger(weight)) return products.linearBackward(dy, saved, weight, segments, needed);
+      if (!needed.input) return { dx: null, segments: lowRank.segmentsBackward(dy, saved, null, segments) };
+      const { inFeatures: k, outFeatures: n, scales, backward } = weight;
+      const [m] = dy.shape;
+      const operand = backward();
+      const dx = heap.allocate([m, k]) as Tensor2D;
+      const rounded = roundInto(backwardBytes.room(roomFor(m, n)), dy, scales, false);
+      integers().multiply(rounded.bytes, operand, heap.address(dx), m);
+      module.rotateIntegers(heap.address(dx), rounded.scales, m, k);
+      return { dx, segments: lowRank.segmentsBackward(dy, saved, dx, segments) };
+    },
+
+    dispose() {
+      products.dispose();
+      opened?.dispose();
+      forwardBytes.dispose();
+      backwardBytes.dispose();
+    },
+  };
+}
