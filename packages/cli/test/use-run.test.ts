@@ -1,4 +1,4 @@
-import { cp, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -195,6 +195,17 @@ describe('contextlora eval', () => {
     const elsewhere = await run(['eval', at('run'), '--task', 'light', '--data', at('changed')]);
     expect(elsewhere.out).toMatch(/light +test +2 +100\.0 %/);
   });
+});
+
+test('a task without test rows is said to have none, and has no accuracy', async () => {
+  const taskFile = await writeLightTasks(at('untested'));
+  const source = await readFile(taskFile, 'utf8');
+  await writeFile(taskFile, source.replace(', test: { test: light.jsonl }', ''));
+  const { code, out, err } = await trainLight(taskFile, at('untested-run'), { more: ['--steps', '2'] });
+  expect({ code, err }).toEqual({ code: 0, err: '' });
+  expect(out).toMatch(/light +50\.0 % +no test rows\n/);
+  expect(out).toMatch(/lamp +50\.0 % +\d+\.\d %/);
+  expect(out).toMatch(/macro average of 1 /);
 });
 
 describe('contextlora export', () => {
