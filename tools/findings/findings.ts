@@ -244,7 +244,7 @@ const runs: readonly Row[] = [
     'const same = earlier.get(task.id.toLowerCase());',
     'const same = [...earlier.values()].find((id) => id === task.id);',
     'task-graph/test/parse-tasks.test.ts',
-    'upper and lower case',
+    'ids that differ only in case',
   ],
   [
     '6',

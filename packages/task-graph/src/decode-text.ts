@@ -8,6 +8,8 @@ export interface EncodingProblem {
 
 /** Decodes UTF-8 and skips its mark; returns the problem when the bytes are in another encoding. */
 export function decodeText(bytes: Uint8Array): string | EncodingProblem {
+  const other = otherContent(bytes);
+  if (other !== undefined) return { line: 1, message: other };
   const wide = wideEncoding(bytes);
   if (wide !== undefined) return { line: 1, message: convert(wide) };
   const decoder = new TextDecoder('utf-8', { fatal: true });
@@ -28,6 +30,24 @@ export function encodingProblem(text: string): EncodingProblem | undefined {
     return { line: 1, message: convert(count > head.length / 2 ? 'UTF-32' : 'UTF-16') };
   return { line: lineAt(text.slice(0, at)), message: 'holds a NUL character; remove it' };
 }
+
+/** What a file is that holds no text, by its first bytes. */
+function otherContent(bytes: Uint8Array): string | undefined {
+  const [found] = heads.filter(([, head]) => head.every((byte, i) => bytes[i] === byte));
+  if (!found) return undefined;
+  return found[0] === 'Parquet'
+    ? 'not text, but a Parquet table; its name must end in .parquet'
+    : `not text, but compressed (${found[0]}); unpack it`;
+}
+
+const heads: readonly (readonly [name: string, head: readonly number[]])[] = [
+  ['gzip', [0x1f, 0x8b]],
+  ['zip', [0x50, 0x4b, 0x03, 0x04]],
+  ['zstd', [0x28, 0xb5, 0x2f, 0xfd]],
+  ['xz', [0xfd, 0x37, 0x7a, 0x58, 0x5a]],
+  ['bzip2', [0x42, 0x5a, 0x68, 0x39, 0x31, 0x41, 0x59]],
+  ['Parquet', [0x50, 0x41, 0x52, 0x31]],
+];
 
 /** UTF-16 or UTF-32, by the byte order mark or by the zero bytes of the first characters. */
 function wideEncoding(bytes: Uint8Array): string | undefined {

@@ -4,7 +4,7 @@ export { toDot, toMermaid, toText } from './draw-graph.js';
 export { findCycle } from './find-cycle.js';
 export { nearestSpelling } from './nearest-spelling.js';
 export { parseTasks, type ParseTasksOptions } from './parse-tasks.js';
-export { quoteText } from './quote-text.js';
+export { quoteText, showText } from './quote-text.js';
 export { renderInstruction, slotsOf } from './render-instruction.js';
 export { taskFileJsonSchema } from './task-file-schema.js';
 export { TaskGraphError, type TaskFileProblem, type TaskGraphErrorCode } from './task-graph-error.js';

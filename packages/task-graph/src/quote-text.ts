@@ -3,7 +3,14 @@
 /** The text in quotes, on one line and shortened, so that a hostile file has short messages. */
 export function quoteText(text: string, { maximumLength = 80 }: { maximumLength?: number } = {}): string {
   const shown = text.length > maximumLength ? `${text.slice(0, maximumLength)}…` : text;
-  return `"${shown.replace(/[\p{Cc}\p{Cs}\u2028\u2029]/gu, escapeCharacter)}"`;
+  return `"${showText(shown)}"`;
 }
 
-const escapeCharacter = (character: string) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
+/** The text on one line, with the code of every character that nobody would see. */
+export const showText = (text: string): string =>
+  text.replace(/[\p{Cc}\p{Cs}\p{Cf}\u2028\u2029]/gu, escapeCharacter);
+
+const escapeCharacter = (character: string) => {
+  const code = (character.codePointAt(0) ?? 0).toString(16);
+  return code.length > 4 ? `\\u{${code}}` : `\\u${code.padStart(4, '0')}`;
+};

@@ -1,6 +1,7 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { TaskSpec } from '@contextlora/task-graph';
@@ -313,6 +314,7 @@ describe('a data file on disk', () => {
     return readDataFile(path, light);
   };
   const text = '{"text":"caf\u00e9","answer":"night"}\n';
+  const row = '{"text":"a","answer":"night"}';
 
   test('is UTF-8, with or without a mark', async () => {
     for (const mark of ['', '\ufeff'])
@@ -332,11 +334,33 @@ describe('a data file on disk', () => {
       }
   });
 
+  test.each([
+    ['gzip', gzipSync(`${row}\n`), 'not text, but compressed (gzip); unpack it'],
+    ['zip', Buffer.from('PK\x03\x04rest'), 'not text, but compressed (zip); unpack it'],
+    [
+      'Parquet',
+      Buffer.from('PAR1\0\0\0\0\0'),
+      'not text, but a Parquet table; its name must end in .parquet',
+    ],
+  ])('that is %s is named', async (_, bytes, problem) => {
+    expect((await written('other.jsonl', bytes)).problems).toEqual([`line 1: ${problem}`]);
+  });
+
+  test('shows what nobody would see, as the mark of a file that was joined to another', async () => {
+    const { problems } = await written(
+      'joined.jsonl',
+      `\ufeff${row}\n\ufeff${row}\n{"te\u200bxt":"a","answer":"night"}`,
+    );
+    expect(problems).toEqual([
+      expect.stringMatching(/^line 2: not JSON \(Unexpected token '\\ufeff'/),
+      'line 3: unknown key "te\\u200bxt"; did you mean "text"?',
+    ]);
+  });
+
   test('with a byte that is not UTF-8 names its line', async () => {
     const { problems } = await written('latin1.jsonl', Buffer.from(`${row}\n${text}`, 'latin1'));
     expect(problems).toEqual([expect.stringMatching(/^line 2: not UTF-8 \(perhaps Windows-1252/)]);
   });
-  const row = '{"text":"a","answer":"night"}';
 
   test('that is empty, a directory or missing is a problem of its own', async () => {
     expect((await written('empty.jsonl', '\n\n')).problems).toEqual(['the file has no rows']);

@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 
-import { decodeText, nearestSpelling, quoteText } from '@contextlora/task-graph';
+import { decodeText, nearestSpelling, quoteText, showText } from '@contextlora/task-graph';
 
 import { dataInvalid } from '../data/list-problems.js';
 import { FinetuneError } from '../finetune-error.js';
@@ -71,7 +71,7 @@ function readLine(
   try {
     value = JSON.parse(line);
   } catch (cause) {
-    return [`not JSON (${(cause as Error).message})`];
+    return [`not JSON (${showText((cause as Error).message)})`];
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return ['not a JSON object'];
   const fields = value as Record<string, unknown>;

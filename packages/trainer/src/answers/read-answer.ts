@@ -1,5 +1,5 @@
 /** The right answer to a task, as a data file has it. */
-import { nearestSpelling, quoteText, type TaskSpec } from '@contextlora/task-graph';
+import { nearestSpelling, quoteText, showText, type TaskSpec } from '@contextlora/task-graph';
 
 /** Writes a JSON value as the model would write it under the schema, or says what is wrong with it. */
 export type WriteJsonAnswer = (
@@ -86,7 +86,7 @@ function fromText(
   try {
     return write(JSON.parse(text));
   } catch (cause) {
-    return { problem: `not JSON (${(cause as Error).message})` };
+    return { problem: `not JSON (${showText((cause as Error).message)})` };
   }
 }
 

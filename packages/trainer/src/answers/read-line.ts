@@ -1,5 +1,5 @@
 /** One line of a JSONL file: from JSON to a row, or everything that is wrong with it. */
-import { quoteText, type TaskSpec } from '@contextlora/task-graph';
+import { quoteText, showText, type TaskSpec } from '@contextlora/task-graph';
 
 import { openRowReader, type RowRules } from './read-row.js';
 import type { Describe } from './row-forms.js';
@@ -21,7 +21,7 @@ export function openLineReader(
     try {
       value = JSON.parse(line);
     } catch (cause) {
-      return [() => `not JSON (${(cause as Error).message})`];
+      return [() => `not JSON (${showText((cause as Error).message)})`];
     }
     const repeated = repeatedKeys(line).map(
       (key) => () => `the key ${quoteText(key)} is given twice; keys must be unique`,
