@@ -18,9 +18,10 @@ const layers = {
   runtime: ['scheduler'],
   workloads: bothHalves,
   finetune: ['task-graph', 'lora', 'model', 'trainer'],
+  dashboard: ['task-graph', 'lora', 'scheduler', 'finetune'],
   benchmarks: flows,
-  cli: [...flows, 'benchmarks'],
-  contextlora: [...flows, 'benchmarks', 'cli'],
+  cli: [...flows, 'benchmarks', 'dashboard'],
+  contextlora: [...flows, 'benchmarks', 'dashboard', 'cli'],
 };
 const names = Object.keys(layers);
 
@@ -57,7 +58,7 @@ export default tseslint.config(
     },
   },
   ...names.map((name) => ({
-    files: [`packages/${name}/src/**/*.ts`],
+    files: [`packages/${name}/src/**/*.{ts,tsx}`],
     rules: {
       'no-restricted-imports': [
         'error',

@@ -12,6 +12,7 @@ import { parseArgs } from 'node:util';
 const budgetKilobytes = {
   '@contextlora/benchmarks': 5260,
   '@contextlora/cli': 1365,
+  '@contextlora/dashboard': 1000,
   '@contextlora/finetune': 840,
   '@contextlora/jetson': 500,
   '@contextlora/kernels': 3640,

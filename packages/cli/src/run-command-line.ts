@@ -5,6 +5,7 @@ import { type CommandContext, Stopped } from './command-context.js';
 import type { CommandSetup } from './command-setup.js';
 import type { CommandWorld } from './command-world.js';
 import { addAskCommand } from './commands/ask.js';
+import { addDashboardCommand } from './commands/dashboard.js';
 import { addEvalCommand } from './commands/eval.js';
 import { addExportCommand } from './commands/export.js';
 import { addInspectCommand } from './commands/inspect.js';
@@ -100,6 +101,7 @@ export async function runCommandLine(args: readonly string[], world: CommandWorl
     addEvalCommand,
     addExportCommand,
     addInspectCommand,
+    addDashboardCommand,
     addAddTaskCommand,
     addRetrainCommand,
     addRelabelCommand,

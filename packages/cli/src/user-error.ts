@@ -1,5 +1,6 @@
 /** Whether an error is a user's mistake or a defect of this program. */
 import { BenchmarksError } from '@contextlora/benchmarks';
+import { DashboardError } from '@contextlora/dashboard';
 import { FinetuneError } from '@contextlora/finetune';
 import { JetsonError } from '@contextlora/jetson';
 import { KernelsError } from '@contextlora/kernels';
@@ -17,6 +18,7 @@ import { CliError } from './cli-error.js';
 const classes = [
   BenchmarksError,
   CliError,
+  DashboardError,
   FinetuneError,
   JetsonError,
   KernelsError,

@@ -1,7 +1,13 @@
 /** How long a task graph would train with SmolLM2-135M on five boards: simulated, from published figures. */
 import { publishedCluster } from '@contextlora/jetson';
 import { publishedSpec } from '@contextlora/model';
-import { type Cluster, clusterInModes, planAndSimulate, type SimulatedPlan } from '@contextlora/scheduler';
+import {
+  type Cluster,
+  clusterInModes,
+  planAndSimulate,
+  type SimulatedPlan,
+  type Workload,
+} from '@contextlora/scheduler';
 import { comparePeers, type PeerResult } from '@contextlora/scheduler/peers';
 import type { TaskGraph } from '@contextlora/task-graph';
 import { graphWorkloads, type GraphWorkloadSettings } from '@contextlora/workloads';
@@ -20,6 +26,7 @@ const settings = {
 export interface BoardPlan {
   readonly cluster: Cluster;
   readonly settings: Omit<GraphWorkloadSettings, 'frozenPrefix'>;
+  readonly workloads: readonly Workload[];
   readonly simulated: SimulatedPlan;
   /** The fastest other strategy for the same trained layers, and for plain LoRA in all layers. */
   readonly peers: { readonly frozen: PeerResult | undefined; readonly plain: PeerResult | undefined };
@@ -34,5 +41,5 @@ export function planForBoards(graph: TaskGraph): BoardPlan {
   const simulated = planAndSimulate(workloads, cluster);
   const [frozen] = comparePeers(workloads, cluster);
   const [plain] = comparePeers(graphWorkloads(spec, graph, { ...settings, frozenPrefix: false }), cluster);
-  return { cluster, settings, simulated, peers: { frozen, plain } };
+  return { cluster, settings, workloads, simulated, peers: { frozen, plain } };
 }

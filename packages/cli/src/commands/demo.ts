@@ -88,7 +88,7 @@ async function writeQuestion(
 
 async function writeBoardPlan(
   folder: string,
-  { simulated: { plan, schedule, timeline }, settings, cluster, peers }: BoardPlan,
+  { simulated: { plan, schedule, timeline }, settings, workloads, cluster, peers }: BoardPlan,
 ): Promise<readonly WrittenFile[]> {
   const views = [
     { name: 'plan', chart: runChart(plan, cluster), trace: traceRun(plan, cluster) },
@@ -102,7 +102,7 @@ async function writeBoardPlan(
   }
   await writeWhole(
     join(folder, 'plan.json'),
-    `${JSON.stringify({ simulated: true, assumptions: publishedAssumptions, settings, cluster, plan, peers }, null, 2)}\n`,
+    `${JSON.stringify({ simulated: true, assumptions: publishedAssumptions, settings, workloads, cluster, plan, peers }, null, 2)}\n`,
   );
   return [
     { path: 'plan.json', content: 'the plan for five boards (simulated), with its reasons' },

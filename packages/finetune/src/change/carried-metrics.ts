@@ -8,9 +8,18 @@ import { decodeMetrics } from '../run/metrics-entry.js';
 import type { MetricsEntry } from '../run/run-event.js';
 import { rowsInput } from '../run/run-inputs.js';
 
-/** All entries of a finished run. @throws FinetuneError (`FINETUNE_RUN_DAMAGED`) when a line is no entry. */
-export const readMetrics = async (directory: string): Promise<MetricsEntry[]> =>
-  decodeMetrics(await readFile(join(directory, 'metrics.jsonl'), 'utf8'));
+/**
+ * All entries of a run; of one that may be training meanwhile (`isGrowing`), without a line that is only half written.
+ *
+ * @throws FinetuneError (`FINETUNE_RUN_DAMAGED`) when a line is no entry.
+ */
+export async function readMetrics(
+  directory: string,
+  { isGrowing = false }: { readonly isGrowing?: boolean } = {},
+): Promise<MetricsEntry[]> {
+  const text = await readFile(join(directory, 'metrics.jsonl'), 'utf8');
+  return decodeMetrics(isGrowing ? text.slice(0, text.lastIndexOf('\n') + 1) : text);
+}
 
 /**
  * The entries that stay true: the training of the kept tasks, and their evaluations on rows that have not changed; those at the end of the
