@@ -77,6 +77,7 @@ async function compare({ name, kernels, model, graph, examplesOf, rank, batchSiz
       imageTokens: base.spec.vision?.tokenCount ?? 0,
       optimizer: defaultOptimizer,
       threads: 1,
+      dtype: 'float32',
       merge: false,
       compile: false,
       tasks,

@@ -38,6 +38,8 @@ export interface PeftPlan {
   readonly imageTokens: number;
   readonly optimizer: Readonly<Record<'beta1' | 'beta2' | 'epsilon' | 'weightDecay' | 'clipNorm', number>>;
   readonly threads: number;
+  /** Of the base's weights and what is computed with them; segments stay in float32. */
+  readonly dtype: 'float32' | 'bfloat16';
   /** Whether frozen segments are added to the base's weights at the start of a phase, instead of being computed beside them. */
   readonly merge: boolean;
   /** Whether the decoder goes through torch.compile. */

@@ -60,7 +60,7 @@ class Phase:
             config = json.load(file)
         self.sees = "vision_config" in config
         kind = AutoModelForImageTextToText if self.sees else AutoModelForCausalLM
-        model = kind.from_pretrained(plan["model"], dtype=torch.float32, attn_implementation="sdpa")
+        model = kind.from_pretrained(plan["model"], dtype=getattr(torch, plan["dtype"]), attn_implementation="sdpa")
         self.image_token, self.image_tokens = config.get("image_token_id"), plan["imageTokens"]
         text = config.get("text_config", config)
         self.pad, self.end = text["pad_token_id"], text["eos_token_id"]
@@ -185,7 +185,7 @@ class Phase:
             projected = self.vision.connector.modality_projection(batch["images"])
             x = x.masked_scatter((batch["ids"] == self.image_token)[..., None], projected)
         hidden = self.run(inputs_embeds=x, use_cache=False).last_hidden_state
-        logits = self.head(hidden.reshape(-1, hidden.shape[-1])[batch["rows"]])
+        logits = self.head(hidden.reshape(-1, hidden.shape[-1])[batch["rows"]]).float()
         loss = (batch["shares"] * cross_entropy(logits, batch["targets"], reduction="none")).sum()
         if batch["masks"] is not None:
             chosen = logits[batch["chosen"]] + batch["masks"]

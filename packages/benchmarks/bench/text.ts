@@ -18,10 +18,10 @@ import {
   type AnswerPrediction,
   type Example,
 } from '@contextlora/model';
-import { buildTaskGraph, type TaskSpec } from '@contextlora/task-graph';
 import { accuracy, inferenceRoles, planPhases, rolesOf, train, warmupCosine } from '@contextlora/trainer';
 
-import { actions, supportMessages, topics, type SupportMessage } from './support-messages.js';
+import { actions, supportMessages, topics } from './support-messages.js';
+import { actionOf, askAbout, supportGraph, topicOf } from './support-questions.js';
 
 const { values } = parseArgs({
   options: {
@@ -43,15 +43,7 @@ const seed = Number(values.seed);
 const base = await loadModel(values.model, {
   kernels: await openKernels({ threads: Number(values.threads) }),
 });
-const task = (id: string, dependsOn: string[]): TaskSpec => ({
-  id,
-  dependsOn,
-  instruction: id,
-  inputs: ['text'],
-  answer: { type: 'text' },
-  data: {},
-});
-const graph = buildTaskGraph([task('topic', []), task('action', ['topic'])]);
+const graph = supportGraph();
 const half = Math.floor(base.spec.text.layerCount / 2);
 const partition = partitionRanks(
   linearsOf(base.spec),
@@ -74,21 +66,6 @@ const model = createLocalModel(base, {
   predictBatchSize: 16,
 });
 
-const ask = {
-  topic: ({ text }: SupportMessage) => `Customer: ${text}\nWhat is it about: ${topics.join(', ')}?\nTopic:`,
-  action: ({ text }: SupportMessage, topic: string) =>
-    `Customer: ${text}\nTopic: ${topic}\nWhat to do: ${actions.join(', ')}?\nAction:`,
-};
-const topicOf = (message: SupportMessage): Example => ({
-  prompt: ask.topic(message),
-  answer: message.topic,
-  labels: topics,
-});
-const actionOf = (message: SupportMessage, topic: string): Example => ({
-  prompt: ask.action(message, topic),
-  answer: message.action,
-  labels: actions,
-});
 const training = supportMessages('train', Number(values.train), seed);
 const test = supportMessages('test', Number(values.test), seed);
 
@@ -129,9 +106,9 @@ const asChat = async () => {
   const topic: { answer: string }[] = [];
   const action: { answer: string }[] = [];
   for (const message of test) {
-    const answer = await choose(ask.topic(message), topics);
+    const answer = await choose(askAbout.topic(message), topics);
     topic.push({ answer });
-    action.push({ answer: await choose(ask.action(message, answer), actions) });
+    action.push({ answer: await choose(askAbout.action(message, answer), actions) });
   }
   return { topic: score(topic, 'topic'), action: score(action, 'action') };
 };

@@ -94,6 +94,7 @@ async function measure(): Promise<void> {
         imageTokens: base.spec.vision?.tokenCount ?? 0,
         optimizer: defaultOptimizer,
         threads,
+        dtype: 'float32',
         merge: variant !== 'plain',
         compile: variant === 'compiled',
         tasks,

@@ -1,5 +1,6 @@
 /**
- * Writes a Llama or Qwen2 checkpoint as a directory of float32 tensors that transformers reads: config.json and model.safetensors.
+ * Writes a Llama or Qwen2 checkpoint as a directory of float32 tensors that transformers reads: config.json, model.safetensors, and a GGUF
+ * file's tokenizer.
  * Usage: export-float32.ts MODEL DIRECTORY
  */
 import { writeFile } from 'node:fs/promises';
@@ -7,12 +8,16 @@ import { join } from 'node:path';
 
 import { writeSafetensors } from '@contextlora/lora/files';
 import { float32Tensor } from '@contextlora/lora/safetensors';
-import { linearsOf, openCheckpoint } from '@contextlora/model';
+import { linearsOf, openCheckpoint, openFileBytes } from '@contextlora/model';
+
+import { readGgufHeader } from '../src/gguf/header.js';
+import { ggufTokenizer } from '../src/gguf/tokenizer.js';
 
 const [model, directory] = process.argv.slice(2);
 if (model === undefined || directory === undefined)
   throw new Error('usage: export-float32.ts MODEL DIRECTORY');
-const { spec, weights } = await openCheckpoint(model);
+const { spec, weights, tokenizer, format } = await openCheckpoint(model);
+const { padId, endId } = await tokenizer();
 const { text } = spec;
 const norms = Array.from({ length: text.layerCount }, (_, depth) => [
   `model.layers.${depth}.input_layernorm.weight`,
@@ -49,6 +54,17 @@ await writeFile(
     max_position_embeddings: text.maximumPositions,
     tie_word_embeddings: text.tiedHead,
     hidden_act: 'silu',
+    pad_token_id: padId,
+    eos_token_id: endId,
     torch_dtype: 'float32',
   }),
 );
+if (format === 'gguf') {
+  const source = await openFileBytes(model);
+  const files = ggufTokenizer(await readGgufHeader(source), model);
+  await source.close();
+  const { addsBegin } = await tokenizer();
+  if (addsBegin) throw new Error('a GGUF tokenizer that adds a begin token is not exported');
+  // The tokenizers library wants more fields of a post-processor than this project reads.
+  await writeFile(join(directory, 'tokenizer.json'), JSON.stringify({ ...files.json, post_processor: null }));
+}
