@@ -3,78 +3,149 @@
  * stored with 128 added. The rotation is that of src/integer/rotate.ts, in the same order of operations.
  */
 
-/** Walsh–Hadamard transforms of a row in place, in blocks of 64, and of what is left in smaller powers of two. */
-function rotateRow(row: usize, k: i32): void {
-  let at = row;
-  let rest = k;
-  for (; rest >= 64; rest -= 64) {
-    for (let half: usize = 128; half >= 16; half >>= 1)
-      for (let block: usize = 0; block < 256; block += half << 1)
-        for (let i: usize = 0; i < half; i += 16) {
-          const low = at + block + i;
-          const p = v128.load(low);
-          const q = v128.load(low + half);
-          v128.store(low, f32x4.add(p, q));
-          v128.store(low + half, f32x4.sub(p, q));
-        }
-    for (let i: usize = 0; i < 256; i += 16) {
-      let v = v128.load(at + i);
-      v = f32x4.add(
-        v128.shuffle<f32>(v, v, 0, 1, 0, 1),
-        v128.xor(v128.shuffle<f32>(v, v, 2, 3, 2, 3), i32x4(0, 0, -0x80000000, -0x80000000)),
-      );
-      v = f32x4.add(
-        v128.shuffle<f32>(v, v, 0, 0, 2, 2),
-        v128.xor(v128.shuffle<f32>(v, v, 1, 1, 3, 3), i32x4(0, -0x80000000, 0, -0x80000000)),
-      );
-      v128.store(at + i, f32x4.mul(v, f32x4.splat(0.125)));
-    }
-    at += 256;
-  }
-  while (rest > 0) {
-    const size = 1 << (31 - clz(rest));
-    for (let half = size >> 1; half > 0; half >>= 1)
-      for (let block = 0; block < size; block += half << 1)
-        for (let i = 0; i < half; i++) {
-          const low = at + ((<usize>(block + i)) << 2);
-          const high = low + ((<usize>half) << 2);
-          const p = f32.load(low);
-          const q = f32.load(high);
-          f32.store(low, p + q);
-          f32.store(high, p - q);
-        }
-    const scale = <f32>(1.0 / sqrt<f64>(<f64>size));
-    for (let i = 0; i < size; i++) f32.store(at + ((<usize>i) << 2), f32.load(at + ((<usize>i) << 2)) * scale);
-    at += (<usize>size) << 2;
-    rest -= size;
-  }
+/** Four floats; with `integers`, of integers times a scale. */
+@inline
+function floatsAt(at: usize, integers: bool, scale: v128): v128 {
+  const v = v128.load(at);
+  return integers ? f32x4.mul(f32x4.convert_i32x4_s(v), scale) : v;
+}
+
+/** The last two stages of a transform, within four floats, and its scale. */
+@inline
+function lastStages(v: v128): v128 {
+  let w = f32x4.add(
+    v128.shuffle<f32>(v, v, 0, 1, 0, 1),
+    v128.xor(v128.shuffle<f32>(v, v, 2, 3, 2, 3), i32x4(0, 0, -0x80000000, -0x80000000)),
+  );
+  w = f32x4.add(
+    v128.shuffle<f32>(w, w, 0, 0, 2, 2),
+    v128.xor(v128.shuffle<f32>(w, w, 1, 1, 3, 3), i32x4(0, -0x80000000, 0, -0x80000000)),
+  );
+  return f32x4.mul(w, f32x4.splat(0.125));
+}
+
+/** The magnitudes of floats as integers, which have the same order, with those that are not finite above all others. */
+@inline
+function largerMagnitudes(largest: v128, v: v128): v128 {
+  return i32x4.max_s(largest, v128.and(v, i32x4.splat(0x7fffffff)));
 }
 
 /**
- * q = round(127 u / max |u|) + 128 and scale = max |u| / 127 of each row u = x · columns, rotated if `rotate`. `columns` may be 0; `room`
- * is k floats and 60 bytes. A row that is not finite gets the scale NaN, so that its products are NaN; one below 10⁻³⁶ counts as 0.
+ * Walsh–Hadamard transforms of a row, in blocks of 64 and of what is left in smaller powers of two; `to` may be `from`. With `integers`,
+ * the row is 32-bit integers times a scale. Returns the largest magnitudes.
  */
-export function roundRows(x: usize, columns: usize, rotate: i32, q: usize, scales: usize, room: usize, m: i32, k: i32): void {
-  const padded = (<usize>((k + 15) & ~15)) << 2;
+@inline
+function rotateRow(from: usize, to: usize, k: i32, integers: bool, scale: f32): v128 {
+  const scales = f32x4.splat(scale);
+  let largest = i32x4.splat(0);
+  let rest = k;
+  for (; rest >= 64; rest -= 64) {
+    // Two stages a pass: halves of 32 and 16 floats, then of 8 and 4.
+    for (let i: usize = 0; i < 64; i += 16) {
+      const a = floatsAt(from + i, integers, scales);
+      const b = floatsAt(from + i + 64, integers, scales);
+      const c = floatsAt(from + i + 128, integers, scales);
+      const d = floatsAt(from + i + 192, integers, scales);
+      const p = f32x4.add(a, c);
+      const q = f32x4.add(b, d);
+      const r = f32x4.sub(a, c);
+      const s = f32x4.sub(b, d);
+      v128.store(to + i, f32x4.add(p, q));
+      v128.store(to + i, f32x4.sub(p, q), 64);
+      v128.store(to + i, f32x4.add(r, s), 128);
+      v128.store(to + i, f32x4.sub(r, s), 192);
+    }
+    for (let i: usize = 0; i < 256; i += 64) {
+      const a = v128.load(to + i);
+      const b = v128.load(to + i, 16);
+      const c = v128.load(to + i, 32);
+      const d = v128.load(to + i, 48);
+      const p = f32x4.add(a, c);
+      const q = f32x4.add(b, d);
+      const r = f32x4.sub(a, c);
+      const s = f32x4.sub(b, d);
+      const first = lastStages(f32x4.add(p, q));
+      const second = lastStages(f32x4.sub(p, q));
+      const third = lastStages(f32x4.add(r, s));
+      const fourth = lastStages(f32x4.sub(r, s));
+      v128.store(to + i, first);
+      v128.store(to + i, second, 16);
+      v128.store(to + i, third, 32);
+      v128.store(to + i, fourth, 48);
+      if (!integers)
+        largest = largerMagnitudes(
+          largerMagnitudes(largerMagnitudes(largerMagnitudes(largest, first), second), third),
+          fourth,
+        );
+    }
+    from += 256;
+    to += 256;
+  }
+  while (rest > 0) {
+    const size = 1 << (31 - clz(rest));
+    rotateSmall(from, to, size, integers, scale);
+    for (let i = 0; i < size; i++) largest = largerMagnitudes(largest, v128.load32_zero(to + ((<usize>i) << 2)));
+    from += (<usize>size) << 2;
+    to += (<usize>size) << 2;
+    rest -= size;
+  }
+  return largest;
+}
+
+/** One block of a smaller power of two. */
+function rotateSmall(from: usize, to: usize, size: i32, integers: bool, scale: f32): void {
+  for (let i = 0; i < size; i++) {
+    const at = (<usize>i) << 2;
+    f32.store(to + at, integers ? <f32>i32.load(from + at) * scale : f32.load(from + at));
+  }
+  for (let half = size >> 1; half > 0; half >>= 1)
+    for (let block = 0; block < size; block += half << 1)
+      for (let i = 0; i < half; i++) {
+        const low = to + ((<usize>(block + i)) << 2);
+        const high = low + ((<usize>half) << 2);
+        const p = f32.load(low);
+        const q = f32.load(high);
+        f32.store(low, p + q);
+        f32.store(high, p - q);
+      }
+  const normal = <f32>(1.0 / sqrt<f64>(<f64>size));
+  for (let i = 0; i < size; i++) f32.store(to + ((<usize>i) << 2), f32.load(to + ((<usize>i) << 2)) * normal);
+}
+
+/** A row times columns; returns the largest magnitudes. */
+@inline
+function scaleRowColumns(from: usize, columns: usize, to: usize, bytes: usize): v128 {
+  let largest = i32x4.splat(0);
+  let i: usize = 0;
+  for (; i + 16 <= bytes; i += 16) {
+    const v = f32x4.mul(v128.load(from + i), v128.load(columns + i));
+    v128.store(to + i, v);
+    largest = largerMagnitudes(largest, v);
+  }
+  for (; i < bytes; i += 4) {
+    const v = f32.load(from + i) * f32.load(columns + i);
+    f32.store(to + i, v);
+    largest = largerMagnitudes(largest, f32x4.splat(v));
+  }
+  return largest;
+}
+
+/**
+ * q = round(127 u / max |u|) + 128 and scale = max |u| / 127 of each row u, which is x · columns, or x rotated if `columns` is 0; `room` is
+ * k floats and 60 bytes. A row that is not finite gets the scale NaN, so that its products are NaN; one below 10⁻³⁶ counts as 0.
+ */
+export function roundRows(x: usize, columns: usize, q: usize, scales: usize, room: usize, m: i32, k: i32): void {
   const bytes = (<usize>k) << 2;
   for (let row = 0; row < m; row++) {
     const from = x + (<usize>row) * bytes;
     const to = q + (<usize>row) * k;
     const scale = scales + ((<usize>row) << 2);
-    memory.copy(room, from, bytes);
-    for (let at = bytes; at < padded; at += 4) f32.store(room + at, 0);
-    if (columns != 0) {
-      let i: usize = 0;
-      for (; i + 16 <= bytes; i += 16)
-        v128.store(room + i, f32x4.mul(v128.load(room + i), v128.load(columns + i)));
-      for (; i < bytes; i += 4) f32.store(room + i, f32.load(room + i) * f32.load(columns + i));
-    }
-    if (rotate) rotateRow(room, k);
-    let largest = f32x4.splat(0);
-    for (let at: usize = 0; at < padded; at += 16) largest = f32x4.max(largest, f32x4.abs(v128.load(room + at)));
-    const most = max(
-      max(f32x4.extract_lane(largest, 0), f32x4.extract_lane(largest, 1)),
-      max(f32x4.extract_lane(largest, 2), f32x4.extract_lane(largest, 3)),
+    const largest = columns != 0 ? scaleRowColumns(from, columns, room, bytes) : rotateRow(from, room, k, false, 1);
+    const most = reinterpret<f32>(
+      max(
+        max(i32x4.extract_lane(largest, 0), i32x4.extract_lane(largest, 1)),
+        max(i32x4.extract_lane(largest, 2), i32x4.extract_lane(largest, 3)),
+      ),
     );
     if (!(most < Infinity) || most < 1e-36) {
       memory.fill(to, 128, k);
@@ -93,13 +164,15 @@ export function roundRows(x: usize, columns: usize, rotate: i32, q: usize, scale
   }
 }
 
+/** Adding 1.5 · 2²³ leaves the nearest integer in the low bits of a float. */
 @inline
 function sixteenBytes(at: usize, inverse: v128): v128 {
-  const offset = f32x4.splat(128);
-  const p = i32x4.trunc_sat_f32x4_s(f32x4.add(f32x4.nearest(f32x4.mul(v128.load(at), inverse)), offset));
-  const q = i32x4.trunc_sat_f32x4_s(f32x4.add(f32x4.nearest(f32x4.mul(v128.load(at, 16), inverse)), offset));
-  const r = i32x4.trunc_sat_f32x4_s(f32x4.add(f32x4.nearest(f32x4.mul(v128.load(at, 32), inverse)), offset));
-  const s = i32x4.trunc_sat_f32x4_s(f32x4.add(f32x4.nearest(f32x4.mul(v128.load(at, 48), inverse)), offset));
+  const offset = f32x4.splat(12582912 + 128);
+  const byte = i32x4.splat(255);
+  const p = v128.and(f32x4.add(f32x4.mul(v128.load(at), inverse), offset), byte);
+  const q = v128.and(f32x4.add(f32x4.mul(v128.load(at, 16), inverse), offset), byte);
+  const r = v128.and(f32x4.add(f32x4.mul(v128.load(at, 32), inverse), offset), byte);
+  const s = v128.and(f32x4.add(f32x4.mul(v128.load(at, 48), inverse), offset), byte);
   return i8x16.narrow_i16x8_u(i16x8.narrow_i32x4_s(p, q), i16x8.narrow_i32x4_s(r, s));
 }
 
@@ -132,15 +205,9 @@ export function scaleIntegers(c: usize, rows: usize, columns: usize, bias: usize
 
 /** y = (c · rows) rotated back, in the place of the integers c; the rotation is its own inverse. */
 export function rotateIntegers(c: usize, rows: usize, m: i32, k: i32): void {
-  const bytes = (<usize>k) << 2;
   for (let row = 0; row < m; row++) {
-    const at = c + (<usize>row) * bytes;
-    const scale = f32.load(rows + ((<usize>row) << 2));
-    let i: usize = 0;
-    for (; i + 16 <= bytes; i += 16)
-      v128.store(at + i, f32x4.mul(f32x4.convert_i32x4_s(v128.load(at + i)), f32x4.splat(scale)));
-    for (; i < bytes; i += 4) f32.store(at + i, <f32>i32.load(at + i) * scale);
-    rotateRow(at, k);
+    const at = c + (((<usize>row) * k) << 2);
+    rotateRow(at, at, k, true, f32.load(rows + ((<usize>row) << 2)));
   }
 }
 

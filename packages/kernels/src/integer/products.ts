@@ -48,11 +48,12 @@ export function withIntegerWeights(
 
   const roomFor = (m: number, k: number) => Math.ceil((m * k) / 16) * 16 + m * 4;
   const scalesBehind = (address: number, m: number, k: number) => address + Math.ceil((m * k) / 16) * 16;
-  const roundInto = (address: number, x: Tensor2D, columns: number, rotate: boolean) => {
+  /** Rows of x times columns, or rotated where columns is 0. */
+  const roundInto = (address: number, x: Tensor2D, columns: number) => {
     const [m, k] = x.shape;
     const room = scratch.room(k * 4 + 64);
     const scales = scalesBehind(address, m, k);
-    module.roundRows(heap.address(x), columns, Number(rotate), address, scales, room, m, k);
+    module.roundRows(heap.address(x), columns, address, scales, room, m, k);
     return { bytes: address, scales };
   };
 
@@ -60,7 +61,7 @@ export function withIntegerWeights(
     const [m, k] = x.shape;
     const address = forwardBytes.room(roomFor(m, k));
     if (roundedInput === x.id) return { bytes: address, scales: scalesBehind(address, m, k) };
-    const rounded = roundInto(address, x, 0, true);
+    const rounded = roundInto(address, x, 0);
     roundedInput = x.id;
     return rounded;
   };
@@ -119,7 +120,7 @@ export function withIntegerWeights(
       const [m] = dy.shape;
       const operand = backward();
       const dx = heap.allocate([m, k]) as Tensor2D;
-      const rounded = roundInto(backwardBytes.room(roomFor(m, n)), dy, scales, false);
+      const rounded = roundInto(backwardBytes.room(roomFor(m, n)), dy, scales);
       integers().multiply(rounded.bytes, operand, heap.address(dx), m);
       module.rotateIntegers(heap.address(dx), rounded.scales, m, k);
       return { dx, segments: lowRank.segmentsBackward(dy, saved, dx, segments) };
