@@ -1,9 +1,10 @@
 /**
- * Times a whole LoRA step (forward, backward, clipping, AdamW) of this project and of PyTorch with PEFT, interleaved in one run.
+ * Times a whole LoRA step (forward, backward, clipping, AdamW) of this project, on bases in one or several formats,
+ * and of PyTorch with PEFT in float32 and bfloat16, interleaved in one run.
  *
- * Each side has its own process, so that peak memory is measured separately; the two step in turn, never at once.
+ * Each side has its own process, so that peak memory is measured separately; they step in turn, never at once.
  * Case d, with 1 B parameters, needs a compact base: --case d --base q4_0.
- * Usage: npm run bench:kernels -- [--case a,b1,b4,c] [--threads 1,2] [--steps N] [--python FILE] [--backend G] [--base FORMAT] [--profile] [--json FILE]
+ * Usage: npm run bench:kernels -- [--case a,b1,b4,c] [--threads 1,2] [--steps N] [--python FILE] [--backend G] [--base FORMAT,…] [--peers float32,bfloat16] [--profile] [--json FILE]
  */
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
@@ -22,6 +23,7 @@ const { values } = parseArgs({
     python: { type: 'string', default: 'python3' },
     backend: { type: 'string', default: 'onnx' },
     base: { type: 'string', default: 'f32' },
+    peers: { type: 'string', default: 'float32,bfloat16' },
     profile: { type: 'boolean', default: false },
     json: { type: 'string' },
   },
@@ -59,73 +61,79 @@ if (values.json) await writeWhole(values.json, `${JSON.stringify(results, null, 
 async function measure(bench: BenchCase, threads: number): Promise<void> {
   const { name, text, batch, time } = bench;
   const steps = Number(values.steps ?? (text.layerCount > 8 ? 7 : 25));
-  const own = await start(
-    process.execPath,
-    [...process.execArgv, join(import.meta.dirname, 'step-process.ts')],
-    { name, threads, rank, backend: values.backend, base: values.base },
-  );
-  if (typeof own === 'string') throw new Error(own);
-  const peer =
-    peerMissing ??
-    (await start(values.python, [join(import.meta.dirname, 'peer.py')], {
-      shape: text,
-      batch,
-      time,
-      threads,
-      rank,
-    }));
-  if (typeof peer === 'string') peerMissing = peer;
-  const sides = [own, ...(typeof peer === 'string' ? [] : [peer])];
+  const sides: { readonly label: string; readonly side: Side }[] = [];
+  for (const base of values.base.split(',')) {
+    const side = await start(
+      process.execPath,
+      [...process.execArgv, join(import.meta.dirname, 'step-process.ts')],
+      { name, threads, rank, backend: values.backend, base },
+    );
+    if (typeof side === 'string') throw new Error(side);
+    sides.push({ label: `ours ${base}`, side });
+  }
+  for (const dtype of values.peers.split(',').filter((one) => one !== '')) {
+    const side =
+      peerMissing ??
+      (await start(values.python, [join(import.meta.dirname, 'peer.py')], {
+        ...{ shape: text, batch, time, threads, rank, dtype },
+      }));
+    if (typeof side === 'string') peerMissing = side;
+    else sides.push({ label: `PyTorch ${dtype}`, side });
+  }
   const answers = sides.map((): StepAnswer[] => []);
   for (let i = 0; i < steps + warmUpSteps; i++)
-    for (const [index, side] of sides.entries()) {
+    for (const [index, { side }] of sides.entries()) {
       const answer = await side.step();
       if (i >= warmUpSteps) answers[index]?.push(answer);
     }
-  for (const side of sides) side.end();
+  for (const { side } of sides) side.end();
   const flops = stepFlops(bench, rank);
-  const summaries = answers.map((of, i) => ({
-    medianMilliseconds: median(of.map(({ milliseconds }) => milliseconds)),
-    // Compares the best step with the best large product, both from a quiet moment of the machine.
-    shareOfCeiling:
-      flops /
-      (Math.min(...of.map(({ milliseconds }) => milliseconds)) / 1000) /
-      (sides[i]?.productFlopsPerSecond ?? NaN),
-    ceilingGigaflopsPerSecond: (sides[i]?.productFlopsPerSecond ?? NaN) / 1e9,
-    fastestMilliseconds: Math.min(...of.map(({ milliseconds }) => milliseconds)),
-    peakMebibytes: Math.max(...of.map(({ peakBytes }) => peakBytes)) / 2 ** 20,
-  }));
-  const [ours, theirs] = summaries;
-  if (!ours) return;
-  const operations = medianOperations(answers[0] ?? []);
-  results.push({
-    case: name,
-    threads,
-    batch,
-    time,
-    trainedParameters: sides.map((side) => side.trainedParameters),
-    sides: sides.map(({ about }) => about),
-    ours,
-    operations,
-    ...(theirs ? { theirs, timeRatio: ours.medianMilliseconds / theirs.medianMilliseconds } : {}),
+  const summaries = sides.map(({ label, side }, i) => {
+    const of = answers[i] ?? [];
+    const fastestMilliseconds = Math.min(...of.map(({ milliseconds }) => milliseconds));
+    return {
+      ...{ label, about: side.about, trainedParameters: side.trainedParameters },
+      medianMilliseconds: median(of.map(({ milliseconds }) => milliseconds)),
+      fastestMilliseconds,
+      // Compares the best step with the best large float32 product, both from a quiet moment of the machine.
+      shareOfCeiling: flops / (fastestMilliseconds / 1000) / side.productFlopsPerSecond,
+      ceilingGigaflopsPerSecond: side.productFlopsPerSecond / 1e9,
+      peakMebibytes: Math.max(...of.map(({ peakBytes }) => peakBytes)) / 2 ** 20,
+      operations: medianOperations(of),
+    };
   });
-  const show = (of: typeof ours) =>
-    `${of.medianMilliseconds.toFixed(0)} ms (fastest ${of.fastestMilliseconds.toFixed(0)}, ` +
-    `${(100 * of.shareOfCeiling).toFixed(0)} % of ${of.ceilingGigaflopsPerSecond.toFixed(0)} GF/s), ${of.peakMebibytes.toFixed(0)} MiB`;
-  console.log(
-    `${name.padEnd(3)} ${batch}x${time} ${threads} thread${threads === 1 ? ' ' : 's'}  ours ${show(ours)}` +
-      (theirs
-        ? `  PyTorch ${show(theirs)}  time ratio ${(ours.medianMilliseconds / theirs.medianMilliseconds).toFixed(2)}` +
-          `  memory ratio ${(ours.peakMebibytes / theirs.peakMebibytes).toFixed(2)}`
-        : ''),
-  );
-  if (!values.profile) return;
+  results.push({ case: name, threads, batch, time, sides: summaries });
+  const isOurs = ({ label }: { label: string }) => label.startsWith('ours');
+  const peers = summaries.filter((one) => !isOurs(one));
+  for (const one of summaries) {
+    const ratios = isOurs(one)
+      ? peers.map(
+          (peer) =>
+            `  to ${peer.label} ${(one.medianMilliseconds / peer.medianMilliseconds).toFixed(2)} of the time, ` +
+            `${(one.peakMebibytes / peer.peakMebibytes).toFixed(2)} of the memory`,
+        )
+      : [];
+    console.log(
+      `${name.padEnd(3)} ${batch}x${time} ${threads} thread${threads === 1 ? ' ' : 's'}  ${one.label.padEnd(16)} ` +
+        `${one.medianMilliseconds.toFixed(0).padStart(6)} ms (fastest ${one.fastestMilliseconds.toFixed(0)}, ` +
+        `${(100 * one.shareOfCeiling).toFixed(0)} % of ${one.ceilingGigaflopsPerSecond.toFixed(0)} GF/s), ${one.peakMebibytes.toFixed(0)} MiB` +
+        ratios.join(''),
+    );
+    if (values.profile && isOurs(one)) printOperations(one);
+  }
+}
+
+function printOperations({
+  operations,
+  medianMilliseconds,
+}: {
+  readonly operations: Readonly<Record<string, number>>;
+  readonly medianMilliseconds: number;
+}): void {
   const inside = Object.values(operations).reduce((sum, milliseconds) => sum + milliseconds, 0);
   for (const [operation, milliseconds] of Object.entries(operations).sort(([, x], [, y]) => y - x))
     console.log(`      ${operation.padEnd(20)} ${milliseconds.toFixed(1).padStart(8)} ms`);
-  console.log(
-    `      ${'outside'.padEnd(20)} ${(ours.medianMilliseconds - inside).toFixed(1).padStart(8)} ms`,
-  );
+  console.log(`      ${'outside'.padEnd(20)} ${(medianMilliseconds - inside).toFixed(1).padStart(8)} ms`);
 }
 
 function medianOperations(answers: readonly StepAnswer[]): Record<string, number> {

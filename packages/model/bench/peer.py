@@ -35,7 +35,7 @@ def main() -> None:
         tie_word_embeddings=shape["tiedHead"],
         use_cache=False,
     )
-    base = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    base = transformers.AutoModelForCausalLM.from_config(config, dtype=getattr(torch, settings["dtype"]))
     targets = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
     lora = peft.LoraConfig(r=settings["rank"], lora_alpha=2 * settings["rank"], target_modules=targets)
     model = peft.get_peft_model(base, lora)
@@ -52,7 +52,7 @@ def main() -> None:
         left @ right.t()
         seconds.append(time.perf_counter() - start)
     ceiling = 2 * 1024**3 / min(seconds)
-    versions = f"torch {torch.__version__}, transformers {transformers.__version__}, peft {peft.__version__}"
+    versions = f"torch {torch.__version__}, transformers {transformers.__version__}, peft {peft.__version__}, {settings['dtype']}"
     count = sum(p.numel() for p in trained)
     print(json.dumps({"ready": versions, "trainedParameters": count, "productFlopsPerSecond": ceiling}), flush=True)
     for line in sys.stdin:
@@ -60,7 +60,7 @@ def main() -> None:
             break
         start = time.perf_counter()
         logits = model(input_ids=rows).logits
-        loss = torch.nn.functional.cross_entropy(logits.view(-1, logits.shape[-1]), wanted.reshape(-1))
+        loss = torch.nn.functional.cross_entropy(logits.float().view(-1, logits.shape[-1]), wanted.reshape(-1))
         loss.backward()
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
         optimizer.step()
