@@ -5,7 +5,7 @@ export { maskedSoftmax, maskedSoftmaxBackward, rotateHeads } from './attention';
 export { expandHalf, expandInt8, expandQ40, expandQ41, expandQ4K, expandQ51, expandQ5K, expandQ6K, expandQ80 } from './compact';
 export { expRow, rowMaximum, scaleRow } from './cross-entropy';
 export { appendHeads, attendCached } from './cached-attention';
-export { integerProduct, integerScratchBytes, rotateIntegers, roundRows, scaleIntegers } from './integers';
+export { integerProduct, integerScratchBytes, integerVectors, rotateIntegers, roundRows, scaleIntegers } from './integers';
 export { addExpanded, outerProducts, projectRows, transpose } from './low-rank';
 export { matrixProduct, productScratchBytes } from './matrix-product';
 export { layerNorm, layerNormBackward, rmsNorm, rmsNormBackward } from './norms';

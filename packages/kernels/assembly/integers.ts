@@ -247,6 +247,61 @@ export function integerProduct(a: usize, b: usize, c: usize, m: i32, n: i32, k: 
   }
 }
 
+/** The same for a few rows of a: b is read once and not widened to memory. */
+export function integerVectors(a: usize, b: usize, c: usize, m: i32, n: i32, k: i32, room: usize): void {
+  const wide = (<usize>((k + 7) & ~7)) << 1;
+  for (let row = 0; row < m; row++) widen(a + (<usize>row) * k, room + (<usize>row) * wide, k, wide, 0, 128);
+  const whole = (<usize>(k & ~7)) << 1;
+  // Four places of b at once, far apart: memory is fetched ahead within pages of 4 KiB only.
+  const quarter = n >> 2;
+  const apart = (<usize>quarter) * k;
+  for (let column = 0; column < quarter; column++) {
+    const b0 = b + (<usize>column) * k;
+    const b1 = b0 + apart;
+    const b2 = b1 + apart;
+    const b3 = b2 + apart;
+    for (let row = 0; row < m; row++) {
+      const x = room + (<usize>row) * wide;
+      let s0 = i32x4.splat(0);
+      let s1 = i32x4.splat(0);
+      let s2 = i32x4.splat(0);
+      let s3 = i32x4.splat(0);
+      for (let at: usize = 0; at < whole; at += 16) {
+        const v = v128.load(x + at);
+        const i = at >> 1;
+        s0 = i32x4.add(s0, i32x4.dot_i16x8_s(v, v128.load_ext<i8>(b0 + i)));
+        s1 = i32x4.add(s1, i32x4.dot_i16x8_s(v, v128.load_ext<i8>(b1 + i)));
+        s2 = i32x4.add(s2, i32x4.dot_i16x8_s(v, v128.load_ext<i8>(b2 + i)));
+        s3 = i32x4.add(s3, i32x4.dot_i16x8_s(v, v128.load_ext<i8>(b3 + i)));
+      }
+      const to = c + ((<usize>(row * n + column)) << 2);
+      const step = (<usize>quarter) << 2;
+      i32.store(to, lanesSum(s0) + restDot(x, b0, k));
+      i32.store(to + step, lanesSum(s1) + restDot(x, b1, k));
+      i32.store(to + step * 2, lanesSum(s2) + restDot(x, b2, k));
+      i32.store(to + step * 3, lanesSum(s3) + restDot(x, b3, k));
+    }
+  }
+  for (let column = quarter << 2; column < n; column++) {
+    const from = b + (<usize>column) * k;
+    for (let row = 0; row < m; row++) {
+      const x = room + (<usize>row) * wide;
+      let lanes = i32x4.splat(0);
+      for (let at: usize = 0; at < whole; at += 16)
+        lanes = i32x4.add(lanes, i32x4.dot_i16x8_s(v128.load(x + at), v128.load_ext<i8>(from + (at >> 1))));
+      i32.store(c + ((<usize>(row * n + column)) << 2), lanesSum(lanes) + restDot(x, from, k));
+    }
+  }
+}
+
+/** The terms behind the last whole eight. */
+@inline
+function restDot(x: usize, b: usize, k: i32): i32 {
+  let sum = 0;
+  for (let i = k & ~7; i < k; i++) sum += <i32>load<i16>(x + ((<usize>i) << 1)) * <i32>load<i8>(b + i);
+  return sum;
+}
+
 /** Bytes as 16-bit integers minus an offset, with zeros behind them. */
 @inline
 function widen(from: usize, to: usize, k: i32, wide: usize, signed: i32, offset: i32): void {

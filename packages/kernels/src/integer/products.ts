@@ -1,14 +1,19 @@
 /** Matrix products that also take integer weights: rows are rounded to bytes, multiplied exactly, and scaled back. */
 import type { Tensor2D } from '@contextlora/kernels/tfjs';
 
+import { copyToHeap } from '../compact/copy-to-heap.js';
 import type { CompactProducts } from '../compact/products.js';
 import type { FusedContext } from '../fused/context.js';
+import { fewRows } from '../fused/few-rows.js';
 import type { LinearWeight } from '../kernels.js';
+import { KernelsError } from '../kernels-error.js';
 import { openScratch } from '../wasm/scratch.js';
 import type { IntegerOperand, IntegerProducts } from './integer-products.js';
 import type { IntegerWeight } from './integer-weight.js';
 
 interface IntegerLinear extends LinearWeight {
+  /** Moves the bytes `[out, in]` to the heap for good, where a few rows are multiplied in wasm; undefined where there is no room. */
+  readonly moveToHeap: () => number | undefined;
   /** At an address of the heap. */
   readonly scales: number;
   /** 0 without a bias. */
@@ -72,6 +77,15 @@ export function withIntegerWeights(
     return address;
   };
 
+  const reserveIfRoom = (size: number) => {
+    try {
+      return heap.reserve(size);
+    } catch (error) {
+      if (error instanceof KernelsError && error.code === 'KERNELS_HEAP_FULL') return undefined;
+      throw error;
+    }
+  };
+
   /** Prepared at the first use, because a base that only answers needs no gradients. */
   const lazily = (prepare: () => IntegerOperand) => {
     let operand: IntegerOperand | undefined;
@@ -87,14 +101,31 @@ export function withIntegerWeights(
     prepareInteger({ values, scales }, outFeatures, inFeatures, bias): IntegerLinear {
       const on = { scales: putOnHeap(scales), bias: bias ? putOnHeap(bias) : 0 };
       const [n, k] = [outFeatures, inFeatures];
-      const forward = lazily(() => integers().prepare(values, { k, n, transposed: true }));
-      const backward = lazily(() => integers().prepare(values, { k: n, n: k, transposed: false }));
+      let place: { readonly outside: Int8Array; readonly stays?: true } | { readonly address: number } = {
+        outside: values,
+      };
+      const bytes = () =>
+        'outside' in place ? place.outside : new Int8Array(heap.memory.buffer, place.address, n * k).slice();
+      const forward = lazily(() => integers().prepare(bytes(), { k, n, transposed: true }));
+      const backward = lazily(() => integers().prepare(bytes(), { k: n, n: k, transposed: false }));
+      const moveToHeap = () => {
+        if ('address' in place) return place.address;
+        if (place.stays) return undefined;
+        const address = reserveIfRoom(n * k);
+        place =
+          address === undefined
+            ? { outside: place.outside, stays: true }
+            : { address: copyToHeap(heap, place.outside, address) };
+        return address;
+      };
       return {
         ...{ outFeatures, inFeatures, hasBias: bias !== undefined },
         ...on,
+        moveToHeap,
         forward: forward.get,
         backward: backward.get,
         dispose() {
+          if ('address' in place) heap.release(place.address);
           for (const address of [on.scales, on.bias]) if (address !== 0) heap.release(address);
           for (const operand of [forward, backward]) operand.dispose();
         },
@@ -103,12 +134,17 @@ export function withIntegerWeights(
 
     linear(x, weight, segments) {
       if (!isInteger(weight)) return products.linear(x, weight, segments);
-      const { outFeatures: n, scales, bias, forward } = weight;
+      const { outFeatures: n, inFeatures: k, scales, bias, forward, moveToHeap } = weight;
       const [m] = x.shape;
-      const operand = forward();
+      const address = m <= fewRows ? moveToHeap() : undefined;
+      const operand = address === undefined ? forward() : undefined;
       const y = heap.allocate([m, n]) as Tensor2D;
       const rounded = roundInput(x);
-      integers().multiply(rounded.bytes, operand, heap.address(y), m);
+      if (operand) integers().multiply(rounded.bytes, operand, heap.address(y), m);
+      else {
+        const room = scratch.room(module.integerScratchBytes(k));
+        module.integerVectors(rounded.bytes, address!, heap.address(y), m, n, k, room);
+      }
       module.scaleIntegers(heap.address(y), rounded.scales, scales, bias, m, n);
       return { y, hidden: lowRank.addSegments(x, y, segments) };
     },

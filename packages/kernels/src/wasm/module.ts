@@ -33,6 +33,7 @@ export interface WasmModule extends Readonly<
     | 'gelu'
     | 'geluBackward'
     | 'integerProduct'
+    | 'integerVectors'
     | 'layerNorm'
     | 'layerNormBackward'
     | 'maskedSoftmax'

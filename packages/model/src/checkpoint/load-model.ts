@@ -39,8 +39,8 @@ const mostPositions = 8192;
 
 /**
  * Loads a model from a directory in the Hugging Face layout or from a GGUF file. With a compact `base` the weights of the decoder layers
- * are kept compact and expanded where they are used. Embedding and head are float32, or with `stored` as in the file, where a tied pair
- * is kept once; the vision tower is float32.
+ * are kept compact and expanded where they are used. Embedding and head are float32, or with `stored`, and with `w8a8` of a GGUF file, as in
+ * the file, where a tied pair is kept once; the vision tower is float32.
  *
  * @throws ModelError when a file is missing or damaged, the architecture or a setting is not supported, tensors are missing, misshapen or
  * not what the config speaks of (all listed at once), or weights are NaN or infinite.
@@ -115,7 +115,7 @@ async function readLayers(
   const { text } = spec;
   const wanted = rangeTensors(spec, range);
   const reader = openWeightReader(weights, { kernels, wanted, path, where });
-  const rowsFormat = base === 'stored' ? 'stored' : 'f32';
+  const rowsFormat = base === 'stored' || (base === 'w8a8' && fileFormat === 'gguf') ? 'stored' : 'f32';
   const embeddingName = `${text.prefix}embed_tokens`;
   const headName = text.tiedHead ? embeddingName : 'lm_head';
   const [hasEmbedding, hasHead] = [range.start === 0, includes(range, allLayers(spec).end - 1)];
