@@ -45,6 +45,18 @@ const planArgs = (...more: readonly string[]) => [
 ];
 
 describe('contextlora plan', () => {
+  test('says which rates are not those of a base in integers, and takes those that are', async () => {
+    const { code, out } = await run(...planArgs('--base', 'w8a8'));
+    expect(code).toBe(0);
+    expect(out).toContain('nano, orin: the rates are not of products with a base in w8a8');
+    const integers = { ...cluster, devices: cluster.devices.map((device) => ({ ...device, base: 'w8a8' })) };
+    const path = join(directory, 'integers.json');
+    await writeFile(path, JSON.stringify(integers));
+    const measured = planArgs().map((arg) => (arg.endsWith('cluster.json') ? path : arg));
+    expect((await run(...measured, '--base', 'w8a8')).out).not.toContain('the rates are not of');
+    expect((await run(...measured)).out).toContain('the rates are not of products with a base in f32');
+  });
+
   test('prints how long the training takes, where it runs and why, compares with a change, and writes plan, charts and trace', async () => {
     const names = ['plan.json', 'plan.svg', 'step.svg', 'trace.json', 'step-trace.json', 'front.svg'];
     const [json, svg, stepSvg, trace, stepTrace, front] = names.map((name) => join(directory, name));

@@ -117,6 +117,17 @@ test('mistakes are explained in one message, with exit code 2', async () => {
     });
 });
 
+test('rates of a base in integers say so', async () => {
+  const file = join(root, 'integers.json');
+  const { status } = await run(
+    ...['--measure', tinyModel, '--base', 'w8a8', '--tokens', '16', '--budget', '0.2', '--out', file],
+  );
+  expect(status).toBe(0);
+  const { devices } = JSON.parse(readFileSync(file, 'utf8')) as MeasuredCluster;
+  expect(devices.map(({ base }) => base)).toEqual(['w8a8']);
+  expect((await run('--base', 'w8a8')).stderr).toContain('name it with --measure MODEL');
+});
+
 test('measurements of machine and links go into one file, which plan accepts', async () => {
   const file = join(root, 'cluster.json');
   const measured = await run(

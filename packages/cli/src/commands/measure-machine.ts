@@ -34,14 +34,27 @@ export async function measureMachine(
   options: ProfileOptions,
   { clock, cpuSeconds, signal, environment, hubDirectory, now }: CommandContext,
 ): Promise<MachineMeasurement> {
-  const { id, rank, tokens, batch, budget, sustained: sustainedSeconds, threads, root } = options;
+  const {
+    id,
+    base: format,
+    rank,
+    tokens,
+    batch,
+    budget,
+    sustained: sustainedSeconds,
+    threads,
+    root,
+  } = options;
   const tree = openFileTree(root);
   const sampling = { clock, sleep: pause(signal), run: programRunner(environment) };
   // Measured before the model is loaded, since training holds the model too.
   const memory = await readMemory(tree);
   const idle = conditionsOf(await sampleDevice(tree, sampling));
   const kernels = await openKernels({ threads });
-  const base = await loadModel(await locateModel(model, { hubDirectory }), { kernels });
+  const base = await loadModel(await locateModel(model, { hubDirectory }), {
+    kernels,
+    ...(format === undefined ? {} : { base: format }),
+  });
   try {
     const { rates, overheadSeconds } = await profileModel(base, {
       clock,
@@ -68,6 +81,7 @@ export async function measureMachine(
       );
     const watts = sustained?.throttling.watts?.last;
     const known = {
+      ...(format === undefined || format === 'f32' ? {} : { base: format }),
       memoryBytes,
       overheadSeconds,
       ...(sustained && { sustainedShare: sustained.sustainedShare }),

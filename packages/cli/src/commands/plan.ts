@@ -121,6 +121,12 @@ async function runPlan(options: PlanOptions, { progress }: CommandContext): Prom
     progress.print(
       `Links to ${unknownPeers.join(', ')} are left out: no file describes these devices (run "contextlora profile --measure" there, and pass its file with --cluster too)`,
     );
+  const others = devicesOfOtherProducts(cluster, options.base);
+  if (others.length > 0)
+    progress.print(
+      `${others.join(', ')}: the rates are not of products with a base in ${options.base}, which run at others; ` +
+        `"contextlora profile --measure MODEL --base ${options.base}" measures them`,
+    );
   const workloads = graphWorkloads(spec, graph, options);
   const ask = { objective, joulesLimit: joules };
   const planned = planAndSimulate(workloads, cluster, ask);
@@ -179,6 +185,10 @@ async function runPlan(options: PlanOptions, { progress }: CommandContext): Prom
   }
   for (const [path, make] of files) if (path !== undefined) await writeWhole(path, make());
 }
+
+/** The devices whose rates are of products in float32 where those of the base are in integers, or the other way round. */
+const devicesOfOtherProducts = ({ devices }: Cluster, base: string): string[] =>
+  devices.filter((device) => (device.base === 'w8a8') !== (base === 'w8a8')).map(({ id }) => id);
 
 const frontTable = ({ front }: FrontOfCluster): string[] =>
   formatTable(

@@ -1,4 +1,6 @@
 /** The options of `contextlora profile`. */
+import type { BaseFormat } from '@contextlora/model';
+
 import { CliError } from '../cli-error.js';
 
 export interface ProfileOptions {
@@ -16,6 +18,8 @@ export interface ProfileOptions {
   readonly switched: boolean;
   /** Measure this machine with layers of this model instead. */
   readonly measure?: string;
+  /** Format of the frozen weights; that of the file if absent. */
+  readonly base?: BaseFormat;
   readonly tokens: number;
   /** Samples per pass. */
   readonly batch: number;
@@ -40,6 +44,7 @@ export interface ProfileOptions {
 
 /** @throws CliError for options that contradict each other, or lack one that they need. */
 export function checkProfileOptions({
+  base,
   board,
   cluster,
   listen,
@@ -59,6 +64,8 @@ export function checkProfileOptions({
     throw invalid(`${asked.join(' and ')} ask for different things; give only one of them`);
   if (sustained !== undefined && measure === undefined)
     throw invalid('--sustained runs layers of a model; name it with --measure MODEL');
+  if (base !== undefined && measure === undefined)
+    throw invalid('--base is the format of a model that is measured; name it with --measure MODEL');
   if (out !== undefined && measured === undefined)
     throw invalid('--out writes measurements; ask for something with --measure MODEL or --link HOST');
 }

@@ -37,6 +37,12 @@ export function addProfileCommand({ program, context, world, run }: CommandSetup
         .default('files'),
     )
     .option('--measure <model>', 'measure the FLOP/s of this machine with layers of a model')
+    .addOption(
+      new Option(
+        '--base <format>',
+        "with --measure: format of the frozen weights (the file's); w8a8 multiplies in integers",
+      ).choices(['f32', 'f16', 'int8', 'q8_0', 'q4_0', 'q4_1', 'w8a8']),
+    )
     .option('--tokens <n>', 'with --measure: tokens per sample', positiveWhole, 128)
     .option(
       '--batch <n>',

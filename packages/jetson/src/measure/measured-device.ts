@@ -8,6 +8,8 @@ export interface MeasuredDeviceOptions {
   readonly id: string;
   /** What training may use: the available, not the installed memory. */
   readonly memoryBytes: number;
+  /** Format of the frozen weights, if it was not float32. */
+  readonly base?: string;
   readonly sustainedShare?: number;
   /** While computing. */
   readonly watts?: number;

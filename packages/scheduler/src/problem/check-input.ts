@@ -73,6 +73,10 @@ function checkDevice(value: unknown, index: number, names: Map<string, number>, 
         memoryBytes: aboveZero,
       },
       optional: {
+        base(format, at) {
+          if (typeof format !== 'string' || format === '')
+            note(at, `must be the name of a format, got ${show(format)}`);
+        },
         overheadSeconds: atLeastZero,
         watts: atLeastZero,
         idleWatts: atLeastZero,

@@ -20,6 +20,8 @@ export interface DeviceProfile {
   readonly id: string;
   /** Measured, not the data sheet's peak; one rate when all kinds of work run at the same. */
   readonly flopsPerSecond: Rate | ComputeRates;
+  /** Format of the frozen weights that the rates were measured with, where it was not float32: products of other formats run at others. */
+  readonly base?: string;
   /** Memory that training may use. */
   readonly memoryBytes: number;
   /** Fixed time of every layer in a forward and in a backward pass, and of an update (launches, bookkeeping); 0 when absent. */
