@@ -19,9 +19,10 @@ const layers = {
   workloads: bothHalves,
   finetune: ['task-graph', 'lora', 'model', 'trainer'],
   dashboard: ['task-graph', 'lora', 'scheduler', 'finetune'],
+  serve: ['task-graph', 'lora', 'model', 'trainer', 'finetune'],
   benchmarks: flows,
-  cli: [...flows, 'benchmarks', 'dashboard'],
-  contextlora: [...flows, 'benchmarks', 'dashboard', 'cli'],
+  cli: [...flows, 'serve', 'benchmarks', 'dashboard'],
+  contextlora: [...flows, 'serve', 'benchmarks', 'dashboard', 'cli'],
 };
 const names = Object.keys(layers);
 

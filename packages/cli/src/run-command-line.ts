@@ -22,6 +22,7 @@ import { addProfileCommand } from './commands/profile.js';
 import { addRelabelCommand } from './commands/relabel.js';
 import { addRemoveTaskCommand } from './commands/remove-task.js';
 import { addRetrainCommand } from './commands/retrain.js';
+import { addServeCommand } from './commands/serve.js';
 import { addTrainCommand } from './commands/train.js';
 import { addWorkerCommand } from './commands/worker.js';
 import { addValidateCommand } from './commands/validate.js';
@@ -99,6 +100,7 @@ export async function runCommandLine(args: readonly string[], world: CommandWorl
     addTrainCommand,
     addAskCommand,
     addEvalCommand,
+    addServeCommand,
     addExportCommand,
     addInspectCommand,
     addDashboardCommand,

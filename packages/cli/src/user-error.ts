@@ -8,6 +8,7 @@ import { LoraError } from '@contextlora/lora';
 import { ModelError } from '@contextlora/model';
 import { RuntimeError } from '@contextlora/runtime';
 import { SchedulerError } from '@contextlora/scheduler';
+import { ServeError } from '@contextlora/serve';
 import { TaskGraphError } from '@contextlora/task-graph';
 import { TrainerError } from '@contextlora/trainer';
 import { WorkloadsError } from '@contextlora/workloads';
@@ -26,6 +27,7 @@ const classes = [
   ModelError,
   RuntimeError,
   SchedulerError,
+  ServeError,
   TaskGraphError,
   TrainerError,
   WorkloadsError,

@@ -11,6 +11,7 @@ export * as runtime from '@contextlora/runtime';
 export * as scheduler from '@contextlora/scheduler';
 export * as schedulerPeers from '@contextlora/scheduler/peers';
 export * as schedulerViews from '@contextlora/scheduler/views';
+export * as serve from '@contextlora/serve';
 export * as taskGraph from '@contextlora/task-graph';
 export * as trainer from '@contextlora/trainer';
 export * as trainerFiles from '@contextlora/trainer/files';

@@ -1,0 +1,3 @@
+import { preset } from '../../tools/jest.mjs';
+
+export default preset(import.meta.dirname);
