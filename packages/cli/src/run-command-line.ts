@@ -13,6 +13,7 @@ import { addAddTaskCommand } from './commands/add-task.js';
 import { addChatCommand } from './commands/chat.js';
 import { addBaselinesCommand } from './commands/baselines.js';
 import { addClusterCommand } from './commands/cluster.js';
+import { addCompletionCommand } from './commands/completion.js';
 import { addDemoCommand } from './commands/demo.js';
 import { addDoctorCommand } from './commands/doctor.js';
 import { addGraphCommand } from './commands/graph.js';
@@ -116,6 +117,7 @@ export async function runCommandLine(args: readonly string[], world: CommandWorl
     addBaselinesCommand,
     addClusterCommand,
     addWorkerCommand,
+    addCompletionCommand,
   ])
     add(setup);
   try {

@@ -17,6 +17,7 @@ import { type CommandContext, untilStopped } from '../command-context.js';
 import type { CommandSetup } from '../command-setup.js';
 import { renderPng } from '../drawings/render-png.js';
 import { writeDrawings } from '../drawings/write-drawings.js';
+import { helpExamples } from '../help-examples.js';
 import { naturalNumber, positiveNumber } from '../option-values.js';
 import { missingKernels } from '../terminal/missing-kernels.js';
 import { clockTime } from '../terminal/progress.js';
@@ -40,6 +41,14 @@ export function addDemoCommand({ program, context, run }: CommandSetup): void {
     .option('--no-compare', 'do not train the baselines')
     .option('--resume', 'continue an earlier run in the same directory', false)
     .addOption(forceOption())
+    .addHelpText(
+      'after',
+      helpExamples([
+        ['contextlora demo', 'the whole method, in some minutes'],
+        ['contextlora demo --effort 0.1 --no-compare --out quick', 'a quick look'],
+        ['contextlora demo --resume', 'go on after Ctrl-C'],
+      ]),
+    )
     .action((options: DemoCommandOptions) => run(() => runAndShowDemo(options, context)));
 }
 

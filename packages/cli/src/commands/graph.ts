@@ -4,6 +4,7 @@ import { toDot, toMermaid, toText, type TaskGraph } from '@contextlora/task-grap
 import { Option } from 'commander';
 
 import type { CommandSetup } from '../command-setup.js';
+import { helpExamples } from '../help-examples.js';
 import { drawGraph } from '../drawings/draw-graph.js';
 
 const formats = {
@@ -19,6 +20,14 @@ export function addGraphCommand({ program, context: { output }, runToEnd }: Comm
     .command('graph <tasks.yaml>')
     .description('print the dependency graph of a task file')
     .addOption(new Option('--format <format>', 'output format').choices(Object.keys(formats)).default('text'))
+    .addHelpText(
+      'after',
+      helpExamples([
+        ['contextlora graph tasks.yaml', 'level by level, each task with what it builds on'],
+        ['contextlora graph tasks.yaml --format svg > graph.svg', 'as a drawing; mermaid for a README'],
+        ['contextlora graph tasks.yaml --format json', 'for a program'],
+      ]),
+    )
     .action((taskFile: string, { format }: { format: keyof typeof formats }) =>
       runToEnd(async () => {
         const { graph } = await readTaskFile(taskFile);
