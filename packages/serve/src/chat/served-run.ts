@@ -15,7 +15,8 @@ import { inferenceRoles, rolesOf } from '@contextlora/trainer';
 import { ServeError } from '../serve-error.js';
 
 /** What of a run is needed to serve it. */
-export type ServableRun = Pick<OpenedRun, 'graph' | 'settings' | 'partition' | 'segments' | 'trainedTasks'>;
+export type ServableRun = Pick<OpenedRun, 'graph' | 'settings' | 'partition' | 'segments' | 'trainedTasks'> &
+  Partial<Pick<OpenedRun, 'rowLimits'>>;
 
 export interface ServedRun {
   readonly run: ServableRun;
@@ -52,7 +53,7 @@ export function openServedRun(base: LoadedModel, run: ServableRun): ServedRun {
       if (!of) throw new Error(`internal: task "${task}" is not served`);
       return of.byLinear;
     },
-    lengthProblem: openQuestionLengths(base, graph),
+    lengthProblem: openQuestionLengths(base, graph, run.rowLimits),
     constraintOf(schema) {
       const key = JSON.stringify(schema);
       const found = constraints.get(key) ?? jsonConstraint(base.tokenizer, schema);
