@@ -88,16 +88,19 @@ export function createServer(base: LoadedModel, run: ServableRun, options: Serve
         (limits.closeSeconds + 1) * 1000,
       ),
     ];
-    const stopped = http.listening
-      ? new Promise<void>((resolve) => {
-          http.close(() => {
-            resolve();
-          });
-        })
-      : Promise.resolve();
     await admission.close();
-    http.closeIdleConnections();
-    await stopped;
+    // Until here it listens, and says 503: a connection that was made would be lost without a word.
+    if (http.listening)
+      await new Promise<void>((resolve) => {
+        // What has just been answered becomes idle a moment later, and would be kept alive for seconds.
+        const sweep = setInterval(() => {
+          http.closeIdleConnections();
+        }, 10);
+        http.close(() => {
+          clearInterval(sweep);
+          resolve();
+        });
+      });
     for (const timer of timers) clearTimeout(timer);
     await engine.idle();
     served.dispose();

@@ -51,7 +51,7 @@ export function createApp({ keys, created, ...options }: AppOptions): Hono {
       method: 'GET',
       answer: async (c) => c.body(await metrics.print(), 200, { 'Content-Type': metrics.contentType }),
     },
-    '/openapi.json': { method: 'GET', answer: (c) => c.json(openApiDocument()) },
+    '/openapi.json': { method: 'GET', answer: (c) => c.json(openApiDocument({ tasks: run.trainedTasks })) },
     '/v1/models': {
       method: 'GET',
       answer: (c) =>

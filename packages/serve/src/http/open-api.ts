@@ -24,8 +24,10 @@ const chatRefusals = {
   '503': 'no answer in time, or the server shuts down',
 } as const;
 
-/** OpenAPI 3.1; plain JSON. Its version is that of the interface. */
-export function openApiDocument(): Readonly<Record<string, unknown>> {
+/** OpenAPI 3.1; plain JSON. Its version is that of the interface. With `tasks`, those of a run, it names them. */
+export function openApiDocument({ tasks }: { readonly tasks?: readonly string[] } = {}): Readonly<
+  Record<string, unknown>
+> {
   const json = (schema: z.ZodType, io: 'input' | 'output' = 'output') => {
     const entries = Object.entries(z.toJSONSchema(schema, { io })).filter(([key]) => key !== '$schema');
     return { 'application/json': { schema: Object.fromEntries(entries) } };
@@ -64,7 +66,7 @@ export function openApiDocument(): Readonly<Record<string, unknown>> {
               in: 'path',
               required: true,
               description: 'a task',
-              schema: { type: 'string', minLength: 1 },
+              schema: { type: 'string', ...(tasks ? { enum: tasks } : { minLength: 1 }) },
             },
           ],
           responses: {
@@ -76,7 +78,13 @@ export function openApiDocument(): Readonly<Record<string, unknown>> {
       '/v1/chat/completions': {
         post: {
           operationId: 'createChatCompletion',
-          requestBody: { required: true, content: json(chatRequestSchema, 'input') },
+          requestBody: {
+            required: true,
+            content: json(
+              tasks ? chatRequestSchema.extend({ model: z.enum(tasks) }) : chatRequestSchema,
+              'input',
+            ),
+          },
           responses: {
             ...ok('the answer, whole or as server-sent events', {
               ...json(completionSchema),
