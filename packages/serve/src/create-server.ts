@@ -1,5 +1,5 @@
 /** A trained run behind OpenAI's HTTP interface. */
-import { createServer as createHttpServer } from 'node:http';
+import { createServer as createHttpServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
 import type { LoadedModel } from '@contextlora/model';
@@ -69,6 +69,14 @@ export function createServer(base: LoadedModel, run: ServableRun, options: Serve
     // eslint-disable-next-line @typescript-eslint/no-misused-promises -- the listener handles its own errors
     getRequestListener(app.fetch, { overrideGlobalObjects: false }),
   );
+  /** Responses of which not everything has been handed on. */
+  const unsent = new Set<ServerResponse>();
+  http.on('request', (_, response) => {
+    unsent.add(response);
+    response.once('close', () => {
+      unsent.delete(response);
+    });
+  });
   // A caller that reads nothing must not keep its place.
   http.setTimeout(2 * limits.maximumSeconds * 1000);
   let closed: ReturnType<Server['close']> | undefined;
@@ -92,9 +100,9 @@ export function createServer(base: LoadedModel, run: ServableRun, options: Serve
     // Until here it listens, and says 503: a connection that was made would be lost without a word.
     if (http.listening)
       await new Promise<void>((resolve) => {
-        // What has just been answered becomes idle a moment later, and would be kept alive for seconds.
+        // Connections that are kept alive, or on which nothing was ever asked, would be waited for.
         const sweep = setInterval(() => {
-          http.closeIdleConnections();
+          if (unsent.size === 0) http.closeAllConnections();
         }, 10);
         http.close(() => {
           clearInterval(sweep);
