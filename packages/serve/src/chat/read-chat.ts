@@ -17,10 +17,7 @@ import { bytesOfDataUrl } from './data-url.js';
 import { requireTask, type ServedRun } from './served-run.js';
 
 /** How the answer of the asked task is written, if it is free text. */
-export type WriteSettings = Pick<
-  GenerateOptions,
-  'temperature' | 'topP' | 'seed' | 'stop' | 'maximumNewTokens'
-> & {
+type WriteSettings = Pick<GenerateOptions, 'temperature' | 'topP' | 'seed' | 'stop' | 'maximumNewTokens'> & {
   readonly constraint?: TokenConstraint;
 };
 

@@ -19,7 +19,7 @@ import {
 
 import { type Job, openWorkQueue } from './work-queue.js';
 
-export interface WrittenAnswer {
+interface WrittenAnswer {
   readonly text: string;
   /** The tokens of the answer, without its end. */
   readonly tokens: number;

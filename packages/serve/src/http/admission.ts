@@ -17,7 +17,7 @@ export interface Admission {
   abort(): void;
 }
 
-export interface Admitted {
+interface Admitted {
   readonly signal: AbortSignal;
   readonly leave: () => void;
 }
