@@ -4,13 +4,15 @@
  * given, and asks if a picture is. Nothing but loopback is reached.
  * Usage: npm run check:dashboard -- --run DIRECTORY [--plan FILE] [--picture FILE] [--browser FILE] [--pictures DIRECTORY] [--json FILE]
  */
-import { execFileSync, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
 import axe from 'axe-core';
 import { chromium } from 'playwright-core';
+
+import { addressOf, browserOfMachine } from './headless-browser.mjs';
 
 const { values } = parseArgs({
   options: {
@@ -170,28 +172,4 @@ async function planAgain(page, how) {
   const told = page.getByText(/times as long/);
   await told.waitFor({ timeout: 120_000 });
   check(`plans again in the page, ${how}`, true, (await told.textContent()).trim());
-}
-
-/** The address that the command prints. */
-function addressOf(child) {
-  return new Promise((resolve, reject) => {
-    let text = '';
-    child.stdout.on('data', (chunk) => {
-      text += chunk;
-      const found = /http:\/\/127\.0\.0\.1:\d+\//.exec(text);
-      if (found) resolve(found[0]);
-    });
-    child.on('exit', (code) => reject(new Error(`the command ended with ${code}: ${text}`)));
-  });
-}
-
-function browserOfMachine() {
-  for (const name of ['chromium', 'chromium-browser', 'google-chrome'])
-    try {
-      return execFileSync('which', [name], { encoding: 'utf8' }).trim();
-    } catch {
-      // The next one.
-    }
-  console.error('check-dashboard: there is no Chromium here; install one, or name it with --browser FILE');
-  process.exit(2);
 }

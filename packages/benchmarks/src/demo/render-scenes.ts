@@ -17,7 +17,7 @@ export async function* renderScenes(
   { seed, effort }: { seed: number; effort: number },
 ): AsyncGenerator<DatasetProgress, number> {
   const complete = join(directory, 'complete.json');
-  const counts = effort >= 1 ? defaultIovCounts : scaledCounts(defaultIovCounts, effort);
+  const counts = demoCounts(effort);
   const content = `${JSON.stringify({ seed, counts }, null, 2)}\n`;
   if ((await readFile(complete, 'utf8').catch(() => undefined)) === content) return 0;
   let total = 0;
@@ -28,6 +28,10 @@ export async function* renderScenes(
   await writeWhole(complete, content);
   return total;
 }
+
+/** How many scenes of each task and split the demo renders; fewer if `effort` is below 1. */
+export const demoCounts = (effort: number): IovCounts =>
+  effort >= 1 ? defaultIovCounts : scaledCounts(defaultIovCounts, effort);
 
 const fewestScenes = 30;
 
