@@ -1,5 +1,12 @@
 import { describe, expect, test } from '@jest/globals';
-import { compressWeight, KernelsError, openKernels, openWasmHeap, type WasmHeap } from '@contextlora/kernels';
+import {
+  compressWeight,
+  integerWeight,
+  KernelsError,
+  openKernels,
+  openWasmHeap,
+  type WasmHeap,
+} from '@contextlora/kernels';
 import * as tf from '@contextlora/kernels/tfjs';
 
 import { fittingOperands, openOperations } from './operations.js';
@@ -129,6 +136,32 @@ describe.each(['wasm', 'onnx'] as const)('on a heap that is full, the %s backend
     kernels.dispose();
   });
 });
+
+test.each(['wasm', 'onnx'] as const)(
+  'on the %s backend, a weight that decoding moved to the heap leaves it with its disposal',
+  async (backend) => {
+    const kernels = await openKernels({ prefer: backend });
+    const heap = openWasmHeap() as WasmHeap;
+    const size = 512;
+    const values = Float32Array.from({ length: size * size }, (_, i) => Math.sin(i));
+    for (const weight of [compressWeight(values, size, size, 'f16'), integerWeight(values, size, size)]) {
+      const use = () => {
+        tf.tidy(() => {
+          const linear = kernels.prepareLinear(weight, size, size);
+          const { saved } = kernels.linear(tf.ones([1, size]), linear);
+          saved.dispose();
+          linear.dispose();
+        });
+      };
+      use();
+      const before = heap.memory.buffer.byteLength;
+      // 15 MiB or 30, if each stayed.
+      for (let i = 0; i < 60; i++) use();
+      expect(heap.memory.buffer.byteLength - before).toBeLessThan(8 * 2 ** 20);
+    }
+    kernels.dispose();
+  },
+);
 
 test('errors carry a code that callers can branch on', async () => {
   const kernels = await openKernels({ prefer: 'wasm' });

@@ -16,11 +16,14 @@ import { expandResident, makeResident, multiplyResident, type ResidentWeight } f
 /** A weight that is expanded whenever it is used. */
 interface CompactLinear extends LinearWeight {
   readonly bias: Float32Array | undefined;
-  /** Outside the heap until the first product with few rows, then on it, unless it does not fit. */
-  place: { readonly compact: CompactWeight; readonly stays: boolean } | { readonly resident: ResidentWeight };
+  /** Shared by all copies of this record. Outside the heap until the first product with few rows, then on it, unless it does not fit. */
+  readonly held: {
+    place:
+      { readonly compact: CompactWeight; readonly stays: boolean } | { readonly resident: ResidentWeight };
+  };
 }
 
-const isCompact = (weight: LinearWeight): weight is CompactLinear => 'place' in weight;
+const isCompact = (weight: LinearWeight): weight is CompactLinear => 'held' in weight;
 
 /** The most that is expanded at a time. */
 const blockBytes = 32 * 2 ** 20;
@@ -44,7 +47,7 @@ export function withCompactWeights(
 
   /** Calls `use` with each block of rows as a float32 weight. */
   const eachBlock = (
-    { place, bias, outFeatures, inFeatures }: CompactLinear,
+    { held: { place }, bias, outFeatures, inFeatures }: CompactLinear,
     use: (block: LinearWeight, first: number, end: number) => void,
   ) => {
     const most = Math.max(1, Math.floor(blockBytes / 4 / inFeatures));
@@ -61,12 +64,12 @@ export function withCompactWeights(
     }
   };
 
-  const residentOf = (weight: CompactLinear) => {
-    const { place, outFeatures, inFeatures } = weight;
+  const residentOf = ({ held, outFeatures, inFeatures }: CompactLinear) => {
+    const { place } = held;
     if ('resident' in place) return place.resident;
     if (place.stays) return undefined;
     const resident = makeResident(heap, place.compact, outFeatures, inFeatures);
-    weight.place = resident ? { resident } : { ...place, stays: true };
+    held.place = resident ? { resident } : { ...place, stays: true };
     return resident;
   };
 
@@ -86,17 +89,17 @@ export function withCompactWeights(
     ...products,
 
     prepareCompact(compact, outFeatures, inFeatures, bias): CompactLinear {
-      const weight: CompactLinear = {
+      const held: CompactLinear['held'] = { place: { compact, stays: false } };
+      return {
         bias,
         outFeatures,
         inFeatures,
         hasBias: bias !== undefined,
-        place: { compact, stays: false },
+        held,
         dispose() {
-          if ('resident' in weight.place) heap.release(weight.place.resident.address);
+          if ('resident' in held.place) heap.release(held.place.resident.address);
         },
       };
-      return weight;
     },
 
     linear(x, weight, segments) {

@@ -15,6 +15,8 @@ export interface IntegerProducts {
   ): IntegerOperand;
   /** c = (a − 128) B; a is bytes `[m, k]` and c 32-bit integers `[m, n]`, at addresses of the heap. */
   multiply(a: number, b: IntegerOperand, c: number, m: number): void;
+  /** Where Bᵀ lies on the heap, if it does. */
+  heapRows(b: IntegerOperand): number | undefined;
   dispose(): void;
 }
 

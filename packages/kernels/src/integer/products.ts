@@ -12,13 +12,13 @@ import type { IntegerOperand, IntegerProducts } from './integer-products.js';
 import type { IntegerWeight } from './integer-weight.js';
 
 interface IntegerLinear extends LinearWeight {
-  /** Moves the bytes `[out, in]` to the heap for good, where a few rows are multiplied in wasm; undefined where there is no room. */
-  readonly moveToHeap: () => number | undefined;
+  /** Where the bytes `[out, in]` lie on the heap, to which they are moved for good, for products of a few rows in wasm; undefined where there is no room. */
+  readonly rowsOnHeap: () => number | undefined;
   /** At an address of the heap. */
   readonly scales: number;
   /** 0 without a bias. */
   readonly bias: number;
-  readonly forward: () => IntegerOperand;
+  readonly forward: IntegerOperand;
   readonly backward: () => IntegerOperand;
 }
 
@@ -86,15 +86,6 @@ export function withIntegerWeights(
     }
   };
 
-  /** Prepared at the first use, because a base that only answers needs no gradients. */
-  const lazily = (prepare: () => IntegerOperand) => {
-    let operand: IntegerOperand | undefined;
-    return {
-      get: () => (operand ??= prepare()),
-      dispose: () => operand?.dispose(),
-    };
-  };
-
   return {
     ...products,
 
@@ -104,11 +95,19 @@ export function withIntegerWeights(
       let place: { readonly outside: Int8Array; readonly stays?: true } | { readonly address: number } = {
         outside: values,
       };
-      const bytes = () =>
-        'outside' in place ? place.outside : new Int8Array(heap.memory.buffer, place.address, n * k).slice();
-      const forward = lazily(() => integers().prepare(bytes(), { k, n, transposed: true }));
-      const backward = lazily(() => integers().prepare(bytes(), { k: n, n: k, transposed: false }));
-      const moveToHeap = () => {
+      // At once, so that what a loaded base takes is what it will take in training.
+      const forward = integers().prepare(values, { k, n, transposed: true });
+      const kept = integers().heapRows(forward);
+      let backward: IntegerOperand | undefined;
+      const prepareBackward = () => {
+        const bytes =
+          'outside' in place
+            ? place.outside
+            : new Int8Array(heap.memory.buffer, place.address, n * k).slice();
+        return integers().prepare(bytes, { k: n, n: k, transposed: false });
+      };
+      const rowsOnHeap = () => {
+        if (kept !== undefined) return kept;
         if ('address' in place) return place.address;
         if (place.stays) return undefined;
         const address = reserveIfRoom(n * k);
@@ -121,29 +120,30 @@ export function withIntegerWeights(
       return {
         ...{ outFeatures, inFeatures, hasBias: bias !== undefined },
         ...on,
-        moveToHeap,
-        forward: forward.get,
-        backward: backward.get,
+        rowsOnHeap,
+        forward,
+        // A base that only answers has no gradients.
+        backward: () => (backward ??= prepareBackward()),
         dispose() {
           if ('address' in place) heap.release(place.address);
           for (const address of [on.scales, on.bias]) if (address !== 0) heap.release(address);
-          for (const operand of [forward, backward]) operand.dispose();
+          forward.dispose();
+          backward?.dispose();
         },
       };
     },
 
     linear(x, weight, segments) {
       if (!isInteger(weight)) return products.linear(x, weight, segments);
-      const { outFeatures: n, inFeatures: k, scales, bias, forward, moveToHeap } = weight;
+      const { outFeatures: n, inFeatures: k, scales, bias, forward, rowsOnHeap } = weight;
       const [m] = x.shape;
-      const address = m <= fewRows ? moveToHeap() : undefined;
-      const operand = address === undefined ? forward() : undefined;
+      const address = m <= fewRows ? rowsOnHeap() : undefined;
       const y = heap.allocate([m, n]) as Tensor2D;
       const rounded = roundInput(x);
-      if (operand) integers().multiply(rounded.bytes, operand, heap.address(y), m);
+      if (address === undefined) integers().multiply(rounded.bytes, forward, heap.address(y), m);
       else {
         const room = scratch.room(module.integerScratchBytes(k));
-        module.integerVectors(rounded.bytes, address!, heap.address(y), m, n, k, room);
+        module.integerVectors(rounded.bytes, address, heap.address(y), m, n, k, room);
       }
       module.scaleIntegers(heap.address(y), rounded.scales, scales, bias, m, n);
       return { y, hidden: lowRank.addSegments(x, y, segments) };

@@ -80,6 +80,7 @@ function integersOver(session: OnnxSession, heap: WasmHeap, kind: Kind): Integer
         { c: { values: new Int32Array(buffer, c, m * n), shape: [m, n] } },
       );
     },
+    heapRows: () => undefined,
     dispose() {
       session.dispose();
     },

@@ -41,6 +41,7 @@ export function openWasmIntegers({
       const { address, k, n } = b as WasmOperand;
       module.integerProduct(a, address, c, m, n, k, scratch.room(module.integerScratchBytes(k)));
     },
+    heapRows: (b) => (b as WasmOperand).address,
     dispose() {
       scratch.dispose();
     },
