@@ -39,16 +39,20 @@ test('training on workers writes the adapters of one process, to the byte, and s
 });
 
 test('a base in integers trains to the same bytes on workers and in one process', async () => {
-  const [alone, together] = [join(directory, 'alone-w8a8'), join(directory, 'together-w8a8')];
-  const more = [...short, '--micro-batches', '2', '--base-format', 'w8a8'];
-  expect((await trainLight(tasks, alone, { more })).code).toBe(0);
-  expect((await trainLight(tasks, together, { more: [...more, '--workers', '2'] })).code).toBe(0);
-  const read = (run: string, task: string) =>
-    readFile(join(directory, run, 'adapters', task, 'adapter_model.safetensors'));
+  const [alone, together, floats] = ['alone-w8a8', 'together-w8a8', 'f32'].map((name) =>
+    join(directory, name),
+  );
+  const plain = [...short, '--micro-batches', '2'];
+  const more = [...plain, '--base-format', 'w8a8'];
+  expect((await trainLight(tasks, alone!, { more })).code).toBe(0);
+  expect((await trainLight(tasks, together!, { more: [...more, '--workers', '2'] })).code).toBe(0);
+  expect((await trainLight(tasks, floats!, { more: plain })).code).toBe(0);
+  const read = (run: string | undefined, task: string) =>
+    readFile(join(run!, 'adapters', task, 'adapter_model.safetensors'));
   for (const task of ['light', 'lamp']) {
-    expect((await read('together-w8a8', task)).equals(await read('alone-w8a8', task))).toBe(true);
+    expect((await read(together, task)).equals(await read(alone, task))).toBe(true);
     // Not those of the float32 base.
-    expect((await read('alone', task)).equals(await read('alone-w8a8', task))).toBe(false);
+    expect((await read(floats, task)).equals(await read(alone, task))).toBe(false);
   }
 });
 

@@ -36,7 +36,7 @@ const base = randomModel(text, kernels, settings.base);
 const id = 'task';
 const partition = partitionRanks(linearsOf(base.spec), [{ id, dependsOn: [] }], { rank: settings.rank });
 const segments = initialiseSegments(partition, { seed: 0 });
-const model = createLocalModel(base, { partition, segments });
+const model = createLocalModel(base, { partition, segments, maximumNewTokens: time });
 await model.setPhase({ tasks: [id], roles: { [id]: { [id]: 'train' } } });
 // The begin token and `time` − 1 answer tokens are read; every position has a target, the last one the end token.
 const examples = Array.from({ length: batch }, (_, row): Example => ({
