@@ -52,5 +52,12 @@ export {
 } from './training/learning-rate.js';
 export { inputDifferences } from './training/require-same-run.js';
 export { sampleBatch, stratifiedBatch, type SampleBatch } from './training/sample-batch.js';
-export type { Prediction, StepOptions, StepResult, TrainableModel } from './training/trainable-model.js';
-export { train, type TrainEvent, type TrainOptions, type TrainReport } from './training/train.js';
+export type { StepEvent, TrainEvent } from './training/train-event.js';
+export type {
+  Prediction,
+  StepOptions,
+  StepResult,
+  TaskStep,
+  TrainableModel,
+} from './training/trainable-model.js';
+export { train, type TrainOptions, type TrainReport } from './training/train.js';

@@ -12,6 +12,7 @@ import {
   type TrainOptions,
   type RateShape,
   scheduleRate,
+  type TaskStep,
   warmupCosine,
 } from '@contextlora/trainer';
 import { fileCheckpoints } from '@contextlora/trainer/files';
@@ -275,6 +276,78 @@ describe('the learning rate', () => {
     [{ warmupShare: 0.1, warmupSteps: 3 }, /two ways to say one thing/],
   ])('is refused with %j', (options, message) => {
     expect(() => scheduleRate(1, options)).toThrow(message);
+  });
+});
+
+/** Takes the steps of siblings at once. */
+class TogetherModel extends FakeModel {
+  rounds: string[] = [];
+  async stepTogether(steps: readonly TaskStep<FakeExample>[]) {
+    this.rounds.push(steps.map(({ task }) => task).join(' '));
+    const results = [];
+    for (const { task, microBatches, learningRate } of steps)
+      results.push(await this.step(task, microBatches, { learningRate }));
+    return results;
+  }
+}
+
+describe('siblings that a model steps at once', () => {
+  const phases = planPhases(sceneGraph(), { concurrent: true });
+  const steps = { vehicle: 2, weather: 4, road: 3, strategy: 1 };
+
+  test('end as one after the other, and are told of together', async () => {
+    const [apart, together] = [new FakeModel(tasks), new TogetherModel(tasks)];
+    const told = await run(apart, { steps }, Infinity, phases);
+    const toldAtOnce = await run(together, { steps }, Infinity, phases);
+    expect(together.weights).toEqual(apart.weights);
+    expect(together.rounds).toEqual(['vehicle weather', 'vehicle weather']);
+    expect(toldAtOnce.flatMap((event) => (event.type === 'stepsTogether' ? event.steps : [event]))).toEqual(
+      told,
+    );
+  });
+
+  test('are saved after whole rounds only, and resume to the same bits on either kind of model', async () => {
+    const uninterrupted = new FakeModel(tasks);
+    await run(uninterrupted, { steps }, Infinity, phases);
+    for (const every of [1, 3]) {
+      const positions: number[] = [];
+      const kept = fileCheckpoints(join(directory, String(every)));
+      const checkpoints: CheckpointStore = {
+        load: () => kept.load(),
+        async save(checkpoint) {
+          positions.push(checkpoint.position.step);
+          await kept.save(checkpoint);
+        },
+      };
+      const iterator = train(new TogetherModel(tasks), phases, {
+        ...options,
+        steps,
+        checkpoints,
+        checkpointEverySteps: every,
+      });
+      // The beginning of the phase, and its two rounds of two steps.
+      for (let i = 0; i < 3; i++) await iterator.next();
+      await iterator.return({ phases: 0, certificate: {} });
+      expect(positions).toEqual(every === 1 ? [2, 4] : [4]);
+      for (const Resumed of [FakeModel, TogetherModel]) {
+        const resumed = new Resumed(tasks);
+        await run(
+          resumed,
+          { steps, checkpoints: { ...checkpoints, save: () => Promise.resolve() } },
+          Infinity,
+          phases,
+        );
+        expect(resumed.weights).toEqual(uninterrupted.weights);
+      }
+    }
+  });
+
+  test('may not move a task that is not among them', async () => {
+    const model = new TogetherModel(tasks);
+    model.leaksInto = ['strategy'];
+    await expect(run(model, { steps }, Infinity, phases)).rejects.toMatchObject({
+      code: 'TRAINER_FREEZE_VIOLATED',
+    });
   });
 });
 

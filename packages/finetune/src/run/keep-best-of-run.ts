@@ -10,13 +10,21 @@ import type { TrainConfig } from './train-config.js';
 /** Steps between two evaluations, if only the patience is given. */
 const defaultEverySteps = 25;
 
+/** Whether a run keeps the best state of each task. */
+export const keepsBest = ({
+  evaluateEverySteps,
+  earlyStopping,
+}: Pick<TrainConfig, 'evaluateEverySteps' | 'earlyStopping'>): boolean =>
+  evaluateEverySteps !== undefined || earlyStopping !== undefined;
+
 /** Undefined for a run that keeps the last state of every task. */
 export function keepBestOfRun(
   model: Pick<TrainableModel<Example>, 'predict'>,
   { graph, rows: all }: TaskData,
-  { evaluateEverySteps, earlyStopping }: TrainConfig,
+  config: TrainConfig,
 ): KeepBest | undefined {
-  if (evaluateEverySteps === undefined && earlyStopping === undefined) return undefined;
+  if (!keepsBest(config)) return undefined;
+  const { evaluateEverySteps, earlyStopping } = config;
   // The parents of a task are frozen while it trains, so they are asked once.
   const parents = new Map<string, Readonly<Record<string, readonly Prediction[]>>>();
   return {

@@ -30,7 +30,7 @@ export interface AskingParentsEvent {
 export type RunEvent =
   /** What is known of the tasks that a change keeps; the first event of a change. */
   | { readonly type: 'carried'; readonly earlier: readonly MetricsEntry[] }
-  | Exclude<TrainEvent, { type: 'resume' }>
+  | Exclude<TrainEvent, { type: 'resume' | 'stepsTogether' }>
   | (Extract<TrainEvent, { type: 'resume' }> & {
       /** Everything that was recorded up to the checkpoint. */
       readonly earlier: readonly MetricsEntry[];

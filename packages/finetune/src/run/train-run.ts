@@ -39,7 +39,7 @@ import { batchesOfTask } from './batches-of-run.js';
 import { checkTrainConfig } from './check-train-config.js';
 import { evaluateTask } from './evaluate-task.js';
 import { metricsEntryOf } from './metrics-entry.js';
-import { keepBestOfRun } from './keep-best-of-run.js';
+import { keepBestOfRun, keepsBest } from './keep-best-of-run.js';
 import { withMetrics } from './metrics-in-checkpoints.js';
 import { withParentAnswers } from './parent-answers-in-checkpoints.js';
 import type { EvaluatedEvent, MetricsEntry, RunEvent } from './run-event.js';
@@ -69,6 +69,8 @@ export interface PrepareRunOptions {
   readonly kept?: KeptSegments;
   /** Whether the rows are known to fit into the model's context, because `fitRows` returned them. @default false */
   readonly rowsFit?: boolean;
+  /** Whether siblings share a phase, where no best state is kept; a model on several devices trains them side by side. @default false */
+  readonly siblingsTogether?: boolean;
   /** Makes the model that trains, another than one in this process. @default createLocalModel */
   readonly createModel?: typeof createLocalModel;
 }
@@ -99,6 +101,7 @@ export function prepareRun(
     features,
     importance,
     rowsFit = false,
+    siblingsTogether = false,
     createModel = createLocalModel,
   }: PrepareRunOptions,
 ): PreparedRun {
@@ -109,12 +112,13 @@ export function prepareRun(
   if (!rowsFit) requireFittingRows(base, data, { childData: settings });
   const fresh = partitionOfRun(base, data, settings, { importance });
   const partition = kept ? keepRanks(fresh, kept.partition, kept.ranks) : fresh;
+  const concurrent = siblingsTogether && !keepsBest(settings);
   const segments = { ...initialiseSegments(partition, { seed: settings.seed }), ...kept?.segments };
   return {
     base,
     data,
     partition,
-    phases: phasesWithout(planPhases(data.graph, { rolesOf }), Object.keys(kept?.segments ?? {})),
+    phases: phasesWithout(planPhases(data.graph, { rolesOf, concurrent }), Object.keys(kept?.segments ?? {})),
     model: createModel(base, {
       partition,
       segments,
@@ -274,6 +278,12 @@ export async function* trainRun(
       continue;
     }
     yield* begin();
+    if (event.type === 'stepsTogether') {
+      // All of them at first: a caller who stops at one has taken them all.
+      event.steps.forEach(recorded);
+      yield* event.steps;
+      continue;
+    }
     yield recorded(event);
     if (event.type !== 'phaseEnd') continue;
     for (const task of event.tasks) {

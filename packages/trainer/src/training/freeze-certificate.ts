@@ -98,12 +98,15 @@ export const changedBy = (phase: Phase): string[] => [
 
 /**
  * A check for after each step of a phase that siblings share: at the end of the phase all their segments may differ, and nobody could
- * tell what a step wrote into the segment or the optimizer state of another task.
+ * tell what a step wrote into the segment or the optimizer state of another task. Of siblings that stepped together it cannot tell either.
  *
  * Costs one hash of every segment that the phase trains, and of its optimizer state, per step: 1 ms for 2 MB with Node's SHA-256, and what
  * the model needs to fetch them. A phase of one task needs no such check.
  */
-export async function siblingCheck(model: Hashable, phase: Phase): Promise<(task: string) => Promise<void>> {
+export async function siblingCheck(
+  model: Hashable,
+  phase: Phase,
+): Promise<(stepped: readonly string[]) => Promise<void>> {
   if (phase.tasks.length < 2) return () => Promise.resolve();
   const trained = changedBy(phase);
   const certify = async () => {
@@ -112,10 +115,11 @@ export async function siblingCheck(model: Hashable, phase: Phase): Promise<(task
     return Object.fromEntries(trained.map((task) => [task, `${segments[task]} ${states[task]}`]));
   };
   let before = await certify();
-  return async (task) => {
+  return async (stepped) => {
     const after = await certify();
-    const { violated } = checkCertificate(before, after, trainedBy(phase, task));
-    if (violated.length > 0) throw freezeViolation([task], violated);
+    const mayChange = stepped.flatMap((task) => trainedBy(phase, task));
+    const { violated } = checkCertificate(before, after, mayChange);
+    if (violated.length > 0) throw freezeViolation(stepped, violated);
     before = after;
   };
 }

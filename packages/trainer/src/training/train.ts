@@ -4,20 +4,11 @@
  * A flat async generator: the caller sees every step, and stops by leaving its loop. Nothing is logged or printed here.
  */
 import type { Phase } from '../plan/plan-phases.js';
-import {
-  type BestState,
-  hasScore,
-  isOver,
-  type KeepBest,
-  nextBest,
-  splitBest,
-  withBest,
-} from './best-state.js';
+import { hasScore, isOver, type KeepBest, nextBest, splitBest, withBest } from './best-state.js';
 import { checkSettings, type RunSettings, stepsOfTask } from './check-settings.js';
 import type { Checkpoint, CheckpointStore, RunFingerprint, RunPosition } from './checkpoint.js';
-import { drawBatch, exampleSource, type ExampleSource } from './example-source.js';
+import { exampleSource, type ExampleSource } from './example-source.js';
 import {
-  type CertificateCheck,
   certifyOptimizer,
   certifySegments,
   changedBy,
@@ -27,13 +18,13 @@ import {
   siblingCheck,
 } from './freeze-certificate.js';
 import { type LearningRate, warmupCosine } from './learning-rate.js';
-import { microBatchesOf } from './micro-batches.js';
 import { requireSameRun } from './require-same-run.js';
 import { requireRestored, requireSoundCheckpoint } from './require-sound-checkpoint.js';
 import { type SampleBatch, sampleBatch } from './sample-batch.js';
-import type { StepResult, TrainableModel } from './trainable-model.js';
-import { turnsOf } from './turns-of-phase.js';
-import { watchTraining } from './watch-training.js';
+import { openRounds } from './take-round.js';
+import type { StepEvent, TrainEvent } from './train-event.js';
+import type { TrainableModel } from './trainable-model.js';
+import { roundsOf, turnsOf } from './turns-of-phase.js';
 
 export interface TrainOptions<Example> {
   /** The training examples of a task, or where to draw them; called at the start of its phase, when its ancestors are trained and can answer. */
@@ -59,38 +50,6 @@ export interface TrainOptions<Example> {
 }
 
 type TaskExamples<Example> = readonly Example[] | ExampleSource<Example>;
-
-export type TrainEvent =
-  | { readonly type: 'resume'; readonly position: RunPosition }
-  | {
-      readonly type: 'phaseStart';
-      readonly phase: number;
-      readonly tasks: readonly string[];
-      readonly steps: number;
-    }
-  | ({
-      readonly type: 'step';
-      readonly phase: number;
-      readonly task: string;
-      /** From 0. */
-      readonly step: number;
-      /** Steps of this task in this phase. */
-      readonly steps: number;
-      readonly learningRate: number;
-      /** With `keepBest`, of the state after this step, where it was scored. */
-      readonly score?: number;
-    } & StepResult)
-  | {
-      readonly type: 'phaseEnd';
-      readonly phase: number;
-      readonly tasks: readonly string[];
-      readonly certificate: FreezeCertificate;
-      readonly check: CertificateCheck;
-      /** Task → SHA-256 of its optimizer state: of the trained tasks alone. Absent if the model does not tell. */
-      readonly optimizer?: FreezeCertificate;
-      /** With `keepBest`: the step, from 0, whose state is kept, and its score. */
-      readonly best?: Pick<BestState, 'step' | 'score'>;
-    };
 
 export interface TrainReport {
   readonly phases: number;
@@ -180,36 +139,39 @@ export async function* train<Example>(
       const turns = turnsOf(phase, stepsOf);
       await certifyOptimizer(model, phase, allTasks);
       const checkSiblings = await siblingCheck(model, phase);
-      const watch = watchTraining();
+      const takeRound = openRounds(model, {
+        sources,
+        stepsOf,
+        sample,
+        seed,
+        batchSize,
+        microBatches,
+        learningRate,
+      });
       yield { type: 'phaseStart', phase: index, tasks: phase.tasks, steps: turns.length };
 
-      for (const [turn, { task, step }] of turns.entries()) {
-        if (turn < position.step) continue;
+      for (const round of roundsOf(turns.slice(position.step), {
+        together: model.stepTogether !== undefined,
+      })) {
         if (keepBest && isOver(best, keepBest)) break;
-        const source = sources.get(task) ?? exampleSource([]);
-        const drawn = sample(source.length, batchSize, { seed, task, step });
-        const batch = microBatchesOf(await drawBatch(source, drawn, { task, step }), microBatches);
-        const rate = learningRate(step, stepsOf(task), task);
-        const result = await model.step(task, batch, { learningRate: rate });
-        watch(result, { task, step, steps: stepsOf(task), learningRate: rate, examples: drawn });
-        await checkSiblings(task);
+        const taken = await takeRound(round);
+        await checkSiblings(round.map(({ task }) => task));
+        const { task, step } = round[0]!;
         const score =
           keepBest && hasScore(keepBest, step, stepsOf(task)) ? await keepBest.score(task) : undefined;
         if (score !== undefined) best = await nextBest(model, best, { score, step, task });
-        position = { ...position, step: turn + 1 };
+        const before = position.step;
+        position = { ...position, step: before + round.length };
         unsaved = phase;
-        // Before the save, so that what the caller keeps with a checkpoint has this step too.
-        yield {
+        const told = taken.map((one): StepEvent => ({
           type: 'step',
           phase: index,
-          task,
-          step,
-          steps: stepsOf(task),
-          learningRate: rate,
-          ...result,
+          ...one,
           ...(score === undefined ? {} : { score }),
-        };
-        if (checkpointEverySteps && position.step % checkpointEverySteps === 0) {
+        }));
+        // Before the save, so that what the caller keeps with a checkpoint has these steps too.
+        yield told.length === 1 ? told[0]! : { type: 'stepsTogether', phase: index, steps: told };
+        if (checkpointEverySteps && isPassed(checkpointEverySteps, before, position.step)) {
           await save(phase);
           unsaved = undefined;
         }
@@ -244,6 +206,10 @@ export async function* train<Example>(
     if (stoppedByCaller && unsaved) await save(unsaved);
   }
 }
+
+/** Whether a multiple of `every` lies above `before` and not above `now`. */
+const isPassed = (every: number, before: number, now: number): boolean =>
+  Math.floor(now / every) > Math.floor(before / every);
 
 /** All tasks that have a role in one of the phases, in the order of their first. */
 function segmentsOf(phases: readonly Phase[]): string[] {

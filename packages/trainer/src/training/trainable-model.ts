@@ -12,6 +12,12 @@ export interface StepOptions {
   readonly learningRate: number;
 }
 
+/** A step of one task among those of its siblings. */
+export interface TaskStep<Example> extends StepOptions {
+  readonly task: string;
+  readonly microBatches: readonly (readonly Example[])[];
+}
+
 export interface StepResult {
   /** Mean loss over the examples of the step, in nats. */
   readonly loss: number;
@@ -40,6 +46,11 @@ export interface TrainableModel<Example> extends AsyncDisposable {
     microBatches: readonly (readonly Example[])[],
     options: StepOptions,
   ): Promise<StepResult>;
+  /**
+   * One step of each of several siblings, with the same result as one after the other; results are in the order of the steps. A model that
+   * lacks this takes them one by one.
+   */
+  stepTogether?(steps: readonly TaskStep<Example>[]): Promise<readonly StepResult[]>;
   /** Answers with the segments that the roles activate; without roles, with the base model alone. */
   predict(task: string, examples: readonly Example[], roles?: Roles): Promise<readonly Prediction[]>;
   /** SHA-256 over all bytes of a task's segment, in hexadecimal: the unit of the freeze certificate. */
