@@ -17,14 +17,10 @@ export { measuredTimeline } from './measure/measured-timeline.js';
 export { refitCluster } from './measure/refit-cluster.js';
 export { decodeMessage, encodeMessage } from './message/message.js';
 export type { MeasuredStep } from './pipeline/measured-step.js';
-export {
-  createPipelineModel,
-  type ModelSide,
-  type PipelineEvent,
-  type PipelineModel,
-  type PipelineModelOptions,
-  type TaskStep,
-} from './pipeline/pipeline-model.js';
+export type { ModelSide } from './pipeline/model-side.js';
+export type { TaskStep } from './pipeline/open-lanes.js';
+export { createPipelineModel, type PipelineModel } from './pipeline/pipeline-model.js';
+export type { PipelineDevices, PipelineEvent, PipelineModelOptions } from './pipeline/pipeline-options.js';
 export type { PlacedPipeline } from './pipeline/placed-pipeline.js';
 export type { Clip, PreparedMicrobatch } from './pipeline/run-step.js';
 export { RuntimeError, type RuntimeErrorCode } from './runtime-error.js';

@@ -1,3 +1,4 @@
+import type { PipelineEvent } from '@contextlora/runtime';
 import { describe, expect, test } from '@jest/globals';
 import {
   contextGear,
@@ -120,6 +121,67 @@ describe('A pipeline gives the bytes of one device', () => {
     expect(cached).toEqual(await trainTogether(['x'], ['high'], steps, onOne));
     // Of six layers three are frozen: 3 micro-batches on all layers once, and on the upper ones twice.
     expect(counts.forward).toBe(3 * 6 + 2 * 3 * 3);
+  });
+});
+
+describe('Lanes side by side', () => {
+  const tasks = ['high', 'other'];
+  /** Of two devices for the first task, and of the others for the second. */
+  const onLanes: ToyPipelineOptions['place'] = (left) =>
+    left.length < 3
+      ? placeToy(model, left, tasks, { cuts: left.length === 1 ? [] : [3] })
+      : [
+          placeToy(model, left.slice(0, 2), ['high'], { cuts: [3] }),
+          placeToy(model, left.slice(2), ['other'], { cuts: left.length === 3 ? [] : [5] }),
+        ];
+
+  test('give the bytes of one device, also where one has more steps, or a device is lost', async () => {
+    const train = async (place: ToyPipelineOptions['place'], devices: readonly string[], lost?: string) => {
+      const events: PipelineEvent[] = [];
+      const options = { place, stateEverySteps: 2, onEvent: (event: PipelineEvent) => events.push(event) };
+      const { pipeline, transports } = openToyPipeline(model, devices, options);
+      await pipeline.setPhase(phaseOf(...tasks));
+      const results = [];
+      for (let step = 0; step < 5; step++) {
+        if (step === 3 && lost !== undefined) transports.get(lost)!.lose();
+        const steps = stepsOf(step < 3 ? tasks : ['high'], step + 1).slice(step < 3 ? -2 : -1);
+        results.push(...(await pipeline.stepTogether(steps)));
+      }
+      const hashes = await Promise.all(
+        ['low', ...tasks].flatMap((task) => [pipeline.hashSegment(task), pipeline.hashOptimizer(task)]),
+      );
+      await pipeline[Symbol.asyncDispose]();
+      return { hashes, results, types: events.map(({ type }) => type) };
+    };
+    const { types: _, ...alone } = await train(onOne.place, ['x']);
+    const { types, ...sideBySide } = await train(onLanes, names);
+    expect(sideBySide).toEqual(alone);
+    expect(types).toEqual(['placed', 'placed', ...Array<string>(3 * 2 + 2).fill('step')]);
+    for (const lost of names) {
+      const { types: withLoss, ...others } = await train(onLanes, names, lost);
+      expect(others).toEqual(alone);
+      expect(withLoss).toContain('recovered');
+    }
+  });
+
+  test('are refused where they share a device or leave out a task', async () => {
+    for (const [place, message] of [
+      [
+        (left: readonly string[]) => tasks.map((task) => placeToy(model, left, [task], { cuts: [] })),
+        /place: a device is in two places$/,
+      ],
+      [
+        (left: readonly string[]) => placeToy(model, left, ['high'], { cuts: [] }),
+        /place: the tasks high, other are placed as high$/,
+      ],
+    ] as const) {
+      const { pipeline } = openToyPipeline(model, ['a'], { place });
+      await expect(pipeline.setPhase(phaseOf(...tasks))).rejects.toMatchObject({
+        code: 'RUNTIME_INPUT_INVALID',
+        message: expect.stringMatching(message) as unknown,
+      });
+      await pipeline[Symbol.asyncDispose]();
+    }
   });
 });
 

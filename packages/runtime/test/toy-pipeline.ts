@@ -97,6 +97,15 @@ export function toyModelSide(
       }
       return merged;
     },
+    join(lanes) {
+      const joined: ToyState = { segments: { ...lanes[0]!.state.segments }, optimizers: {} };
+      for (const { state, tasks } of lanes)
+        for (const task of tasks) {
+          joined.segments[task] = state.segments[task]!;
+          joined.optimizers[task] = state.optimizers[task]!;
+        }
+      return joined;
+    },
     encode: (state) => ({ state: new TextEncoder().encode(hashState(state)) }),
     decode: () => initialState(model),
     hashSegment: ({ segments }, task) => hashState(segments[task]),
@@ -178,7 +187,10 @@ export async function serveToy(transport: Transport, model: ToyModel, before?: (
 }
 
 export interface ToyPipelineOptions {
-  readonly place: (devices: readonly string[], tasks: readonly string[]) => PlacedPipeline;
+  readonly place: (
+    devices: readonly string[],
+    tasks: readonly string[],
+  ) => PlacedPipeline | readonly PlacedPipeline[];
   readonly clock?: Clock;
   readonly firstSeconds?: number;
   readonly stateEverySteps?: number;

@@ -24,7 +24,7 @@ import {
 import type { Cluster } from '@contextlora/scheduler';
 import {
   openThreadPipeline,
-  placeStages,
+  placeLanes,
   profileModel,
   sampleShapeOf,
   workloadsOf,
@@ -114,7 +114,7 @@ for (const count of counts) {
     text: base,
     partition,
     segments: segments(),
-    place: (left, of) => placeStages(left, of, { workloads, cluster, microbatches: microBatchCount }),
+    place: (left, of) => placeLanes(left, of, { workloads, cluster, microbatches: microBatchCount }),
     predict: () => Promise.resolve([]),
     onEvent,
     execArgv: ['--conditions', '@contextlora/source'],

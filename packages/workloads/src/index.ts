@@ -9,7 +9,7 @@ export {
   type TaskToPredict,
 } from './predict-memory.js';
 export { pipelineSide, type PipelineSideOptions } from './pipeline/pipeline-side.js';
-export { placeStages, type PlaceStagesOptions } from './pipeline/place-stages.js';
+export { placeLanes, type PlaceLanesOptions } from './pipeline/place-lanes.js';
 export { serveLayers, type ServeLayersOptions } from './pipeline/serve-layers.js';
 export {
   openThreadPipeline,

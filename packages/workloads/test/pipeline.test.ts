@@ -28,7 +28,7 @@ import {
   type Policy,
   SchedulerError,
 } from '@contextlora/scheduler';
-import { openThreadPipeline, placeStages, workloadsOf } from '@contextlora/workloads';
+import { openThreadPipeline, placeLanes, workloadsOf } from '@contextlora/workloads';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 
 import { pipelineSide } from '../src/pipeline/pipeline-side.js';
@@ -144,13 +144,11 @@ async function trainAlone(partition: Partition, phase: ReturnType<typeof phaseOf
   return await train(model, phase);
 }
 
-async function trainInMemory(
+function openInMemory(
   partition: Partition,
-  phase: ReturnType<typeof phaseOf>,
-  stages: number,
-  policy: Policy,
+  devices: readonly string[],
+  options: Pick<Parameters<typeof openThreadPipeline>[0], 'place' | 'onEvent'>,
 ) {
-  const devices = names.slice(0, stages);
   const transports = memoryTransports(['coordinator', ...devices]);
   for (const device of devices)
     void serveStage(transports.get(device)!, {
@@ -159,7 +157,7 @@ async function trainInMemory(
           createStageExecutor(layersOf(base, range), { partition, segments: segmentsOf(partition) }),
         ),
     });
-  await using model = createPipelineModel({
+  return createPipelineModel({
     transport: transports.get('coordinator')!,
     devices,
     model: pipelineSide({
@@ -168,6 +166,17 @@ async function trainInMemory(
       segments: segmentsOf(partition),
       predict: () => Promise.resolve([]),
     }),
+    ...options,
+  });
+}
+
+async function trainInMemory(
+  partition: Partition,
+  phase: ReturnType<typeof phaseOf>,
+  stages: number,
+  policy: Policy,
+) {
+  await using model = openInMemory(partition, names.slice(0, stages), {
     place: placeEvenly(stages, policy, partition),
   });
   return await train(model, phase);
@@ -217,10 +226,57 @@ describe('A pipeline of a real model gives the bytes of one device', () => {
 describe('A placement of a run', () => {
   test('uses the devices that are left, each for a range of layers', () => {
     const workloads = workloadsFor(partitions.everywhere);
-    const { placement } = placeStages(['a', 'c'], ['road'], { workloads, cluster, microbatches: 3 });
+    const [lane] = placeLanes(['a', 'c'], ['road'], { workloads, cluster, microbatches: 3 });
+    const { placement } = lane!;
     const used = placement.stages.map(({ members }) => members.map(({ device }) => device));
     expect(used.flat().every((device) => ['a', 'c'].includes(device))).toBe(true);
     expect(placement.stages.at(-1)!.end).toBe(layerCount);
+  });
+
+  test('gives siblings devices of their own where there are several, and one pipeline where there are not', () => {
+    const workloads = workloadsFor(partitions.everywhere);
+    const place = (...devices: string[]) =>
+      placeLanes(devices, ['road', 'vehicle'], { workloads, cluster, microbatches: 3 });
+    expect(place('a').map(({ placement }) => placement.tasks)).toEqual([['road', 'vehicle']]);
+    for (const devices of [names.slice(0, 2), names]) {
+      const lanes = place(...devices).map(({ placement, workloads: own }) => ({
+        tasks: placement.tasks,
+        workloads: own.map(({ name }) => name),
+        devices: placement.stages.flatMap(({ members }) => members.map(({ device }) => device)),
+      }));
+      expect(lanes.map(({ tasks: of }) => of).sort()).toEqual([['road'], ['vehicle']]);
+      for (const lane of lanes) expect(lane.workloads).toEqual(lane.tasks);
+      const used = lanes.flatMap((lane) => lane.devices);
+      expect(new Set(used).size).toBe(used.length);
+    }
+  });
+
+  test('on lanes trains siblings to the bytes of one device', async () => {
+    const partition = partitions.everywhere;
+    const phase = phaseOf('road', 'vehicle');
+    const alone = await trainAlone(partition, phase);
+    const workloads = workloadsFor(partition);
+    const placed: string[] = [];
+    await using model = openInMemory(partition, names, {
+      place: (left, of) => placeLanes(left, of, { workloads, cluster, microbatches: 3 }),
+      onEvent(event) {
+        if (event.type === 'placed') placed.push(event.pipeline.placement.tasks.join());
+      },
+    });
+    await model.setPhase(phase);
+    const results = [];
+    for (let step = 0; step < 2; step++)
+      results.push(
+        ...(await model.stepTogether(
+          phase.tasks.map((task) => ({ task, microBatches: batches, learningRate: 1e-2 })),
+        )),
+      );
+    const hashes = await Promise.all(
+      tasks.map(async ({ id }) => [await model.hashSegment(id), await model.hashOptimizer(id)]),
+    );
+    const files = Object.entries(await model.saveState()).map(([name, bytes]) => [name, sha256(bytes)]);
+    expect({ results, hashes, files }).toEqual(alone);
+    expect(placed.sort()).toEqual(['road', 'vehicle']);
   });
 
   test('puts a model that fits on no single device on two, and says what is missing where none is enough', () => {
@@ -231,9 +287,9 @@ describe('A placement of a run', () => {
       devices: cluster.devices.map((device) => ({ ...device, memoryBytes: share * bytes })),
     });
     const options = { workloads, microbatches: 3 };
-    expect(() => placeStages(['a'], ['road'], { ...options, cluster: tight(0.9) })).toThrow(SchedulerError);
+    expect(() => placeLanes(['a'], ['road'], { ...options, cluster: tight(0.9) })).toThrow(SchedulerError);
     expect(
-      placeStages(['a', 'b'], ['road'], { ...options, cluster: tight(0.9) }).placement.stages,
+      placeLanes(['a', 'b'], ['road'], { ...options, cluster: tight(0.9) })[0]!.placement.stages,
     ).toHaveLength(2);
   });
 });

@@ -24,7 +24,7 @@ import { drawGanttSvg } from '@contextlora/scheduler/views';
 import type { Phase } from '@contextlora/trainer';
 import {
   openThreadPipeline,
-  placeStages,
+  placeLanes,
   profileModel,
   sampleShapeOf,
   workloadsOf,
@@ -132,7 +132,7 @@ export async function openTrainingWorkers(
         execArgv: nodeArguments,
         onEvent,
         place: (left, tasks) =>
-          placeStages(left, tasks, {
+          placeLanes(left, tasks, {
             cluster,
             microbatches: settings.microBatches ?? 1,
             workloads: workloadsOf(of.spec, partition, phases(), {

@@ -80,6 +80,14 @@ export function pipelineSide<Prediction>({
       onSegments(merged.segments);
       return merged;
     },
+    join(lanes) {
+      const joined: TrainingState = {
+        segments: { ...lanes[0]!.state.segments, ...ofLanes(lanes, ({ segments }) => segments) },
+        optimizers: ofLanes(lanes, ({ optimizers }) => optimizers),
+      };
+      onSegments(joined.segments);
+      return joined;
+    },
     encode: (state) => encodeState(state, partition),
     decode(files, like) {
       lowerKeys = new WeakMap();
@@ -92,3 +100,12 @@ export function pipelineSide<Prediction>({
     predict: (state, task, examples, roles) => predict(state.segments, task, examples, roles),
   };
 }
+
+/** Of each lane what belongs to its tasks. */
+const ofLanes = <T>(
+  lanes: readonly { readonly state: TrainingState; readonly tasks: readonly string[] }[],
+  pick: (state: TrainingState) => Readonly<Record<string, T>>,
+): Record<string, T> =>
+  Object.fromEntries(
+    lanes.flatMap(({ state, tasks }) => Object.entries(pick(state)).filter(([task]) => tasks.includes(task))),
+  );
