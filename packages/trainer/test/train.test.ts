@@ -301,9 +301,11 @@ describe('siblings that a model steps at once', () => {
     const toldAtOnce = await run(together, { steps }, Infinity, phases);
     expect(together.weights).toEqual(apart.weights);
     expect(together.rounds).toEqual(['vehicle weather', 'vehicle weather']);
-    expect(toldAtOnce.flatMap((event) => (event.type === 'stepsTogether' ? event.steps : [event]))).toEqual(
-      told,
-    );
+    expect(
+      toldAtOnce.flatMap((event): TrainEvent[] =>
+        event.type === 'stepsTogether' ? [...event.steps] : [event],
+      ),
+    ).toEqual(told);
   });
 
   test('are saved after whole rounds only, and resume to the same bits on either kind of model', async () => {
