@@ -10,7 +10,12 @@ export interface CommandContext {
   /** Processor seconds of this process so far. */
   readonly cpuSeconds: () => number;
   /** Memory of this process now, and the most so far. */
-  readonly memory: () => { readonly residentBytes: number; readonly peakBytes: number };
+  readonly memory: () => {
+    readonly residentBytes: number;
+    readonly peakBytes: number;
+    /** What the machine has free, or its container may still use, where that is known. */
+    readonly freeBytes?: number;
+  };
   /** Version of the installed command. */
   readonly version: string;
   /** Path of the running program, to start it in a second process. */

@@ -1,5 +1,5 @@
 /** The world of the real command: a Node process and its machine. */
-import { hostname } from 'node:os';
+import { freemem, hostname } from 'node:os';
 
 import type { CommandWorld } from './command-world.js';
 import { stopCodes, type StopSignal } from './stop-signals.js';
@@ -11,6 +11,13 @@ function onOutputError(this: NodeJS.WriteStream, error: NodeJS.ErrnoException): 
   // A closed pipe is no failure, a running command listens for the others itself, and one is reported once.
   if (error.code !== 'EPIPE' && this.listenerCount('error') === 1 && !process.exitCode) throw error;
 }
+
+/** Of the machine or, in a container with a limit, of the container. */
+const freeBytes = (process: NodeJS.Process): number => {
+  const limit = process.constrainedMemory();
+  const left = limit > 0 ? limit - process.memoryUsage.rss() : Infinity;
+  return Math.max(0, Math.min(freemem(), left));
+};
 
 /** Nobody is left to be told. */
 const ignoreError = () => undefined;
@@ -31,6 +38,7 @@ export function processWorld(process: NodeJS.Process, { version }: { version: st
     memory: () => ({
       residentBytes: process.memoryUsage.rss(),
       peakBytes: 1024 * process.resourceUsage().maxRSS,
+      freeBytes: freeBytes(process),
     }),
     program: process.argv[1] ?? '',
     nodeArguments: process.execArgv,

@@ -18,6 +18,8 @@ export type RuntimeErrorCode =
   | 'RUNTIME_MESSAGE_REFUSED'
   /** An object of the cluster's store is missing, or its bytes are others than they were. */
   | 'RUNTIME_OBJECT_DAMAGED'
+  /** A cluster works on another run, or has got a plan of another coordinator. */
+  | 'RUNTIME_CLUSTER_BUSY'
   /** Stopped on request. */
   | 'RUNTIME_ABORTED';
 

@@ -8,6 +8,11 @@ export {
   type PredictMemoryOptions,
   type TaskToPredict,
 } from './predict-memory.js';
+export {
+  type ClusterPipeline,
+  type ClusterPipelineOptions,
+  openClusterPipeline,
+} from './pipeline/cluster-pipeline.js';
 export { pipelineSide, type PipelineSideOptions } from './pipeline/pipeline-side.js';
 export { placeLanes, type PlaceLanesOptions } from './pipeline/place-lanes.js';
 export { serveLayers, type ServeLayersOptions } from './pipeline/serve-layers.js';

@@ -17,7 +17,7 @@ import {
   writeRun,
 } from '@contextlora/finetune';
 import { openKernels } from '@contextlora/kernels';
-import { loadModel, withChatPrompts } from '@contextlora/model';
+import { loadModel, type ModelDigests, withChatPrompts } from '@contextlora/model';
 import { toText } from '@contextlora/task-graph';
 import { fileCheckpoints } from '@contextlora/trainer/files';
 
@@ -37,6 +37,8 @@ import { importanceOf } from './importance-of-run.js';
 import { dryRun } from './train-dry-run.js';
 import { fitTrainingRows } from './fit-training-rows.js';
 import { locateGivenModel } from './given-model.js';
+import { addClusterOptions, type ClusterTrainOptions, openTrainingCluster } from './train-cluster.js';
+import type { TrainingPool } from './training-pool.js';
 import {
   addWorkerOptions,
   openTrainingWorkers,
@@ -46,7 +48,7 @@ import {
 import { warmFeatures } from './warm-features.js';
 import { addSettingOptions, configOfOptions, type SettingOptions } from './setting-options.js';
 
-interface TrainOptions extends SettingOptions, WorkerOptions {
+interface TrainOptions extends SettingOptions, WorkerOptions, ClusterTrainOptions {
   readonly taskFile: string;
   readonly model: string;
   readonly data?: string;
@@ -56,7 +58,7 @@ interface TrainOptions extends SettingOptions, WorkerOptions {
   readonly dryRun: boolean;
 }
 
-export function addTrainCommand({ program, context, run }: CommandSetup): void {
+export function addTrainCommand({ program, context, run, world }: CommandSetup): void {
   const command = program
     .command('train <tasks.yaml>')
     .description('train one segment per task of a task file, in dependency order, and write the adapters')
@@ -68,6 +70,7 @@ export function addTrainCommand({ program, context, run }: CommandSetup): void {
     .option('--out <directory>', 'output directory', 'contextlora-output');
   addSettingOptions(command);
   addWorkerOptions(command);
+  addClusterOptions(command);
   command
     .option('--resume', 'continue an earlier run in the same directory', false)
     .addOption(forceOption())
@@ -84,6 +87,10 @@ export function addTrainCommand({ program, context, run }: CommandSetup): void {
           'settings from a file, and one of them from a flag, which counts more',
         ],
         [
+          'contextlora train tasks.yaml --model ./SmolVLM-256M-Instruct --out run --cluster --workers 3',
+          'on three machines that run "contextlora worker"',
+        ],
+        [
           'contextlora train tasks.yaml --model ./SmolVLM-256M-Instruct --out run --resume',
           'continue after Ctrl-C',
         ],
@@ -91,19 +98,20 @@ export function addTrainCommand({ program, context, run }: CommandSetup): void {
       ]),
     )
     .action((taskFile: string, options: Omit<TrainOptions, 'taskFile'>) =>
-      run(() => runTrain({ taskFile, ...options }, context)),
+      run(() => runTrain({ taskFile, ...options }, context, world.hostname)),
     );
 }
 
 /** Checks its inputs, then trains, evaluates and writes. */
-async function runTrain(options: TrainOptions, context: CommandContext): Promise<void> {
+async function runTrain(options: TrainOptions, context: CommandContext, hostname: string): Promise<void> {
   const { progress, clock, signal, hubDirectory, version } = context;
   const started = clock();
   const { taskFile, out, resume, force } = options;
   const given = await configOfOptions(options);
   requireWorkersFor(options);
-  const { workers = 1 } = options;
-  const config = workers > 1 ? { microBatches: workerMicroBatches, ...given } : given;
+  const { workers = 1, cluster } = options;
+  const isPooled = workers > 1 || cluster !== undefined;
+  const config = isPooled ? { microBatches: workerMicroBatches, ...given } : given;
   const { threads = 1, saveEverySteps, baseFormat } = config;
   const rowLimits = rowLimitsOf(config);
   // Everything is read first, so that a mistake leaves nothing behind.
@@ -124,45 +132,59 @@ async function runTrain(options: TrainOptions, context: CommandContext): Promise
     ...(baseFormat === undefined ? {} : { base: baseFormat }),
   });
   let prepared: PreparedRun | undefined;
+  let model: ModelDigests | undefined;
+  let pool: TrainingPool | undefined;
   try {
     const base = config.chatTemplate === true ? withChatPrompts(loaded) : loaded;
     const { data, changes } = await fitTrainingRows(base, read, config, { progress, signal });
     const rows = Object.entries(data.rows).map(([task, { train }]) => [task, train.length] as const);
     const settings = settingsOf(config, { rows: Object.fromEntries(rows) });
     const importance = await importanceOf(base, data, settings, context);
-    const pool =
-      workers > 1 && directory
-        ? await openTrainingWorkers(
-            base,
-            {
-              count: workers,
-              modelPath: resolve(modelDirectory),
-              baseFormat,
-              threads,
-              data,
-              settings,
-              phases: () => prepared?.phases ?? [],
-            },
-            context,
-          )
-        : undefined;
+    if (directory && isPooled) {
+      const pooled = {
+        modelPath: resolve(modelDirectory),
+        baseFormat,
+        data,
+        settings,
+        phases: () => prepared?.phases ?? [],
+      };
+      pool =
+        cluster === undefined
+          ? await openTrainingWorkers(base, { count: workers, threads, ...pooled }, context)
+          : await openTrainingCluster(
+              base,
+              {
+                ...options,
+                ...pooled,
+                run: `${hostname} ${resolve(out)}`,
+                count: workers,
+                digests: () => model,
+              },
+              context,
+            );
+    }
     const run = (prepared = prepareRun(base, data, {
       settings,
       importance,
       rowsFit: true,
+      siblingsTogether: cluster !== undefined,
       ...(pool ? { createModel: pool.createModel } : {}),
     }));
     if (!directory) {
       await dryRun(run, settings, context);
       return;
     }
-    const model = await showModelDigests(modelDirectory, context);
+    model = await showModelDigests(modelDirectory, context);
     const inputs = {
       ...describeInputs({
         settings,
         file: data.file,
         model,
-        others: { 'the kernels': kernels.backend, 'the version of contextlora': version },
+        others: {
+          'the kernels': kernels.backend,
+          'the version of contextlora': version,
+          ...(cluster === undefined ? {} : { 'the phases': 'siblings together' }),
+        },
       }),
       ...(await showRowDigests(data, context)),
     };
@@ -233,24 +255,28 @@ async function runTrain(options: TrainOptions, context: CommandContext): Promise
     progress.print(`Done in ${clockTime(clock() - started)}.`);
   } finally {
     await prepared?.model[Symbol.asyncDispose]();
+    await pool?.[Symbol.asyncDispose]();
     loaded.dispose();
   }
 }
 
-/** @throws CliError when there is nothing that the files could show, or a dry run would leave out the workers. */
-function requireWorkersFor({ workers = 1, dryRun, ...files }: TrainOptions): void {
-  if (dryRun && workers > 1)
+/** @throws CliError when options have nothing to act on, or a dry run would leave out the workers. */
+function requireWorkersFor({ workers = 1, cluster, dryRun, ...files }: TrainOptions): void {
+  if (dryRun && (workers > 1 || cluster !== undefined))
     throw new CliError(
       'CLI_OPTIONS_INVALID',
       'train',
-      '--dry-run predicts a run in one process; leave out --workers',
+      `--dry-run predicts a run in one process; leave out ${cluster === undefined ? '--workers' : '--cluster'}`,
     );
   const asked = (['trace', 'traceSvg'] as const).filter((key) => files[key] !== undefined);
   const name = asked[0] === 'trace' ? '--trace' : '--trace-svg';
-  if (asked.length > 0 && workers < 2)
+  if (asked.length > 0 && workers < 2 && cluster === undefined)
     throw new CliError(
       'CLI_OPTIONS_INVALID',
       'train',
       `${name} shows a step on several workers; give --workers 2 or more`,
     );
+  const [ofCluster] = (['identity', 'carrier', 'host'] as const).filter((key) => files[key] !== undefined);
+  if (ofCluster && cluster === undefined)
+    throw new CliError('CLI_OPTIONS_INVALID', 'train', `--${ofCluster} is for a cluster; give --cluster too`);
 }

@@ -1,6 +1,13 @@
 /** `contextlora worker`: this machine works in a cluster. */
-import type { Transport } from '@contextlora/runtime';
-import { type ClusterPlan, joinCluster, workInCluster, type WorkEvent } from '@contextlora/runtime/engine';
+import type { ModelDigests } from '@contextlora/model';
+import { RuntimeError, type Transport } from '@contextlora/runtime';
+import {
+  type ClusterPlan,
+  joinCluster,
+  type MemberState,
+  workInCluster,
+  type WorkEvent,
+} from '@contextlora/runtime/engine';
 import { serveLayers, type ServeLayersOptions } from '@contextlora/workloads';
 
 import { openCarrier } from '../cluster/open-carrier.js';
@@ -8,17 +15,23 @@ import { type ClusterOptions, openEngine } from '../cluster/open-engine.js';
 import type { CommandContext } from '../command-context.js';
 import type { CommandSetup } from '../command-setup.js';
 import { helpExamples } from '../help-examples.js';
-import { positiveWhole } from '../option-values.js';
+import { positiveNumber, positiveWhole } from '../option-values.js';
+import { showModelDigests } from './show-digests.js';
 
 interface WorkerOptions extends ClusterOptions {
   readonly model: string;
   readonly name?: string;
   readonly host: string;
   readonly threads: number;
+  /** Gigabytes. */
+  readonly memory?: number;
 }
 
 /** What a plan tells workers of the model. */
-type LayerWork = Pick<ServeLayersOptions, 'base' | 'partition' | 'optimizer'>;
+export interface LayerWork extends Pick<ServeLayersOptions, 'base' | 'partition' | 'optimizer'> {
+  /** By which the workers prove that theirs is the same. */
+  readonly model?: ModelDigests;
+}
 
 export function addWorkerCommand({ program, context, run, world }: CommandSetup): void {
   program
@@ -30,6 +43,11 @@ export function addWorkerCommand({ program, context, run, world }: CommandSetup)
     .option('--name <name>', 'name of this device in a development cluster; by default that of the machine')
     .option('--host <address>', 'address at which other devices reach this one', '127.0.0.1')
     .option('--threads <n>', 'threads of each operation', positiveWhole, 1)
+    .option(
+      '--memory <gigabytes>',
+      'memory that plans may use here; by default what is free, or what a container may use',
+      positiveNumber,
+    )
     .addHelpText(
       'after',
       helpExamples([
@@ -44,10 +62,14 @@ export function addWorkerCommand({ program, context, run, world }: CommandSetup)
 }
 
 async function runWorker(
-  { model, name, host, threads, ...options }: WorkerOptions,
-  { clock, now, output, signal }: CommandContext,
+  { model, name, host, threads, memory, ...options }: WorkerOptions,
+  context: CommandContext,
   hostname: string,
 ): Promise<'interrupted'> {
+  const { clock, now, output, signal } = context;
+  const digests = await showModelDigests(model, context);
+  const memoryBytes = memory === undefined ? context.memory().freeBytes : memory * 1e9;
+  const limits = memoryBytes === undefined ? {} : { memoryBytes };
   const print = (line: string) => output.write(`${line}\n`);
   await using opened = await openEngine(options, {
     name: name ?? hostname,
@@ -58,7 +80,7 @@ async function runWorker(
   const { engine, cluster, server } = opened;
   await using lease = await joinCluster(
     engine,
-    { doing: 'waits for a plan', epoch: 0 },
+    { doing: 'waits for a plan', epoch: 0, ...limits },
     { firstSequence: now().getTime() },
   );
   print(
@@ -74,18 +96,21 @@ async function runWorker(
           print(`Refused a frame of ${peer} (${fault}): ${what}`);
         },
       }),
-    serve: (transport: Transport, plan: ClusterPlan) =>
-      serveLayers(transport, {
-        ...(plan.work as LayerWork),
+    async serve(transport: Transport, plan: ClusterPlan) {
+      const { model: wanted = {}, ...work } = plan.work as LayerWork;
+      requireSameModel(model, { mine: digests, wanted, coordinator: plan.coordinator });
+      await serveLayers(transport, {
+        ...work,
         modelPath: model,
         threads,
         coordinator: plan.coordinator,
-      }),
+      });
+    },
     signal,
   });
   for await (const event of work) {
     print(describeEvent(event));
-    lease.update({ doing: doingOf(event), epoch: event.epoch });
+    lease.update({ ...limits, ...stateOf(event) });
   }
   return 'interrupted';
 }
@@ -94,6 +119,8 @@ function describeEvent(event: WorkEvent): string {
   switch (event.type) {
     case 'begins':
       return `Plan ${event.epoch} begins: ${event.plan.run}, ${count(event.plan.devices.length)}, tensors by ${event.plan.carrier}`;
+    case 'continues':
+      return `Plan ${event.epoch} goes on with ${count(event.plan.devices.length)}`;
     case 'spared':
       return `Plan ${event.epoch} has no work for this device`;
     case 'ended':
@@ -105,5 +132,25 @@ function describeEvent(event: WorkEvent): string {
 
 const count = (workers: number) => (workers === 1 ? '1 worker' : `${workers} workers`);
 
-const doingOf = (event: WorkEvent): string =>
-  event.type === 'begins' ? `works on ${event.plan.run}` : 'waits for a plan';
+const stateOf = (event: WorkEvent): MemberState =>
+  'plan' in event
+    ? { doing: `works on ${event.plan.run}`, epoch: event.epoch, run: event.plan.run }
+    : { doing: 'waits for a plan', epoch: event.epoch };
+
+/** @throws RuntimeError if the model here is another than the coordinator's. */
+function requireSameModel(
+  path: string,
+  {
+    mine,
+    wanted,
+    coordinator,
+  }: { readonly mine: ModelDigests; readonly wanted: ModelDigests; readonly coordinator: string },
+): void {
+  const parts = (Object.keys(wanted) as (keyof ModelDigests)[]).filter((part) => mine[part] !== wanted[part]);
+  if (parts.length > 0)
+    throw new RuntimeError(
+      'RUNTIME_INPUT_INVALID',
+      'worker',
+      `the model at ${path} is not the one that ${coordinator} trains (${parts.join(', ')}); copy that one here`,
+    );
+}

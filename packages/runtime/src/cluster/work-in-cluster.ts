@@ -7,6 +7,8 @@ import { checkClusterPlan, type ClusterPlan } from './cluster-plan.js';
 
 export type WorkEvent =
   | { readonly type: 'begins'; readonly epoch: number; readonly plan: ClusterPlan }
+  /** A plan with fewer devices takes the place of the one that is carried out, over the same connections. */
+  | { readonly type: 'continues'; readonly epoch: number; readonly plan: ClusterPlan }
   /** The plan gives this device nothing to do. */
   | { readonly type: 'spared'; readonly epoch: number }
   /** `problem` says why it ended early. */
@@ -14,7 +16,7 @@ export type WorkEvent =
 
 /**
  * Waits for plans until the signal. `open` opens this device's transport for a plan, and `serve` does its work over it until the coordinator
- * needs it no longer. A newer plan ends the work on the one before.
+ * needs it no longer. A newer plan ends the work on the one before, unless it goes on with its connections.
  */
 export async function* workInCluster(
   engine: Engine,
@@ -28,6 +30,7 @@ export async function* workInCluster(
     readonly signal: AbortSignal;
   },
 ): AsyncGenerator<WorkEvent, void> {
+  const { device } = engine.messages;
   const plans = watchPlans(engine, signal);
   const nextPlan = () => {
     const coming = plans.next();
@@ -40,27 +43,48 @@ export async function* workInCluster(
     const { value: record, done } = await next;
     if (done) return;
     next = nextPlan();
-    const { epoch } = record;
+    const { epoch: begun } = record;
     const plan = planOf(record);
-    if (typeof plan === 'string') yield { type: 'ended', epoch, problem: plan };
-    else if (!plan.devices.includes(engine.messages.device)) yield { type: 'spared', epoch };
+    if (typeof plan === 'string') yield { type: 'ended', epoch: begun, problem: plan };
+    // One that goes on with connections of which this device has none is none of its business.
+    else if (!plan.devices.includes(device) || plan.since !== undefined)
+      yield { type: 'spared', epoch: begun };
     else {
-      yield { type: 'begins', epoch, plan };
+      yield { type: 'begins', epoch: begun, plan };
       const over = new AbortController();
-      void next.then(
-        (newer) => {
-          over.abort(newer.done ? 'it was stopped' : 'another plan took its place');
-        },
-        () => {
-          over.abort('the cluster cannot be reached');
-        },
-      );
-      const problem = await carryOut(plan, epoch, { open, serve, signal: over.signal });
+      const working = carryOut(plan, begun, { open, serve, signal: over.signal });
+      let epoch = begun;
+      for (let isOver = false; !isOver;) {
+        const newer = await Promise.race([working.then(() => undefined), newerPlan(next)]);
+        const following = typeof newer === 'object' ? planOf(newer) : undefined;
+        if (
+          typeof following === 'object' &&
+          following.since === begun &&
+          following.devices.includes(device)
+        ) {
+          next = nextPlan();
+          epoch = (newer as PlanRecord).epoch;
+          yield { type: 'continues', epoch, plan: following };
+        } else {
+          isOver = true;
+          over.abort(typeof newer === 'object' ? 'another plan took its place' : newer);
+        }
+      }
+      const problem = await working;
       yield { type: 'ended', epoch, ...(problem !== undefined && { problem }) };
     }
   }
 }
 
+/** The next plan, or why there is none. */
+const newerPlan = async (next: Promise<IteratorResult<PlanRecord, void>>): Promise<PlanRecord | string> => {
+  try {
+    const { value, done } = await next;
+    return done ? 'it was stopped' : value;
+  } catch {
+    return 'the cluster cannot be reached';
+  }
+};
 const planOf = ({ plan }: PlanRecord): ClusterPlan | string => {
   try {
     return checkClusterPlan(plan);

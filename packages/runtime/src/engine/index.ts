@@ -19,5 +19,10 @@ export {
   type MessageFault,
   type RefusedMessage,
 } from '../security/control-messages.js';
+export {
+  type ClusterDevices,
+  type ClusterDevicesOptions,
+  openClusterDevices,
+} from '../cluster/cluster-devices.js';
 export { checkClusterPlan, type ClusterPlan, peersOf } from '../cluster/cluster-plan.js';
 export { workInCluster, type WorkEvent } from '../cluster/work-in-cluster.js';

@@ -12,6 +12,10 @@ export interface MemberState {
   readonly doing: string;
   /** The plan that it carries out; 0 before the first. */
   readonly epoch: number;
+  /** The run that it works on now, if any. */
+  readonly run?: string;
+  /** What its layers may take, where it says so. */
+  readonly memoryBytes?: number;
 }
 
 export interface Member extends MemberState {
@@ -39,8 +43,8 @@ export async function joinCluster(
   const stop = new AbortController();
   let [current, sequence] = [state, firstSequence];
   const renew = () => {
-    const { epoch, doing } = current;
-    return store.leases.write(key, messages.seal(key, { epoch, sequence: sequence++, body: { doing } }));
+    const { epoch, ...body } = current;
+    return store.leases.write(key, messages.seal(key, { epoch, sequence: sequence++, body }));
   };
   await renew();
   const renewing = (async () => {
@@ -107,9 +111,7 @@ export async function* watchMembers(
         continue;
       }
       liveness.heard(device);
-      const doing = (body as Partial<MemberState> | undefined)?.doing;
-      if (seen.has(device))
-        members.set(device, { device, epoch, doing: typeof doing === 'string' ? doing : '' });
+      if (seen.has(device)) members.set(device, { device, ...stateOf(body), epoch });
       seen.add(device);
     }
   })().catch((error: unknown) => {
@@ -130,6 +132,16 @@ export async function* watchMembers(
     stop.abort();
     await listening;
   }
+}
+
+/** What a lease says, as far as it makes sense. */
+function stateOf(body: unknown): Omit<MemberState, 'epoch'> {
+  const { doing, run, memoryBytes } = (body ?? {}) as Partial<Record<string, unknown>>;
+  return {
+    doing: typeof doing === 'string' ? doing : '',
+    ...(typeof run === 'string' ? { run } : {}),
+    ...(typeof memoryBytes === 'number' && memoryBytes > 0 ? { memoryBytes } : {}),
+  };
 }
 
 /** Waits; false if the signal ended the wait. */
