@@ -68,7 +68,7 @@ function start(...args: readonly string[]): Command {
   const child = spawn(
     process.execPath,
     [
-      ...['--conditions', '@contextlora/source', '--import', 'tsx'],
+      ...['--conditions', '@contextlora/source', '--import', import.meta.resolve('tsx')],
       ...[join(root, 'packages/contextlora/src/cli.ts'), ...args],
     ],
     { stdio: ['ignore', 'pipe', 'pipe'], cwd: directory },

@@ -22,7 +22,7 @@ export interface StepResult {
   readonly gradientNorm: number;
 }
 
-export interface LanesStep<State> {
+interface LanesStep<State> {
   /** By task. */
   readonly results: ReadonlyMap<string, StepResult>;
   readonly measured: readonly MeasuredStep[];
