@@ -151,14 +151,14 @@ describe('Lanes side by side', () => {
         ['low', ...tasks].flatMap((task) => [pipeline.hashSegment(task), pipeline.hashOptimizer(task)]),
       );
       await pipeline[Symbol.asyncDispose]();
-      return { hashes, results, types: events.map(({ type }) => type) };
+      return { outcome: { hashes, results }, types: events.map(({ type }) => type) };
     };
-    const { types: _, ...alone } = await train(onOne.place, ['x']);
-    const { types, ...sideBySide } = await train(onLanes, names);
+    const { outcome: alone } = await train(onOne.place, ['x']);
+    const { types, outcome: sideBySide } = await train(onLanes, names);
     expect(sideBySide).toEqual(alone);
     expect(types).toEqual(['placed', 'placed', ...Array<string>(3 * 2 + 2).fill('step')]);
     for (const lost of names) {
-      const { types: withLoss, ...others } = await train(onLanes, names, lost);
+      const { types: withLoss, outcome: others } = await train(onLanes, names, lost);
       expect(others).toEqual(alone);
       expect(withLoss).toContain('recovered');
     }

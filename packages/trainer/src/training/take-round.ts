@@ -44,7 +44,11 @@ export function openRounds<Example>(
     }
     const results = await takeAll(
       model,
-      drawn.map(({ examples: _, ...step }) => step),
+      drawn.map(({ task, microBatches: batch, learningRate: rate }) => ({
+        task,
+        microBatches: batch,
+        learningRate: rate,
+      })),
     );
     return round.map(({ task, step }, index) => {
       const { learningRate: rate, examples } = drawn[index]!;
