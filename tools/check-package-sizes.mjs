@@ -20,7 +20,7 @@ const budgetKilobytes = {
   '@contextlora/model': 2350,
   '@contextlora/runtime': 775,
   '@contextlora/scheduler': 1830,
-  '@contextlora/serve': 230,
+  '@contextlora/serve': 335,
   '@contextlora/task-graph': 175,
   '@contextlora/trainer': 465,
   '@contextlora/workloads': 235,

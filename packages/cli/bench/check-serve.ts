@@ -41,7 +41,8 @@ try {
       ...['--max-examples', values.examples, '--checks', 'all', '--exclude-checks', excluded.join()],
       ...['--header', `Authorization: Bearer ${key}`, '--no-color'],
     ],
-    { stdio: 'inherit' },
+    // It leaves a folder where it runs.
+    { stdio: 'inherit', cwd: folder },
   );
   const code = await server.stop();
   console.log(`the server ended with ${String(code)}, as SIGTERM asks`);

@@ -1,6 +1,6 @@
 /**
  * Load on `contextlora serve`: 1, 8 and 64 clients that ask for a decision of two tasks, for written text, and for both in turn; beside the
- * same server with passes of one prompt, and llama.cpp's server (text alone) where the model is a GGUF file. At the end both are asked to
+ * same server with passes of one prompt, and llama.cpp's server (text alone) where the model is a GGUF file. At the end the server is asked to
  * stop while 64 requests are under way, and the lost ones are counted. Exits with 1 if there is an error or a lost request.
  *
  * Usage: npm run bench:serve -- [--model PATH] [--clients 1,8,64] [--requests N] [--tokens N] [--python FILE] [--json FILE]
@@ -59,22 +59,34 @@ interface Row extends LoadResult {
   readonly workload: string;
 }
 const rows: Row[] = [];
-const measure = async (server: ServerProcess, workload: string, requestOf: (i: number) => LoadRequest) => {
-  await load(server.url, requestOf, { clients: 2, count: 4 });
-  for (const count of clients) {
-    const result = await load(server.url, requestOf, {
-      clients: count,
-      count: Math.max(32, count * Number(values.requests)),
-    });
-    const row = { server: server.name, workload, ...result };
-    rows.push(row);
-    const milliseconds = (seconds: number) => `${(1000 * seconds).toFixed(0)} ms`.padStart(9);
-    console.log(
-      `${server.name.padEnd(22)} ${workload.padEnd(9)} ${String(count).padStart(3)} clients  p50 ${milliseconds(row.p50Seconds)}  p99 ${milliseconds(row.p99Seconds)}  ` +
-        `${row.requestsPerSecond.toFixed(1).padStart(7)} requests/s  ${row.tokensPerSecond.toFixed(0).padStart(5)} tokens/s  ${row.errors} errors`,
-    );
-  }
+/** Measures servers in turn, so that they meet the machine in the same state. */
+const measure = async (
+  workload: string,
+  requestOf: (i: number) => LoadRequest,
+  servers: readonly ServerProcess[],
+) => {
+  for (const server of servers) await load(server.url, requestOf, { clients: 2, count: 4 });
+  for (const count of clients)
+    for (const server of servers) {
+      const result = await load(server.url, requestOf, {
+        clients: count,
+        count: Math.max(leastRequests, count * Number(values.requests)),
+      });
+      rows.push({ server: server.name, workload, ...result });
+      console.log(lineOf(server.name, workload, result));
+    }
 };
+/** Fewer would say nothing of the slowest. */
+const leastRequests = 32;
+
+function lineOf(server: string, workload: string, result: LoadResult): string {
+  const milliseconds = (seconds: number) => `${(1000 * seconds).toFixed(0)} ms`.padStart(8);
+  return (
+    `${workload.padEnd(8)} ${String(result.clients).padStart(3)} clients  ${server.padEnd(18)} ` +
+    `p50 ${milliseconds(result.p50Seconds)}  p99 ${milliseconds(result.p99Seconds)}  ` +
+    `${result.requestsPerSecond.toFixed(1).padStart(6)} requests/s  ${result.tokensPerSecond.toFixed(0).padStart(5)} tokens/s  ${result.errors} errors`
+  );
+}
 
 /** Stops a server with requests under way; counts those that it let in and did not answer. */
 async function stopUnderLoad(
@@ -109,18 +121,18 @@ try {
   const run = await makeRun(folder, model);
   let port = 8700;
   const batched = await startContextlora(run, { port: port++ });
-  for (const [workload, requestOf] of Object.entries(workloads)) await measure(batched, workload, requestOf);
-  const stopped = await stopUnderLoad(batched);
-  console.log(
-    `stopped with 64 requests under way: ${stopped.answered} answered, ${stopped.refused} refused, ${stopped.lost} lost`,
-  );
   const single = await startContextlora(run, {
     port: port++,
     args: ['--batch-size', '1'],
     name: 'one prompt a pass',
   });
-  for (const [workload, requestOf] of Object.entries(workloads)) await measure(single, workload, requestOf);
+  for (const [workload, requestOf] of Object.entries(workloads))
+    await measure(workload, requestOf, [batched, single]);
   await single.stop();
+  const stopped = await stopUnderLoad(batched);
+  console.log(
+    `stopped with 64 requests under way: ${stopped.answered} answered, ${stopped.refused} refused, ${stopped.lost} lost`,
+  );
   if (values.python === undefined || !model.endsWith('.gguf'))
     console.log("llama.cpp's server is left out: it needs --python FILE and a --model that is a GGUF file");
   else {
@@ -133,7 +145,7 @@ try {
       ],
       { url, isReady: async () => (await fetch(`${url}/v1/models`)).ok },
     );
-    await measure(llama, 'text', raw);
+    await measure('text', raw, [llama]);
     await llama.stop();
   }
   if (values.json !== undefined)
