@@ -62,7 +62,6 @@ describe('A transport', () => {
     ['malformed', (packet) => changed(packet, { offset: 1, messageBytes: 2 })],
     ['oversized', (packet) => changed(packet, { messageBytes: 2 ** 31 })],
     ['sender', (packet) => changed(packet, { sender: 'mallory' })],
-    ['session', (packet) => changed(packet, { session: 5 })],
     ['beyond-credit', (packet) => changed(packet, { kind: 'credit', sequence: 9 })],
   ])('refuses a frame by name: %s', async (fault, change) => {
     expect(
@@ -70,6 +69,16 @@ describe('A transport', () => {
         isData(packet) && (decodeFrame(packet, limits) as Frame).sequence === 1 ? [change(packet)] : [packet],
       ),
     ).toEqual({ values: [1], code: 'RUNTIME_FRAME_REFUSED', faults: [fault] });
+  });
+
+  test('takes a peer that has started again for lost', async () => {
+    expect(
+      await receiveThree((packet) =>
+        isData(packet) && (decodeFrame(packet, limits) as Frame).sequence === 1
+          ? [changed(packet, { session: 5 })]
+          : [packet],
+      ),
+    ).toEqual({ values: [1], code: 'RUNTIME_PEER_LOST', faults: ['session'] });
   });
 
   test('refuses messages beyond the window', async () => {

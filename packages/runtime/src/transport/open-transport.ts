@@ -103,6 +103,8 @@ export async function openTransport(
   const refuse = (peer: string, fault: FrameFault, what: string) => {
     onRefused({ peer, fault, what });
     if (fault === 'epoch' || fault === 'replayed') return;
+    // Whatever it did before, the peer does not know of it.
+    if (fault === 'session') lose(peer, 'has started again');
     const link = links.get(peer);
     if (link && !link.ended)
       link.end(
