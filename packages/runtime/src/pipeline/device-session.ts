@@ -12,6 +12,8 @@ type Progress<State> = Exclude<Report<State>, { type: 'done' | 'failed' }>;
 
 export interface DeviceSession<Header extends MicrobatchHeader, Tokens, State> {
   readonly device: string;
+  /** Resolves with the worker's first sign of life, rejects when it is lost before. */
+  readonly begun: Promise<void>;
   /** Sends a command and waits until it is carried out; `onProgress` is told what comes before that. */
   perform(
     command: Command<Header, Tokens, State>,
@@ -47,7 +49,14 @@ export function openSession<Header extends MicrobatchHeader, Tokens, State>(
   const reason = (): RuntimeError | undefined => reasons[0];
   let number = -1;
   let stop = new AbortController();
+  let begin: () => void = () => undefined;
+  let fail: (why: unknown) => void = () => undefined;
+  const begun = new Promise<void>((resolve, reject) => {
+    [begin, fail] = [resolve, reject];
+  });
+  begun.catch(() => undefined);
   const abandon = (why: RuntimeError) => {
+    fail(why);
     reasons.push(why);
     gone.abort();
   };
@@ -75,6 +84,7 @@ export function openSession<Header extends MicrobatchHeader, Tokens, State>(
   const listen = async () => {
     for (;;) {
       const { quietSeconds } = (await receive(channels.beats)) as Beat;
+      begin();
       deadline = clock.now() + quietSeconds;
     }
   };
@@ -99,11 +109,12 @@ export function openSession<Header extends MicrobatchHeader, Tokens, State>(
       );
     }
   };
-  listen().catch(() => undefined);
+  listen().catch(fail);
   void watch();
 
   return {
     device,
+    begun,
     async perform(command, onProgress) {
       number = nextNumber();
       const mine = number;

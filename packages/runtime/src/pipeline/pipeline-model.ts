@@ -80,6 +80,8 @@ export function createPipelineModel<Example, Header extends MicrobatchHeader, To
   const openPhase = async () => {
     if (!phase) return;
     const { workers, devices } = await reconnect();
+    // Planning holds up this process, in which connections could not be made.
+    await Promise.all(devices.flatMap((device) => workers.sessions.get(device)?.begun ?? []));
     const pipelines = [place(devices, phase.tasks)].flat();
     lanes = await openLanes(pipelines, { phase, state: kept, isUnderWay, workers, model, clock });
     kept = lanes.state;
