@@ -60,7 +60,13 @@ export {
   type BaselineMessage,
 } from './demo/baseline-process.js';
 export { compareDecisions, type CompareDecisionsOptions } from './demo/compare-decisions.js';
-export { decisionTask, demoSettings, type DemoSettings, embeddedName, embeddedScenario } from './demo/demo-scenario.js';
+export {
+  decisionTask,
+  demoSettings,
+  type DemoSettings,
+  embeddedName,
+  embeddedScenario,
+} from './demo/demo-scenario.js';
 export { planForBoards, type BoardPlan } from './demo/plan-for-boards.js';
 export { demoCounts } from './demo/render-scenes.js';
 export { runDemo, type DemoEvent, type DemoOptions, type DemoResult } from './demo/run-demo.js';
