@@ -8,30 +8,20 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
-import { embeddedScenario, writeIovDataset } from '@contextlora/benchmarks';
-import {
-  dataReach,
-  prepareRun,
-  readTaskData,
-  type TaskData,
-  trainRun,
-  type TrainSettings,
-} from '@contextlora/finetune';
+import { embeddedScenario } from '@contextlora/benchmarks';
+import { dataReach, prepareRun, readTaskData, type TaskData, trainRun } from '@contextlora/finetune';
 import { openKernels } from '@contextlora/kernels';
 import { keyedRandom } from '@contextlora/lora';
 import { type LoadedModel, loadModel } from '@contextlora/model';
+
+import { demoSettings } from '../src/demo/demo-scenario.js';
+import { renderScenes } from '../src/demo/render-scenes.js';
 
 const { values } = parseArgs({
   options: { effort: { type: 'string', default: '0.1' }, seed: { type: 'string', default: '0' } },
 });
 const [effort, seed] = [Number(values.effort), Number(values.seed)];
-const settings: TrainSettings = {
-  seed,
-  rank: 32,
-  steps: Math.max(1, Math.round(250 * effort)),
-  batchSize: 16,
-  learningRate: 3e-3,
-};
+const settings = demoSettings({ seed, effort });
 const { taskFile, modelDirectory } = embeddedScenario();
 const directory = await mkdtemp(join(tmpdir(), 'blast-radius-'));
 try {
@@ -41,11 +31,10 @@ try {
 }
 
 async function check(): Promise<boolean> {
-  const of = (count: number) => ({ vehicle: count, weather: count, road: count, strategy: count });
-  const scenes = Math.max(30, Math.round(1000 * effort));
-  const counts = { train: of(scenes), validation: of(2), test: of(60), 'unseen-style': of(2) };
-  for await (const { done, total } of writeIovDataset(directory, { seed, counts }))
-    if (done === total) console.log(`${total} scenes`);
+  const rendering = renderScenes(directory, { seed, effort });
+  let rendered = await rendering.next();
+  while (!rendered.done) rendered = await rendering.next();
+  console.log(`${rendered.value} scenes`);
   const data = await readTaskData(taskFile, { dataDirectory: directory });
   const base = await loadModel(modelDirectory, { kernels: await openKernels() });
   const clean = await train(base, data);

@@ -24,13 +24,14 @@ import {
   readTaskData,
   type TaskData,
   trainRun,
-  type TrainSettings,
 } from '@contextlora/finetune';
 import { openKernels } from '@contextlora/kernels';
 import { initialiseSegments } from '@contextlora/lora';
 import { writeWhole } from '@contextlora/lora/files';
 import { createLocalModel, loadModel, type LocalModel } from '@contextlora/model';
 import { answerParents, macroAverage, type Prediction, type TaskRow } from '@contextlora/trainer';
+
+import { demoSettings } from '../src/demo/demo-scenario.js';
 
 const { values } = parseArgs({
   options: {
@@ -51,16 +52,6 @@ const counts: IovCounts = {
   ...Object.fromEntries(
     iovSplits.filter((split) => split !== 'train').map((split) => [split, onlyDecision(split)]),
   ),
-};
-const settingsOf = (seed: number): TrainSettings => {
-  const steps = Math.max(1, Math.round(250 * effort));
-  const byTask = {
-    vehicle: steps,
-    weather: Math.max(1, Math.round(100 * effort)),
-    road: steps,
-    strategy: steps,
-  };
-  return { seed, rank: 32, batchSize: 16, learningRate: 3e-3, steps: byTask };
 };
 
 interface Result {
@@ -97,7 +88,7 @@ printTable();
 if (values.json) await writeWhole(values.json, `${JSON.stringify(results, null, 2)}\n`);
 
 async function runSeed(data: TaskData, seed: number): Promise<Result[]> {
-  const settings = settingsOf(seed);
+  const settings = demoSettings({ seed, effort });
   const run = prepareRun(base, data, { settings });
   await finish(run.model.features.warm(imagesOf(data)));
   const training = withoutEvaluation(data);

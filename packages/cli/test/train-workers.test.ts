@@ -15,7 +15,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(directory, { recursive: true, force: true }));
 
-const short = ['--steps', '4'];
+const short = ['--steps', '4', '--lora-dropout', '0.2'];
 
 test('training on workers writes the adapters of one process, to the byte, and shows plan and reality', async () => {
   const [alone, together] = [join(directory, 'alone'), join(directory, 'together')];

@@ -32,8 +32,18 @@ export interface LoraSegment extends MatrixPair {
   readonly scale: number;
   /** Whether `linearBackward` returns the gradients of a and b. */
   readonly train: boolean;
-  /** The half-open range of rows of x that it applies to; all if absent. Forward only. */
+  /** What A reads of x in place of all of it. */
+  readonly dropout?: InputDropout;
+  /** The half-open range of rows of x that it applies to; all if absent. Forward only, and without dropout. */
   readonly rows?: { readonly start: number; readonly end: number };
+}
+
+/** What is left of an input of `[rows, in]`: every number is multiplied by `scale` or, where `kept` is 0, left out. */
+export interface InputDropout {
+  /** `[rows · in]`, 0 or 1. */
+  readonly kept: Uint8Array;
+  /** 1 / (1 − rate) */
+  readonly scale: number;
 }
 
 /** dA and dB of a segment that trains. */

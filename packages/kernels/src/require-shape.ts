@@ -39,13 +39,17 @@ export function requireSegments(
   { inFeatures, outFeatures }: LinearWeight,
   rowCount: number,
 ): void {
-  for (const [i, { a, b, rows }] of segments.entries()) {
+  for (const [i, { a, b, rows, dropout }] of segments.entries()) {
     if (rows && !(rows.start >= 0 && rows.start < rows.end && rows.end <= rowCount))
       throw new KernelsError(
         'KERNELS_OUT_OF_RANGE',
         operation,
         `segment ${i} is for rows ${rows.start} to ${rows.end}, and there are ${rowCount} rows`,
       );
+    if (dropout) {
+      requireLength(operation, `the dropout of segment ${i}`, dropout.kept.length, rowCount * inFeatures);
+      requireAllRows(operation, rows);
+    }
     requireShape(operation, `a of segment ${i}`, a, [null, inFeatures]);
     requireShape(operation, `b of segment ${i}`, b, [outFeatures, a.shape[0]]);
   }

@@ -122,6 +122,7 @@ export type { LossTerms } from './stage/loss-terms.js';
 export { lowerLayersKey } from './stage/lower-layers.js';
 export {
   openMicrobatches,
+  type LoraDropout,
   type Microbatch,
   type MicrobatchHeader,
   type MicrobatchTokens,

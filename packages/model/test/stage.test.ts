@@ -22,6 +22,7 @@ import {
   loadModel,
   loadText,
   type LoadedModel,
+  type LoraDropout,
   lowerLayersKey,
   mergeStates,
   type Microbatch,
@@ -91,8 +92,13 @@ const range = (count: number) => Array.from({ length: count }, (_, i) => i);
 const travelled = <Value>(value: Value): Value => JSON.parse(JSON.stringify(value)) as Value;
 
 /** Stages in this process with what a coordinator does for them. */
-function pipeline(stages: readonly StageExecutor[], text: ModelText, partition: Partition) {
-  const prepare = openMicrobatches(text);
+function pipeline(
+  stages: readonly StageExecutor[],
+  text: ModelText,
+  partition: Partition,
+  dropout?: LoraDropout,
+) {
+  const prepare = openMicrobatches(text, { dropout });
   let roles: Readonly<Record<string, Roles>> = {};
   const whole = () =>
     mergeStates(
@@ -185,7 +191,11 @@ describe.each(backends)('stages on the %s backend', (backend) => {
     model: LoadedModel,
     at: readonly number[],
     partition: Partition,
-    { cached = false, optimizer = {} }: { cached?: boolean; optimizer?: OptimizerOptions } = {},
+    {
+      cached = false,
+      optimizer = {},
+      dropout,
+    }: { cached?: boolean; optimizer?: OptimizerOptions; dropout?: LoraDropout | undefined } = {},
   ): Pipeline => {
     const stages = at.slice(1).map((end, i) =>
       createStageExecutor(layersOf(model, { start: at[i]!, end }), {
@@ -195,20 +205,21 @@ describe.each(backends)('stages on the %s backend', (backend) => {
         activations: openActivationCache(cached ? {} : { maximumBytes: 0 }),
       }),
     );
-    return pipeline(stages, model, partition);
+    return pipeline(stages, model, partition, dropout);
   };
   /** Steps of LocalModel; what it gives is what every pipeline must give. */
   const onOneDevice = async (
     model: LoadedModel,
     partition: Partition,
     steps: readonly Readonly<Record<string, readonly (readonly Example[])[]>>[],
-    optimizer: OptimizerOptions = {},
+    { optimizer = {}, dropout }: { optimizer?: OptimizerOptions; dropout?: LoraDropout | undefined } = {},
   ) => {
     const local = createLocalModel(model, {
       partition,
       segments: effective(partition),
       optimizer,
       activations: openActivationCache({ maximumBytes: 0 }),
+      ...(dropout ? { dropout } : {}),
     });
     const some = Object.keys(steps[0]!);
     await local.setPhase({
@@ -247,15 +258,16 @@ describe.each(backends)('stages on the %s backend', (backend) => {
     return results;
   };
 
-  test.each([
+  test.each<[string, string, readonly Example[], LoraDropout?]>([
     ['llama-tiny', 'text', texts],
     ['llama-tiny in w8a8', 'text on a base in integers', texts],
     ['smolvlm-tiny', 'images, with a connector that trains', seen],
-  ] as const)('of %s in every cut train to the bytes of one device (%s)', async (name, _, examples) => {
+    ['smolvlm-tiny', 'images, with dropout', seen, { seed: 2, rate: 0.25 }],
+  ])('of %s in every cut train to the bytes of one device (%s)', async (name, _, examples, dropout) => {
     const model = models[name]!;
     const partition = partitionOf(model);
     const all = steps(examples, 'child').slice(1);
-    const expected = await onOneDevice(model, partition, all);
+    const expected = await onOneDevice(model, partition, all, { dropout });
     const { end } = allLayers(model.spec);
     let turn = 0;
     for (const parts of [1, 2, 3, 4])
@@ -263,7 +275,7 @@ describe.each(backends)('stages on the %s backend', (backend) => {
         const order = (Object.keys(orders) as Order[])[turn % 3]!;
         const how = { order, split: turn % 2 === 1 };
         turn += 1;
-        const through = cut(model, at, partition);
+        const through = cut(model, at, partition, { dropout });
         const before = tf.memory().numTensors;
         const results = await runs(through, all, how);
         expect([at, how, results]).toEqual([at, how, expected.results]);
@@ -356,7 +368,7 @@ describe.each(backends)('stages on the %s backend', (backend) => {
       const model = models['smolvlm-tiny']!;
       const partition = partitionOf(model);
       const all = steps(seen, 'child');
-      const expected = await onOneDevice(model, partition, all, optimizer);
+      const expected = await onOneDevice(model, partition, all, { optimizer });
       const first = cut(model, [0, 1, 3, 4], partition, { optimizer });
       await runs(first, all.slice(0, 2));
       const next = cut(model, optimizer.method === 'lion' ? [0, 4] : [0, 2, 4], partition, { optimizer });

@@ -23,6 +23,8 @@ export interface PredictMemoryOptions {
   readonly microBatches: number;
   /** The moments that the optimizer keeps of every trained number: two of AdamW, one of Lion and of SGD with momentum, none of plain SGD. */
   readonly moments: number;
+  /** Whether segments leave out inputs, whose masks are kept for the backward pass. @default false */
+  readonly dropout?: boolean;
   /** Different pictures. */
   readonly pictures: number;
   /** What the process holds with the base loaded and the rows read. */
@@ -67,6 +69,7 @@ export function predictMemory(
     batchSize,
     microBatches,
     moments,
+    dropout = false,
     pictures,
     residentBytes,
     peakBytes,
@@ -93,7 +96,7 @@ export function predictMemory(
   const segmentBytes = 6 * all;
   // The buffers of parameters and gradients, the tensors that gradients come from, and the moments of a checkpoint, twice, and of the best state.
   const optimizerBytes = (4 + 4 * moments) * inPhase;
-  const training = most(({ workload }) => samples * stepBytes(workload));
+  const training = most(({ workload }) => samples * stepBytes(workload, { dropout }));
   const answering = most(({ task }) => answerBytes(spec, task, predictBatchSize));
   const activationBytes = Math.max(training, answering, pictures > 0 ? visionBytes(spec) : 0);
   const rows = sum(each.map((one) => keptBytes(spec, one)));
@@ -131,10 +134,15 @@ function allSegmentBytes(spec: ModelSpec, { layers }: Partition): number {
 }
 
 /** What one sample keeps in all layers, and what the largest layer makes on top of it on its way forward and back. */
-function stepBytes({ layers }: Workload): number {
+function stepBytes({ layers }: Workload, { dropout }: { readonly dropout: boolean }): number {
   const kept = layers.map(({ activationBytes }) => activationBytes);
+  // A byte for each input of a linear, of which fewer are made than numbers are kept; and a layer's inputs once more while they are masked.
+  const masks = dropout ? sum(kept) / 4 + Math.max(0, ...kept) : 0;
   return (
-    sum(kept) + 2 * Math.max(0, ...kept) + 4 * Math.max(0, ...layers.map(({ outputBytes }) => outputBytes))
+    masks +
+    sum(kept) +
+    2 * Math.max(0, ...kept) +
+    4 * Math.max(0, ...layers.map(({ outputBytes }) => outputBytes))
   );
 }
 

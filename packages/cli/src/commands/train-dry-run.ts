@@ -34,6 +34,7 @@ export async function dryRun(
     batchSize: settings.batchSize,
     microBatches: settings.microBatches ?? 1,
     moments: momentsOf({ method: settings.optimizer ?? 'adamw', momentum: settings.momentum ?? 0 }).length,
+    dropout: settings.loraDropout !== undefined,
     pictures: pictures.length,
     ...memory(),
   });

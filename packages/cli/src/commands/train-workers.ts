@@ -53,7 +53,7 @@ export async function openTrainingWorkers(
   return {
     createModel(
       of,
-      { partition, segments, optimizer, promptLoss = false, features = openImageFeatures(of) },
+      { partition, segments, optimizer, promptLoss = false, dropout, features = openImageFeatures(of) },
     ) {
       const pipeline = openThreadPipeline<AnswerPrediction>({
         modelPath: run.modelPath,
@@ -65,6 +65,7 @@ export async function openTrainingWorkers(
         segments,
         ...(optimizer ? { optimizer } : {}),
         promptLoss,
+        dropout,
         execArgv: nodeArguments,
         onEvent: report.onEvent,
         place: placeOnDevices(of, partition, run, () => cluster),

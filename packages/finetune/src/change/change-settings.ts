@@ -12,6 +12,7 @@ export const changedSettingKeys = [
   'epochs',
   'batches',
   'learningRate',
+  'loraDropout',
   'parentAnswers',
   'imageDropout',
   'textDropout',

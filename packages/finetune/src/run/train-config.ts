@@ -81,6 +81,9 @@ const settings = {
   warmupShare: share().exactOptional().describe("the same as a share of a task's steps"),
   rateFloor: share().exactOptional().describe('where the rate ends, as a share of its peak (0)'),
   ...optimizer,
+  loraDropout: byTask(within(0, 0.9, 'at least'))
+    .exactOptional()
+    .describe("the share of a linear's inputs that a task's segment leaves out of a step (0)"),
   evaluateEverySteps: count(1_000_000)
     .exactOptional()
     .describe(

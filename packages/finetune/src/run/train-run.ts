@@ -124,6 +124,9 @@ export function prepareRun(
       segments,
       optimizer: optimizerOfRun(settings),
       promptLoss: settings.promptLoss ?? false,
+      ...(settings.loraDropout === undefined
+        ? {}
+        : { dropout: { seed: settings.seed, rate: settings.loraDropout } }),
       ...(features ? { features } : {}),
     }),
   };

@@ -1,7 +1,7 @@
 /** The two thin products of every segment, in wasm: each reads its large operand once; a general product would pack it first. */
 import type { Tensor2D } from '@contextlora/kernels/tfjs';
 
-import type { LoraSegment, SegmentGradient } from '../kernels.js';
+import type { InputDropout, LoraSegment, SegmentGradient } from '../kernels.js';
 import { requireAllRows } from '../require-shape.js';
 import type { WasmHeap } from '../wasm/heap.js';
 import type { WasmModule } from '../wasm/module.js';
@@ -39,12 +39,37 @@ export function openLowRank({
     return room;
   };
 
-  const addSegment = (x: Tensor2D, y: Tensor2D, { a, b, scale, rows }: LoraSegment): Tensor2D => {
+  /** x with what is left out, or a copy of nothing where nothing is. */
+  const inputOf = (x: Tensor2D, dropout: InputDropout | undefined) => {
+    if (!dropout) return { read: x, free: () => undefined };
+    const read = make(...x.shape);
+    addKept(x, read, { ...dropout, isFirst: true });
+    return {
+      read,
+      free: () => {
+        read.dispose();
+      },
+    };
+  };
+  /** to += from ∘ kept · scale, or = for the first. */
+  const addKept = (
+    from: Tensor2D,
+    to: Tensor2D,
+    { kept, scale, isFirst }: InputDropout & { readonly isFirst: boolean },
+  ) => {
+    const [source, target] = [heap.view(from), heap.view(to)];
+    if (isFirst) target.fill(0);
+    for (let i = 0; i < kept.length; i++) if (kept[i]) target[i]! += source[i]! * scale;
+  };
+
+  const addSegment = (x: Tensor2D, y: Tensor2D, { a, b, scale, rows, dropout }: LoraSegment): Tensor2D => {
     const { start, end } = rows ?? { start: 0, end: x.shape[0] };
     const [m, k] = [end - start, x.shape[1]];
     const [n, rank] = b.shape;
     const h = make(m, rank);
-    module.projectRows(at(x) + start * k * 4, at(a), at(h), m, k, rank, scale);
+    const { read, free } = inputOf(x, dropout);
+    module.projectRows(at(read) + start * k * 4, at(a), at(h), m, k, rank, scale);
+    free();
     const target = at(y) + start * n * 4;
     if (m <= fewRows) {
       // With so few rows, transposing b would cost more than the product.
@@ -59,7 +84,7 @@ export function openLowRank({
     dy: Tensor2D,
     { x, h }: { readonly x: Tensor2D; readonly h: Tensor2D },
     dx: Tensor2D | null,
-    { a, b, scale, train, rows }: LoraSegment,
+    { a, b, scale, train, rows, dropout }: LoraSegment,
   ): SegmentGradient | null => {
     requireAllRows('linearBackward', rows);
     if (!train && !dx) return null;
@@ -67,13 +92,21 @@ export function openLowRank({
     const [n, rank] = b.shape;
     const dh = make(m, rank);
     module.projectRows(at(dy), transposed(b), at(dh), m, n, rank, scale);
-    if (dx) module.addExpanded(at(dh), at(a), at(dx), m, k, rank);
+    if (dx && dropout) {
+      const ofInput = make(m, k);
+      heap.view(ofInput).fill(0);
+      module.addExpanded(at(dh), at(a), at(ofInput), m, k, rank);
+      addKept(ofInput, dx, { ...dropout, isFirst: false });
+      ofInput.dispose();
+    } else if (dx) module.addExpanded(at(dh), at(a), at(dx), m, k, rank);
     if (!train) {
       dh.dispose();
       return null;
     }
     const gradient = { a: make(rank, k), b: make(n, rank) };
-    module.outerProducts(at(dh), at(x), at(gradient.a), m, k, rank);
+    const { read, free } = inputOf(x, dropout);
+    module.outerProducts(at(dh), at(read), at(gradient.a), m, k, rank);
+    free();
     const room = scratch.room(n * rank * 4);
     module.outerProducts(at(h), at(dy), room, m, n, rank);
     module.transpose(room, at(gradient.b), rank, n);
@@ -88,10 +121,10 @@ export function openLowRank({
   };
 }
 
-/** The given products, with segments in wasm where those products cannot take them or are slow because there are only a few rows. */
+/** The given products, with segments in wasm where those products cannot take them (some rows, dropout) or are slow because there are only a few rows. */
 export function withLowRank(base: Products, lowRank: LowRank): Products {
   const takes = (rows: number, segments: readonly LoraSegment[]) =>
-    rows <= fewRows || segments.some((segment) => segment.rows);
+    rows <= fewRows || segments.some((segment) => segment.rows ?? segment.dropout);
   return {
     ...base,
     linear(x, weight, segments) {

@@ -4,7 +4,7 @@ import * as tf from '@contextlora/kernels/tfjs';
 import type { CompactWeight } from '../compact/compact-formats.js';
 import { expandWeight } from '../compact/expand-weight.js';
 import type { IntegerWeight } from '../integer/integer-weight.js';
-import type { LinearWeight, LoraSegment, Saved, SegmentGradient } from '../kernels.js';
+import type { InputDropout, LinearWeight, LoraSegment, Saved, SegmentGradient } from '../kernels.js';
 import { requireLength } from '../require-length.js';
 import { requireAllRows, requireSegments, requireShape } from '../require-shape.js';
 import { prepareIntegers } from './integer-linear.js';
@@ -68,8 +68,11 @@ export function linear(x: tf.Tensor2D, weight: LinearWeight, segments: readonly 
   requireShape('linear', 'x', x, [null, inFeatures]);
   requireSegments('linear', segments, weight, x.shape[0]);
   const { y, hidden } = tf.tidy(() => {
-    const hs = segments.map(({ a, scale, rows: { start, end } = { start: 0, end: x.shape[0] } }) =>
-      tf.mul<tf.Tensor2D>(tf.matMul(tf.slice(x, [start, 0], [end - start, -1]), tf.transpose(a)), scale),
+    const hs = segments.map(({ a, scale, dropout, rows: { start, end } = { start: 0, end: x.shape[0] } }) =>
+      tf.mul<tf.Tensor2D>(
+        tf.matMul(tf.slice(withDropout(x, dropout), [start, 0], [end - start, -1]), tf.transpose(a)),
+        scale,
+      ),
     );
     let sum: tf.Tensor2D = forward(x);
     if (bias) sum = tf.add(sum, bias);
@@ -98,6 +101,18 @@ export function linear(x: tf.Tensor2D, weight: LinearWeight, segments: readonly 
   return { y, saved };
 }
 
+/** The values with what is left out, or as they are. */
+const withDropout = (values: tf.Tensor2D, dropout: InputDropout | undefined): tf.Tensor2D =>
+  dropout
+    ? tf.mul(
+        values,
+        tf.tensor2d(
+          Float32Array.from(dropout.kept, (kept) => kept * dropout.scale),
+          values.shape,
+        ),
+      )
+    : values;
+
 export function linearBackward(
   dy: tf.Tensor2D,
   saved: Saved,
@@ -111,14 +126,14 @@ export function linearBackward(
   for (const segment of segments) requireAllRows('linearBackward', segment.rows);
   return tf.tidy(() => {
     let dx: tf.Tensor2D | null = needed.input ? backward(dy) : null;
-    const gradients = segments.map(({ a, b, scale, train }, i): SegmentGradient | null => {
+    const gradients = segments.map(({ a, b, scale, train, dropout }, i): SegmentGradient | null => {
       if (!train && !needed.input) return null;
       const dh = tf.mul(tf.matMul(dy, b), scale) as tf.Tensor2D; // [rows, rank]
-      if (dx) dx = tf.add(dx, tf.matMul(dh, a));
+      if (dx) dx = tf.add(dx, withDropout(tf.matMul(dh, a), dropout));
       const h = hidden[i];
       if (!train || !h) return null;
       return {
-        a: tf.matMul(tf.transpose(dh), x),
+        a: tf.matMul(tf.transpose(dh), withDropout(x, dropout)),
         b: tf.transpose(tf.matMul(tf.transpose(h), dy)),
       };
     });

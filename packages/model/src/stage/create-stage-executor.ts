@@ -17,6 +17,7 @@ import type { MicrobatchHeader } from './microbatch.js';
 import type { MicrobatchKey, StageExecutor, StageExecutorOptions } from './stage-executor.js';
 import { type StageForward, stageForward } from './stage-forward.js';
 import { openStagePhase, type TaskInPhase } from './stage-phase.js';
+import { segmentsOfMicrobatch } from './microbatch-segments.js';
 import { copySegments, copyState, takeState } from './training-state.js';
 
 /** What is kept of a micro-batch between its forward and its backward pass. */
@@ -26,7 +27,8 @@ interface InFlight extends Pick<StageForward, 'pass'> {
   dTop: StageForward['dTop'];
   readonly header: MicrobatchHeader;
   readonly lowest: number;
-  readonly active: ActiveSegments;
+  /** The active segments, with what this micro-batch leaves out. */
+  readonly segments: ActiveSegments['byLinear'];
   /** Lets go of the active segments. */
   readonly release: () => void;
   /** What `backwardInput` left. */
@@ -87,7 +89,7 @@ export function createStageExecutor(
         where,
         `micro-batch ${of.microbatch} of "${of.task}" is not in flight, or its gradient is known`,
       );
-    const { pass, header, lowest, active } = flight;
+    const { pass, header, lowest, segments: active } = flight;
     const shape: [number, number] = [header.batch * header.time, spec.text.hiddenSize];
     if (!flight.dTop && outputGradient?.length !== shape[0] * shape[1])
       throw invalid(
@@ -96,7 +98,7 @@ export function createStageExecutor(
       );
     const { dx, gradients, outputs } = allOrNothing(() =>
       rangeBackward(layers, pass, flight.dTop ?? tensor2d(outputGradient!, shape), {
-        segments: active.byLinear,
+        segments: active,
         lowest,
         later,
       }),
@@ -153,13 +155,17 @@ export function createStageExecutor(
       const active = task.active();
       const release = active.hold();
       try {
+        const used = segmentsOfMicrobatch(layers, header, input, {
+          segments: active.byLinear,
+          step: task.trained.step,
+        });
         const { output, ...kept } = await stageForward(layers, header, input, {
           lowest,
-          segments: active.byLinear,
+          segments: used,
           cache: activations,
           features,
         });
-        const flight = { ...kept, key, header, lowest, active, release };
+        const flight = { ...kept, key, header, lowest, segments: used, release };
         inFlight.set(key, flight);
         if (lowest >= range.end) drop(flight);
         return output;
@@ -181,10 +187,8 @@ export function createStageExecutor(
           'backwardWeight',
           `micro-batch ${of.microbatch} of "${of.task}" has had no backwardInput`,
         );
-      const { pass, active } = flight;
-      const gradients = allOrNothing(() =>
-        rangeWeightGradients(layers, pass, outputs, { segments: active.byLinear }),
-      );
+      const { pass, segments: active } = flight;
+      const gradients = allOrNothing(() => rangeWeightGradients(layers, pass, outputs, { segments: active }));
       await add(task, active, gradients);
       drop(flight);
     },
@@ -242,7 +246,7 @@ export function createStageExecutor(
 /** Adds what a backward pass computed to the task's gradient, and frees it. */
 async function add(
   task: TaskInPhase,
-  { byLinear }: ActiveSegments,
+  byLinear: ActiveSegments['byLinear'],
   gradients: Parameters<typeof addGradients>[2],
 ): Promise<void> {
   try {

@@ -1,7 +1,9 @@
 /** A micro-batch as it travels between devices: plain JSON, in two parts, of which only the first stage reads texts. */
+import { ModelError } from '../model-error.js';
 import type { Example } from '../text/example.js';
 import type { ModelText } from '../text/model-text.js';
 import { lossesOf, openPreparation, type PreparationOptions } from '../training/batch-loss.js';
+import type { MicrobatchDropout } from '../pass/lora-dropout.js';
 import type { LossTerms } from './loss-terms.js';
 
 /** What every stage is told of a micro-batch. */
@@ -18,6 +20,8 @@ export interface MicrobatchHeader {
   readonly losses: readonly LossTerms[];
   /** SHA-256 of each row's tokens and image. */
   readonly sequences: readonly string[];
+  /** Absent where nothing is left out. */
+  readonly dropout?: MicrobatchDropout;
   /** Stands for what else the output below the lowest layer that trains depends on (`lowerLayersKey`); without it nothing is cached. */
   readonly lowerKey?: string;
 }
@@ -37,6 +41,17 @@ export interface Microbatch {
   readonly tokens: MicrobatchTokens;
 }
 
+/** LoRA dropout: the share of its inputs that the segment of each task leaves out of a step. */
+export interface LoraDropout {
+  readonly seed: number;
+  /** From 0 up and below 1: one for all tasks, or by task. */
+  readonly rate: number | Readonly<Record<string, number>>;
+}
+
+export interface MicrobatchOptions {
+  readonly dropout?: LoraDropout | undefined;
+}
+
 /** Divides the loss of a step into micro-batches; those without an example are left out. */
 export type PrepareMicrobatches = (
   task: string,
@@ -51,18 +66,26 @@ export type PrepareMicrobatches = (
  */
 export function openMicrobatches(
   text: ModelText,
-  { maximumNewTokens = 128, promptLoss = false }: Partial<PreparationOptions> = {},
+  {
+    maximumNewTokens = 128,
+    promptLoss = false,
+    dropout,
+  }: Partial<PreparationOptions> & MicrobatchOptions = {},
 ): PrepareMicrobatches {
   const prepare = openPreparation(text, { maximumNewTokens, promptLoss });
   const { padId } = text.tokenizer;
   return (task, microBatches, { lowerKey } = {}) => {
     const count = microBatches.reduce((sum, batch) => sum + batch.length, 0);
+    const rate = rateOf(dropout, task);
+    let before = 0;
     return microBatches
       .filter((examples) => examples.length > 0)
       .map((examples) => {
         const prepared = examples.map(prepare);
         const lengths = prepared.map(({ ids }) => ids.length);
         const time = Math.max(...lengths);
+        const firstRow = before;
+        before += examples.length;
         return {
           header: {
             task,
@@ -72,6 +95,7 @@ export function openMicrobatches(
             hasImages: examples.some(({ image }) => image !== undefined),
             losses: lossesOf(prepared, { time, weight: 1 / count }),
             sequences: prepared.map(({ sequence }) => sequence),
+            ...(dropout && rate > 0 ? { dropout: { seed: dropout.seed, rate, firstRow } } : {}),
             ...(lowerKey === undefined ? {} : { lowerKey }),
           },
           tokens: {
@@ -82,4 +106,15 @@ export function openMicrobatches(
         };
       });
   };
+}
+
+/** @throws ModelError (`MODEL_INPUT_INVALID`) when the rate is out of sense. */
+function rateOf(dropout: LoraDropout | undefined, task: string): number {
+  const rate = typeof dropout?.rate === 'object' ? (dropout.rate[task] ?? 0) : (dropout?.rate ?? 0);
+  if (rate >= 0 && rate < 1) return rate;
+  throw new ModelError(
+    'MODEL_INPUT_INVALID',
+    'openMicrobatches',
+    `the dropout of task "${task}" is ${rate}; it must be from 0 up and below 1`,
+  );
 }

@@ -16,7 +16,7 @@ import { uploadSegments } from '../pass/segments.js';
 import { clipStep } from '../stage/clip-step.js';
 import { createStageExecutor } from '../stage/create-stage-executor.js';
 import { lowerLayersKey } from '../stage/lower-layers.js';
-import { openMicrobatches } from '../stage/microbatch.js';
+import { type LoraDropout, openMicrobatches } from '../stage/microbatch.js';
 import { copySegments } from '../stage/training-state.js';
 import type { Example } from '../text/example.js';
 import type { ActivationCache } from './activation-cache.js';
@@ -38,6 +38,8 @@ export interface LocalModelOptions {
   readonly maximumNewTokens?: number;
   /** Whether a step's loss is over the tokens of the prompts too, and not of the answers alone. @default false */
   readonly promptLoss?: boolean;
+  /** @default none */
+  readonly dropout?: LoraDropout;
 }
 
 /**
@@ -72,12 +74,13 @@ export function createLocalModel(
     predictBatchSize = 64,
     maximumNewTokens = 128,
     promptLoss = false,
+    dropout,
     ...options
   }: LocalModelOptions,
 ): LocalModel {
   const optimizer = optimizerOf(options.optimizer);
   const stage = createStageExecutor(model, { ...options, partition });
-  const openPreparation = () => openMicrobatches(model, { maximumNewTokens, promptLoss });
+  const openPreparation = () => openMicrobatches(model, { maximumNewTokens, promptLoss, dropout });
   let prepare = openPreparation();
   let phase: Parameters<LocalModel['setPhase']>[0] = { tasks: [], roles: {} };
   /** Of each task, found at its first step. */

@@ -30,3 +30,8 @@ export function planPhases(
     roles: Object.fromEntries(tasks.map((task) => [task, rolesOf(graph, task)])),
   }));
 }
+
+/** All tasks that have a role in one of the phases, in the order of their first. */
+export const tasksWithRoles = (phases: readonly Phase[]): string[] => [
+  ...new Set(phases.flatMap(({ roles }) => Object.values(roles).flatMap((task) => Object.keys(task)))),
+];

@@ -3,7 +3,7 @@
  *
  * A flat async generator: the caller sees every step, and stops by leaving its loop. Nothing is logged or printed here.
  */
-import type { Phase } from '../plan/plan-phases.js';
+import { type Phase, tasksWithRoles } from '../plan/plan-phases.js';
 import { hasScore, isOver, type KeepBest, nextBest, splitBest, withBest } from './best-state.js';
 import { checkSettings, type RunSettings, stepsOfTask } from './check-settings.js';
 import type { Checkpoint, CheckpointStore, RunFingerprint, RunPosition } from './checkpoint.js';
@@ -80,7 +80,7 @@ export async function* train<Example>(
     fingerprint = {},
   }: TrainOptions<Example>,
 ): AsyncGenerator<TrainEvent, TrainReport> {
-  const allTasks = segmentsOf(phases);
+  const allTasks = tasksWithRoles(phases);
   const settings: RunSettings = { steps, seed, batchSize, microBatches, learningRate };
   checkSettings(
     {
@@ -210,10 +210,3 @@ export async function* train<Example>(
 /** Whether a multiple of `every` lies above `before` and not above `now`. */
 const isPassed = (every: number, before: number, now: number): boolean =>
   Math.floor(now / every) > Math.floor(before / every);
-
-/** All tasks that have a role in one of the phases, in the order of their first. */
-function segmentsOf(phases: readonly Phase[]): string[] {
-  return [
-    ...new Set(phases.flatMap(({ roles }) => Object.values(roles).flatMap((task) => Object.keys(task)))),
-  ];
-}

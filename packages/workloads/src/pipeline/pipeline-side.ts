@@ -12,6 +12,7 @@ import {
   type MicrobatchHeader,
   type MicrobatchTokens,
   type ModelText,
+  type LoraDropout,
   openMicrobatches,
   type TrainingState,
 } from '@contextlora/model';
@@ -25,6 +26,7 @@ export interface PipelineSideOptions<Prediction> {
   /** The largest global norm of a gradient. @default 1 */
   readonly clipNorm?: number;
   readonly promptLoss?: boolean;
+  readonly dropout?: LoraDropout | undefined;
   readonly maximumNewTokens?: number;
   readonly predict: (
     segments: Segments,
@@ -42,6 +44,7 @@ export function pipelineSide<Prediction>({
   segments,
   clipNorm = 1,
   promptLoss = false,
+  dropout,
   maximumNewTokens = 128,
   predict,
   onSegments = () => undefined,
@@ -52,7 +55,7 @@ export function pipelineSide<Prediction>({
   TrainingState,
   Prediction
 > {
-  const prepare = openMicrobatches(text, { maximumNewTokens, promptLoss });
+  const prepare = openMicrobatches(text, { maximumNewTokens, promptLoss, dropout });
   /** Of each task of a phase, found at its first step. */
   let lowerKeys = new WeakMap<StagePhase, Map<string, string | undefined>>();
   const lowerKeyOf = (task: string, phase: StagePhase, { segments: now }: TrainingState) => {

@@ -5,6 +5,7 @@ import type { Partition, Roles, Segments } from '@contextlora/lora';
 import {
   type BaseFormat,
   type Example,
+  type LoraDropout,
   type MicrobatchHeader,
   type MicrobatchTokens,
   type ModelText,
@@ -33,6 +34,7 @@ export interface ThreadPipelineOptions<Prediction> extends Pick<
   readonly segments: Segments;
   readonly optimizer?: OptimizerOptions;
   readonly promptLoss?: boolean;
+  readonly dropout?: LoraDropout | undefined;
   readonly maximumNewTokens?: number;
   /** Answers with the segments as they are now. */
   readonly predict: (
@@ -62,6 +64,7 @@ export function openThreadPipeline<Prediction>({
   segments,
   optimizer,
   promptLoss = false,
+  dropout,
   maximumNewTokens = 128,
   predict,
   execArgv,
@@ -88,6 +91,7 @@ export function openThreadPipeline<Prediction>({
       partition,
       segments,
       promptLoss,
+      dropout,
       maximumNewTokens,
       predict,
       ...(optimizer?.clipNorm === undefined ? {} : { clipNorm: optimizer.clipNorm }),
