@@ -72,7 +72,7 @@ test('the demo trains, reports, answers and plans, and stopped and resumed it gi
   }
   const phase = ['phaseStart', 'step', 'phaseEnd', 'evaluated'];
   expect(kinds).toEqual([
-    ...['tasks', 'base', 'rendered', 'looking', 'looked', 'prepared'],
+    ...['tasks', 'base', 'rendered', 'looking', 'looked', 'evaluatingBase', 'prepared'],
     ...[phase, phase, phase, phase].flat(),
     ...['report', 'question', 'boards', 'written'],
   ]);

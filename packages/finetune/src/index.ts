@@ -78,7 +78,13 @@ export {
   type MetricsFile,
 } from './run/metrics-file.js';
 export { openRunDirectory, type RunDirectory, type RunDirectoryOptions } from './run/run-directory.js';
-export type { AskingParentsEvent, EvaluatedEvent, MetricsEntry, RunEvent } from './run/run-event.js';
+export type {
+  AskingParentsEvent,
+  EvaluatedEvent,
+  EvaluatingEvent,
+  MetricsEntry,
+  RunEvent,
+} from './run/run-event.js';
 export { describeInputs, digestRows, type InputSources, type RowProgress } from './run/run-inputs.js';
 export {
   recordRun,

@@ -1,4 +1,10 @@
-import { answerQuestion, evaluateBase, evaluateTask, exampleOfGraph } from '@contextlora/finetune';
+import {
+  answerQuestion,
+  evaluateBase,
+  evaluateTask,
+  exampleOfGraph,
+  type TaskEvaluation,
+} from '@contextlora/finetune';
 import type { Example } from '@contextlora/model';
 import type { Roles } from '@contextlora/lora';
 import { buildTaskGraph, parseTasks } from '@contextlora/task-graph';
@@ -110,10 +116,37 @@ describe('evaluateBase', () => {
       graph,
       rows: { light: { ...splits, tests: {} }, lamp: { ...splits, tests: { test: rows } } },
     };
-    const evaluations = await evaluateBase({ data, model });
+    const evaluating = evaluateBase({ data, model });
+    expect(await evaluating.next()).toEqual({
+      done: false,
+      value: { task: 'lamp', done: 0, total: rows.length },
+    });
+    const { done, value } = await evaluating.next();
+    expect(done).toBe(true);
+    const evaluations = value as Map<string, TaskEvaluation>;
     expect([...evaluations].map(([task, { accuracy }]) => [task, accuracy])).toEqual([['lamp', 0.5]]);
     expect(asked.map(({ roles }) => roles)).toEqual([{}, {}]);
   });
+});
+
+test('many rows are answered in parts, each with its own known answers, and their number is told', async () => {
+  const many = Array.from({ length: 600 }, (_, i) => ({ ...rows[i % 2]!, text: `${i} .` }));
+  const known = { light: many.map(({ text }) => ({ answer: text })) };
+  const { predictions } = await evaluateTask(model, { graph, task: 'lamp', rows: many, known });
+  expect(predictions).toHaveLength(600);
+  expect(asked.map(({ examples }) => examples.length)).toEqual([256, 256, 88]);
+  expect(asked.flatMap(({ examples }) => examples.map(({ prompt }) => prompt))).toEqual(
+    many.map(({ text }) => `${text} light ${text} . lamp ?`),
+  );
+  const splits = { train: [], validation: [] };
+  const data = {
+    file,
+    graph,
+    rows: { light: { ...splits, tests: {} }, lamp: { ...splits, tests: { test: many } } },
+  };
+  const told: number[] = [];
+  for await (const { done } of evaluateBase({ data, model })) told.push(done);
+  expect(told).toEqual([0, 256, 512]);
 });
 
 describe('answerQuestion', () => {

@@ -82,6 +82,7 @@ export type DemoEvent =
   | { readonly type: 'rendered'; readonly scenes: number; readonly seconds: number }
   | { readonly type: 'looking'; readonly done: number; readonly total: number }
   | { readonly type: 'looked'; readonly seconds: number }
+  | { readonly type: 'evaluatingBase'; readonly task: string; readonly done: number; readonly total: number }
   | {
       readonly type: 'prepared';
       readonly settings: DemoSettings;
@@ -194,7 +195,7 @@ export async function* runDemo({
     const looked = stopwatch('imageFeatures');
     yield* mapped(run.model.features.warm(imagesOf(data)), (progress) => ({ type: 'looking', ...progress }));
     yield { type: 'looked', seconds: looked() };
-    const onBase = await evaluateBase(run);
+    const onBase = yield* mapped(evaluateBase(run), (progress) => ({ type: 'evaluatingBase', ...progress }));
     const predicted = await predictTraining(base, run, {
       examplesOf: (task, count) => firstExamples(data, task, count),
       stepsOf: (task) => stepsOfTask(settings.steps, task),

@@ -6,7 +6,6 @@ import {
   certifyTasks,
   type ChangeDirectory,
   type ChangePlan,
-  evaluateBase,
   type LongRowChange,
   type OpenedRun,
   type PreparedRun,
@@ -29,6 +28,7 @@ import { writeDrawings } from '../drawings/write-drawings.js';
 import { listFiles } from '../terminal/list-files.js';
 import { clockTime } from '../terminal/progress.js';
 import { taskTable } from '../terminal/report-tables.js';
+import { evaluateOnBase } from './evaluate-on-base.js';
 import { followTraining } from './follow-training.js';
 import { warmFeatures } from './warm-features.js';
 
@@ -78,7 +78,7 @@ export async function trainChange(
   const state = await change.begin(fingerprint);
   if (state === 'begun') progress.print(`  Going on with the change of ${directory} that was stopped.`);
   await warmFeatures(prepared.model.features, data, context);
-  const onBase = await evaluateBase(prepared);
+  const onBase = await evaluateOnBase(prepared, context);
   const events = trainRun(prepared, {
     settings,
     checkpoints: fileCheckpoints(join(change.folder, 'checkpoints')),

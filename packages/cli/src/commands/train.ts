@@ -3,7 +3,6 @@ import { dirname, join, resolve } from 'node:path';
 
 import {
   describeInputs,
-  evaluateBase,
   checkTrainConfig,
   openRunDirectory,
   prepareRun,
@@ -32,6 +31,7 @@ import { forceOption } from './force-option.js';
 import { showModelDigests, showRowDigests } from './show-digests.js';
 import { clockTime } from '../terminal/progress.js';
 import { taskTable } from '../terminal/report-tables.js';
+import { evaluateOnBase } from './evaluate-on-base.js';
 import { followTraining } from './follow-training.js';
 import { importanceOf } from './importance-of-run.js';
 import { dryRun } from './train-dry-run.js';
@@ -213,7 +213,7 @@ async function runTrain(options: TrainOptions, context: CommandContext, hostname
     );
     for (const line of await missingKernels(kernels.backend)) progress.print(`  ${line}`);
     await warmFeatures(run.model.features, data, context);
-    const onBase = await evaluateBase(run);
+    const onBase = await evaluateOnBase(run, context);
     const events = trainRun(run, {
       settings,
       checkpoints: fileCheckpoints(join(out, 'checkpoints')),

@@ -70,6 +70,9 @@ export function showDemo({ out, compare, progress, clock }: ShowDemoOptions): (e
       case 'looking':
         updateStage('computing image features', event);
         break;
+      case 'evaluatingBase':
+        updateStage(`evaluating ${event.task} on the base`, event);
+        break;
       case 'looked':
         print(
           `   Image features: computed once, since the vision tower is frozen, in ${event.seconds.toFixed(1)} s`,

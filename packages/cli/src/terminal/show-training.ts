@@ -69,6 +69,11 @@ export function showTraining({
         );
         break;
       }
+      case 'evaluating':
+        progress.update(
+          `  evaluating ${event.task} on ${event.test} ${bar(event.done, event.total)} ${event.done}/${event.total}`,
+        );
+        break;
       case 'evaluated':
         if (event.when !== 'final')
           progress.print(`      ${event.task} on ${event.test}: ${percent(event.accuracy)}`);

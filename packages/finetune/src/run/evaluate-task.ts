@@ -18,6 +18,12 @@ export interface TaskEvaluation {
   readonly predictions: readonly Prediction[];
 }
 
+/** Of an evaluation that goes on. */
+export interface RowsDone {
+  readonly done: number;
+  readonly total: number;
+}
+
 export interface EvaluateTaskOptions extends Pick<
   ComposeOptions<Example>,
   'known' | 'answers' | 'combinations'
@@ -28,16 +34,37 @@ export interface EvaluateTaskOptions extends Pick<
   readonly rolesOf?: RolesOf;
 }
 
+/** Rows of a part: many batches, so that rows of like lengths still find each other. */
+const rowsAtOnce = 256;
+
 /** Answers every row of `task` with the given roles and compares with the right answers. */
 export async function evaluateTask(
   model: Pick<TrainableModel<Example>, 'predict'>,
-  { graph, task, rows, ...options }: EvaluateTaskOptions,
+  options: EvaluateTaskOptions,
 ): Promise<TaskEvaluation> {
-  const answers = await composeAnswers(model, graph, task, rows, {
-    exampleOf: exampleOfGraph(graph),
-    ...options,
-  });
-  const predictions = answers[task] ?? [];
+  const parts = evaluateInParts(model, options);
+  for (;;) {
+    const next = await parts.next();
+    if (next.done) return next.value;
+  }
+}
+
+/** The same, and yields the rows done between two parts. */
+export async function* evaluateInParts(
+  model: Pick<TrainableModel<Example>, 'predict'>,
+  { graph, task, rows, known = {}, ...options }: EvaluateTaskOptions,
+): AsyncGenerator<RowsDone, TaskEvaluation> {
+  const predictions: Prediction[] = [];
+  for (let start = 0; start < rows.length; start += rowsAtOnce) {
+    if (start > 0) yield { done: start, total: rows.length };
+    const end = start + rowsAtOnce;
+    const answers = await composeAnswers(model, graph, task, rows.slice(start, end), {
+      exampleOf: exampleOfGraph(graph),
+      known: Object.fromEntries(Object.entries(known).map(([id, given]) => [id, given.slice(start, end)])),
+      ...options,
+    });
+    predictions.push(...(answers[task] ?? []));
+  }
   const comparable = comparableTo(graph.getNodeAttributes(task));
   return {
     accuracy: accuracy(

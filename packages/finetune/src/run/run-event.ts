@@ -1,7 +1,7 @@
 /** What a run tells while it goes on, and which of that is kept. */
 import type { TrainEvent } from '@contextlora/trainer';
 
-import type { TaskEvaluation } from './evaluate-task.js';
+import type { RowsDone, TaskEvaluation } from './evaluate-task.js';
 
 export type EvaluatedEvent = {
   readonly type: 'evaluated';
@@ -11,6 +11,13 @@ export type EvaluatedEvent = {
   /** Name of the test set; `validation` for the validation rows. */
   readonly test: string;
 } & TaskEvaluation;
+
+/** The rows done of an evaluation that takes long. */
+export type EvaluatingEvent = {
+  readonly type: 'evaluating';
+  readonly task: string;
+  readonly test: string;
+} & RowsDone;
 
 /** A line of `metrics.jsonl`. */
 export type MetricsEntry =
@@ -36,4 +43,5 @@ export type RunEvent =
       readonly earlier: readonly MetricsEntry[];
     })
   | AskingParentsEvent
+  | EvaluatingEvent
   | EvaluatedEvent;

@@ -37,7 +37,7 @@ import type { TaskData } from '../data/task-data.js';
 import { trainingSource } from '../data/training-source.js';
 import { batchesOfTask } from './batches-of-run.js';
 import { checkTrainConfig } from './check-train-config.js';
-import { evaluateTask } from './evaluate-task.js';
+import { evaluateInParts } from './evaluate-task.js';
 import { metricsEntryOf } from './metrics-entry.js';
 import { keepBestOfRun, keepsBest } from './keep-best-of-run.js';
 import { withMetrics } from './metrics-in-checkpoints.js';
@@ -201,14 +201,12 @@ export async function* trainRun(
       entries.flatMap((entry) => (entry.type === 'evaluated' ? [evaluationKey(entry)] : [])),
     );
     for (const [test, rows] of Object.entries(sets))
-      if (rows.length > 0 && !known.has(evaluationKey({ task, when, test })))
-        yield recorded({
-          type: 'evaluated',
-          task,
-          when,
-          test,
-          ...(await evaluateTask(model, { graph, task, rows })),
-        });
+      if (rows.length > 0 && !known.has(evaluationKey({ task, when, test }))) {
+        const parts = evaluateInParts(model, { graph, task, rows });
+        let next = await parts.next();
+        for (; !next.done; next = await parts.next()) yield { type: 'evaluating', task, test, ...next.value };
+        yield recorded({ type: 'evaluated', task, when, test, ...next.value });
+      }
   };
   const evaluateFinished = async function* (task: string): AsyncGenerator<RunEvent> {
     yield* evaluate(task, 'validation', { validation: data.rows[task]?.validation ?? [] });
