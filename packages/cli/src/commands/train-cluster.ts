@@ -95,7 +95,7 @@ export async function openTrainingCluster(
   return {
     createModel(
       of,
-      { partition, segments, optimizer, promptLoss = false, features = openImageFeatures(of) },
+      { partition, segments, optimizer, promptLoss = false, dropout, features = openImageFeatures(of) },
     ) {
       const devices = openClusterDevices(opened.engine, {
         run,
@@ -135,6 +135,7 @@ export async function openTrainingCluster(
         segments,
         ...(optimizer ? { optimizer } : {}),
         promptLoss,
+        dropout,
         onEvent: report.onEvent,
         place: placeOnDevices(of, partition, pooled, clusterOf),
         predict: answerHere(of, { partition, features }),
