@@ -1,6 +1,6 @@
 /**
  * What a setting does to the four tasks of the demo: accuracy on test scenes, steps, and processor time of training, arm by arm.
- * Usage: npm run bench:allocation (or bench:early-stopping) -- [--effort 0.4] [--seeds 1] [--json FILE]
+ * Usage: npm run bench:allocation (or bench:early-stopping, bench:optimizers) -- [--effort 0.4] [--seeds 1] [--json FILE]
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -39,6 +39,15 @@ const arms: Readonly<Record<string, Readonly<Record<string, Partial<TrainSetting
     'all steps, best kept': { evaluateEverySteps: 10 },
     'patience 3': { evaluateEverySteps: 10, earlyStopping: 3 },
     'patience 5': { evaluateEverySteps: 10, earlyStopping: 5 },
+  },
+  optimizers: {
+    'adamw 0.003': {},
+    ...Object.fromEntries(
+      [0.0003, 0.001, 0.003].map((rate) => [`lion ${rate}`, { optimizer: 'lion', learningRate: rate }]),
+    ),
+    ...Object.fromEntries(
+      [0.1, 0.3, 1].map((rate) => [`sgd ${rate}`, { optimizer: 'sgd', momentum: 0.9, learningRate: rate }]),
+    ),
   },
 };
 
