@@ -13,6 +13,7 @@ export type { BaseFormat } from './checkpoint/read-weights.js';
 export { withReplacedWeights } from './checkpoint/replace-weights.js';
 export type { WeightFiles } from './checkpoint/weight-files.js';
 
+export { audioPositions, audioTokens, type AudioSpec } from './spec/audio-spec.js';
 export { allLayers, type LayerRange } from './spec/layer-range.js';
 export { hasBias, linearsOf, parseModelSpec, type ModelSpec } from './spec/model-spec.js';
 export { layerTensors, modelTensors, type TensorShapes } from './spec/model-tensors.js';
@@ -48,6 +49,7 @@ export {
   type UploadedSegments,
 } from './pass/segments.js';
 export { batchOf, type TokenBatch } from './pass/token-batch.js';
+export { audioFeatures, audioTower, type AudioWeights, windowFeatures } from './pass/audio-tower.js';
 export { visionFeatures, visionTower, type VisionWeights } from './pass/vision-tower.js';
 
 export { answerIds, labelIds } from './text/answer-tokens.js';
@@ -66,6 +68,7 @@ export { readTokenizer } from './text/read-tokenizer.js';
 export { templatePlaces } from './text/template-places.js';
 export { type ModelIds, openTokenizer, type TextTokenizer, type TokenizerFiles } from './text/tokenizer.js';
 
+export type { FeatureStore } from './features/feature-store.js';
 export { openImageFeatures, type ImageFeatures, type ImageFeaturesOptions } from './images/features.js';
 export { readChatImage, type ChatImage } from './images/chat-image.js';
 export { imageText, withImageTexts, type TileLayout } from './images/image-text.js';
@@ -80,8 +83,16 @@ export {
 } from './images/read-picture.js';
 export { resizeImage, type Resampling, type RgbImage } from './images/resize.js';
 
+export {
+  audioText,
+  audioToken,
+  heardTokens,
+  withAudioTokens,
+  withSoundSamples,
+} from './sounds/audio-text.js';
+export { readChatSound, type ChatSound } from './sounds/chat-sound.js';
 export { logMel } from './sounds/log-mel.js';
-export { readSound, readWave } from './sounds/read-sound.js';
+export { checkSound, readSound, readWave, type SoundSource } from './sounds/read-sound.js';
 export { resample } from './sounds/resample.js';
 export { type AnswerBatch, openAnswerBatch, type RowStep } from './answer/answer-batch.js';
 export { type LabelChoice, type LabelQuestion, openLabelChoice } from './answer/choose-labels.js';

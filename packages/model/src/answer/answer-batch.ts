@@ -120,13 +120,18 @@ const firstCapacity = (rows: readonly AnswerRow[]): number =>
 /** What of a prompt is still to be read. */
 function promptRow(
   { spec }: LoadedModel,
-  { promptIds, options: { image, segments } }: AnswerRow,
+  { promptIds, options: { image, audio, segments } }: AnswerRow,
   cachedTokens: number,
 ): CachedRow {
   const ids = promptIds.slice(cachedTokens);
-  // An earlier turn may have read the image.
-  const isSeen = cachedTokens > 0 && !ids.includes(spec.vision?.imageTokenId ?? -1);
-  return { ids, ...(isSeen ? {} : { image }), segments };
+  // An earlier turn may have read the image or the sounds.
+  const isRead = (token = -1) => cachedTokens > 0 && !ids.includes(token);
+  return {
+    ids,
+    ...(isRead(spec.vision?.imageTokenId) ? {} : { image }),
+    ...(isRead(spec.audio?.audioTokenId) ? {} : { audio }),
+    segments,
+  };
 }
 
 /** Lets every row choose its next token; one that cannot does not keep the others from theirs. */

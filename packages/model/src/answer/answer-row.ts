@@ -5,7 +5,7 @@ import type { LoadedModel } from '../checkpoint/load-model.js';
 import { ModelError } from '../model-error.js';
 import { positionLimit } from '../pass/require-positions.js';
 import type { SegmentsByLinear } from '../pass/segments.js';
-import { promptIds, requirePrompt } from '../text/example.js';
+import { idsOf, requirePrompt } from '../text/example.js';
 import { openTextStream } from '../text/stream.js';
 import type { ConstraintState, TokenConstraint } from './constraint.js';
 import {
@@ -34,6 +34,8 @@ export interface GenerateOptions extends SamplingOptions {
   readonly segments?: SegmentsByLinear;
   /** The features of the image before the prompt. */
   readonly image?: Float32Array;
+  /** The features of the sounds in the prompt, in order. */
+  readonly audio?: Float32Array;
   /** Also report each token's log-probability under the model, before any sampling option. */
   readonly logProbabilities?: boolean;
 }
@@ -144,13 +146,18 @@ export function openAnswerRow(model: LoadedModel, options: GenerateRequest, inde
 /** Checks a request and returns the ids of its prompt. */
 function readPrompt(model: LoadedModel, options: GenerateRequest): readonly number[] {
   const invalid = (what: string) => new ModelError('MODEL_INPUT_INVALID', 'generate', what);
-  const { prompt, maximumNewTokens = 128, stop = [], image } = options;
+  const { prompt, maximumNewTokens = 128, stop = [], image, audio } = options;
   requireSampling(options);
   if (!(Number.isInteger(maximumNewTokens) && maximumNewTokens >= 0))
     throw invalid(`maximumNewTokens must be 0 or a positive integer, got ${maximumNewTokens}`);
   if (stop.includes('')) throw invalid('a stop sequence must not be empty');
   const ids =
-    typeof prompt === 'string' ? promptIds(model, { prompt, ...(image ? { image: 'given' } : {}) }) : prompt;
+    typeof prompt === 'string'
+      ? idsOf(model, prompt, {
+          hasImage: image !== undefined,
+          ...(audio ? { audioTokens: audio.length / model.spec.text.hiddenSize } : {}),
+        })
+      : prompt;
   requirePrompt(ids, 'generate');
   const { vocabularySize } = model.spec.text;
   const wrong = ids.find((id) => !(Number.isInteger(id) && id >= 0 && id < vocabularySize));

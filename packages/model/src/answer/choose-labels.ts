@@ -9,6 +9,8 @@ export interface LabelQuestion {
   readonly ids: readonly number[];
   /** The features of the image before the prompt. */
   readonly image?: Float32Array | undefined;
+  /** The features of the sounds in the prompt, in order. */
+  readonly audio?: Float32Array | undefined;
   /** The active segments for this prompt. */
   readonly segments?: SegmentsByLinear | undefined;
   readonly labels: readonly string[];

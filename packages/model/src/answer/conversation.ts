@@ -9,6 +9,7 @@ import type { SegmentsByLinear } from '../pass/segments.js';
 interface ReadWith {
   readonly segments?: SegmentsByLinear | undefined;
   readonly image?: Float32Array | undefined;
+  readonly audio?: Float32Array | undefined;
 }
 
 export interface Conversation {
@@ -28,20 +29,23 @@ export interface Conversation {
  */
 export function openConversation(model: LoadedModel): Conversation {
   const cache = openCache(model);
-  const imageToken = model.spec.vision?.imageTokenId;
+  const { vision, audio: tower } = model.spec;
   let held: readonly number[] = [];
   let heldWith: ReadWith = {};
   return {
     cache,
-    resume(prompt, { segments, image }) {
-      const isSame = segments === heldWith.segments && image === heldWith.image;
+    resume(prompt, { segments, image, audio }) {
+      const isSame = segments === heldWith.segments && image === heldWith.image && audio === heldWith.audio;
       let kept = 0;
       // The last id is read again: its logits begin the answer.
       while (isSame && kept < held.length && kept < prompt.length - 1 && held[kept] === prompt[kept]) kept++;
-      // An image is read as a whole or not at all.
-      const first = image && imageToken !== undefined ? prompt.indexOf(imageToken) : -1;
-      if (first >= 0 && imageToken !== undefined && prompt.includes(imageToken, kept))
-        kept = Math.min(kept, first);
+      // Images and sounds are read as a whole or not at all.
+      for (const [features, token] of [
+        [image, vision?.imageTokenId],
+        [audio, tower?.audioTokenId],
+      ] as const)
+        if (features && token !== undefined && prompt.includes(token, kept))
+          kept = Math.min(kept, prompt.indexOf(token));
       cache.truncate([kept]);
       held = held.slice(0, kept);
       return kept;

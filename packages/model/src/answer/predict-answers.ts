@@ -1,6 +1,6 @@
 /** Answers to examples: the likeliest of the given labels, or greedy text. */
 import type { LoadedModel } from '../checkpoint/load-model.js';
-import { type ImageFeatures, imageFeaturesOf } from '../images/features.js';
+import { featuresOf, type ImageFeatures } from '../images/features.js';
 import type { SegmentsByLinear } from '../pass/segments.js';
 import { type Example, promptIds } from '../text/example.js';
 import type { GenerateRequest } from './answer-row.js';
@@ -34,20 +34,25 @@ export async function predictAnswers(
   const answers = new Array<AnswerPrediction>(examples.length);
   for (let start = 0; start < examples.length; start += batchSize) {
     const slice = examples.slice(start, start + batchSize);
-    const images = await imageFeaturesOf(slice, features);
+    const { images, sounds } = await featuresOf(slice, features);
     const choices: { at: number; question: LabelQuestion }[] = [];
     const texts: { at: number; request: GenerateRequest }[] = [];
     for (const [i, example] of slice.entries()) {
-      const [at, ids, image] = [start + i, promptIds(model, example), images[i]];
+      const [at, ids, image, audio] = [start + i, promptIds(model, example), images[i], sounds[i]];
       const { labels, schema } = example;
-      if (labels) choices.push({ at, question: { ids, image, segments, labels } });
+      if (labels) choices.push({ at, question: { ids, image, audio, segments, labels } });
       else {
         const constraint = schema && constraintOf(schema);
         const limit = Math.max(maximumNewTokens, constraint?.minimumTokens ?? 0);
         const request = { prompt: ids, segments, maximumNewTokens: limit };
         texts.push({
           at,
-          request: { ...request, ...(image ? { image } : {}), ...(constraint ? { constraint } : {}) },
+          request: {
+            ...request,
+            ...(image ? { image } : {}),
+            ...(audio ? { audio } : {}),
+            ...(constraint ? { constraint } : {}),
+          },
         });
       }
     }

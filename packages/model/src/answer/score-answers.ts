@@ -11,6 +11,8 @@ export interface ScoredPrompt {
   readonly ids: readonly number[];
   /** The features of the image before the prompt. */
   readonly image?: Float32Array | undefined;
+  /** The features of the sounds in the prompt, in order. */
+  readonly audio?: Float32Array | undefined;
   readonly segments?: SegmentsByLinear | undefined;
   /** The ids of each answer, at least one, its end token last (see `answerIds`). */
   readonly answers: readonly (readonly number[])[];
@@ -79,7 +81,7 @@ async function scorePart(
     capacity: Math.max(...part.map(({ ids }) => ids.length)) + longest - 1,
   });
   try {
-    const asked = part.map(({ ids, image, segments }) => ({ ids, image, segments }));
+    const asked = part.map(({ ids, image, audio, segments }) => ({ ids, image, audio, segments }));
     const first = (await cachedLogits(model, asked, cache)).map(([logits]) => logitsWithTotal(logits));
     for (const answer of scored) answer.sum += first[answer.prompt]?.(answer.ids[0]) ?? NaN;
     for (let at = 0; at < scored.length; at += rows) {

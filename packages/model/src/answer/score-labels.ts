@@ -3,7 +3,7 @@ import type { LoadedModel } from '../checkpoint/load-model.js';
 import { ModelError } from '../model-error.js';
 import type { SegmentsByLinear } from '../pass/segments.js';
 import { labelIds } from '../text/answer-tokens.js';
-import { promptIds } from '../text/example.js';
+import { idsOf } from '../text/example.js';
 import type { Prompt } from './answer-row.js';
 import { scoreAnswers } from './score-answers.js';
 
@@ -11,6 +11,8 @@ export interface ScoreLabelsOptions {
   readonly segments?: SegmentsByLinear | undefined;
   /** The features of the image before the prompt. */
   readonly image?: Float32Array | undefined;
+  /** The features of the sounds in the prompt, in order. */
+  readonly audio?: Float32Array | undefined;
   /**
    * How labels of unequal lengths are compared: `sum` takes the probability of the whole label and its end; `mean` divides its logarithm
    * by the number of tokens.
@@ -39,7 +41,7 @@ export async function scoreLabels(
   model: LoadedModel,
   prompt: Prompt,
   labels: readonly string[],
-  { segments, image, lengths = 'sum' }: ScoreLabelsOptions = {},
+  { segments, image, audio, lengths = 'sum' }: ScoreLabelsOptions = {},
 ): Promise<LabelScore[]> {
   if (!['sum', 'mean'].includes(lengths))
     throw new ModelError(
@@ -48,9 +50,14 @@ export async function scoreLabels(
       `lengths must be sum or mean, got ${JSON.stringify(lengths)}`,
     );
   const ids =
-    typeof prompt === 'string' ? promptIds(model, { prompt, ...(image ? { image: 'given' } : {}) }) : prompt;
+    typeof prompt === 'string'
+      ? idsOf(model, prompt, {
+          hasImage: image !== undefined,
+          ...(audio ? { audioTokens: audio.length / model.spec.text.hiddenSize } : {}),
+        })
+      : prompt;
   const answers = labelIds(model, labels, ids);
-  const [sums = []] = await scoreAnswers(model, [{ ids, image, segments, answers }]);
+  const [sums = []] = await scoreAnswers(model, [{ ids, image, audio, segments, answers }]);
   const scored = labels.map((label, i) => ({
     label,
     tokens: answers[i]?.length ?? 0,

@@ -2,6 +2,8 @@
 import type { Kernels, LinearWeight } from '@contextlora/kernels';
 
 import type { DecoderLayerWeights } from '../pass/decoder-layer.js';
+import type { AudioWeights } from '../pass/audio-tower.js';
+import type { EncoderLayerWeights } from '../pass/encoder-layer.js';
 import type { RowMatrix } from '../pass/matrix-rows.js';
 import { rotaryTable } from '../pass/rotary-table.js';
 import type { VisionWeights } from '../pass/vision-tower.js';
@@ -40,7 +42,7 @@ const mostPositions = 8192;
 /**
  * Loads a model from a directory in the Hugging Face layout or from a GGUF file. With a compact `base` the weights of the decoder layers
  * are kept compact and expanded where they are used. Embedding and head are float32, or with `stored`, and with `w8a8` of a GGUF file, as in
- * the file, where a tied pair is kept once; the vision tower is float32.
+ * the file, where a tied pair is kept once; towers are float32.
  *
  * @throws ModelError when a file is missing or damaged, the architecture or a setting is not supported, tensors are missing, misshapen or
  * not what the config speaks of (all listed at once), or weights are NaN or infinite.
@@ -130,6 +132,7 @@ async function readLayers(
   const headWeight = head && reader.prepare(headName, head);
   const connector = hasEmbedding && spec.vision ? await reader.linear(spec.vision.connector.name) : undefined;
   const vision = hasEmbedding && spec.vision ? await reader.vision(spec.vision) : undefined;
+  const audio = hasEmbedding && spec.audio ? await reader.audio(spec.audio) : undefined;
   return {
     spec,
     kernels,
@@ -143,12 +146,14 @@ async function readLayers(
     ),
     ...(embedding ? { embedding } : {}),
     ...(vision && connector ? { vision, connector } : {}),
+    ...(audio ? { audio } : {}),
     ...(finalNorm && head && headWeight ? { finalNorm, head, headWeight } : {}),
     dispose() {
       for (const { linears } of layers) for (const weight of Object.values(linears)) weight.dispose();
       headWeight?.dispose();
       connector?.dispose();
       for (const weight of vision ? visionLinears(vision) : []) weight.dispose();
+      for (const weight of audio ? audioLinears(audio) : []) weight.dispose();
     },
   };
 }
@@ -156,5 +161,14 @@ async function readLayers(
 const visionLinears = ({ patches, layers, projector }: VisionWeights): LinearWeight[] => [
   patches,
   ...(projector ? [projector] : []),
-  ...layers.flatMap(({ q, k, v, out, up, down }) => [q, k, v, out, up, down]),
+  ...layers.flatMap(encoderLinears),
 ];
+
+const audioLinears = ({ conv1, conv2, layers, projector }: AudioWeights): LinearWeight[] => [
+  conv1,
+  conv2,
+  ...projector,
+  ...layers.flatMap(encoderLinears),
+];
+
+const encoderLinears = ({ q, k, v, out, up, down }: EncoderLayerWeights) => [q, k, v, out, up, down];

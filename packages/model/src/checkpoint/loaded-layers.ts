@@ -2,6 +2,7 @@
 import type { Kernels, LinearWeight, RotaryTable } from '@contextlora/kernels';
 
 import { ModelError } from '../model-error.js';
+import type { AudioWeights } from '../pass/audio-tower.js';
 import type { DecoderLayerWeights } from '../pass/decoder-layer.js';
 import type { RowMatrix } from '../pass/matrix-rows.js';
 import type { VisionWeights } from '../pass/vision-tower.js';
@@ -20,6 +21,7 @@ export interface LoadedLayers {
   readonly embedding?: RowMatrix;
   readonly vision?: VisionWeights;
   readonly connector?: LinearWeight;
+  readonly audio?: AudioWeights;
   readonly finalNorm?: Float32Array;
   /** The output matrix `[vocabulary, hidden]`; the embedding itself when tied. */
   readonly head?: RowMatrix;
@@ -33,7 +35,8 @@ export interface LoadedLayers {
  * @throws ModelError (`MODEL_INPUT_INVALID`) when they are not all there.
  */
 export function layersOf(loaded: LoadedLayers, range: LayerRange): LoadedLayers {
-  const { spec, kernels, rotary, layers, embedding, vision, connector, finalNorm, head, headWeight } = loaded;
+  const { spec, kernels, rotary, layers, embedding, vision, connector, audio } = loaded;
+  const { finalNorm, head, headWeight } = loaded;
   requireLayers(range, loaded.range, 'layersOf');
   const inner = decoderLayersOf(range, spec);
   const first = decoderLayersOf(loaded.range, spec).start;
@@ -44,7 +47,7 @@ export function layersOf(loaded: LoadedLayers, range: LayerRange): LoadedLayers 
     range,
     layers: layers.slice(inner.start - first, inner.end - first),
     ...(range.start === 0 && embedding
-      ? { embedding, ...(vision && connector ? { vision, connector } : {}) }
+      ? { embedding, ...(vision && connector ? { vision, connector } : {}), ...(audio ? { audio } : {}) }
       : {}),
     ...(includes(range, allLayers(spec).end - 1) && finalNorm && head && headWeight
       ? { finalNorm, head, headWeight }

@@ -9,6 +9,7 @@ import { type GgufHeader, readGgufHeader } from '../gguf/header.js';
 import { ggufTokenizer } from '../gguf/tokenizer.js';
 import { ggufWeights } from '../gguf/weights.js';
 import { readImageProcessor } from '../images/read-processor.js';
+import { checkAudioProcessor } from '../sounds/check-processor.js';
 import { listProblems, ModelError } from '../model-error.js';
 import { type ModelSpec, parseModelSpec } from '../spec/model-spec.js';
 import { modelTensors } from '../spec/model-tensors.js';
@@ -166,6 +167,7 @@ async function readConfig(directory: string): Promise<ModelSpec> {
       `model directory ${directory} has no config.json`,
     );
   const spec = parseModelSpec(config, path);
+  if (spec.audio) await checkAudioProcessor(directory, spec.audio);
   if (!spec.vision) return spec;
   const processor = await readImageProcessor(directory, spec.vision);
   return { ...spec, vision: { ...spec.vision, processor } };

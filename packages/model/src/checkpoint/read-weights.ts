@@ -12,7 +12,10 @@ import {
 import { listProblems, ModelError } from '../model-error.js';
 import { type DecoderLayerWeights, type LayerLinear, layerLinears } from '../pass/decoder-layer.js';
 import type { RowMatrix } from '../pass/matrix-rows.js';
-import type { VisionLayerWeights, VisionWeights } from '../pass/vision-tower.js';
+import type { AudioWeights } from '../pass/audio-tower.js';
+import type { EncoderLayerWeights } from '../pass/encoder-layer.js';
+import type { VisionWeights } from '../pass/vision-tower.js';
+import type { AudioSpec } from '../spec/audio-spec.js';
 import type { TensorShapes } from '../spec/model-tensors.js';
 import type { TextSpec } from '../spec/text-spec.js';
 import type { VisionSpec } from '../spec/vision-spec.js';
@@ -51,6 +54,7 @@ interface WeightReader {
   linear(name: string, format?: BaseFormat): Promise<LinearWeight>;
   decoderLayer(text: TextSpec, layerIndex: number, format: BaseFormat): Promise<DecoderLayerWeights>;
   vision(spec: VisionSpec): Promise<VisionWeights>;
+  audio(spec: AudioSpec): Promise<AudioWeights>;
 }
 
 /**
@@ -113,6 +117,7 @@ export function openWeightReader(
     linear,
     decoderLayer: (text, layerIndex, format) => readDecoderLayer(text, layerIndex, { read, linear, format }),
     vision: (spec) => readVision(spec, { read, linear }),
+    audio: (spec) => readAudio(spec, { read, linear, prepare }),
   };
 }
 
@@ -187,33 +192,49 @@ async function readDecoderLayer(
   };
 }
 
-async function readVision(
-  { layerCount, tower, prefix, projector }: VisionSpec,
+/** The linears and norms of the layers of a tower, by the names that its layers give them. */
+async function readEncoderLayers(
+  {
+    at,
+    layerCount,
+    mlp,
+    norms,
+  }: { at: string; layerCount: number; mlp: string; norms: readonly [string, string] },
   { read, linear }: Read,
-): Promise<VisionWeights> {
-  const norm = async (name: string) => ({
-    gain: await read(`${prefix}${name}.weight`),
-    bias: await read(`${prefix}${name}.bias`),
-  });
-  const layers: VisionLayerWeights[] = [];
+): Promise<EncoderLayerWeights[]> {
+  const layers: EncoderLayerWeights[] = [];
   for (let layerIndex = 0; layerIndex < layerCount; layerIndex++) {
-    const at = `encoder.layers.${layerIndex}.`;
-    const inner = (name: string) => linear(`${prefix}${at}${name}`);
+    const inner = (name: string) => linear(`${at}layers.${layerIndex}.${name}`);
+    const norm = (name: string) => readNorm(`${at}layers.${layerIndex}.${name}`, read);
     layers.push({
       q: await inner('self_attn.q_proj'),
       k: await inner('self_attn.k_proj'),
       v: await inner('self_attn.v_proj'),
       out: await inner('self_attn.out_proj'),
-      up: await inner('mlp.fc1'),
-      down: await inner('mlp.fc2'),
-      norm1: await norm(`${at}layer_norm1`),
-      norm2: await norm(`${at}layer_norm2`),
+      up: await inner(`${mlp}fc1`),
+      down: await inner(`${mlp}fc2`),
+      norm1: await norm(norms[0]),
+      norm2: await norm(norms[1]),
     });
   }
+  return layers;
+}
+
+const readNorm = async (name: string, read: Read['read']) => ({
+  gain: await read(`${name}.weight`),
+  bias: await read(`${name}.bias`),
+});
+
+async function readVision(
+  { layerCount, tower, prefix, projector }: VisionSpec,
+  { read, linear }: Read,
+): Promise<VisionWeights> {
+  const norm = (name: string) => readNorm(prefix + name, read);
+  const names = { at: `${prefix}encoder.`, mlp: 'mlp.', norms: ['layer_norm1', 'layer_norm2'] } as const;
   return {
     patches: await linear(`${prefix}embeddings.patch_embedding`),
     positions: await read(`${prefix}embeddings.position_embedding.weight`),
-    layers,
+    layers: await readEncoderLayers({ ...names, layerCount }, { read, linear }),
     ...(tower === 'clip'
       ? {
           classToken: await read(`${prefix}embeddings.class_embedding`),
@@ -222,5 +243,32 @@ async function readVision(
         }
       : { lastNorm: await norm('post_layernorm') }),
     ...(projector ? { projector: await linear(projector.name) } : {}),
+  };
+}
+
+async function readAudio(
+  { layerCount, prefix, projector, melBins, hiddenSize }: AudioSpec,
+  { read, linear, prepare }: Read & Pick<WeightReader, 'prepare'>,
+): Promise<AudioWeights> {
+  const convolution = async (name: string, inFeatures: number) => {
+    const values = await read(`${name}.weight`);
+    // From `[out, in, 3]` to `[out, 3, in]`.
+    const sideBySide = values.map((_, i) => {
+      const [row, within] = [Math.floor(i / (3 * inFeatures)), i % (3 * inFeatures)];
+      const [place, column] = [Math.floor(within / inFeatures), within % inFeatures];
+      return values[(row * inFeatures + column) * 3 + place]!;
+    });
+    return prepare(name, sideBySide, await read(`${name}.bias`));
+  };
+  const names = { at: prefix, mlp: '', norms: ['self_attn_layer_norm', 'final_layer_norm'] } as const;
+  const linears: LinearWeight[] = [];
+  for (const { name } of projector) linears.push(await linear(name));
+  return {
+    conv1: await convolution(`${prefix}conv1`, melBins),
+    conv2: await convolution(`${prefix}conv2`, hiddenSize),
+    positions: await read(`${prefix}embed_positions.weight`),
+    layers: await readEncoderLayers({ ...names, layerCount }, { read, linear }),
+    lastNorm: await readNorm(`${prefix}layer_norm`, read),
+    projector: linears,
   };
 }

@@ -122,6 +122,12 @@ export function replacementProblems(
     if (!shape) return [`"${name}" is not in the model`];
     if (spec.vision && name.startsWith(spec.vision.prefix))
       return [`"${name}" is of the vision tower, whose weights cannot be replaced`];
+    const { prefix: tower, projector = [] } = spec.audio ?? {};
+    if (
+      tower !== undefined &&
+      [tower, ...projector.map((one) => `${one.name}.`)].some((at) => name.startsWith(at))
+    )
+      return [`"${name}" is of the audio tower or its projector, whose weights cannot be replaced`];
     if (tensor.shape.join() !== shape.join()) {
       const grown =
         shape[0] === vocabularySize && tensor.shape[1] === hiddenSize

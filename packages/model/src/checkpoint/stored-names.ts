@@ -7,12 +7,13 @@
 
 /** The names a file may use for the tensor with this run-time name, most recent first. */
 export function storedNames(architecture: string, name: string): readonly string[] {
-  const names = architecture === 'llava' ? llavaNames(name) : [name];
+  const names = ['llava', 'qwen2_audio', 'voxtral'].includes(architecture) ? joinedNames(name) : [name];
   const bare = (stored: string) => (stored.startsWith('model.') ? [stored.slice('model.'.length)] : []);
   return [...new Set([...names, ...names.flatMap(bare)])];
 }
 
-function llavaNames(name: string): readonly string[] {
+/** Of a model that is joined from a language model and a tower, which came with names of their own. */
+function joinedNames(name: string): readonly string[] {
   const rest = (prefix: string) => (name.startsWith(prefix) ? name.slice(prefix.length) : undefined);
   const text = rest('model.language_model.');
   if (text !== undefined) return [name, `language_model.model.${text}`];

@@ -19,6 +19,8 @@ export interface CachedRow {
   readonly ids: readonly number[];
   /** The features of the image whose tokens are among the ids. */
   readonly image?: Float32Array | undefined;
+  /** The same of a sound. */
+  readonly audio?: Float32Array | undefined;
   /** May differ between rows; adjacent rows with the same map are computed together. */
   readonly segments?: SegmentsByLinear | undefined;
 }
@@ -71,6 +73,7 @@ export async function cachedLogits(
     model,
     rows.map(({ ids }) => ids),
     rows.map(({ image }) => image),
+    { sounds: rows.map(({ audio }) => audio) },
   );
   const segments = segmentsOfRows(rows, tokens.time);
   const context = contextOf(model, tokens);

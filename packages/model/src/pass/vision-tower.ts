@@ -5,30 +5,15 @@ import type { Kernels, LinearWeight } from '@contextlora/kernels';
 import * as tf from '@contextlora/kernels/tfjs';
 
 import type { VisionSpec } from '../spec/vision-spec.js';
+import { encoderLayer, type EncoderLayerWeights, type LayerNormWeights } from './encoder-layer.js';
 import type { SegmentsByLinear } from './segments.js';
-
-export interface VisionLayerWeights {
-  readonly q: LinearWeight;
-  readonly k: LinearWeight;
-  readonly v: LinearWeight;
-  readonly out: LinearWeight;
-  readonly up: LinearWeight;
-  readonly down: LinearWeight;
-  readonly norm1: LayerNormWeights;
-  readonly norm2: LayerNormWeights;
-}
-
-interface LayerNormWeights {
-  readonly gain: Float32Array;
-  readonly bias: Float32Array;
-}
 
 export interface VisionWeights {
   /** The patch convolution as a matrix `[hidden, 3 · patch · patch]`. */
   readonly patches: LinearWeight;
   /** `[patches, hidden]`; CLIP has an additional first row for the class token. */
   readonly positions: Float32Array;
-  readonly layers: readonly VisionLayerWeights[];
+  readonly layers: readonly EncoderLayerWeights[];
   /** CLIP: the class token `[hidden]` and the norm before the first layer. */
   readonly classToken?: Float32Array;
   readonly firstNorm?: LayerNormWeights;
@@ -72,23 +57,17 @@ export function visionTower(
       repeated(weights.positions, images.length, spec.hiddenSize),
     );
     if (weights.firstNorm) x = norm(x, weights.firstNorm);
-    for (const [layerIndex, layer] of weights.layers.entries()) {
-      const linear = (input: tf.Tensor2D, weight: LinearWeight, name: string) =>
-        kernels.linear(
-          input,
-          weight,
-          weights.segments?.get(`${spec.prefix}encoder.layers.${layerIndex}.${name}`),
-        ).y;
-      const n = norm(x, layer.norm1);
-      const q = linear(n, layer.q, 'self_attn.q_proj');
-      const k = linear(n, layer.k, 'self_attn.k_proj');
-      const v = linear(n, layer.v, 'self_attn.v_proj');
-      const attended = kernels.attention(q, k, v, shape).y;
-      x = kernels.add(x, linear(attended, layer.out, 'self_attn.out_proj'));
-      const m = norm(x, layer.norm2);
-      const inner = kernels.gelu(linear(m, layer.up, 'mlp.fc1'), spec.gelu).y;
-      x = kernels.add(x, linear(inner, layer.down, 'mlp.fc2'));
-    }
+    for (const [layerIndex, layer] of weights.layers.entries())
+      x = encoderLayer(x, layer, {
+        kernels,
+        shape,
+        epsilon: spec.layerEpsilon,
+        gelu: spec.gelu,
+        segmentsOf: (linear) =>
+          weights.segments?.get(
+            `${spec.prefix}encoder.layers.${layerIndex}.${linear.startsWith('fc') ? 'mlp.' : ''}${linear}`,
+          ),
+      });
     if (weights.lastNorm) x = norm(x, weights.lastNorm);
     if (!weights.classToken || spec.keepsClassToken) return x;
     const rows = Array.from({ length: images.length * time }, (_, row) => row);

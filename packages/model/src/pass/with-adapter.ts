@@ -13,7 +13,7 @@ import { matrixRows, type RowMatrix } from './matrix-rows.js';
 import { type SegmentsByLinear, type UploadedSegments, uploadModules } from './segments.js';
 
 export interface AdaptedModel {
-  /** The model to compute with instead of the base: full weights, embedding, output matrix and vision tower are the adapter's. */
+  /** The model to compute with instead of the base: full weights, embedding, output matrix and towers are the adapter's. */
   readonly model: LoadedModel;
   /** The adapter's segments of the decoder layers and the connector, for every pass of `model`. */
   readonly segments: SegmentsByLinear;
@@ -25,7 +25,7 @@ export interface AdaptedModel {
 export type AnyAdapter = Pick<PeftAdapter, 'modules'> & Partial<PeftAdapter>;
 
 /**
- * Adds a PEFT adapter to a model, as PEFT computes it: LoRA on linears, on a vision tower, on the embedding and `lm_head` (these two are
+ * Adds a PEFT adapter to a model, as PEFT computes it: LoRA on linears, on a tower, on the embedding and `lm_head` (these two are
  * merged into copies in float32), and full weights (`modules_to_save`).
  *
  * @throws ModelError (`MODEL_MISMATCH`) listing everything of the adapter that the model does not have or has in another shape, and every
@@ -45,12 +45,17 @@ export function withAdapter(base: LoadedModel, adapter: AnyAdapter): AdaptedMode
     embedding: Object.values(embeddings)[0],
   });
   const [linears, tower] = [uploadModules(of('linear')), uploadModules(of('tower'))];
-  const { vision } = merged.model;
+  const { vision, audio } = merged.model;
+  const segments = tower.byLinear;
   return {
     model:
-      vision && tower.byLinear.size > 0
-        ? { ...merged.model, vision: { ...vision, segments: tower.byLinear } }
-        : merged.model,
+      segments.size === 0
+        ? merged.model
+        : {
+            ...merged.model,
+            ...(vision ? { vision: { ...vision, segments } } : {}),
+            ...(audio ? { audio: { ...audio, segments } } : {}),
+          },
     segments: linears.byLinear,
     dispose() {
       linears.dispose();
@@ -90,9 +95,9 @@ export function uploadAdapter(spec: ModelSpec, adapter: AnyAdapter): UploadedSeg
 
 /** PEFT loads adapters whose modules have a checkpoint's older names; so do we. */
 function withRuntimeNames(adapter: AnyAdapter, spec: ModelSpec): AnyAdapter {
-  const { architecture, text, vision } = spec;
-  const projector = vision?.projector?.name.replace(/[^.]+$/, '');
-  const older = [text.prefix, vision?.prefix, projector, 'lm_head.weight']
+  const { architecture, text, vision, audio } = spec;
+  const projector = (vision?.projector ?? audio?.projector[0])?.name.replace(/[^.]+$/, '');
+  const older = [text.prefix, vision?.prefix, audio?.prefix, projector, 'lm_head.weight']
     .filter((name) => name !== undefined)
     .flatMap((name) => storedNames(architecture, name).map((stored) => [stored, name] as const))
     .map(([stored, name]) => [stored.replace(/weight$/, ''), name.replace(/weight$/, '')] as const)

@@ -6,26 +6,41 @@ import { ModelError } from '../model-error.js';
 import { decodeSound } from './decode-sound.js';
 import { samplesPerSecond } from './log-mel.js';
 import { readWav } from './read-wav.js';
-import { resample } from './resample.js';
+import { requireRatio, resample, resampledLength } from './resample.js';
 import { damagedSound, type Sound, unsupportedSound } from './sound.js';
 
 const mostBytes = 2 ** 28;
+
+/** The path of a sound, or its bytes under a name that messages give it. */
+export type SoundSource = string | { readonly name: string; readonly bytes: Uint8Array };
 
 /**
  * Reads a WAV, FLAC, MP3 or Ogg Vorbis file, which its content and not its name must prove: at most 8 channels and 2²⁶ samples.
  *
  * @throws ModelError when the file cannot be opened, is damaged or cut short, is of another format, is too long, or has samples that are not finite.
  */
-export async function readSound(path: string): Promise<Sound> {
-  const sound = await decode(await readBytes(path), path);
+export async function readSound(source: SoundSource): Promise<Sound> {
+  const path = typeof source === 'string' ? source : source.name;
+  const bytes =
+    typeof source === 'string'
+      ? await readBytes(source)
+      : Buffer.from(source.bytes.buffer, source.bytes.byteOffset, source.bytes.byteLength);
+  const sound = await decode(bytes, path);
   if (!sound.channels.every((samples) => samples.every((sample) => Number.isFinite(sample))))
     throw damagedSound(path, 'it has samples that are not finite numbers');
   return sound;
 }
 
+/** Checks that a file is a sound that is read, and returns how many samples it has at 16 kHz. @throws ModelError as {@link readSound}. */
+export async function checkSound(source: SoundSource): Promise<{ readonly samples: number }> {
+  const { channels, samplesPerSecond: rate } = await readSound(source);
+  requireRatio(rate, samplesPerSecond);
+  return { samples: resampledLength(channels[0]?.length ?? 0, rate, samplesPerSecond) };
+}
+
 /** Reads a sound as one channel, the mean of all, of 16,000 samples per second. @throws ModelError as {@link readSound}. */
-export async function readWave(path: string): Promise<Float32Array> {
-  const { channels, samplesPerSecond: rate } = await readSound(path);
+export async function readWave(source: SoundSource): Promise<Float32Array> {
+  const { channels, samplesPerSecond: rate } = await readSound(source);
   const [first = new Float32Array()] = channels;
   const mono =
     channels.length === 1

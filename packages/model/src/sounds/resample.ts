@@ -17,24 +17,14 @@ const mostWeights = 2 ** 23;
  */
 export function resample(samples: Float32Array, from: number, to: number): Float32Array {
   if (from === to) return samples;
-  const divisor = greatestCommonDivisor(from, to);
-  const [step, phases] = [from / divisor, to / divisor];
-  const stretch = Math.max(1, from / to);
-  const reach = halfWidth * stretch;
-  const taps = 2 * Math.ceil(reach) + 1;
-  if (!(phases * taps <= mostWeights))
-    throw new ModelError(
-      'MODEL_UNSUPPORTED',
-      'resample',
-      `${from} samples per second cannot be resampled to ${to}, because the ratio ${phases}/${step} has too large terms; convert the file to 44,100 or 48,000`,
-    );
+  const { step, phases, stretch, reach, taps } = requireRatio(from, to);
   const half = (taps - 1) / 2;
   const filters: (Float64Array | undefined)[] = [];
   const filterOf = (phase: number) =>
     (filters[phase] ??= Float64Array.from({ length: taps }, (_, tap) =>
       weightAt(tap - half - phase / phases, { stretch, reach }),
     ));
-  const result = new Float32Array(Math.ceil((samples.length * to) / from));
+  const result = new Float32Array(resampledLength(samples.length, from, to));
   for (let i = 0; i < result.length; i++) {
     const [center, phase] = [Math.floor((i * step) / phases), (i * step) % phases];
     const filter = filterOf(phase);
@@ -45,6 +35,25 @@ export function resample(samples: Float32Array, from: number, to: number): Float
     result[i] = sum;
   }
   return result;
+}
+
+export const resampledLength = (samples: number, from: number, to: number): number =>
+  Math.ceil((samples * to) / from);
+
+/** The terms of a ratio of rates, and how far a filter between them reaches. @throws ModelError as {@link resample}. */
+export function requireRatio(from: number, to: number) {
+  const divisor = greatestCommonDivisor(from, to);
+  const [step, phases] = [from / divisor, to / divisor];
+  const stretch = Math.max(1, from / to);
+  const reach = halfWidth * stretch;
+  const taps = 2 * Math.ceil(reach) + 1;
+  if (from !== to && !(phases * taps <= mostWeights))
+    throw new ModelError(
+      'MODEL_UNSUPPORTED',
+      'resample',
+      `${from} samples per second cannot be resampled to ${to}, because the ratio ${phases}/${step} has too large terms; convert the file to 44,100 or 48,000`,
+    );
+  return { step, phases, stretch, reach, taps };
 }
 
 /** The weight of a sample at a distance from the new one, in samples of the old rate. */

@@ -1,10 +1,11 @@
 /** Every module that a PEFT adapter may adapt, by its run-time name. */
+import { encoderLinears } from './encoder-linears.js';
 import { linearsOf, type ModelSpec } from './model-spec.js';
 
 export interface AdaptableModule {
   /**
-   * `linear`: of a decoder layer, or the connector, where segments are computed beside the base weight; `tower`: a linear of the vision
-   * tower or LLaVA's projector; `unused`: of a layer of the tower above the feature layer; `head` and `embedding`: `[vocabulary, hidden]`.
+   * `linear`: of a decoder layer, or the connector, where segments are computed beside the base weight; `tower`: a linear of a
+   * frozen tower or of a frozen projector; `unused`: of a layer of the tower above the feature layer; `head` and `embedding`: `[vocabulary, hidden]`.
    */
   readonly kind: 'linear' | 'tower' | 'unused' | 'head' | 'embedding';
   readonly inFeatures: number;
@@ -13,7 +14,7 @@ export interface AdaptableModule {
 
 /** The modules of a model without those of unused layers of the tower; {@link towerLinear} knows those too. */
 export function adaptableModules(spec: ModelSpec): ReadonlyMap<string, AdaptableModule> {
-  const { text, vision } = spec;
+  const { text, vision, audio } = spec;
   const modules = new Map<string, AdaptableModule>();
   for (const { name, inFeatures, outFeatures } of linearsOf(spec))
     modules.set(name, { kind: 'linear', inFeatures, outFeatures });
@@ -29,6 +30,15 @@ export function adaptableModules(spec: ModelSpec): ReadonlyMap<string, Adaptable
       const module = towerLinear(spec, name);
       if (module) modules.set(name, module);
     }
+  for (const { name, inFeatures, outFeatures } of audio?.projector ?? [])
+    modules.set(name, { kind: 'tower', inFeatures, outFeatures });
+  for (let layerIndex = 0; layerIndex < (audio?.layerCount ?? 0); layerIndex++)
+    for (const inner of encoderLinears)
+      modules.set(`${audio!.prefix}layers.${layerIndex}.${inner}`, {
+        kind: 'tower',
+        inFeatures: inner === 'fc2' ? audio!.mlpSize : audio!.hiddenSize,
+        outFeatures: inner === 'fc1' ? audio!.mlpSize : audio!.hiddenSize,
+      });
   const [inFeatures, outFeatures] = [text.hiddenSize, text.vocabularySize];
   modules.set('lm_head', { kind: 'head', inFeatures, outFeatures });
   // As PEFT shapes its pair: A is [rank, vocabulary].

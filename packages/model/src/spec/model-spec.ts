@@ -4,6 +4,7 @@
 import type { LinearShape } from '@contextlora/lora';
 
 import { ModelError } from '../model-error.js';
+import { type AudioSpec, parseAudioSpec } from './audio-spec.js';
 import { type Config, partOf, readConfigNumbers, textOf } from './config-reader.js';
 import { parseTextSpec, textFamilies, type TextSpec } from './text-spec.js';
 import { parseClipSpec, parseSiglipSpec, type VisionSpec } from './vision-spec.js';
@@ -12,11 +13,13 @@ export interface ModelSpec {
   readonly architecture: string;
   readonly text: TextSpec;
   readonly vision?: VisionSpec;
+  readonly audio?: AudioSpec;
   /** The full weights that an adapter replaced (`withReplacedWeights`), by name. */
   readonly replaced?: readonly string[];
 }
 
 const visionArchitectures = ['smolvlm', 'idefics3', 'llava'];
+const audioArchitectures = ['qwen2_audio', 'voxtral'] as const;
 
 /**
  * Reads a config; `where` names it in messages.
@@ -28,12 +31,14 @@ export function parseModelSpec(value: unknown, where: string): ModelSpec {
   if (!config) throw new ModelError('MODEL_FILE_DAMAGED', 'parseModelSpec', `${where} is not a JSON object`);
   const type = textOf(config['model_type']);
   if (visionArchitectures.includes(type)) return visionLanguageSpec(config, type, where);
+  const tower = audioArchitectures.find((known) => known === type);
+  if (tower) return audioLanguageSpec(config, tower, where);
   const family = familyOf(type);
   if (!family)
     throw new ModelError(
       'MODEL_UNSUPPORTED',
       'parseModelSpec',
-      `${where}: architecture "${type}" is not supported; supported are ${[...Object.keys(textFamilies), ...visionArchitectures].join(', ')}`,
+      `${where}: architecture "${type}" is not supported; supported are ${[...Object.keys(textFamilies), ...visionArchitectures, ...audioArchitectures].join(', ')}`,
     );
   return {
     architecture: type,
@@ -49,14 +54,7 @@ function visionLanguageSpec(config: Config, type: string, where: string): ModelS
       'parseModelSpec',
       `${where}: a ${type} config needs "text_config" and "vision_config"`,
     );
-  const textType = textOf(text['model_type'] ?? 'llama');
-  const family = familyOf(textType);
-  if (!family)
-    throw new ModelError(
-      'MODEL_UNSUPPORTED',
-      'parseModelSpec',
-      `${where}: text_config: architecture "${textType}" is not supported; supported are ${Object.keys(textFamilies).join(', ')}`,
-    );
+  const family = familyOfPart(text, 'llama', where);
   const whole = readConfigNumbers(config, where);
   for (const part of ['text_config', 'vision_config']) whole.value(part);
   const tied = whole.flag('tie_word_embeddings');
@@ -73,6 +71,55 @@ function visionLanguageSpec(config: Config, type: string, where: string): ModelS
       ? parseClipSpec(whole, vision, { where, hiddenSize: textSpec.hiddenSize })
       : parseSiglipSpec(whole, vision, where);
   return { architecture: type, text: textSpec, vision: visionSpec };
+}
+
+/** What transformers puts in place of settings that a Voxtral's text model does not have. */
+const voxtralText: Config = {
+  vocab_size: 131_072,
+  hidden_size: 3072,
+  intermediate_size: 8192,
+  num_hidden_layers: 30,
+  num_key_value_heads: 8,
+  max_position_embeddings: 131_072,
+  rms_norm_eps: 1e-5,
+  head_dim: 128,
+};
+
+function audioLanguageSpec(config: Config, type: AudioSpec['tower'], where: string): ModelSpec {
+  const [text, audio] = [partOf(config, 'text_config') ?? {}, partOf(config, 'audio_config') ?? {}];
+  const family = familyOfPart(text, type === 'voxtral' ? 'llama' : 'qwen2', where);
+  const whole = readConfigNumbers(config, where);
+  for (const part of ['text_config', 'audio_config']) whole.value(part);
+  const tied = whole.flag('tie_word_embeddings');
+  const rotary = ['rope_theta', 'rope_parameters'].some((key) => Object.hasOwn(text, key));
+  const defaults = type === 'voxtral' ? { ...voxtralText, ...(rotary ? {} : { rope_theta: 1e8 }) } : {};
+  const textSpec = parseTextSpec(
+    { ...defaults, ...text },
+    {
+      where: `${where}: text_config`,
+      family,
+      prefix: 'model.language_model.',
+      tied: (own) => tied || own,
+      composite: true,
+    },
+  );
+  const { hiddenSize } = textSpec;
+  return {
+    architecture: type,
+    text: textSpec,
+    audio: parseAudioSpec(whole, audio, { where, tower: type, hiddenSize }),
+  };
+}
+
+function familyOfPart(text: Config, fallback: string, where: string) {
+  const type = textOf(text['model_type'] ?? fallback);
+  const family = familyOf(type);
+  if (family) return family;
+  throw new ModelError(
+    'MODEL_UNSUPPORTED',
+    'parseModelSpec',
+    `${where}: text_config: architecture "${type}" is not supported; supported are ${Object.keys(textFamilies).join(', ')}`,
+  );
 }
 
 const familyOf = (type: string) => (Object.hasOwn(textFamilies, type) ? textFamilies[type] : undefined);

@@ -1,4 +1,5 @@
 /** The name and shape of every tensor of a model. */
+import type { AudioSpec } from './audio-spec.js';
 import { allLayers, decoderLayersOf, includes, type LayerRange } from './layer-range.js';
 import { hasBias, linearsOf, type ModelSpec } from './model-spec.js';
 import type { VisionSpec } from './vision-spec.js';
@@ -30,7 +31,7 @@ export const modelTensors = (spec: ModelSpec): TensorShapes => rangeTensors(spec
 
 /** The tensors of a range of layers; a tied output matrix is the embedding. */
 export function rangeTensors(spec: ModelSpec, range: LayerRange): TensorShapes {
-  const { text, vision } = spec;
+  const { text, vision, audio } = spec;
   const matrix = [text.vocabularySize, text.hiddenSize];
   const [hasEmbedding, hasHead] = [range.start === 0, includes(range, allLayers(spec).end - 1)];
   return new Map<string, readonly number[]>([
@@ -41,8 +42,16 @@ export function rangeTensors(spec: ModelSpec, range: LayerRange): TensorShapes {
     ...(hasHead && !text.tiedHead ? ([['lm_head.weight', matrix]] as const) : []),
     ...layerTensors(spec, decoderLayersOf(range, spec)),
     ...(hasEmbedding && vision ? visionTensors(vision, text.hiddenSize) : []),
+    ...(hasEmbedding && audio ? audioTensors(audio) : []),
   ]);
 }
+
+type NamedShape = [name: string, shape: readonly number[]];
+
+const linear = (name: string, shape: readonly number[], bias = true): NamedShape[] => [
+  [`${name}.weight`, shape],
+  ...(bias ? [[`${name}.bias`, shape.slice(0, 1)] as NamedShape] : []),
+];
 
 function visionTensors(
   {
@@ -57,12 +66,8 @@ function visionTensors(
     connector,
   }: VisionSpec,
   textSize: number,
-): [string, readonly number[]][] {
+): NamedShape[] {
   const patches = (imageSizePixels / p) ** 2;
-  const linear = (name: string, shape: readonly number[], bias = true): [string, readonly number[]][] => [
-    [`${name}.weight`, shape],
-    ...(bias ? ([[`${name}.bias`, shape.slice(0, 1)]] as [string, readonly number[]][]) : []),
-  ];
   const pair = (name: string, ...shape: number[]) => linear(prefix + name, shape);
   return [
     ...(projector ? linear(projector.name, [textSize, d], projector.bias) : []),
@@ -83,6 +88,39 @@ function visionTensors(
         ...pair(`${at}mlp.fc2`, d, m),
         ...pair(`${at}layer_norm1`, d),
         ...pair(`${at}layer_norm2`, d),
+      ];
+    }).flat(),
+  ];
+}
+
+function audioTensors({
+  hiddenSize: d,
+  mlpSize: m,
+  melBins,
+  positions,
+  layerCount,
+  projector,
+  prefix,
+}: AudioSpec): NamedShape[] {
+  const pair = (name: string, shape: readonly number[], bias = true) => linear(prefix + name, shape, bias);
+  return [
+    ...projector.flatMap(({ name, inFeatures, outFeatures, bias }) =>
+      linear(name, [outFeatures, inFeatures], bias),
+    ),
+    ...pair('conv1', [d, melBins, 3]),
+    ...pair('conv2', [d, d, 3]),
+    ...pair('embed_positions', [positions, d], false),
+    ...pair('layer_norm', [d]),
+    ...Array.from({ length: layerCount }, (_, layerIndex) => {
+      const at = `layers.${layerIndex}.`;
+      return [
+        ...['q_proj', 'k_proj', 'v_proj', 'out_proj'].flatMap((name) =>
+          pair(`${at}self_attn.${name}`, [d, d], name !== 'k_proj'),
+        ),
+        ...pair(`${at}fc1`, [m, d]),
+        ...pair(`${at}fc2`, [d, m]),
+        ...pair(`${at}self_attn_layer_norm`, [d]),
+        ...pair(`${at}final_layer_norm`, [d]),
       ];
     }).flat(),
   ];

@@ -32,7 +32,7 @@ export interface VisionSpec {
 }
 
 /** transformers' names (activations.py); several are one function. */
-const gelus: Readonly<Record<string, 'tanh' | 'erf' | 'quick'>> = {
+export const gelus: Readonly<Record<string, 'tanh' | 'erf' | 'quick'>> = {
   gelu_pytorch_tanh: 'tanh',
   gelu_python_tanh: 'tanh',
   gelu_new: 'tanh',

@@ -2,8 +2,7 @@
 import { dispose, tensor2d } from '@contextlora/kernels/tfjs';
 
 import { type LoadedLayers, layersOf } from '../checkpoint/loaded-layers.js';
-import type { ImageFeatures } from '../images/features.js';
-import { imageFeaturesOf } from '../images/features.js';
+import { featuresOf, type ImageFeatures } from '../images/features.js';
 import { ModelError } from '../model-error.js';
 import { rangeForward } from '../pass/range-pass.js';
 import type { SegmentsByLinear } from '../pass/segments.js';
@@ -11,7 +10,7 @@ import { batchOf } from '../pass/token-batch.js';
 import { includes } from '../spec/layer-range.js';
 import type { ActivationCache } from '../training/activation-cache.js';
 import { allOrNothing } from './all-or-nothing.js';
-import type { MicrobatchHeader, MicrobatchTokens } from './microbatch.js';
+import { filesOf, type MicrobatchHeader, type MicrobatchTokens } from './microbatch.js';
 
 /**
  * Products of fewer rows than this may be rounded otherwise than those of more; a sequence gets the same numbers in every batch of at least
@@ -74,15 +73,16 @@ export async function cachedInput(
   const found = await cache.get(keys, async (missing) => {
     const lengthsOf = missing.map((row) => lengths[row]!);
     if (tokens) {
-      const images = await imageFeaturesOf(
-        missing.map((row) => ({ image: tokens.images[row] ?? undefined })),
+      const files = filesOf(tokens);
+      const { images, sounds } = await featuresOf(
+        missing.map((row) => files[row] ?? {}),
         features,
       );
       const part = batchOf(
         { tokenizer: tokens },
         missing.map((row) => tokens.rows[row]!),
         images,
-        { minimumTime: Math.ceil(fewestRows / missing.length) },
+        { minimumTime: Math.ceil(fewestRows / missing.length), sounds },
       );
       const values = await outputOf(layersOf(layers, { start, end: lowest }), () => ({ tokens: part }), part);
       return rowsOf(values, part.time, [...lengthsOf.entries()]);

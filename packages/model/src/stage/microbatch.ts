@@ -18,7 +18,7 @@ export interface MicrobatchHeader {
   readonly hasImages: boolean;
   /** The parts of the loss, which the last stage adds up. */
   readonly losses: readonly LossTerms[];
-  /** SHA-256 of each row's tokens and image. */
+  /** SHA-256 of each row's tokens, image and sound. */
   readonly sequences: readonly string[];
   /** Absent where nothing is left out. */
   readonly dropout?: MicrobatchDropout;
@@ -32,9 +32,15 @@ export interface MicrobatchTokens {
   readonly rows: readonly (readonly number[])[];
   /** The path of each row's image, or the key of features that the stage is given. */
   readonly images: readonly (string | null)[];
+  /** The path of each row's sound; absent if none has one. */
+  readonly sounds?: readonly (string | null)[];
   /** The id that rows are padded with. */
   readonly padId: number;
 }
+
+/** The picture and the sound of each row. */
+export const filesOf = ({ images, sounds = [] }: MicrobatchTokens) =>
+  images.map((image, row) => ({ image: image ?? undefined, audio: sounds[row] ?? undefined }));
 
 export interface Microbatch {
   readonly header: MicrobatchHeader;
@@ -101,6 +107,9 @@ export function openMicrobatches(
           tokens: {
             rows: prepared.map(({ ids }) => ids),
             images: examples.map(({ image = null }) => image),
+            ...(examples.some(({ audio }) => audio !== undefined)
+              ? { sounds: examples.map(({ audio = null }) => audio) }
+              : {}),
             padId,
           },
         };

@@ -2,7 +2,7 @@
 import { dispose, type Tensor2D, tensor2d } from '@contextlora/kernels/tfjs';
 
 import type { LoadedLayers } from '../checkpoint/loaded-layers.js';
-import { type ImageFeatures, imageFeaturesOf } from '../images/features.js';
+import { featuresOf, type ImageFeatures } from '../images/features.js';
 import { ModelError } from '../model-error.js';
 import { headLosses } from '../pass/head-losses.js';
 import { type RangeInput, type RangePass, rangeForward } from '../pass/range-pass.js';
@@ -12,7 +12,7 @@ import type { ActivationCache } from '../training/activation-cache.js';
 import { allOrNothing } from './all-or-nothing.js';
 import { cachedInput, cacheKeys } from './cached-input.js';
 import type { LossTerms } from './loss-terms.js';
-import type { MicrobatchHeader } from './microbatch.js';
+import { filesOf, type MicrobatchHeader } from './microbatch.js';
 import type { StageInput, StageOutput } from './stage-executor.js';
 
 export interface StageForward {
@@ -80,11 +80,8 @@ async function openInput(
     return () => ({ at: lowest, hidden: tensor2d(values, shape) });
   }
   if (!tokens) return () => ({ at: range.start, hidden: tensor2d(hidden!, shape) });
-  const images = await imageFeaturesOf(
-    tokens.images.map((image) => ({ image: image ?? undefined })),
-    features,
-  );
-  return () => ({ tokens: batchOf({ tokenizer: tokens }, tokens.rows, images) });
+  const { images, sounds } = await featuresOf(filesOf(tokens), features);
+  return () => ({ tokens: batchOf({ tokenizer: tokens }, tokens.rows, images, { sounds }) });
 }
 
 function requireInput(

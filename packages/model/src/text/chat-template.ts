@@ -13,8 +13,9 @@ export interface ChatMessage {
   readonly content: string | readonly ContentPart[];
 }
 
-/** A part of what is said: text, or the place of a picture. */
-export type ContentPart = { readonly type: 'text'; readonly text: string } | { readonly type: 'image' };
+/** A part of what is said: text, or the place of a picture or a sound. */
+export type ContentPart =
+  { readonly type: 'text'; readonly text: string } | { readonly type: 'image' | 'audio' };
 
 export interface RenderChatOptions {
   /** Begin the assistant's answer, for the model to continue. @default true */
@@ -23,6 +24,8 @@ export interface RenderChatOptions {
   readonly template?: string;
   /** What stands for a picture where the template takes messages of text only, such as `<image>`. */
   readonly imageToken?: string;
+  /** The same of a sound. */
+  readonly audioToken?: string;
   /** The date, for templates that write it. */
   readonly now?: Date;
   /** Additional variables for the template. */
@@ -43,6 +46,7 @@ export function renderChat(
     addGenerationPrompt = true,
     template: given,
     imageToken = '',
+    audioToken = '',
     now,
     variables = {},
     limitMilliseconds: milliseconds = 3000,
@@ -83,7 +87,7 @@ export function renderChat(
       documents: null,
       ...tokenizer.specialTokens,
       ...variables,
-      messages: contentsFor(template, messages, imageToken).map(withoutEmpty),
+      messages: contentsFor(template, messages, { image: imageToken, audio: audioToken }).map(withoutEmpty),
       add_generation_prompt: addGenerationPrompt,
     });
   try {
@@ -111,19 +115,19 @@ function templateOf(
 }
 
 /**
- * Messages as a template takes them. Where one has a picture, a template that looks at the type of parts gets every message in parts, as
+ * Messages as a template takes them. Where one has a picture or a sound, a template that looks at the type of parts gets every message in parts, as
  * transformers gives them; any other gets text.
  */
 function contentsFor(
   template: string,
   messages: readonly ChatMessage[],
-  imageToken: string,
+  tokens: { readonly image: string; readonly audio: string },
 ): readonly ChatMessage[] {
   if (messages.every(({ content }) => typeof content === 'string')) return messages;
   const takesParts = /\[['"]type['"]\]|\.type\b/.test(template);
   return messages.map(({ content, ...message }) => {
     const parts = typeof content === 'string' ? [{ type: 'text' as const, text: content }] : content;
-    const text = parts.map((part) => (part.type === 'text' ? part.text : imageToken)).join('');
+    const text = parts.map((part) => (part.type === 'text' ? part.text : tokens[part.type])).join('');
     return { ...message, content: takesParts ? parts : text };
   });
 }

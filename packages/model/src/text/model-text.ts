@@ -9,6 +9,8 @@ export interface ModelText {
   readonly tokenizer: TextTokenizer;
   /** Every id that ends an answer: the tokenizer's end token and those that the checkpoint lists. */
   readonly endIds: readonly number[];
+  /** The samples of 16 kHz of each sound that an example may name, by its path; see `withSoundSamples`. */
+  readonly soundSamples?: ReadonlyMap<string, number>;
   /** Puts the prompt of an example into another form before it is read; see `withChatPrompts`. */
   readonly renderPrompt?: RenderPrompt;
 }

@@ -33,7 +33,7 @@ export interface PreparedExample {
   readonly asked: readonly { readonly at: number; readonly id: number }[];
   /** Of each of them. */
   readonly askedWeight: number;
-  /** SHA-256 of the ids and the image. */
+  /** SHA-256 of the ids, the image and the sound. */
   readonly sequence: string;
 }
 
@@ -58,7 +58,8 @@ export function openPreparation(
 ): (example: Example) => PreparedExample {
   const prepared = new WeakMap<Example, PreparedExample>();
   const labelIdsOf = openLabelIds(model);
-  const imageToken = model.spec.vision?.imageTokenId;
+  const { vision, audio } = model.spec;
+  const notText = [vision?.imageTokenId, audio?.audioTokenId];
   const invalid = (what: string) => new ModelError('MODEL_INPUT_INVALID', 'step', what);
   const prepare = (example: Example): PreparedExample => {
     const { labels, answer } = example;
@@ -74,7 +75,7 @@ export function openPreparation(
       );
     const choices = all ? choicesOf(ids, all) : [];
     const asked = promptLoss
-      ? prompt.flatMap((id, at) => (at === 0 || id === imageToken ? [] : [{ at: at - 1, id }]))
+      ? prompt.flatMap((id, at) => (at === 0 || notText.includes(id) ? [] : [{ at: at - 1, id }]))
       : [];
     const tokens = ids.length + asked.length;
     const read = [...prompt, ...ids.slice(0, -1)];
@@ -87,7 +88,9 @@ export function openPreparation(
       asked,
       askedWeight: all ? vocabularyShare / asked.length : 1 / tokens,
       sequence: createHash('sha256')
-        .update(`${read.join()} ${example.image ?? ''}`)
+        .update(
+          `${read.join()} ${example.image ?? ''}${example.audio === undefined ? '' : ` ${example.audio}`}`,
+        )
         .digest('hex'),
     };
   };
