@@ -8,9 +8,12 @@ const characters: readonly string[] = (() => {
 })();
 const byteOf: ReadonlyMap<string, number> = new Map(characters.map((character, byte) => [character, byte]));
 
+/** Bytes, one character each. */
+export const bytesAsCharacters = (bytes: Uint8Array): string =>
+  Array.from(bytes, (byte) => characters[byte]).join('');
+
 /** The UTF-8 bytes of a text, one character each. */
-export const bytesToCharacters = (text: string): string =>
-  Array.from(new TextEncoder().encode(text), (byte) => characters[byte]).join('');
+export const bytesToCharacters = (text: string): string => bytesAsCharacters(new TextEncoder().encode(text));
 
 /** The bytes that a token stands for; undefined when one of its characters stands for none. */
 export function charactersToBytes(token: string): Uint8Array | undefined {

@@ -9,11 +9,12 @@ import { ModelError } from '../model-error.js';
 import type { Config } from '../spec/config-reader.js';
 import { readJsonObject, readText } from '../spec/read-json.js';
 import { asLlamaClass } from './llama-class.js';
+import { tekkenTokenizer } from './tekken.js';
 import { templateFiles } from './template-places.js';
 import { type ModelIds, openTokenizer, type TextTokenizer } from './tokenizer.js';
 
 /**
- * Reads tokenizer.json, and if present tokenizer_config.json, special_tokens_map.json and the chat templates. Begin and end tokens that
+ * Reads tokenizer.json, or else Mistral's tekken.json, and if present tokenizer_config.json, special_tokens_map.json and the chat templates. Begin and end tokens that
  * they do not name come from generation_config.json or config.json, or from `modelIds`.
  *
  * @throws ModelError when a file is missing, damaged or not supported.
@@ -24,12 +25,18 @@ export async function readTokenizer(
 ): Promise<TextTokenizer> {
   const path = join(directory, 'tokenizer.json');
   const json = await readPart(directory, 'tokenizer.json');
-  if (json === undefined)
-    throw new ModelError(
-      'MODEL_FILE_MISSING',
-      'readTokenizer',
-      `${directory} has no tokenizer.json; download the model again`,
-    );
+  if (json === undefined) {
+    const tekken = await readPart(directory, 'tekken.json');
+    if (tekken === undefined)
+      throw new ModelError(
+        'MODEL_FILE_MISSING',
+        'readTokenizer',
+        `${directory} has no tokenizer.json (nor a tekken.json); download the model again`,
+      );
+    const where = join(directory, 'tekken.json');
+    const files = tekkenTokenizer(tekken, where);
+    return openTokenizer({ ...files, modelIds: modelIds ?? (await readModelIds(directory)) }, where);
+  }
   const config = (await readPart(directory, 'tokenizer_config.json')) ?? {};
   // Old files keep the names apart; a newer config lists all tokens itself.
   const map =
