@@ -41,8 +41,10 @@ export {
   readTaskFile,
 } from './data/read-task-data.js';
 export { readTestSets, type ReadTestSetsOptions } from './data/read-test-sets.js';
+export { soundSamples } from './data/check-files.js';
 export {
   imagesOf,
+  soundsOf,
   mainTestOf,
   mainTestRows,
   type ReadTaskData,

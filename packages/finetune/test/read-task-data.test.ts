@@ -30,6 +30,54 @@ const failureOf = async (work: Promise<unknown>): Promise<FinetuneError> => {
   throw new Error('expected a FinetuneError', { cause: error });
 };
 
+describe('sounds', () => {
+  /** A WAV of silence, with so many samples of 16 bits. */
+  const wav = (samples: number, rate = 16_000) => {
+    const bytes = Buffer.alloc(44 + 2 * samples);
+    bytes.write('RIFF', 0);
+    bytes.writeUInt32LE(36 + 2 * samples, 4);
+    bytes.write('WAVEfmt ', 8);
+    for (const [at, value] of [[16, 16], [24, rate], [28, 2 * rate], [40, 2 * samples]] as const) bytes.writeUInt32LE(value, at); // prettier-ignore
+    for (const [at, value] of [[20, 1], [22, 1], [32, 2], [34, 16]] as const) bytes.writeUInt16LE(value, at); // prettier-ignore
+    bytes.write('data', 36);
+    return bytes;
+  };
+  const heard = taskFile.replace('inputs: [text]', 'inputs: [text, audio]');
+  const light = (audio: string) => `${JSON.stringify({ audio, text: 'a', answer: 'night' })}\n`;
+
+  test('are checked once before training, where they are first named, and their lengths are known', async () => {
+    const folder = join(directory, 'sounds');
+    const path = await writeScenario(folder, {
+      tasks: heard,
+      files: {
+        'light.train.jsonl': light('good.wav') + light('short.wav') + light('none.wav') + light('none.wav'),
+        'light.test.jsonl': light('slow.wav'),
+        'light.other.jsonl': light('good.wav'),
+        'lamp.test.jsonl': `${JSON.stringify({ audio: 'good.wav', text: 'a', parents: { light: 'night' }, answer: 'yes' })}\n`,
+      },
+    });
+    await writeFile(join(folder, 'good.wav'), wav(1600));
+    await writeFile(join(folder, 'slow.wav'), wav(801, 8000));
+    await writeFile(join(folder, 'short.wav'), wav(100).subarray(0, 100));
+    const { problems } = await failureOf(readTaskData(path));
+    expect(problems.map((problem) => problem.replaceAll(`${folder}/`, '').replace(/\s+/g, ' '))).toEqual([
+      expect.stringMatching(
+        /^light\.train\.jsonl: line 2: .*short\.wav as a sound: it is a WAV that is cut short line 3 \(and 1 more rows\): .*none\.wav as a sound: it cannot be opened/,
+      ),
+    ]);
+    for (const name of ['short.wav', 'none.wav']) await writeFile(join(folder, name), wav(320));
+    const { sounds, rows } = await readTaskData(path);
+    expect([...sounds].map(([file, samples]) => [file.replace(`${folder}/`, ''), samples])).toEqual(
+      expect.arrayContaining([
+        ['good.wav', 1600],
+        ['slow.wav', 1602],
+        ['short.wav', 320],
+      ]),
+    );
+    expect(rows['light']?.train.at(0)).toMatchObject({ audio: join(folder, 'good.wav') });
+  });
+});
+
 describe('readTaskData', () => {
   test('reads the rows of every task by purpose, next to the task file or in another directory', async () => {
     const path = await writeScenario(join(directory, 'good'));

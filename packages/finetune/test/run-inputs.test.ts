@@ -52,6 +52,41 @@ async function inputsOf(path: string): Promise<Readonly<Record<string, string>>>
     expect(next.value.done).toBeLessThanOrEqual(next.value.total);
   }
 }
+test('a sound counts by its bytes, and a run without sounds is what it was before there were any', async () => {
+  const header = Buffer.alloc(44);
+  header.write('RIFF');
+  header.writeUInt32LE(40, 4);
+  header.write('WAVEfmt ', 8);
+  // One channel of 16 bits and 16 kHz.
+  for (const [at, value] of [[16, 16], [20, 0x10001], [24, 16_000], [28, 32_000], [32, 0x100002], [40, 4]] as const) header.writeUInt32LE(value, at); // prettier-ignore
+  header.write('data', 36);
+  const heard = taskFile.replace('inputs: [text]', 'inputs: [text, audio]');
+  const row = `${JSON.stringify({ audio: 'one.wav', text: 'a', answer: 'night' })}\n`;
+  const files = {
+    'light.train.jsonl': row,
+    'light.test.jsonl': row,
+    'light.other.jsonl': row,
+    'lamp.test.jsonl': `${JSON.stringify({ audio: 'one.wav', text: 'a', parents: { light: 'night' }, answer: 'yes' })}\n`,
+  };
+  const [first, same, other] = [
+    await scenario({ tasks: heard, files }),
+    await scenario({ tasks: heard, files }),
+    await scenario({ tasks: heard, files }),
+  ];
+  const write = (path: string, last: number) =>
+    writeFile(join(path, '..', 'one.wav'), Buffer.concat([header, Buffer.from([1, 2, 3, last])]));
+  await write(first, 0);
+  await write(same, 0);
+  await write(other, 9);
+  expect(await differing(first, same)).toEqual([]);
+  expect(await differing(first, other)).toEqual([
+    'the training rows of task "light"',
+    'the test rows "test" of task "light"',
+    'the test rows "other" of task "light"',
+    'the test rows "test" of task "lamp"',
+  ]);
+});
+
 /** Names of the inputs in which two runs differ. */
 async function differing(first: string, second: string): Promise<string[]> {
   const [one, two] = [await inputsOf(first), await inputsOf(second)];

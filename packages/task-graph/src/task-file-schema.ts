@@ -45,14 +45,7 @@ export function taskFileSchema() {
     dependsOn: z.array(z.string()).max(1000).default([]),
     instruction: text.min(1).max(20_000),
     inputs: z
-      .array(
-        z.enum(['text', 'image'], {
-          error: ({ input }) =>
-            input === 'audio'
-              ? 'audio is not supported yet; a task takes text, image, or both'
-              : 'must be text or image',
-        }),
-      )
+      .array(z.enum(['text', 'image', 'audio'], { error: 'must be text, image or audio' }))
       .min(1)
       .refine((inputs) => new Set(inputs).size === inputs.length, 'lists an input twice'),
     answer,

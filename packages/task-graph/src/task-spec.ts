@@ -1,6 +1,6 @@
 /** A task as a task file declares it. Plain JSON. */
 
-export type Modality = 'text' | 'image';
+export type Modality = 'text' | 'image' | 'audio';
 
 export type AnswerSpec =
   | { readonly type: 'label'; readonly labels: readonly string[] }

@@ -344,9 +344,10 @@ describe('a task file in another encoding', () => {
 });
 
 describe('what a task file offers', () => {
-  test('is not audio yet', () => {
-    expect(problemsOf(good.replace('inputs: [image]', 'inputs: [audio]'))).toEqual([
-      '6: "inputs": audio is not supported yet; a task takes text, image, or both',
+  test('is text, images and audio', () => {
+    expect(problemsOf(good.replace('inputs: [image]', 'inputs: [audio]'))).toEqual([]);
+    expect(problemsOf(good.replace('inputs: [image]', 'inputs: [video]'))).toEqual([
+      '6: "inputs": must be text, image or audio',
     ]);
   });
 

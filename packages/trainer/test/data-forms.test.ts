@@ -49,6 +49,57 @@ async function read(
 }
 const rowsOf = ({ rows }: { rows: Iterable<unknown> }) => [...rows];
 
+describe('a row with a sound', () => {
+  const siren: TaskSpec = { ...light, inputs: ['text', 'audio'] };
+  const row = { audio: 'a.wav', text: 'low .', parents: {}, answer: 'night' };
+  const part = { type: 'text', text: 'low .' };
+  const assistant = { role: 'assistant', content: 'night' };
+
+  test.each([
+    [{ audio: 'a.wav', prompt: 'low .', completion: 'night' }],
+    [{ audios: ['a.wav'], text: 'low .', answer: 'night' }],
+    [{ messages: [{ role: 'user', content: [{ type: 'audio', audio: 'a.wav' }, part] }, assistant] }],
+    [{ audios: ['a.wav'], messages: [{ role: 'user', content: [{ type: 'audio' }, part] }, assistant] }],
+  ])('may have the form %j', (value) => {
+    expect(checkDataFile(JSON.stringify(value), siren)).toMatchObject({ rows: [row], problems: [] });
+  });
+
+  test.each([
+    [{ text: 'a', answer: 'night' }, 'line 1: task "light" takes a sound, but the row has none'],
+    [{ ...row, audio: 3 }, 'line 1: "audio" must be a path, got number'],
+    [{ ...row, audio: ' ' }, 'line 1: "audio" is empty'],
+    [{ ...row, audios: ['b.wav'] }, 'line 1: the row has two sounds; it has at most one'],
+    [
+      { audios: ['a.wav', 'b.wav'], text: 'a', answer: 'night' },
+      'line 1: "audios" has 2 sounds; a row has at most one',
+    ],
+    [
+      { ...row, sound: 'a.wav' },
+      'line 1: unknown key "sound" (known are image, audio, text, parents, answer); remove it',
+    ],
+  ])('is refused when it is %j', (value, problem) => {
+    expect(checkDataFile(JSON.stringify(value), siren).problems).toContain(problem);
+  });
+
+  test('is refused of a task that does not hear', () => {
+    expect(checkDataFile(JSON.stringify(row), light).problems).toContain(
+      'line 1: "audio" is given, but task "light" does not take one; add audio to its inputs, or remove it',
+    );
+  });
+
+  test('is a line of a table, or a file in the folder of its label, with a path relative to it', async () => {
+    const table = await read('sounds.csv', 'audio,text,answer\na/1.wav,low .,night\n', siren);
+    expect(rowsOf(table)).toEqual([{ ...row, audio: join(directory, 'a/1.wav') }]);
+    await read('heard/night/1.wav', '', siren);
+    const only = { ...siren, inputs: ['audio'] as const, instruction: 'light ?' };
+    const folder = await readDataFile(join(directory, 'heard'), only);
+    expect(folder).toMatchObject({ unit: 'sound', problems: [] });
+    expect(rowsOf(folder)).toEqual([
+      { audio: join(directory, 'heard/night/1.wav'), text: '', parents: {}, answer: 'night' },
+    ]);
+  });
+});
+
 describe('a row of JSONL', () => {
   const row = { image: 'a.png', text: 'low .', parents: {}, answer: 'night' };
   const user = { role: 'user', content: 'low .' };
@@ -124,7 +175,7 @@ describe('a row of JSONL', () => {
     ],
     [
       { messages: [{ role: 'user', content: [{ type: 'image_url', image_url: { url: 'x' } }] }, assistant] },
-      'a part of a message must have the type text, with its text, or image, with the path of a file; got ',
+      'a part of a message must have the type text, with its text, or image or audio, with the path of a file; got ',
     ],
     [
       { image: 'b.png', images: ['a.png'], prompt: 'a', answer: 'night' },
@@ -176,7 +227,7 @@ describe('a table', () => {
     ['txt,answer\na,night\n', 'line 1: unknown column "txt"; did you mean "text"?'],
     [
       'text,answer,parents.dark\na,night,x\n',
-      'line 1: unknown column "parents.dark" (known are image, text, prompt, answer, completion); remove it',
+      'line 1: unknown column "parents.dark" (known are image, audio, text, prompt, answer, completion); remove it',
     ],
     ['text,text,answer\na,b,night\n', 'line 1: the column "text" is named twice; names must be unique'],
     ['text,answer\na,night\n"b,night\n', /^line 3: not CSV \(Quote Not Closed/],

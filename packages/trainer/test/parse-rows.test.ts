@@ -51,7 +51,7 @@ describe('a row is refused with its line', () => {
     [{ text: 'a', anwser: 'night' }, 'unknown key "anwser"; did you mean "answer"?'],
     [
       { text: 'a', answer: 'night', meta: {} },
-      'unknown key "meta" (known are image, text, parents, answer); remove it',
+      'unknown key "meta" (known are image, audio, text, parents, answer); remove it',
     ],
     ['{"text":"a","answer":"night","__proto__":{"text":"b"}}', /^line 1: unknown key "__proto__"/],
     [

@@ -53,7 +53,7 @@ export function graphWorkloads(
   return workloadsOf(spec, partition, planPhases(graph), {
     base,
     trainingOf: () => ({
-      sample: { tokens, answered, images: spec.vision ? 1 : 0 },
+      sample: { tokens, answered, images: spec.vision ? 1 : 0, audioPositions: spec.audio?.positions ?? 0 },
       samples,
       steps,
       epochs,

@@ -1,7 +1,7 @@
 /**
  * What each layer of a model costs in the training of one task, per sample.
  *
- * The layers are the embedding (with vision tower and connector, if the model has them), the decoder layers, and the head. FLOPs are
+ * The layers are the embedding (with towers and connector, if the model has them), the decoder layers, and the head. FLOPs are
  * those of the products that `decoderLayer`, `languageLoss` and `visionTower` ask of the kernels, as `countFlops` counts them: a linear
  * layer computes through its base and its active segments, forward and for the gradient of its input; gradients of A and B only where
  * something trains; a gradient of an input only where something trains below it. Freezing and masking appear as these numbers and in no
@@ -27,11 +27,12 @@ import {
   layerForwardFlops,
   layerKeptBytes,
 } from './decoder-layer-cost.js';
+import { audioFlops } from './audio-flops.js';
 import { visionFlops } from './vision-flops.js';
 
 /** The size of one training sample of a task. */
 export interface SampleShape {
-  /** Tokens of prompt and answer, including image tokens. */
+  /** Tokens of prompt and answer, including those of images and sounds. */
   readonly tokens: number;
   /** Tokens whose logits the loss needs. */
   readonly answered: number;
@@ -39,7 +40,9 @@ export interface SampleShape {
   readonly columns?: number;
   /** Images in the sample; 0 by default. */
   readonly images?: number;
-  /** Whether the vision tower's outputs are already computed, so that it does not run. */
+  /** Positions of the audio tower that the sounds of the sample fill; 0 by default. */
+  readonly audioPositions?: number;
+  /** Whether the towers' outputs are already computed, so that they do not run. */
   readonly featuresKept?: boolean;
 }
 
@@ -113,15 +116,19 @@ function firstTrainedLayer(
 function embeddingCost(
   spec: ModelSpec,
   connector: AdaptedLinear | undefined,
-  { sample: { images = 0, featuresKept = false }, trains }: { sample: SampleShape; trains: boolean },
+  {
+    sample: { images = 0, audioPositions = 0, featuresKept = false },
+    trains,
+  }: { sample: SampleShape; trains: boolean },
 ): Omit<LayerCost, 'outputBytes'> {
-  const { text, vision } = spec;
+  const { text, vision, audio } = spec;
   const imageTokens = vision ? images * vision.tokenCount : 0;
   const trained = trains ? connector : undefined;
   return {
     name: 'embedding',
     forwardFlops:
       (vision && !featuresKept ? images * visionFlops(vision, text.hiddenSize) : 0) +
+      (audio && audioPositions > 0 && !featuresKept ? audioFlops(audio, audioPositions) : 0) +
       (connector ? throughFlops(connector, imageTokens) : 0),
     inputFlops: 0,
     weightFlops: trained ? gradientFlops(trained, imageTokens) + downFlops(trained, imageTokens) : 0,

@@ -5,6 +5,7 @@ import { lowestTrainedLayer, type Workload } from '@contextlora/scheduler';
 import type { Phase } from '@contextlora/trainer';
 
 import type { SampleShape } from './layer-costs.js';
+import { audioBytes, audioFeatureBytes } from './audio-bytes.js';
 import { visionBytes, visionFeatureBytes } from './vision-bytes.js';
 import { workloadsOf } from './workloads-of.js';
 
@@ -27,6 +28,8 @@ export interface PredictMemoryOptions {
   readonly dropout?: boolean;
   /** Different pictures. */
   readonly pictures: number;
+  /** The samples of 16 kHz of each different sound. @default none */
+  readonly sounds?: readonly number[];
   /** What the process holds with the base loaded and the rows read. */
   readonly residentBytes: number;
   /** The most that it has held so far. */
@@ -35,7 +38,7 @@ export interface PredictMemoryOptions {
   readonly predictBatchSize?: number;
   /** Of the activation cache. @default 256 MiB */
   readonly mostActivationBytes?: number;
-  /** Of the store of image features. @default 1 GiB */
+  /** Of each of the stores of features. @default 1 GiB */
   readonly mostFeatureBytes?: number;
 }
 
@@ -49,7 +52,7 @@ export interface MemoryPrediction {
   readonly segmentBytes: number;
   /** Gradients and the optimizer's moments, and their copies in checkpoints. */
   readonly optimizerBytes: number;
-  /** The larger of a training step, answering a batch, and looking at pictures: they follow each other. */
+  /** The larger of a training step, answering a batch, looking at pictures, and hearing a sound: they follow each other. */
   readonly activationBytes: number;
   /** Outputs of the layers below the lowest that trains. */
   readonly cacheBytes: number;
@@ -71,6 +74,7 @@ export function predictMemory(
     moments,
     dropout = false,
     pictures,
+    sounds = [],
     residentBytes,
     peakBytes,
     predictBatchSize = 64,
@@ -98,10 +102,17 @@ export function predictMemory(
   const optimizerBytes = (4 + 4 * moments) * inPhase;
   const training = most(({ workload }) => samples * stepBytes(workload, { dropout }));
   const answering = most(({ task }) => answerBytes(spec, task, predictBatchSize));
-  const activationBytes = Math.max(training, answering, pictures > 0 ? visionBytes(spec) : 0);
+  const activationBytes = Math.max(
+    training,
+    answering,
+    pictures > 0 ? visionBytes(spec) : 0,
+    sounds.length > 0 ? audioBytes(spec) : 0,
+  );
   const rows = sum(each.map((one) => keptBytes(spec, one)));
   const cacheBytes = Math.min(mostActivationBytes, rows);
-  const featureBytes = Math.min(mostFeatureBytes, pictures * visionFeatureBytes(spec));
+  const featureBytes =
+    Math.min(mostFeatureBytes, pictures * visionFeatureBytes(spec)) +
+    Math.min(mostFeatureBytes, audioFeatureBytes(spec, sounds));
   const added = segmentBytes + optimizerBytes + activationBytes + cacheBytes + featureBytes;
   const reserveBytes = fixedReserveBytes + (pictures > 0 ? decoderBytes : 0) + reserveShare * added;
   return {

@@ -12,6 +12,7 @@ import {
 } from '@contextlora/kernels';
 import { initialiseSegments, masksFor, type Partition, partitionRanks } from '@contextlora/lora';
 import {
+  audioFeatures,
   linearsOf,
   loadModel,
   type LoadedModel,
@@ -172,6 +173,30 @@ test.each(['smolvlm', 'llava'])(
     tf.dispose([x, y]);
     expect(flops(2)).toBe(tower + 2 * counts[0]!);
     expect(flops(1)).toBe(tower / 2 + counts[0]!);
+    model.dispose();
+  },
+);
+
+test.each(['qwen2_audio', 'voxtral'])(
+  'the audio tower of a %s model is counted with the embedding, unless its features are kept',
+  async (architecture) => {
+    await writeTinyModel(join(directory, architecture), tinyConfigs[architecture]!);
+    const counts: number[] = [];
+    const counting = countFlops(kernels, ({ flops }) => counts.push(flops));
+    const model = await loadModel(join(directory, architecture), { kernels: counting, tokenizerDirectory });
+    const { audio } = model.spec;
+    const wave = new Float32Array(2 * 160 * audio!.positions).fill(0.1);
+    await audioFeatures(wave, model.audio!, { spec: audio!, kernels: counting });
+    const partition = partitions['the decoder layers only']!(linearsOf(model.spec));
+    const flops = (featuresKept: boolean) =>
+      workloadsOf(model.spec, partition, [{ tasks: ['weather'], roles: { weather: rolesOf['weather']! } }], {
+        trainingOf: () => ({
+          sample: { tokens, answered, audioPositions: audio!.positions, featuresKept },
+          samples: batch,
+        }),
+      })[0]!.layers[0]!.forwardFlops;
+    expect(flops(false)).toBe(counts.reduce((a, b) => a + b, 0));
+    expect(flops(true)).toBe(0);
     model.dispose();
   },
 );

@@ -10,6 +10,7 @@ import {
   readQuestions,
   requireFittingQuestions,
   requireTrained,
+  soundSamples,
 } from '@contextlora/finetune';
 import type { AnswerMode } from '@contextlora/trainer';
 import { Option } from 'commander';
@@ -27,6 +28,7 @@ interface AskOptions {
   readonly task?: string;
   readonly text?: string;
   readonly image?: string;
+  readonly audio?: string;
   readonly given?: readonly string[];
   readonly questions?: string;
   readonly answers: AnswerMode;
@@ -42,8 +44,12 @@ export function addAskCommand({ program, context, world, run }: CommandSetup): v
     .option('--task <name>', 'task to ask (default: the one that no other builds on)')
     .option('--text <text>', 'text for the slot {text}')
     .option('--image <file>', 'picture')
+    .option('--audio <file>', 'sound: WAV, FLAC, MP3 or Ogg Vorbis')
     .option('--given <task=answer>', 'an answer that is known; that task is not asked (repeatable)', collect)
-    .option('--questions <file>', 'JSONL file with one question per line: id, task, text, image, given')
+    .option(
+      '--questions <file>',
+      'JSONL file with one question per line: id, task, text, image, audio, given',
+    )
     .addOption(answersOption())
     .option('--json', 'print one JSON object per question', false)
     .option('--model <path>', 'where the model is now, if it has moved')
@@ -80,7 +86,8 @@ async function runAsk(directory: string, options: AskOptions, context: CommandCo
   const { output, signal } = context;
   const run = await openRun(directory);
   const questions = await questionsOf(run, options);
-  await using loaded = await loadRunModel(run, options, context);
+  const sounds = await soundSamples(questions.flatMap(({ audio }) => audio ?? []));
+  await using loaded = await loadRunModel(run, { ...options, sounds }, context);
   const isMany = options.questions !== undefined;
   requireFittingQuestions(loaded.base, run.graph, questions, {
     ...run.rowLimits,
@@ -96,9 +103,9 @@ async function runAsk(directory: string, options: AskOptions, context: CommandCo
 }
 
 async function questionsOf(run: OpenedRun, options: AskOptions): Promise<NumberedQuestion[]> {
-  const { task, text, image, given, questions } = options;
+  const { task, text, image, audio, given, questions } = options;
   if (questions !== undefined) {
-    const others = Object.entries({ text, image, given }).filter(([, value]) => value !== undefined);
+    const others = Object.entries({ text, image, audio, given }).filter(([, value]) => value !== undefined);
     if (others.length > 0)
       throw invalid(
         `--questions names a file that has its own; leave out ${others.map(([key]) => `--${key}`).join(', ')}`,
@@ -111,6 +118,7 @@ async function questionsOf(run: OpenedRun, options: AskOptions): Promise<Numbere
     task: asked,
     ...(text === undefined ? {} : { text }),
     ...(image === undefined ? {} : { image }),
+    ...(audio === undefined ? {} : { audio }),
     ...(given === undefined ? {} : { given: Object.fromEntries(given.map(pairOf)) }),
   };
   const problems = await questionProblems(run, question);

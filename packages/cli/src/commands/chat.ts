@@ -9,6 +9,7 @@ import {
   loadModel,
   locateModel,
   readChatImage,
+  readChatSound,
   templatePlaces,
   withAdapter,
 } from '@contextlora/model';
@@ -25,6 +26,7 @@ import { locateRunModel } from './run-model.js';
 interface ChatOptions extends TalkOptions {
   readonly model?: string;
   readonly image?: string;
+  readonly audio?: string;
   readonly adapter?: string;
   readonly task?: string;
   readonly prompt?: string;
@@ -46,6 +48,7 @@ export function addChatCommand({ program, context, run }: CommandSetup): void {
       'model directory, GGUF file, or name in the Hugging Face cache (default: the base of the run)',
     )
     .option('--image <file>', 'picture that the first message is about')
+    .option('--audio <file>', 'sound that the first message is about: WAV, FLAC, MP3 or Ogg Vorbis')
     .option('--adapter <directory>', 'PEFT folder, or directory of a run')
     .option('--task <name>', 'with the directory of a run: task whose adapter to use')
     .option('--system <text>', 'system message')
@@ -75,6 +78,10 @@ export function addChatCommand({ program, context, run }: CommandSetup): void {
         [
           'contextlora chat --model ./SmolVLM-256M-Instruct --image scene.png --prompt "What is on the road?"',
           'ask about a picture',
+        ],
+        [
+          'contextlora chat --model ./Qwen2-Audio-7B-Instruct --audio call.wav --prompt "What is said?"',
+          'ask about a sound',
         ],
         [
           'git diff | contextlora chat --model ./model.gguf --system "Describe this change in one line."',
@@ -114,6 +121,7 @@ async function runChat(options: ChatOptions, context: CommandContext): Promise<b
     options.image === undefined
       ? undefined
       : { ...(await readChatImage(model, options.image, { whole: options.plain })), path: options.image };
+  const sound = options.audio === undefined ? undefined : await readChatSound(model, options.audio);
   const { temperature, topK, topP, repetitionPenalty, seed, maxTokens } = options;
   const settings: GenerateOptions = {
     temperature,
@@ -124,11 +132,19 @@ async function runChat(options: ChatOptions, context: CommandContext): Promise<b
     ...(repetitionPenalty === undefined ? {} : { repetitionPenalty }),
     ...(adapted ? { segments: adapted.segments } : {}),
     ...(image ? { image: image.features } : {}),
+    ...(sound ? { audio: sound.features } : {}),
     ...(schema === undefined
       ? {}
       : { constraint: jsonConstraint(model.tokenizer, schema, { where: options.schema ?? '' }) }),
   };
-  const talk = { model, options, settings, context, ...(image ? { image } : {}) };
+  const talk = {
+    model,
+    options,
+    settings,
+    context,
+    ...(image ? { image } : {}),
+    ...(sound ? { sound } : {}),
+  };
   try {
     if (options.prompt !== undefined) return await answerOnce(talk, options.prompt);
     if (!context.input.isTTY) return await answerOnce(talk, await readAll(context.input));

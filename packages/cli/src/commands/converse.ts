@@ -2,8 +2,10 @@
 import { createInterface } from 'node:readline';
 
 import {
+  audioText,
   type ChatImage,
   type ChatMessage,
+  type ChatSound,
   type Conversation,
   generate,
   type GenerateOptions,
@@ -14,6 +16,7 @@ import {
   openConversation,
   promptIds,
   renderChat,
+  withAudioTokens,
   withImageTexts,
 } from '@contextlora/model';
 
@@ -35,17 +38,22 @@ export interface Talk {
   readonly context: CommandContext;
   /** The picture that the first message is about, and its path. */
   readonly image?: ChatImage & { readonly path: string };
+  /** The sound that the first message is about. */
+  readonly sound?: ChatSound;
 }
 
 /** Streams an answer to the output. */
 async function answer(
-  { model, options, settings, context, image }: Talk,
+  { model, options, settings, context, image, sound }: Talk,
   messages: readonly ChatMessage[],
   { signal, seed, conversation }: { signal: AbortSignal; seed: number; conversation?: Conversation },
 ): Promise<GenerationResult> {
   const prompt = options.plain
-    ? promptIds(model, { prompt: textOf(messages.at(-1)), ...(image ? { image: image.path } : {}) })
-    : model.tokenizer.encode(chatPrompt(model, messages, { now: context.now(), image }));
+    ? promptIds(model, {
+        prompt: `${sound ? audioText(model, sound.tokens) : ''}${textOf(messages.at(-1))}`,
+        ...(image ? { image: image.path } : {}),
+      })
+    : model.tokenizer.encode(chatPrompt(model, messages, { now: context.now(), image, sound }));
   const events = generate(model, prompt, { ...settings, seed, signal, conversation });
   for (;;) {
     const { done, value } = await events.next();
@@ -57,27 +65,40 @@ async function answer(
   }
 }
 
-/** The text of a conversation, with the tokens of the picture in their place. */
+/** The text of a conversation, with the tokens of picture and sound in their place. */
 function chatPrompt(
   model: LoadedModel,
   messages: readonly ChatMessage[],
-  { now, image }: { readonly now: Date; readonly image: ChatImage | undefined },
+  {
+    now,
+    image,
+    sound,
+  }: { readonly now: Date; readonly image: ChatImage | undefined; readonly sound: ChatSound | undefined },
 ): string {
   const token = model.spec.vision && model.tokenizer.decode([model.spec.vision.imageTokenId]);
   const text = renderChat(model.tokenizer, messages, {
     now,
     ...(token === undefined ? {} : { imageToken: token }),
+    ...(sound ? { audioToken: audioText(model, 1) } : {}),
   });
-  return image ? withImageTexts(model, text, [image.layout]) : text;
+  const seen = image ? withImageTexts(model, text, [image.layout]) : text;
+  return sound ? withAudioTokens(model, seen, [sound.tokens]) : seen;
 }
 
 const textOf = (message: ChatMessage | undefined): string =>
   typeof message?.content === 'string' ? message.content : '';
 
-/** What is said first is about the picture, if there is one. */
-const firstMessage = ({ image, options }: Talk, text: string): ChatMessage => ({
+/** What is said first is about the picture and the sound, if there are. */
+const firstMessage = ({ image, sound, options }: Talk, text: string): ChatMessage => ({
   role: 'user',
-  content: image && !options.plain ? [{ type: 'image' }, { type: 'text', text }] : text,
+  content:
+    (image ?? sound) && !options.plain
+      ? [
+          ...(image ? [{ type: 'image' } as const] : []),
+          ...(sound ? [{ type: 'audio' } as const] : []),
+          { type: 'text', text },
+        ]
+      : text,
 });
 
 const opening = ({ system }: TalkOptions): ChatMessage[] =>

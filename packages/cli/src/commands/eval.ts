@@ -80,11 +80,11 @@ async function runEval(directory: string, options: EvalOptions, context: Command
   const read = await readTestSets(run, { tasks, dataDirectory: options.data ?? run.dataDirectory, files });
   for (const warning of options.data === undefined ? await changedSets(run, read, files, context) : [])
     progress.print(`  warning: ${warning}`);
-  await using loaded = await loadRunModel(run, options, context);
+  await using loaded = await loadRunModel(run, { ...options, sounds: read.sounds }, context);
   const { model, base } = loaded;
   const { data } = await fitTrainingRows(
     base,
-    { ...read, sources: read.sources ?? {}, warnings: [] },
+    { ...read, sources: read.sources ?? {}, sounds: read.sounds ?? new Map(), warnings: [] },
     { ...run.rowLimits, ...rowLimitsOf(options) },
     context,
   );

@@ -13,6 +13,7 @@ import {
   type LocalModel,
   ModelError,
   withChatPrompts,
+  withSoundSamples,
 } from '@contextlora/model';
 
 import { CliError } from '../cli-error.js';
@@ -23,6 +24,8 @@ import { showModelDigests } from './show-digests.js';
 export interface RunModelOptions {
   /** In place of where the model was when the run began. */
   readonly model?: string;
+  /** The samples of 16 kHz of the sounds that it is asked about, by path. */
+  readonly sounds?: ReadonlyMap<string, number> | undefined;
 }
 
 /**
@@ -93,7 +96,8 @@ export async function loadRunModel(
   context: CommandContext,
 ): Promise<RunModel> {
   const path = await locateRunModel(run, options, context);
-  const base = await loadRunBase(run, { path, kernels: await openKernels({ threads }) });
+  const loaded = await loadRunBase(run, { path, kernels: await openKernels({ threads }) });
+  const base = withSoundSamples(loaded, options.sounds ?? new Map());
   const model = createLocalModel(base, run);
   return {
     base,

@@ -18,11 +18,13 @@ export const showModelDigests = (path: string, context: Showing): Promise<ModelD
     );
   });
 
-/** Digests of a run's rows and their pictures. */
+/** Digests of a run's rows, their pictures and sounds. */
 export const showRowDigests = (data: TaskData, context: Showing): Promise<RunFingerprint> =>
   resultOf(digestRows(data), context, ({ done, total }) => {
     if (total < leastShown.pictures) return;
-    context.progress.update(`  reading the pictures for their digests ${bar(done, total)} ${done}/${total}`);
+    context.progress.update(
+      `  reading pictures and sounds for their digests ${bar(done, total)} ${done}/${total}`,
+    );
   });
 
 /** Below these the reading is over in a moment. */

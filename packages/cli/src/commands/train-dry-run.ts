@@ -2,6 +2,7 @@
 import {
   imagesOf,
   type PreparedRun,
+  soundsOf,
   totalSteps,
   trainingExamples,
   type TrainSettings,
@@ -36,6 +37,7 @@ export async function dryRun(
     moments: momentsOf({ method: settings.optimizer ?? 'adamw', momentum: settings.momentum ?? 0 }).length,
     dropout: settings.loraDropout !== undefined,
     pictures: pictures.length,
+    sounds: [...(data.sounds?.values() ?? [])],
     ...memory(),
   });
 
@@ -44,6 +46,12 @@ export async function dryRun(
   for await (const { done, total } of untilStopped(model.features.warm(some), context.signal))
     progress.update(`  measuring pictures ${bar(done, total)}`);
   const pictureSeconds = some.length === 0 ? 0 : ((clock() - looking) / some.length) * pictures.length;
+  const sounds = soundsOf(data);
+  const heard = sounds.slice(0, soundsMeasured);
+  const hearing = clock();
+  for await (const { done, total } of untilStopped(model.features.sounds.warm(heard), context.signal))
+    progress.update(`  measuring sounds ${bar(done, total)}`);
+  const soundSeconds = heard.length === 0 ? 0 : ((clock() - hearing) / heard.length) * sounds.length;
   progress.update('  measuring steps');
   const { seconds, secondsByTask, settled } = await predictTraining(base, run, {
     examplesOf: (task, count) => examplesOf(run, task).slice(0, count),
@@ -63,6 +71,7 @@ export async function dryRun(
     })),
     seconds: {
       pictures: pictureSeconds,
+      sounds: soundSeconds,
       steps: seconds,
       evaluation: await measureAnswers(run, tasks, clock),
     },
@@ -74,6 +83,8 @@ export async function dryRun(
 
 /** Enough that the tower's batches are full. */
 const picturesMeasured = 64;
+/** They are heard one after the other. */
+const soundsMeasured = 8;
 /** Answered at once. */
 const answersMeasured = 64;
 /** Tokenised between two turns of the event loop. */

@@ -1,5 +1,5 @@
-/** Image features computed in advance, with what is left of the time. */
-import { imagesOf, type TaskData } from '@contextlora/finetune';
+/** Features of pictures and sounds computed in advance, with what is left of the time. */
+import { imagesOf, soundsOf, type TaskData } from '@contextlora/finetune';
 import type { ImageFeatures } from '@contextlora/model';
 
 import { type CommandContext, untilStopped } from '../command-context.js';
@@ -10,11 +10,16 @@ export async function warmFeatures(
   data: TaskData,
   { progress, clock, signal }: CommandContext,
 ): Promise<void> {
-  const started = clock();
-  for await (const { done, total } of untilStopped(features.warm(imagesOf(data)), signal)) {
-    const left = ((clock() - started) / done) * (total - done);
-    progress.update(
-      `  computing image features ${bar(done, total)} ${done}/${total}  ${clockTime(left)} left`,
-    );
+  for (const [what, warming] of [
+    ['image', features.warm(imagesOf(data))],
+    ['audio', features.sounds.warm(soundsOf(data))],
+  ] as const) {
+    const started = clock();
+    for await (const { done, total } of untilStopped(warming, signal)) {
+      const left = ((clock() - started) / done) * (total - done);
+      progress.update(
+        `  computing ${what} features ${bar(done, total)} ${done}/${total}  ${clockTime(left)} left`,
+      );
+    }
   }
 }

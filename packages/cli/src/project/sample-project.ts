@@ -88,9 +88,9 @@ version: 1
 name: Factory cell
 tasks:
   - id: machine
-    # What the model is asked. {text} is the row's text; {image} is not needed: an image in a row comes first.
+    # What the model is asked. {text} is the row's text; {image} is not needed: an image or a sound in a row comes first.
     instruction: '{text} . machine ?'
-    # text, image, or both.
+    # text, image, audio, or several of them.
     inputs: [text]
     # label: one of these. text: free text. json: JSON of a schema.
     answer: { type: label, labels: [strong, weak, blocked] }

@@ -14,7 +14,7 @@ export interface DryRun {
     readonly tokens: number;
     readonly seconds: number;
   }[];
-  readonly seconds: Readonly<Record<'pictures' | 'steps' | 'evaluation', number>>;
+  readonly seconds: Readonly<Record<'pictures' | 'sounds' | 'steps' | 'evaluation', number>>;
   /** Whether the measurements agree. */
   readonly settled: boolean;
 }
@@ -31,7 +31,7 @@ export function dryRunLines({ bytes, tasks, seconds, settled }: DryRun): string[
     ['image features', bytes.featureBytes],
     ['reserve', bytes.reserveBytes],
   ];
-  const total = seconds.pictures + seconds.steps + seconds.evaluation;
+  const total = seconds.pictures + seconds.sounds + seconds.steps + seconds.evaluation;
   return [
     ...formatTable(
       ['task', 'rows', 'longest', 'steps', 'time'],
@@ -53,7 +53,7 @@ export function dryRunLines({ bytes, tasks, seconds, settled }: DryRun): string[
     ),
     '',
     `${about(total)} on this machine: steps ${clockTime(seconds.steps)}, ` +
-      `${seconds.pictures > 0 ? `pictures ${clockTime(seconds.pictures)}, ` : ''}evaluation ${clockTime(seconds.evaluation)}.` +
+      `${seconds.pictures > 0 ? `pictures ${clockTime(seconds.pictures)}, ` : ''}${seconds.sounds > 0 ? `sounds ${clockTime(seconds.sounds)}, ` : ''}evaluation ${clockTime(seconds.evaluation)}.` +
       (settled ? '' : ' Measured passes do not agree: the machine is busy with something else.'),
     'Nothing was trained or written.',
   ];

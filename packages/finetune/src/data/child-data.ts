@@ -59,6 +59,9 @@ export function childDataProblems(settings: ChildDataSettings, tasks: readonly T
 
 const hasParentSlots = (task: TaskSpec) => answerSlots(task).length > 0;
 const takesImage = ({ inputs }: TaskSpec) => inputs.includes('image');
+const takesAudio = ({ inputs }: TaskSpec) => inputs.includes('audio');
 const takesText = ({ instruction }: TaskSpec) => slotsOf(instruction).includes('text');
-const canLoseImage = (task: TaskSpec) => takesImage(task) && (takesText(task) || hasParentSlots(task));
-const canLoseText = (task: TaskSpec) => takesText(task) && (takesImage(task) || hasParentSlots(task));
+const canLoseImage = (task: TaskSpec) =>
+  takesImage(task) && (takesText(task) || takesAudio(task) || hasParentSlots(task));
+const canLoseText = (task: TaskSpec) =>
+  takesText(task) && (takesImage(task) || takesAudio(task) || hasParentSlots(task));

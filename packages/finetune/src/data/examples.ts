@@ -13,12 +13,13 @@ export function trainingExample(task: TaskSpec, row: TaskRow): Example {
   return { ...exampleOf(task, prompt, row), answer: row.answer };
 }
 
-/** An example to predict, from a rendered prompt; an image is for those of the chain's tasks that take one. */
-function exampleOf({ inputs, answer }: TaskSpec, prompt: string, { image }: ComposedInput): Example {
+/** An example to predict, from a rendered prompt; an image or a sound is for those of the chain's tasks that take one. */
+function exampleOf({ inputs, answer }: TaskSpec, prompt: string, { image, audio }: ComposedInput): Example {
   return {
     prompt,
     answer: '',
     ...(image === undefined || !inputs.includes('image') ? {} : { image }),
+    ...(audio === undefined || !inputs.includes('audio') ? {} : { audio }),
     ...(answer.type === 'label' ? { labels: answer.labels } : {}),
     ...(answer.type === 'json' ? { schema: answer.schema } : {}),
   };

@@ -11,16 +11,16 @@ export interface Dropped {
 
 /**
  * Returns what row `index` of the task loses in `step`, a function of (seed, task, step, index) alone. A row without answers of parents
- * never loses both.
+ * and sound never loses both.
  */
 export function openInputDropout(
   { imageDropout, textDropout }: Pick<ChildData, 'imageDropout' | 'textDropout'>,
-  { seed, task, hasAnswers }: { readonly seed: number; readonly task: string; readonly hasAnswers: boolean },
+  { seed, task, hasOthers }: { readonly seed: number; readonly task: string; readonly hasOthers: boolean },
 ): (index: number, step: number) => Dropped {
   return (index, step) => {
     const random = keyedRandom(seed, 'input dropout', task, step, index);
     const image = random.next() < imageDropout;
     const text = random.next() < textDropout;
-    return { image, text: text && (hasAnswers || !image) };
+    return { image, text: text && (hasOthers || !image) };
   };
 }

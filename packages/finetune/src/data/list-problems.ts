@@ -63,4 +63,4 @@ function mergeFiles(found: readonly SourceProblems[]): SourceProblems[] {
   }));
 }
 
-const lineOf = (problem: string) => Number(/^(?:line|row|picture) (\d+):/.exec(problem)?.[1] ?? 0);
+const lineOf = (problem: string) => Number(/^(?:line|row|picture|sound) (\d+)\b/.exec(problem)?.[1] ?? 0);

@@ -1,4 +1,4 @@
-/** Everything a run reads before it starts: the task file, the data files that it names, and the heads of the pictures. */
+/** Everything a run reads before it starts: the task file, the data files that it names, and the heads of the pictures and sounds. */
 import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 
@@ -14,7 +14,7 @@ import type { RowList, TaskRow } from '@contextlora/trainer';
 import { readDataFile, type ReadDataFileOptions } from '@contextlora/trainer/files';
 
 import { FinetuneError } from '../finetune-error.js';
-import { pictureProblems } from './check-pictures.js';
+import { checkFiles } from './check-files.js';
 import { childDataOf, type ChildDataSettings } from './child-data.js';
 import { dataInvalid, type SourceProblems } from './list-problems.js';
 import { sharedInputs } from './shared-inputs.js';
@@ -46,7 +46,7 @@ export interface ReadTaskDataOptions extends Pick<ChildDataSettings, 'parentAnsw
  * Reads a task file and its data files, relative to `dataDirectory`. Rows may lack answers of parents where `parentAnswers` says that the
  * parents are asked instead.
  *
- * @throws FinetuneError listing the problems of all data files and pictures at once, up to a hundred, and their number.
+ * @throws FinetuneError listing the problems of all data files, pictures and sounds at once, up to a hundred, and their number.
  */
 export async function readTaskData(
   path: string,
@@ -113,9 +113,10 @@ export async function readDataOfTasks(
       });
   }
   const data = { file, graph, rows, sources };
-  problems.push(...(await pictureProblems(data)));
+  const checked = await checkFiles(data);
+  problems.push(...checked.problems);
   if (problems.length > 0) throw dataInvalid('readTaskData', problems);
-  return { ...data, warnings: [...sharedInputs(data), ...unseenLabels(data)] };
+  return { ...data, sounds: checked.sounds, warnings: [...sharedInputs(data), ...unseenLabels(data)] };
 }
 
 /** Rows to be answered are always in memory. */

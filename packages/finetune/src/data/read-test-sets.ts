@@ -4,7 +4,7 @@ import { basename, resolve } from 'node:path';
 import type { TaskGraph, TaskFile } from '@contextlora/task-graph';
 
 import { FinetuneError } from '../finetune-error.js';
-import { pictureProblems } from './check-pictures.js';
+import { checkFiles } from './check-files.js';
 import { dataInvalid, type SourceProblems } from './list-problems.js';
 import { readSplit, type ReadSplit } from './read-task-data.js';
 import type { RowSource, TaskData, TaskSplits } from './task-data.js';
@@ -21,7 +21,7 @@ export interface ReadTestSetsOptions {
 /**
  * Reads test sets, whose rows need no right answers of parents; a file given in place of them is a test set under its own name. Tasks without rows have none.
  *
- * @throws FinetuneError (`FINETUNE_DATA_INVALID`) listing the problems of all files and pictures, or when there is nothing to read.
+ * @throws FinetuneError (`FINETUNE_DATA_INVALID`) listing the problems of all files, pictures and sounds, or when there is nothing to read.
  */
 export async function readTestSets(
   { file, graph }: { readonly file: TaskFile; readonly graph: TaskGraph },
@@ -50,7 +50,8 @@ export async function readTestSets(
     sources[task.id] = { tests: Object.fromEntries(tests.map(([name, { source }]) => [name, source])) };
   }
   const data: TaskData & { readonly sources: typeof sources } = { file, graph, rows, sources };
-  problems.push(...(await pictureProblems(data)));
+  const checked = await checkFiles(data);
+  problems.push(...checked.problems);
   if (problems.length > 0) throw dataInvalid('readTestSets', problems);
   if (Object.values(rows).every(({ tests }) => Object.keys(tests).length === 0))
     throw new FinetuneError(
@@ -58,7 +59,7 @@ export async function readTestSets(
       'readTestSets',
       `the task file names no test set of ${tasks.join(', ')}; give files`,
     );
-  return data;
+  return { ...data, sounds: checked.sounds };
 }
 
 /** The name of a file, or its path where another file has the same name. */

@@ -6,6 +6,7 @@ import {
   type LoadedModel,
   ModelError,
   promptIds,
+  withSoundSamples,
 } from '@contextlora/model';
 import { renderInstruction, slotsOf, type TaskSpec, tasksOf } from '@contextlora/task-graph';
 import { answerSlots, type TaskRow, tasksNeeded } from '@contextlora/trainer';
@@ -47,10 +48,11 @@ export const tokenLimit = (
  * @throws ModelError when the labels of a task cannot be told apart by this model, or an answer cannot be written in its form.
  */
 export function openRowLengths(
-  model: LoadedModel,
-  { graph }: Pick<TaskData, 'graph'>,
+  base: LoadedModel,
+  { graph, sounds = new Map() }: Pick<TaskData, 'graph' | 'sounds'>,
   { maximumNewTokens = 128, childData = {}, ...options }: RowLengthOptions = {},
 ): (split: Pick<Split, 'task' | 'kind'>, row: TaskRow) => RowProblem | undefined {
+  const model = withSoundSamples(base, sounds);
   const most = tokenLimit(model, options);
   const limit = most < model.rotary.time ? `at most ${most} are allowed` : `the model has ${most} positions`;
   for (const { id, answer } of tasksOf(graph))
@@ -67,29 +69,38 @@ export function openRowLengths(
     chains.set(task, chain);
     return chain;
   };
-  const { vision } = model.spec;
-  const imageToken = vision && model.tokenizer.decode([vision.imageTokenId]);
+  const { vision, audio: tower } = model.spec;
+  const reserved = [
+    ...(vision ? [[model.tokenizer.decode([vision.imageTokenId]), 'picture'] as const] : []),
+    ...(tower ? [[model.tokenizer.decode([tower.audioTokenId]), 'sound'] as const] : []),
+  ];
   /** The problem of the question that a row is for a task, with as many tokens for its answers. */
   const questionProblem = (
     spec: TaskSpec,
-    { text, image }: TaskRow,
+    { text, image, audio }: TaskRow,
     { answers, tokens }: { answers: Readonly<Record<string, string>>; tokens: number },
     { task }: { task: string },
   ): RowProblem | undefined => {
     const which = spec.id === task ? 'the row' : `its question for task "${spec.id}"`;
     const prompt = renderInstruction(spec, { text, answers });
-    if (imageToken !== undefined && prompt.includes(imageToken))
-      return {
-        message: `${which} spells "${imageToken}", which stands for a picture in this model; reword it`,
-        isTooLong: false,
-        isTextTooLong: false,
-      };
-    const all =
-      tokens +
-      promptIds(model, {
+    const spelt = reserved.find(([token]) => prompt.includes(token));
+    if (spelt)
+      return unrelated(
+        `${which} spells "${spelt[0]}", which stands for a ${spelt[1]} in this model; reword it`,
+      );
+    let all = tokens;
+    try {
+      all += promptIds(model, {
         prompt,
         ...(image === undefined || !spec.inputs.includes('image') ? {} : { image }),
+        ...(audio === undefined || !spec.inputs.includes('audio') ? {} : { audio }),
       }).length;
+    } catch (error) {
+      // A sound that is too long or too short for the model.
+      if (audio === undefined || !(error instanceof ModelError) || error.code !== 'MODEL_INPUT_INVALID')
+        throw error;
+      return unrelated(error.message.replace(/^[^:]*: /, ''));
+    }
     return all <= most
       ? undefined
       : {
@@ -125,6 +136,8 @@ export function openRowLengths(
   };
 }
 
+const unrelated = (message: string): RowProblem => ({ message, isTooLong: false, isTextTooLong: false });
+
 /** The label with the most tokens; undefined for a task with free answers. */
 function longestLabelOf(
   model: LoadedModel,
@@ -149,7 +162,7 @@ function freeAnswer(
     tokens = answerIds(model, answer).length - 1;
   } catch (error) {
     if (!(error instanceof ModelError) || error.code !== 'MODEL_INPUT_INVALID') throw error;
-    return { message: error.message.replace(/^[^:]*: /, ''), isTooLong: false, isTextTooLong: false };
+    return unrelated(error.message.replace(/^[^:]*: /, ''));
   }
   return tokens <= maximumNewTokens
     ? { tokens }

@@ -51,7 +51,7 @@ export function sharedInputs(data: TaskData): string[] {
 }
 
 /** What the model is given. */
-const inputOf = ({ image, text, parents }: TaskRow) =>
-  JSON.stringify([image, text, Object.entries(parents).sort(([p], [q]) => (p < q ? -1 : 1))]);
+const inputOf = ({ image, audio, text, parents }: TaskRow) =>
+  JSON.stringify([image, audio, text, Object.entries(parents).sort(([p], [q]) => (p < q ? -1 : 1))]);
 
 const count = (n: number, what: string) => `${n} ${what}${n === 1 ? '' : 's'}`;

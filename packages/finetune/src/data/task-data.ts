@@ -11,7 +11,7 @@ export interface TaskSplits {
   readonly tests: Readonly<Record<string, readonly TaskRow[]>>;
 }
 
-/** The file or folder that rows were read from, and the line (or row, or picture) of each of them, from 1. */
+/** The file or folder that rows were read from, and the line (or row, picture or sound) of each of them, from 1. */
 export interface RowSource {
   readonly path: string;
   readonly lines: readonly number[];
@@ -33,11 +33,14 @@ export interface TaskData {
   readonly rows: Readonly<Record<string, TaskSplits>>;
   /** Task → where its rows come from; absent if they come from no file. */
   readonly sources?: Readonly<Record<string, SplitSources>>;
+  /** The samples of 16 kHz of each sound, by its path; absent if there are none. */
+  readonly sounds?: ReadonlyMap<string, number>;
 }
 
 /** Data from files. */
 export interface ReadTaskData extends TaskData {
   readonly sources: Readonly<Record<string, SplitSources>>;
+  readonly sounds: ReadonlyMap<string, number>;
   /** What looks wrong and yet may be meant: test rows that are training rows, one input with two answers, labels that are never taught. */
   readonly warnings: readonly string[];
 }
@@ -51,10 +54,15 @@ export const mainTestRows = (data: TaskData, task: string): readonly TaskRow[] =
   data.rows[task]?.tests[mainTestOf(data, task)] ?? [];
 
 /** Paths of all images of a run, each once. */
-export function imagesOf({ rows }: TaskData): string[] {
-  const images = new Set<string>();
+export const imagesOf = (data: TaskData): string[] => filesOf(data, 'image');
+
+/** Paths of all sounds of a run, each once. */
+export const soundsOf = (data: TaskData): string[] => filesOf(data, 'audio');
+
+function filesOf({ rows }: TaskData, kind: 'image' | 'audio'): string[] {
+  const files = new Set<string>();
   for (const { train, validation, tests } of Object.values(rows))
     for (const list of [train, validation, ...Object.values(tests)])
-      for (const { image } of list) if (image !== undefined) images.add(image);
-  return [...images];
+      for (const { [kind]: file } of list) if (file !== undefined) files.add(file);
+  return [...files];
 }

@@ -32,7 +32,7 @@ export function trainingSource(
   const dropoutOf = openInputDropout(childData, {
     seed,
     task: task.id,
-    hasAnswers: answerSlots(task).length > 0,
+    hasOthers: answerSlots(task).length > 0 || task.inputs.includes('audio'),
   });
   // The model turns each example object into tokens once.
   const kept = new Map<string, Example>();

@@ -70,9 +70,10 @@ async function answerTogether(
       questions.map(({ given }) => ({ answer: given?.[id] ?? '' })),
     ]),
   );
-  const inputs = questions.map(({ text = '', image }) => ({
+  const inputs = questions.map(({ text = '', image, audio }) => ({
     text,
     ...(image === undefined ? {} : { image }),
+    ...(audio === undefined ? {} : { audio }),
   }));
   const answers = await composeAnswers(model, graph, first.task, inputs, {
     exampleOf: exampleOfGraph(graph),

@@ -18,10 +18,16 @@ export function openQuestionLengths(
   { maximumTokens }: Pick<RowLimits, 'maximumTokens'> = {},
 ): (question: Question) => string | undefined {
   const problemOf = openRowLengths(model, { graph }, maximumTokens === undefined ? {} : { maximumTokens });
-  return ({ task, text = '', image }) =>
+  return ({ task, text = '', image, audio }) =>
     problemOf(
       { task, kind: 'test' },
-      { text, ...(image === undefined ? {} : { image }), parents: {}, answer: '' },
+      {
+        text,
+        ...(image === undefined ? {} : { image }),
+        ...(audio === undefined ? {} : { audio }),
+        parents: {},
+        answer: '',
+      },
     )?.message;
 }
 

@@ -1,5 +1,5 @@
 /** A question to a trained run, and what is wrong with it before anybody is asked. */
-import { checkPicture, ModelError } from '@contextlora/model';
+import { checkPicture, checkSound, ModelError } from '@contextlora/model';
 import { nearestSpelling, orderTasks, slotsOf, type TaskGraph } from '@contextlora/task-graph';
 import { tasksNeeded } from '@contextlora/trainer';
 
@@ -13,6 +13,8 @@ export interface Question {
   readonly text?: string;
   /** Path of a picture. */
   readonly image?: string;
+  /** Path of a sound. */
+  readonly audio?: string;
   /** Task → its answer, where it is known already; that task is not asked. */
   readonly given?: Readonly<Record<string, string>>;
 }
@@ -34,7 +36,7 @@ export async function questionProblems(
   question: Question,
   { checkImage = checkPicture }: QuestionChecks = {},
 ): Promise<string[]> {
-  const { task, text, image, given = {} } = question;
+  const { task, text, image, audio, given = {} } = question;
   const asked = askedTasks(graph, question).map((id) => graph.getNodeAttributes(id));
   const problems: string[] = [];
   const slots = [...tasksNeeded(graph, task)].filter((id) => id !== task);
@@ -66,11 +68,18 @@ export async function questionProblems(
     problems.push(`task "${needsImage.id}" takes an image, but none is given`);
   if (takesImage.length === 0 && image !== undefined)
     problems.push(`an image is given, but ${listed(asked.map(({ id }) => id))} no image among its inputs`);
-  if (takesImage.length > 0 && image !== undefined)
-    await checkImage(image).catch((error: unknown) => {
-      if (!(error instanceof ModelError)) throw error;
-      problems.push(error.message);
-    });
+  const takesAudio = asked.filter(({ inputs }) => inputs.includes('audio'));
+  const [needsAudio] = takesAudio;
+  if (needsAudio && audio === undefined)
+    problems.push(`task "${needsAudio.id}" takes a sound, but none is given`);
+  if (takesAudio.length === 0 && audio !== undefined)
+    problems.push(`a sound is given, but ${listed(asked.map(({ id }) => id))} no audio among its inputs`);
+  const unreadable = (error: unknown) => {
+    if (!(error instanceof ModelError)) throw error;
+    problems.push(error.message);
+  };
+  if (takesImage.length > 0 && image !== undefined) await checkImage(image).catch(unreadable);
+  if (takesAudio.length > 0 && audio !== undefined) await checkSound(audio).catch(unreadable);
   return problems;
 }
 

@@ -17,11 +17,11 @@ export interface NumberedQuestion extends Question {
   readonly line?: number;
 }
 
-const keys = ['id', 'task', 'text', 'image', 'given'] as const;
+const keys = ['id', 'task', 'text', 'image', 'audio', 'given'] as const;
 
 /**
  * Reads `{ "id": 7, "task": "road", "text": "…", "image": "a.png", "given": { "weather": "snow" } }` line by line; only what the task takes is
- * needed. Image paths are relative to the folder of the file. `task` is that of the lines that name none.
+ * needed. Paths of images and sounds are relative to the folder of the file. `task` is that of the lines that name none.
  *
  * @throws FinetuneError (`FINETUNE_DATA_INVALID`) listing every problem with its line.
  */
@@ -82,7 +82,7 @@ function readLine(
       `unknown key ${quoteText(key)}${near === undefined ? `; known are ${keys.join(', ')}` : `; did you mean "${near}"?`}`,
     ];
   });
-  const { id, task = defaultTask, text, image, given } = fields;
+  const { id, task = defaultTask, text, image, audio, given } = fields;
   const mustBe = (key: string, what: string) => problems.push(`"${key}" must be ${what}`);
   if (id !== undefined && typeof id !== 'string' && typeof id !== 'number')
     mustBe('id', 'a string or a number');
@@ -90,6 +90,7 @@ function readLine(
   else if (typeof task !== 'string') mustBe('task', 'the name of a task');
   if (text !== undefined && typeof text !== 'string') mustBe('text', 'a string');
   if (image !== undefined && typeof image !== 'string') mustBe('image', 'a path');
+  if (audio !== undefined && typeof audio !== 'string') mustBe('audio', 'a path');
   const isGiven = (one: unknown): one is Record<string, string> =>
     typeof one === 'object' &&
     one !== null &&
@@ -102,6 +103,7 @@ function readLine(
     task: task as string,
     ...(text === undefined ? {} : { text: text as string }),
     ...(image === undefined ? {} : { image: resolve(folder, image as string) }),
+    ...(audio === undefined ? {} : { audio: resolve(folder, audio as string) }),
     ...(given === undefined ? {} : { given: given as Record<string, string> }),
   };
 }

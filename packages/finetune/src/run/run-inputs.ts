@@ -10,7 +10,7 @@ import type { ModelDigests } from '@contextlora/model';
 import type { TaskFile } from '@contextlora/task-graph';
 import type { RowList, RunFingerprint } from '@contextlora/trainer';
 
-import { imagesOf, type TaskData } from '../data/task-data.js';
+import { imagesOf, soundsOf, type TaskData } from '../data/task-data.js';
 import { FinetuneError } from '../finetune-error.js';
 import { digestFile } from './digest-file.js';
 import type { TrainSettings } from './train-settings.js';
@@ -42,23 +42,23 @@ export function describeInputs({ settings, file, model, others = {} }: InputSour
 }
 
 export interface RowProgress {
-  /** Pictures read. */
+  /** Pictures and sounds read. */
   readonly done: number;
   readonly total: number;
 }
 
 /**
- * Reads every picture and yields progress; returns one input per set of rows.
+ * Reads every picture and sound and yields progress; returns one input per set of rows.
  *
- * @throws FinetuneError (`FINETUNE_DATA_INVALID`) when a picture cannot be read.
+ * @throws FinetuneError (`FINETUNE_DATA_INVALID`) when one cannot be read.
  */
 export async function* digestRows(data: TaskData): AsyncGenerator<RowProgress, RunFingerprint> {
-  const images = imagesOf(data);
-  const pictures = new Map<string, string>();
-  for (let start = 0; start < images.length; start += groupSize) {
-    const group = images.slice(start, start + groupSize);
-    for (const [path, hash] of await Promise.all(group.map(pictureOf))) pictures.set(path, hash);
-    yield { done: pictures.size, total: images.length };
+  const files = [...imagesOf(data), ...soundsOf(data)];
+  const digests = new Map<string, string>();
+  for (let start = 0; start < files.length; start += groupSize) {
+    const group = files.slice(start, start + groupSize);
+    for (const [path, hash] of await Promise.all(group.map(digestOf))) digests.set(path, hash);
+    yield { done: digests.size, total: files.length };
   }
   const inputs: Record<string, string> = {};
   for (const [id, { train, validation, tests }] of Object.entries(data.rows)) {
@@ -68,7 +68,7 @@ export async function* digestRows(data: TaskData): AsyncGenerator<RowProgress, R
       ...Object.entries(tests).map(([name, rows]) => [{ test: name }, rows] as const),
     ];
     for (const [which, rows] of sets)
-      if (rows.length > 0) inputs[rowsInput(which, id)] = digestOfRows(rows, pictures);
+      if (rows.length > 0) inputs[rowsInput(which, id)] = digestOfRows(rows, digests);
   }
   return inputs;
 }
@@ -80,23 +80,25 @@ type RowSet = 'training' | 'validation' | { readonly test: string };
 export const rowsInput = (which: RowSet, task: string): string =>
   `the ${typeof which === 'string' ? `${which} rows` : `test rows "${which.test}"`} of task "${task}"`;
 
-/** Pictures read at once. */
+/** Files read at once. */
 const groupSize = 16;
 
-async function pictureOf(path: string): Promise<readonly [string, string]> {
+async function digestOf(path: string): Promise<readonly [string, string]> {
   const hash = await digestFile(path).catch((cause: unknown) => {
-    const problem = `cannot read the picture ${path} (${(cause as Error).message})`;
+    const problem = `cannot read ${path} (${(cause as Error).message})`;
     throw new FinetuneError('FINETUNE_DATA_INVALID', 'digestRows', problem, { cause, problems: [problem] });
   });
   return [path, hash];
 }
 
-function digestOfRows(rows: RowList, pictures: ReadonlyMap<string, string>): string {
+function digestOfRows(rows: RowList, digests: ReadonlyMap<string, string>): string {
   const hash = createHash('sha256');
-  for (const { image, text, parents, answer } of rows)
+  for (const { image, audio, text, parents, answer } of rows) {
+    const heard = audio === undefined ? [] : [digests.get(audio)];
     hash.update(
-      `${JSON.stringify([image === undefined ? null : pictures.get(image), text, sorted(parents), answer])}\n`,
+      `${JSON.stringify([image === undefined ? null : digests.get(image), text, sorted(parents), answer, ...heard])}\n`,
     );
+  }
   return hash.digest('hex');
 }
 

@@ -12,6 +12,7 @@ import {
   type LoadedModel,
   type LocalModel,
   withChatPrompts,
+  withSoundSamples,
 } from '@contextlora/model';
 import { orderTasks, tasksOf } from '@contextlora/task-graph';
 import {
@@ -108,7 +109,8 @@ export function prepareRun(
   const tasks = tasksOf(data.graph);
   checkTrainConfig(settings, { tasks, layerCount: loaded.spec.text.layerCount });
   checkSettings({ ...settings, learningRate: rateOfRun(settings) }, { trained: tasks.map(({ id }) => id) });
-  const base = settings.chatTemplate === true ? withChatPrompts(loaded) : loaded;
+  const hearing = withSoundSamples(loaded, data.sounds ?? new Map());
+  const base = settings.chatTemplate === true ? withChatPrompts(hearing) : hearing;
   if (!rowsFit) requireFittingRows(base, data, { childData: settings });
   const fresh = partitionOfRun(base, data, settings, { importance });
   const partition = kept ? keepRanks(fresh, kept.partition, kept.ranks) : fresh;

@@ -18,6 +18,7 @@ import { answerSlots } from './task-rows.js';
 /** The input of a question, before any instruction is rendered. */
 export interface ComposedInput {
   readonly image?: string;
+  readonly audio?: string;
   readonly text: string;
 }
 

@@ -2,8 +2,8 @@
 import type { Describe } from './row-forms.js';
 import type { RowList, TaskRow } from './task-rows.js';
 
-/** What the rows of a file are counted by: lines of a text, rows of a table, pictures of a folder. */
-export type RowUnit = 'line' | 'row' | 'picture';
+/** What the rows of a file are counted by: lines of a text, rows of a table, pictures or sounds of a folder. */
+export type RowUnit = 'line' | 'row' | 'picture' | 'sound';
 
 /** The rows of a data file, and what is wrong with the others. */
 export interface DataFile<Rows extends RowList = RowList> {

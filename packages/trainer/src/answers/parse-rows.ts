@@ -12,7 +12,7 @@ import { openLineReader } from './read-line.js';
 import type { RowRules } from './read-row.js';
 import type { TaskRow } from './task-rows.js';
 
-/** Checks the JSONL text of a task line by line, in linear time; image paths stay as written. */
+/** Checks the JSONL text of a task line by line, in linear time; paths stay as written. */
 export function checkDataFile(
   source: string,
   task: TaskSpec,
@@ -36,7 +36,7 @@ export const jsonListProblem =
   'line 1: the file begins as a JSON list; write one object per line, as "jq -c .[]" does';
 
 /**
- * Parses and checks the JSONL text of a task; `path` stands for the file in messages, image paths stay as written.
+ * Parses and checks the JSONL text of a task; `path` stands for the file in messages, paths stay as written.
  *
  * @throws TrainerError (`TRAINER_DATA_INVALID`) listing every problem: lines that are not JSON, unknown and repeated keys, values of
  * another type, missing, empty or unused inputs, and answers that their task cannot have.

@@ -30,13 +30,14 @@ export function openRowReader(
   // Without the other tasks, a parent might use what this task does not.
   const mayUse = (uses: (spec: TaskSpec) => boolean) => chain.some(uses) || (!tasks && slots.length > 0);
   const takesText = ({ instruction }: TaskSpec) => slotsOf(instruction).includes('text');
-  const takesImage = ({ inputs }: TaskSpec) => inputs.includes('image');
   const needsOf = (asked: readonly TaskSpec[]) => ({
     text: asked.find(takesText),
-    image: asked.find(takesImage),
+    image: asked.find(taking('image')),
+    audio: asked.find(taking('audio')),
   });
   const [needsAlone, needsAsked] = [needsOf([task]), needsOf(chain)];
-  const [usesText, usesImage] = [mayUse(takesText), mayUse(takesImage)];
+  const usesText = mayUse(takesText);
+  const uses = { image: mayUse(taking('image')), audio: mayUse(taking('audio')) };
   const needing = ({ id }: TaskSpec, what: string) =>
     id === task.id
       ? `task "${id}" ${what}`
@@ -46,7 +47,7 @@ export function openRowReader(
     if (typeof value !== 'object' || value === null || Array.isArray(value))
       return [() => `not a JSON object, but ${kindOf(value)}`];
     const { row, problems } = plainRow(value as Record<string, unknown>);
-    const { image, text, parents = {}, answer } = row;
+    const { text, parents = {}, answer } = row;
     /** The keys that unknown ones probably mean: they are not missing too. */
     const meant = new Set<string>();
     for (const key of Object.keys(row)) {
@@ -63,7 +64,8 @@ export function openRowReader(
     }
     const hasAll = slots.every((slot) => Object.hasOwn(Object(parents) as object, slot));
     const areAsked = purpose === 'answer' || rule === 'asked' || (rule === 'optional' && !hasAll);
-    const { text: needsText, image: needsImage } = areAsked ? needsAsked : needsAlone;
+    const needs = areAsked ? needsAsked : needsAlone;
+    const needsText = needs.text;
     const right = readAnswer(answer, task, { field: '"answer"', writeJson });
     if ('problem' in right && !(answer === undefined && meant.has('answer'))) problems.push(right.problem);
 
@@ -82,18 +84,21 @@ export function openRowReader(
           `"text" is given, but the instruction of task "${task.id}" has no slot {text}; add the slot, or remove the text`,
       );
 
-    if (image !== undefined && typeof image !== 'string')
-      problems.push(() => `"image" must be a path, got ${kindOf(image)}`);
-    else if (image !== undefined && (image.trim() === '' || isBroken(image)))
-      problems.push(() => (image.trim() === '' ? '"image" is empty' : `"image" ${brokenText}`));
-    else if (image === undefined) {
-      if (needsImage && !meant.has('image'))
-        problems.push(() => `${needing(needsImage, 'takes an image')}, but the row has none`);
-    } else if (!usesImage)
-      problems.push(
-        () =>
-          `"image" is given, but task "${task.id}" does not take one; add image to its inputs, or remove it`,
-      );
+    for (const kind of ['image', 'audio'] as const) {
+      const [path, needed, a] = [row[kind], needs[kind], nounOf[kind]];
+      if (path !== undefined && typeof path !== 'string')
+        problems.push(() => `"${kind}" must be a path, got ${kindOf(path)}`);
+      else if (path !== undefined && (path.trim() === '' || isBroken(path)))
+        problems.push(() => (path.trim() === '' ? `"${kind}" is empty` : `"${kind}" ${brokenText}`));
+      else if (path === undefined) {
+        if (needed && !meant.has(kind))
+          problems.push(() => `${needing(needed, `takes ${a}`)}, but the row has none`);
+      } else if (!uses[kind])
+        problems.push(
+          () =>
+            `"${kind}" is given, but task "${task.id}" does not take one; add ${kind} to its inputs, or remove it`,
+        );
+    }
 
     const given = new Map<string, string>();
     if (typeof parents !== 'object' || parents === null || Array.isArray(parents))
@@ -119,7 +124,8 @@ export function openRowReader(
     }
     if (problems.length > 0 || 'problem' in right) return problems;
     return {
-      ...(typeof image === 'string' ? { image } : {}),
+      ...(typeof row['image'] === 'string' ? { image: row['image'] } : {}),
+      ...(typeof row['audio'] === 'string' ? { audio: row['audio'] } : {}),
       text: typeof text === 'string' ? text : '',
       parents: Object.fromEntries(given),
       answer: right.answer,
@@ -127,10 +133,18 @@ export function openRowReader(
   };
 }
 
+/** How a row is told that it lacks one. */
+const nounOf = { image: 'an image', audio: 'a sound' } as const;
+
+const taking =
+  (kind: 'image' | 'audio') =>
+  ({ inputs }: TaskSpec) =>
+    inputs.includes(kind);
+
 const isVisible = (text: string) => /[^\s\p{Default_Ignorable_Code_Point}]/u.test(text);
 
 /** Keys of other forms too. */
-const nameableKeys = [...rowKeys, 'messages', 'images', 'prompt', 'completion'];
+const nameableKeys = [...rowKeys, 'messages', 'images', 'audios', 'prompt', 'completion'];
 
 function unknownParent(id: string, { id: task, dependsOn }: TaskSpec): string {
   const near = nearestSpelling(id, dependsOn);

@@ -1,4 +1,4 @@
-/** The forms that a row may have, each as the plain one: `image`, `text`, `parents`, `answer`. */
+/** The forms that a row may have, each as the plain one: `image`, `audio`, `text`, `parents`, `answer`. */
 import { quoteText } from '@contextlora/task-graph';
 
 import { kindOf } from './read-answer.js';
@@ -7,7 +7,7 @@ import { kindOf } from './read-answer.js';
 export type Describe = () => string;
 
 /** The keys of the plain form. */
-export const rowKeys: readonly string[] = ['image', 'text', 'parents', 'answer'];
+export const rowKeys: readonly string[] = ['image', 'audio', 'text', 'parents', 'answer'];
 
 /** Keys and values of the plain form, unchecked; what was no part of the other form is kept. */
 export interface PlainRow {
@@ -16,8 +16,8 @@ export interface PlainRow {
 }
 
 /**
- * A row with `messages` (one of the user, one of the assistant; content as text or as parts of type text and image) or with `prompt` and
- * `completion` or `answer`, in the plain form. `images` is a list of one path.
+ * A row with `messages` (one of the user, one of the assistant; content as text or as parts of type text, image and audio) or with `prompt` and
+ * `completion` or `answer`, in the plain form. `images` and `audios` are lists of one path.
  */
 export function plainRow(value: Record<string, unknown>): PlainRow {
   const problems: Describe[] = [];
@@ -27,10 +27,11 @@ export function plainRow(value: Record<string, unknown>): PlainRow {
     row = renamed(row, 'prompt', { to: 'text', problems });
     row = renamed(row, 'completion', { to: 'answer', problems });
   }
-  if (Object.hasOwn(row, 'images')) {
-    const { images, ...rest } = row;
-    const only = oneOf(images, problems);
-    row = only === undefined ? rest : withImage(rest, only, problems);
+  for (const kind of fileKinds) {
+    if (!Object.hasOwn(row, kind.list)) continue;
+    const { [kind.list]: listed, ...rest } = row;
+    const only = oneOf(listed, kind, problems);
+    row = only === undefined ? rest : withFile(rest, only, kind, problems);
   }
   return { row, problems };
 }
@@ -49,21 +50,38 @@ function renamed(
   return { ...rest, [to]: value };
 }
 
-/** The only image of a list, which may be empty. */
-function oneOf(images: unknown, problems: Describe[]): unknown {
-  if (!Array.isArray(images)) problems.push(() => `"images" must be a list of paths, got ${kindOf(images)}`);
-  else if (images.length > 1)
-    problems.push(() => `"images" has ${images.length} pictures; a row has at most one`);
-  else return images[0];
+/** What a row may have one file of. */
+interface FileKind {
+  readonly key: 'image' | 'audio';
+  readonly list: 'images' | 'audios';
+  readonly noun: string;
+}
+
+const fileKinds: readonly FileKind[] = [
+  { key: 'image', list: 'images', noun: 'pictures' },
+  { key: 'audio', list: 'audios', noun: 'sounds' },
+];
+
+/** The only path of a list, which may be empty. */
+function oneOf(paths: unknown, { list, noun }: FileKind, problems: Describe[]): unknown {
+  if (!Array.isArray(paths)) problems.push(() => `"${list}" must be a list of paths, got ${kindOf(paths)}`);
+  else if (paths.length > 1)
+    problems.push(() => `"${list}" has ${paths.length} ${noun}; a row has at most one`);
+  else return paths[0];
   return undefined;
 }
 
-function withImage(row: Record<string, unknown>, image: unknown, problems: Describe[]) {
-  if (Object.hasOwn(row, 'image')) {
-    problems.push(() => 'the row has two pictures; it has at most one');
+function withFile(
+  row: Record<string, unknown>,
+  path: unknown,
+  { key, noun }: FileKind,
+  problems: Describe[],
+) {
+  if (Object.hasOwn(row, key)) {
+    problems.push(() => `the row has two ${noun}; it has at most one`);
     return row;
   }
-  return { ...row, image };
+  return { ...row, [key]: path };
 }
 
 function fromMessages(value: Record<string, unknown>, problems: Describe[]): Record<string, unknown> {
@@ -89,45 +107,48 @@ function fromMessages(value: Record<string, unknown>, problems: Describe[]): Rec
     return { ...rest, text: '', answer: '' };
   }
   const [asked, answered] = turns.map((turn) => readContent(turn?.content, problems));
-  const row = {
+  let row: Record<string, unknown> = {
     ...rest,
     ...(asked?.text === undefined ? {} : { text: asked.text }),
     answer: answered?.text,
   };
-  if (answered?.images.length) problems.push(() => 'an answer is text, without pictures');
-  if ((asked?.images.length ?? 0) > 1)
-    problems.push(() => `a message has ${asked?.images.length ?? 0} pictures; a row has at most one`);
-  const [image] = asked?.images ?? [];
-  return image === undefined ? row : withImage(row, image, problems);
+  for (const kind of fileKinds) {
+    const paths = asked?.files[kind.key] ?? [];
+    if (answered?.files[kind.key].length) problems.push(() => `an answer is text, without ${kind.noun}`);
+    if (paths.length > 1)
+      problems.push(() => `a message has ${paths.length} ${kind.noun}; a row has at most one`);
+    const [path] = paths;
+    if (path !== undefined) row = withFile(row, path, kind, problems);
+  }
+  return row;
 }
 
 interface Content {
   readonly text: string | undefined;
-  /** Paths in the parts; a part that only marks the place of the row's image has none. */
-  readonly images: readonly unknown[];
+  /** Paths in the parts; a part that only marks the place of the row's image or sound has none. */
+  readonly files: Readonly<Record<FileKind['key'], readonly unknown[]>>;
 }
 
 function readContent(content: unknown, problems: Describe[]): Content {
-  if (typeof content === 'string') return { text: content, images: [] };
+  const files = { image: [] as unknown[], audio: [] as unknown[] };
+  if (typeof content === 'string') return { text: content, files };
   if (!Array.isArray(content)) {
     problems.push(() => `the content of a message must be text or a list of parts, got ${kindOf(content)}`);
-    return { text: '', images: [] };
+    return { text: '', files };
   }
-  const [texts, images]: [string[], unknown[]] = [[], []];
-  for (const part of content as ({
-    type?: unknown;
-    text?: unknown;
-    image?: unknown;
-    path?: unknown;
-  } | null)[]) {
-    const image = part?.image ?? part?.path;
+  const texts: string[] = [];
+  for (const part of content as (Partial<
+    Record<'type' | 'text' | 'path' | FileKind['key'], unknown>
+  > | null)[]) {
+    const kind = fileKinds.find(({ key }) => key === part?.type)?.key;
+    const path = kind && (part?.[kind] ?? part?.path);
     if (part?.type === 'text' && typeof part.text === 'string') texts.push(part.text);
-    else if (part?.type === 'image') images.push(...(image == null ? [] : [image]));
+    else if (kind) files[kind].push(...(path == null ? [] : [path]));
     else
       problems.push(
         () =>
-          `a part of a message must have the type text, with its text, or image, with the path of a file; got ${quoteText(JSON.stringify(part))}`,
+          `a part of a message must have the type text, with its text, or image or audio, with the path of a file; got ${quoteText(JSON.stringify(part))}`,
       );
   }
-  return { text: texts.length === 0 ? undefined : texts.join(''), images };
+  return { text: texts.length === 0 ? undefined : texts.join(''), files };
 }

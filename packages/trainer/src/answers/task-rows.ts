@@ -5,6 +5,8 @@ import type { TaskSpec } from '@contextlora/task-graph';
 export interface TaskRow {
   /** Path of the image; absent for a text-only task. */
   readonly image?: string;
+  /** Path of the sound; absent for a task that hears none. */
+  readonly audio?: string;
   /** The input text of the row, for the slot `{text}` of the instruction. */
   readonly text: string;
   /** Gold answers of the tasks that the instruction has slots for; some may be missing where they can be predicted. */

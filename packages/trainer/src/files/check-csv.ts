@@ -15,7 +15,7 @@ interface CsvRecord {
 }
 
 /**
- * Checks the text of a table; its columns are `image`, `text` (or `prompt`), `answer` (or `completion`), and `parents.<id>` for the answer of
+ * Checks the text of a table; its columns are `image`, `audio`, `text` (or `prompt`), `answer` (or `completion`), and `parents.<id>` for the answer of
  * a parent. An empty cell is none.
  */
 export function checkCsv(
@@ -58,7 +58,7 @@ export function checkCsv(
 }
 
 const parentColumn = /^parents\.(.+)$/;
-const plainColumns = ['image', 'text', 'prompt', 'answer', 'completion'];
+const plainColumns = ['image', 'audio', 'text', 'prompt', 'answer', 'completion'];
 
 function columnProblems(columns: readonly string[], task: TaskSpec, delimiter: string): Describe[] {
   const known = [...plainColumns, ...task.dependsOn.map((id) => `parents.${id}`)];

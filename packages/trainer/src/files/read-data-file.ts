@@ -1,4 +1,4 @@
-/** The data of a task, on disk, in any form: JSONL, CSV, Parquet, or a folder of pictures for each label. */
+/** The data of a task, on disk, in any form: JSONL, CSV, Parquet, or a folder of pictures or sounds for each label. */
 import { readFile, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 
@@ -24,7 +24,7 @@ export interface ReadDataFileOptions extends RowRules {
 }
 
 /**
- * Reads and checks the data of a task; the form follows from the name: `.csv`, `.tsv`, `.parquet`, a folder, or else JSONL. Image paths
+ * Reads and checks the data of a task; the form follows from the name: `.csv`, `.tsv`, `.parquet`, a folder, or else JSONL. Paths of images and sounds
  * become absolute, relative to the folder of the file.
  *
  * A file that is missing, too large or in another encoding than UTF-8 is a problem like any other.
@@ -63,8 +63,11 @@ export async function readDataFile(
   return placed(checkCsv(text, task, { ...rules, delimiter: form === 'tsv' ? '\t' : ',' }), place);
 }
 
-const inFolder = (folder: string, { image, ...row }: TaskRow): TaskRow =>
-  image === undefined ? row : { image: resolve(folder, image), ...row };
+const inFolder = (folder: string, { image, audio, ...row }: TaskRow): TaskRow => ({
+  ...(image === undefined ? {} : { image: resolve(folder, image) }),
+  ...(audio === undefined ? {} : { audio: resolve(folder, audio) }),
+  ...row,
+});
 
 const placed = ({ rows, ...rest }: DataFile, place: (row: TaskRow) => TaskRow): DataFile => ({
   ...rest,
