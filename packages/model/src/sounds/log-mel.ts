@@ -52,14 +52,14 @@ function readFrame(wave: Float32Array, start: number, frame: Float64Array): bool
   return !isSilent;
 }
 
-export interface MelFilter {
+interface MelFilter {
   /** The first frequency with a weight, of the 201 from 0 to 8 kHz. */
   readonly first: number;
   readonly weights: Float64Array;
 }
 
 /** Triangles between points that are equally far apart in mel, each of area 1 (librosa, filters.mel with Slaney's scale and norm). */
-export function melFilters(bins: number): readonly MelFilter[] {
+function melFilters(bins: number): readonly MelFilter[] {
   const top = melOf(samplesPerSecond / 2);
   const edges = Array.from({ length: bins + 2 }, (_, i) => hertzOf((top * i) / (bins + 1)));
   return Array.from({ length: bins }, (_, bin) => {

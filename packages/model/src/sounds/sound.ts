@@ -8,7 +8,7 @@ export interface Sound {
 }
 
 /** Channels that are averaged; files with more are rarely meant to be heard as one sound. */
-export const mostChannels = 8;
+const mostChannels = 8;
 
 /** Samples of all channels together, 256 MiB as floats: 23 minutes of 48 kHz in mono. */
 export const mostSamples = 2 ** 26;
