@@ -22,7 +22,7 @@ export interface AudioSpec {
   readonly prefix: string;
 }
 
-export interface AudioLinear {
+interface AudioLinear {
   readonly name: string;
   readonly inFeatures: number;
   readonly outFeatures: number;
