@@ -259,6 +259,40 @@ describe('a model that hears', () => {
     await local[Symbol.asyncDispose]();
   });
 
+  test('does not take one sound for another where the layers below what trains are kept', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'audio-'));
+    const other = join(folder, 'other.wav');
+    const bytes = await readFile(sound('s16-odd-chunk.wav'));
+    await writeFile(other, bytes.fill(0x11, bytes.length - 9000));
+    const files = [sound('sweep.flac'), other];
+    const lengths = await Promise.all(files.map(async (file) => (await checkSound(file)).samples));
+    expect(lengths[0]).toBe(lengths[1]);
+    const model = withSoundSamples(
+      await open('qwen2audio-tiny'),
+      new Map(files.map((file, i) => [file, lengths[i]!])),
+    );
+    const upper = linearsOf(model.spec).filter(({ layerIndex }) => layerIndex === 1);
+    const partition = partitionRanks(upper, [{ id: 'sound', dependsOn: [] }], { rank: 2 });
+    const labels = ['a siren', 'a bell'];
+    /** The loss of a step on the last of the sounds, after steps that change nothing on the others. */
+    const lossAfter = async (heard: readonly string[]) => {
+      const segments = initialiseSegments(partition, { seed: 0 });
+      const local = createLocalModel(model, { partition, segments });
+      await local.setPhase({ tasks: ['sound'], roles: { sound: { sound: 'train' } } });
+      let loss = NaN;
+      for (const audio of heard) {
+        const example = { prompt: 'what is that ?', audio, answer: 'a bell', labels };
+        ({ loss } = await local.step('sound', [[example]], { learningRate: 1e-30 }));
+      }
+      await local[Symbol.asyncDispose]();
+      return loss;
+    };
+    const alone = await lossAfter([other]);
+    expect(await lossAfter([files[0]!, other])).toBe(alone);
+    expect(await lossAfter([files[0]!])).not.toBe(alone);
+    await rm(folder, { recursive: true });
+  });
+
   test('reports every sound that it cannot hear', async () => {
     const { sounds } = openImageFeatures(await open('qwen2audio-tiny'));
     await expect(sounds.get([sound('long.flac')])).rejects.toThrow('long.flac is 1.3 seconds long');
