@@ -66,7 +66,7 @@ export const modelSchema = z.object({
   owned_by: z.string(),
   contextlora: z.object({
     instruction: z.string(),
-    inputs: z.array(z.enum(['text', 'image'])),
+    inputs: z.array(z.enum(['text', 'image', 'audio'])),
     dependsOn: z.array(z.string()),
     answer: z.enum(['label', 'text', 'json']),
     labels: z.array(z.string()).optional(),
