@@ -90,7 +90,7 @@ async function* generateRows(
     let steps = signal?.aborted ? [] : await batch.join(all);
     for (;;) {
       for (const { event, error } of steps) {
-        if (error !== undefined) throw error;
+        if (error !== undefined) throw error as Error;
         if (event) yield event;
       }
       if (batch.rows.length === 0) break;
