@@ -79,6 +79,8 @@ export async function trainChange(
   if (state === 'begun') progress.print(`  Going on with the change of ${directory} that was stopped.`);
   await warmFeatures(prepared.model.features, data, context);
   const onBase = await evaluateOnBase(prepared, context);
+  // Ends the line of progress, so that the first step is shown also where lines are few.
+  if (phases.length > 0) progress.print('  The base is evaluated; training begins.');
   const events = trainRun(prepared, {
     settings,
     checkpoints: fileCheckpoints(join(change.folder, 'checkpoints')),
