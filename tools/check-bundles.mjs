@@ -18,7 +18,7 @@ const budgets = [
   ['@contextlora/task-graph', 'buildTaskGraph', 112.6, 28.8],
   ['@contextlora/task-graph', '*', 304.2, 84.8],
   ['@contextlora/trainer', 'planPhases', 112.8, 28.8],
-  ['@contextlora/trainer', '*', 142.0, 42.5],
+  ['@contextlora/trainer', '*', 156.5, 46.4],
   ['@contextlora/scheduler', 'plan, simulate', 134, 51.8],
   ['@contextlora/scheduler', '*', 142, 54.5],
 ];

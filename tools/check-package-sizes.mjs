@@ -11,19 +11,19 @@ import { parseArgs } from 'node:util';
 /** Most unpacked kilobytes: today's size and a tenth, rounded up. Raise one together with the reason for it. */
 const budgetKilobytes = {
   '@contextlora/benchmarks': 5260,
-  '@contextlora/cli': 1365,
-  '@contextlora/dashboard': 1000,
-  '@contextlora/finetune': 840,
+  '@contextlora/cli': 1545,
+  '@contextlora/dashboard': 570,
+  '@contextlora/finetune': 935,
   '@contextlora/jetson': 500,
   '@contextlora/kernels': 3640,
   '@contextlora/lora': 435,
-  '@contextlora/model': 2350,
-  '@contextlora/runtime': 775,
+  '@contextlora/model': 2625,
+  '@contextlora/runtime': 840,
   '@contextlora/scheduler': 1830,
   '@contextlora/serve': 335,
-  '@contextlora/task-graph': 175,
-  '@contextlora/trainer': 465,
-  '@contextlora/workloads': 235,
+  '@contextlora/task-graph': 187,
+  '@contextlora/trainer': 510,
+  '@contextlora/workloads': 265,
   contextlora: 40,
 };
 
