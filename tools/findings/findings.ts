@@ -212,12 +212,12 @@ const runs: readonly Row[] = [
   ],
   [
     '6',
-    'audio among the inputs is accepted',
-    'task-graph/src/task-file-schema.ts',
-    'audio is not supported yet',
-    'audio',
-    'task-graph/test/parse-tasks.test.ts',
-    'is not audio yet',
+    'audio among the inputs is ignored',
+    'finetune/src/run/run-inputs.ts',
+    'const heard = audio === undefined ? [] : [digests.get(audio)];',
+    'const heard: undefined[] = [];',
+    'finetune/test/run-inputs.test.ts',
+    'a sound counts by its bytes',
   ],
   [
     '6',
