@@ -1,7 +1,6 @@
 /** Reads picture files for a vision tower. */
-import { open, stat } from 'node:fs/promises';
-
 import { ModelError } from '../model-error.js';
+import { type MediaSource, nameOfMedia, readMediaFile } from '../read-media-file.js';
 import type { VisionSpec } from '../spec/vision-spec.js';
 import { decodePicture } from './decode-picture.js';
 import { nameOfFile } from './file-signatures.js';
@@ -13,10 +12,9 @@ import type { RgbImage } from './resize.js';
 import { readWebpHeader } from './webp-header.js';
 
 const mostPixels = 64e6;
-const mostBytes = 2 ** 28;
 
 /** The path of a picture, or its bytes under a name that messages give it. */
-export type PictureSource = string | { readonly name: string; readonly bytes: Uint8Array };
+export type PictureSource = MediaSource;
 
 /**
  * Reads a PNG, JPEG or WebP file, which its content and not its name must prove, to the pixels of Pillow's `convert("RGB")`: upright,
@@ -27,10 +25,8 @@ export type PictureSource = string | { readonly name: string; readonly bytes: Ui
 export async function readPicture(source: PictureSource): Promise<RgbImage> {
   const { bytes, header } = await openPicture(source);
   // Decoding rearranges the bytes, and these are the caller's.
-  return decodePicture(typeof source === 'string' ? bytes : Buffer.from(bytes), header, nameOf(source));
+  return decodePicture(typeof source === 'string' ? bytes : Buffer.from(bytes), header, nameOfMedia(source));
 }
-
-const nameOf = (source: PictureSource): string => (typeof source === 'string' ? source : source.name);
 
 /**
  * Checks that a file is a picture that is read, without decoding its pixels, and returns its size as stored.
@@ -45,11 +41,12 @@ export async function checkPicture(
 }
 
 async function openPicture(source: PictureSource): Promise<{ bytes: Buffer; header: PictureHeader }> {
-  const path = nameOf(source);
-  const bytes =
-    typeof source === 'string'
-      ? await readBytes(source)
-      : Buffer.from(source.bytes.buffer, source.bytes.byteOffset, source.bytes.byteLength);
+  const path = nameOfMedia(source);
+  const bytes = await readMediaFile(source, {
+    where: 'readPicture',
+    kind: 'picture',
+    unsupported: unsupportedPicture,
+  });
   const header = readHeader(bytes, path);
   const { width, height } = header;
   if (width * height > mostPixels)
@@ -59,39 +56,6 @@ async function openPicture(source: PictureSource): Promise<{ bytes: Buffer; head
       `cannot read ${path} as a picture: it has ${width} × ${height} pixels, and at most ${mostPixels / 1e6} million are read; make it smaller`,
     );
   return { bytes, header };
-}
-
-async function readBytes(path: string): Promise<Buffer> {
-  const missing = (cause: unknown) =>
-    new ModelError(
-      'MODEL_FILE_MISSING',
-      'readPicture',
-      `cannot read ${path} as a picture: it cannot be opened (${(cause as Error).message})`,
-      { cause },
-    );
-  // A pipe would be waited for, and a device has no end.
-  const { size, ...kind } = await stat(path).then(
-    (found) => ({ size: found.size, isFile: found.isFile() }),
-    (cause: unknown) => {
-      throw missing(cause);
-    },
-  );
-  if (!kind.isFile) throw unsupportedPicture(path, 'it is not a file');
-  if (size > mostBytes)
-    throw unsupportedPicture(
-      path,
-      `it has ${Math.ceil(size / 1e6)} MB, and at most ${Math.floor(mostBytes / 1e6)} are read`,
-    );
-  const file = await open(path).catch((cause: unknown) => {
-    throw missing(cause);
-  });
-  try {
-    return await file.readFile();
-  } catch (cause) {
-    throw missing(cause);
-  } finally {
-    await file.close();
-  }
 }
 
 function readHeader(bytes: Buffer, path: string): PictureHeader {
@@ -106,7 +70,10 @@ export async function readImage(
   source: PictureSource,
   { imageSizePixels, processor }: Pick<VisionSpec, 'imageSizePixels' | 'processor'>,
 ): Promise<Float32Array> {
-  return processImage(await readPicture(source), processor, { size: imageSizePixels, name: nameOf(source) });
+  return processImage(await readPicture(source), processor, {
+    size: imageSizePixels,
+    name: nameOfMedia(source),
+  });
 }
 
 /** Reads a picture and splits it into the images of its tiles, row by row, and of the whole; one image if the processor does not split. */

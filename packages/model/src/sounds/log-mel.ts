@@ -39,7 +39,7 @@ const hann = Float64Array.from(
   (_, i) => 0.5 - 0.5 * Math.cos((2 * Math.PI * i) / windowSize),
 );
 
-/** Fills a windowed frame, reflected beyond the ends. Returns whether it has any sound. */
+/** Writes one windowed frame of the wave, reflected beyond its ends, into `frame`; returns whether any sample is not 0. */
 function readFrame(wave: Float32Array, start: number, frame: Float64Array): boolean {
   const last = wave.length - 1;
   let isSilent = true;

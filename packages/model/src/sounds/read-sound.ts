@@ -1,18 +1,14 @@
 /** Reads sound files for an audio tower. */
-import { open, stat } from 'node:fs/promises';
-
 import { nameOfFile } from '../images/file-signatures.js';
-import { ModelError } from '../model-error.js';
+import { type MediaSource, nameOfMedia, readMediaFile } from '../read-media-file.js';
 import { decodeSound } from './decode-sound.js';
 import { samplesPerSecond } from './log-mel.js';
 import { readWav } from './read-wav.js';
 import { requireRatio, resample, resampledLength } from './resample.js';
 import { damagedSound, type Sound, unsupportedSound } from './sound.js';
 
-const mostBytes = 2 ** 28;
-
 /** The path of a sound, or its bytes under a name that messages give it. */
-export type SoundSource = string | { readonly name: string; readonly bytes: Uint8Array };
+export type SoundSource = MediaSource;
 
 /**
  * Reads a WAV, FLAC, MP3 or Ogg Vorbis file, which its content and not its name must prove: at most 8 channels and 2²⁶ samples.
@@ -20,11 +16,12 @@ export type SoundSource = string | { readonly name: string; readonly bytes: Uint
  * @throws ModelError when the file cannot be opened, is damaged or cut short, is of another format, is too long, or has samples that are not finite.
  */
 export async function readSound(source: SoundSource): Promise<Sound> {
-  const path = typeof source === 'string' ? source : source.name;
-  const bytes =
-    typeof source === 'string'
-      ? await readBytes(source)
-      : Buffer.from(source.bytes.buffer, source.bytes.byteOffset, source.bytes.byteLength);
+  const path = nameOfMedia(source);
+  const bytes = await readMediaFile(source, {
+    where: 'readSound',
+    kind: 'sound',
+    unsupported: unsupportedSound,
+  });
   const sound = await decode(bytes, path);
   if (!sound.channels.every((samples) => samples.every((sample) => Number.isFinite(sample))))
     throw damagedSound(path, 'it has samples that are not finite numbers');
@@ -67,33 +64,3 @@ function decode(bytes: Buffer, path: string): Sound | Promise<Sound> {
 /** Eleven bits of synchronisation, then version and layer III. */
 const isMp3Frame = (bytes: Buffer) =>
   bytes[0] === 0xff && ((bytes[1] ?? 0) & 0xe6) === 0xe2 && ((bytes[1] ?? 0) & 0x18) !== 0x08;
-
-async function readBytes(path: string): Promise<Buffer> {
-  const missing = (cause: unknown) =>
-    new ModelError(
-      'MODEL_FILE_MISSING',
-      'readSound',
-      `cannot read ${path} as a sound: it cannot be opened (${(cause as Error).message})`,
-      { cause },
-    );
-  // A pipe would be waited for, and a device has no end.
-  const found = await stat(path).catch((cause: unknown) => {
-    throw missing(cause);
-  });
-  if (!found.isFile()) throw unsupportedSound(path, 'it is not a file');
-  if (found.size > mostBytes)
-    throw unsupportedSound(
-      path,
-      `it has ${Math.ceil(found.size / 1e6)} MB, and at most ${Math.floor(mostBytes / 1e6)} are read`,
-    );
-  const file = await open(path).catch((cause: unknown) => {
-    throw missing(cause);
-  });
-  try {
-    return await file.readFile();
-  } catch (cause) {
-    throw missing(cause);
-  } finally {
-    await file.close();
-  }
-}
