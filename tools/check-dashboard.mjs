@@ -4,15 +4,11 @@
  * given, and asks if a picture is. Nothing but loopback is reached.
  * Usage: npm run check:dashboard -- --run DIRECTORY [--plan FILE] [--picture FILE] [--browser FILE] [--pictures DIRECTORY] [--json FILE]
  */
-import { spawn } from 'node:child_process';
-import { mkdir, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 
-import axe from 'axe-core';
-import { chromium } from 'playwright-core';
-
-import { addressOf, browserOfMachine } from './headless-browser.mjs';
+import { checkPage, openChecks, withServedPage } from './headless-browser.mjs';
 
 const { values } = parseArgs({
   options: {
@@ -28,43 +24,19 @@ if (values.run === undefined) {
   console.error('check-dashboard: give the directory of a run with --run ("npm run demo" makes one)');
   process.exit(2);
 }
-const results = [];
-const check = (what, holds, note = '') => {
-  results.push({ what, holds, note });
-  console.log(`${holds ? 'ok  ' : 'FAIL'}  ${what}${note === '' ? '' : `: ${note}`}`);
-};
-
-const root = join(import.meta.dirname, '..');
-const command = ['--conditions', '@contextlora/source', '--import', 'tsx'];
-const server = spawn(
-  process.execPath,
+const { check, end } = openChecks();
+await withServedPage(
   [
-    ...command,
-    join(root, 'packages/contextlora/src/cli.ts'),
+    ...['--conditions', '@contextlora/source', '--import', 'tsx'],
+    'packages/contextlora/src/cli.ts',
     'dashboard',
-    values.run,
-    ...(values.plan === undefined ? [] : ['--plan', values.plan]),
+    resolve(values.run),
+    ...(values.plan === undefined ? [] : ['--plan', resolve(values.plan)]),
   ],
-  { cwd: root, stdio: ['ignore', 'pipe', 'inherit'] },
+  { cwd: join(import.meta.dirname, '..'), executablePath: values.browser },
+  look,
 );
-try {
-  const address = await addressOf(server);
-  const browser = await chromium.launch({
-    executablePath: values.browser ?? browserOfMachine(),
-    args: ['--no-sandbox'],
-  });
-  try {
-    await look(browser, address);
-  } finally {
-    await browser.close();
-  }
-} finally {
-  server.kill('SIGINT');
-}
-if (values.json !== undefined) await writeFile(values.json, `${JSON.stringify(results, null, 2)}\n`);
-const failed = results.filter(({ holds }) => !holds).length;
-console.log(`${results.length - failed} of ${results.length} hold`);
-process.exitCode = failed > 0 ? 1 : 0;
+await end(values.json);
 
 async function look(browser, address) {
   for (const [name, options] of Object.entries({
@@ -83,28 +55,7 @@ async function look(browser, address) {
         message.type() === 'error' && !/status of 422/.test(message.text()) && errors.push(message.text()),
     );
     await page.goto(address);
-    await page.getByRole('heading', { level: 1 }).waitFor();
-    const width = await page.evaluate(() => globalThis.document.documentElement.scrollWidth);
-    const wide = await page.evaluate(() =>
-      [...globalThis.document.querySelectorAll('main *')]
-        .filter(
-          (element) =>
-            !element.closest('.scroll') && element.getBoundingClientRect().right > globalThis.innerWidth,
-        )
-        .map(({ tagName, className }) => `${tagName} ${String(className)}`),
-    );
-    check(
-      `${name}: nothing is wider than the window`,
-      width <= options.viewport.width,
-      `${width} px ${wide.slice(0, 3).join(', ')}`,
-    );
-    await page.evaluate(axe.source);
-    const { violations } = await page.evaluate(() => globalThis.axe.run());
-    check(
-      `${name}: axe finds nothing`,
-      violations.length === 0,
-      violations.map(({ id, nodes }) => `${id} (${nodes.length}: ${nodes[0]?.html.slice(0, 90)})`).join(', '),
-    );
+    await checkPage(page, name, check);
     if (name === 'light') await use(page);
     check(`${name}: no error in the console`, errors.length === 0, errors.join('; '));
     if (values.pictures !== undefined) {

@@ -4,15 +4,12 @@
  * Needs Chromium (`apt-get install chromium`, or --browser FILE). Takes some minutes. Nothing but loopback is reached.
  * Usage: npm run check:playground -- [--effort N] [--browser FILE] [--pictures DIRECTORY] [--json FILE]
  */
-import { execFileSync, spawn } from 'node:child_process';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { execFileSync } from 'node:child_process';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
-import axe from 'axe-core';
-import { chromium } from 'playwright-core';
-
-import { addressOf, browserOfMachine } from './headless-browser.mjs';
+import { checkPage, openChecks, withServedPage } from './headless-browser.mjs';
 
 const { values } = parseArgs({
   options: {
@@ -22,11 +19,7 @@ const { values } = parseArgs({
     json: { type: 'string' },
   },
 });
-const results = [];
-const check = (what, holds, note = '') => {
-  results.push({ what, holds, note });
-  console.log(`${holds ? 'ok  ' : 'FAIL'}  ${what}${note === '' ? '' : `: ${note}`}`);
-};
+const { check, end } = openChecks();
 const root = join(import.meta.dirname, '..');
 const source = ['--conditions', '@contextlora/source', '--import', 'tsx'];
 const inNode = JSON.parse(
@@ -36,17 +29,10 @@ const inNode = JSON.parse(
     { cwd: root, encoding: 'utf8' },
   ),
 );
-const server = spawn(process.execPath, [...source, 'playground/build.ts', '--serve'], {
-  cwd: root,
-  stdio: ['ignore', 'pipe', 'inherit'],
-});
-try {
-  const address = await addressOf(server);
-  const browser = await chromium.launch({
-    executablePath: values.browser ?? browserOfMachine(),
-    args: ['--no-sandbox'],
-  });
-  try {
+await withServedPage(
+  [...source, 'playground/build.ts', '--serve'],
+  { cwd: root, executablePath: values.browser },
+  async (browser, address) => {
     await use(browser, address);
     for (const [name, options] of Object.entries({
       dark: { viewport: { width: 1280, height: 900 }, colorScheme: 'dark' },
@@ -55,19 +41,12 @@ try {
       const context = await browser.newContext({ ...options, bypassCSP: true });
       const page = await context.newPage();
       await page.goto(address);
-      await look(page, name);
+      await checkPage(page, name, check);
       await context.close();
     }
-  } finally {
-    await browser.close();
-  }
-} finally {
-  server.kill('SIGINT');
-}
-if (values.json !== undefined) await writeFile(values.json, `${JSON.stringify(results, null, 2)}\n`);
-const failed = results.filter(({ holds }) => !holds).length;
-console.log(`${results.length - failed} of ${results.length} hold`);
-process.exitCode = failed > 0 ? 1 : 0;
+  },
+);
+await end(values.json);
 
 async function use(browser, address) {
   const page = await browser.newPage({ viewport: { width: 1280, height: 900 } });
@@ -148,22 +127,6 @@ async function run(page, corrupted) {
   for (const row of rows)
     hashes[await row.locator('th').textContent()] = await row.locator('code').getAttribute('title');
   return { hashes, longestFrame: await page.evaluate(() => globalThis.longestFrame) };
-}
-
-async function look(page, name) {
-  await page.getByRole('heading', { level: 1 }).waitFor();
-  const { wide, window } = await page.evaluate(() => ({
-    wide: globalThis.document.documentElement.scrollWidth,
-    window: globalThis.innerWidth,
-  }));
-  check(`${name}: nothing is wider than the window`, wide <= window, `${wide} px`);
-  await page.evaluate(axe.source);
-  const { violations } = await page.evaluate(() => globalThis.axe.run());
-  check(
-    `${name}: axe finds nothing`,
-    violations.length === 0,
-    violations.map(({ id, nodes }) => `${id}: ${nodes[0]?.html.slice(0, 90)}`).join(', '),
-  );
 }
 
 async function picture(page, name) {
