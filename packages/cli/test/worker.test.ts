@@ -2,10 +2,11 @@ import { randomInt } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 
 import { openKernels } from '@contextlora/kernels';
 import { initialiseSegments, partitionRanks } from '@contextlora/lora';
-import { createLocalModel, type Example, linearsOf, loadModel } from '@contextlora/model';
+import { createLocalModel, digestModel, type Example, linearsOf, loadModel } from '@contextlora/model';
 import {
   createPipelineModel,
   openTransport,
@@ -41,6 +42,14 @@ const examples: Example[] = ['low', 'bright', 'low .', 'bright .'].map((text, i)
 }));
 const batches = [examples.slice(0, 2), examples.slice(2)];
 
+async function digestsOf(path: string) {
+  const digesting = digestModel(path);
+  for (;;) {
+    const next = await digesting.next();
+    if (next.done) return next.value;
+  }
+}
+
 describeWithNats('contextlora worker', () => {
   test('trains the layers that a plan gives it, to the byte as without a cluster', async () => {
     const base = await loadModel(modelPath, { kernels: await openKernels({ threads: 1 }) });
@@ -56,10 +65,15 @@ describeWithNats('contextlora worker', () => {
     const workers = ['a'];
     await whileUp([directory], async (address) => {
       const interrupts = new Map<string, () => void>();
+      const printed = new Map<string, string>();
+      const seen = async (name: string, text: string) => {
+        while (printed.get(name)?.includes(text) !== true) await setTimeout(20);
+      };
       const running = workers.map((name) =>
         runCommand(['worker', '--server', address, '--model', modelPath, '--name', name], {
-          onOutput(_, interrupt) {
+          onOutput(out, interrupt) {
             interrupts.set(name, interrupt);
+            printed.set(name, out);
           },
         }),
       );
@@ -76,9 +90,11 @@ describeWithNats('contextlora worker', () => {
         coordinator: 'chief',
         devices: workers,
         carrier: 'grpc',
-        work: { partition },
+        work: { partition, model: await digestsOf(modelPath) },
       };
-      const { epoch } = (await proposePlan(engine, plan, { after: 0 }))!;
+      const unproved = (await proposePlan(engine, { ...plan, work: { partition } }, { after: 0 }))!;
+      await seen('a', 'chief does not say by digests which model it trains');
+      const { epoch } = (await proposePlan(engine, plan, { after: unproved.epoch }))!;
       const events: PipelineEvent[] = [];
       {
         await using transport = await openTransport(
@@ -130,8 +146,12 @@ describeWithNats('contextlora worker', () => {
         expect(outcome).toMatchObject({
           code: 130,
           err: '',
-          out: expect.stringContaining(
-            `${workers[index]} has joined cluster development at ${address}, and waits for plans until Ctrl-C.\nPlan 1 begins: test, 1 worker, tensors by grpc\nPlan 1 has ended`,
+          out: expect.stringMatching(
+            new RegExp(
+              `^${workers[index]} has joined cluster development at ${address}, and waits for plans until Ctrl-C\\.\n` +
+                'Plan 1 begins: test, 1 worker, tensors by grpc\nPlan 1 has ended: .* which model it trains.*\n' +
+                'Plan 2 begins: test, 1 worker, tensors by grpc\nPlan 2 has ended',
+            ),
           ) as unknown,
         });
       await connection.close();

@@ -54,7 +54,7 @@ export interface TrainingClusterOptions extends PooledRun, ClusterTrainOptions {
   /** Workers to wait for. */
   readonly count: number;
   /** Of the model, by which workers prove theirs. */
-  readonly digests: () => ModelDigests | undefined;
+  readonly digests: () => ModelDigests;
 }
 
 /** Of a link that nobody has measured: that of a fast local network. */
@@ -105,7 +105,7 @@ export async function openTrainingCluster(
           partition,
           ...(pooled.baseFormat === undefined ? {} : { base: pooled.baseFormat }),
           ...(optimizer ? { optimizer } : {}),
-          model: digests() ?? {},
+          model: digests(),
         }),
         open: (plan, epoch) =>
           openCarrier(opened, plan, {

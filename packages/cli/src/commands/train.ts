@@ -158,7 +158,11 @@ async function runTrain(options: TrainOptions, context: CommandContext, hostname
                 ...pooled,
                 run: `${hostname} ${resolve(out)}`,
                 count: workers,
-                digests: () => model,
+                digests() {
+                  if (!model)
+                    throw new Error('internal: devices are asked to train before the model is digested');
+                  return model;
+                },
               },
               context,
             );

@@ -30,7 +30,7 @@ interface WorkerOptions extends ClusterOptions {
 /** What a plan tells workers of the model. */
 export interface LayerWork extends Pick<ServeLayersOptions, 'base' | 'partition' | 'optimizer'> {
   /** By which the workers prove that theirs is the same. */
-  readonly model?: ModelDigests;
+  readonly model: ModelDigests;
 }
 
 export function addWorkerCommand({ program, context, run, world }: CommandSetup): void {
@@ -97,7 +97,7 @@ async function runWorker(
         },
       }),
     async serve(transport: Transport, plan: ClusterPlan) {
-      const { model: wanted = {}, ...work } = plan.work as LayerWork;
+      const { model: wanted, ...work } = plan.work as LayerWork;
       requireSameModel(model, { mine: digests, wanted, coordinator: plan.coordinator });
       await serveLayers(transport, {
         ...work,
@@ -144,9 +144,16 @@ function requireSameModel(
     mine,
     wanted,
     coordinator,
-  }: { readonly mine: ModelDigests; readonly wanted: ModelDigests; readonly coordinator: string },
+  }: { readonly mine: ModelDigests; readonly wanted: ModelDigests | undefined; readonly coordinator: string },
 ): void {
-  const parts = (Object.keys(wanted) as (keyof ModelDigests)[]).filter((part) => mine[part] !== wanted[part]);
+  if (!wanted)
+    throw new RuntimeError(
+      'RUNTIME_INPUT_INVALID',
+      'worker',
+      `${coordinator} does not say by digests which model it trains; its version is another than that of this worker`,
+    );
+  const named = new Set([...Object.keys(mine), ...Object.keys(wanted)]) as Set<keyof ModelDigests>;
+  const parts = [...named].filter((part) => mine[part] !== wanted[part]);
   if (parts.length > 0)
     throw new RuntimeError(
       'RUNTIME_INPUT_INVALID',
