@@ -144,6 +144,17 @@ describe('contextlora dashboard', () => {
     });
   });
 
+  test("holds a question to the limits of the run's rows", async () => {
+    const trained = await trainLight(taskFile, at('short'), { more: ['--maximum-tokens', '24'] });
+    expect(trained).toMatchObject({ code: 0, err: '' });
+    await serving([at('short')], async (address) => {
+      const text = 'the light is low . '.repeat(10);
+      const refused = await askOf(address, JSON.stringify({ task: 'light', text }));
+      expect(refused).toMatchObject({ status: 422, text: expect.stringMatching(/24/) as unknown });
+      expect((await askOf(address, '{"task":"light","text":"the light is low ."}')).status).toBe(200);
+    });
+  });
+
   test('answers no page of anybody else', async () => {
     await serving([at('run')], async (address) => {
       const question = '{"task":"lamp","text":"the light is low ."}';

@@ -1,6 +1,5 @@
 /** `contextlora ask`: a question to a trained run, answered with all that its answer builds on. */
 import {
-  answerQuestions,
   type ComposedAnswer,
   type NumberedQuestion,
   openRun,
@@ -8,9 +7,7 @@ import {
   type Question,
   questionProblems,
   readQuestions,
-  requireFittingQuestions,
   requireTrained,
-  soundSamples,
 } from '@contextlora/finetune';
 import type { AnswerMode } from '@contextlora/trainer';
 import { Option } from 'commander';
@@ -22,7 +19,7 @@ import { helpExamples } from '../help-examples.js';
 import { collect, naturalNumber } from '../option-values.js';
 import { createProgress } from '../terminal/progress.js';
 import { percent } from '../terminal/table.js';
-import { loadRunModel } from './run-model.js';
+import { askRun } from './ask-run.js';
 
 interface AskOptions {
   readonly task?: string;
@@ -86,14 +83,8 @@ async function runAsk(directory: string, options: AskOptions, context: CommandCo
   const { output, signal } = context;
   const run = await openRun(directory);
   const questions = await questionsOf(run, options);
-  const sounds = await soundSamples(questions.flatMap(({ audio }) => audio ?? []));
-  await using loaded = await loadRunModel(run, { ...options, sounds }, context);
   const isMany = options.questions !== undefined;
-  requireFittingQuestions(loaded.base, run.graph, questions, {
-    ...run.rowLimits,
-    ...(isMany ? { path: options.questions } : {}),
-  });
-  const all = answerQuestions(loaded.model, run.graph, questions, { answers: options.answers });
+  const all = askRun(run, questions, options, context);
   let next = 0;
   for await (const answers of untilStopped(all, signal)) {
     const { id } = questions[next++] ?? {};

@@ -4,13 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { type Asked, type AnswerView, readRunView, renderPage, serveDashboard } from '@contextlora/dashboard';
-import {
-  answerQuestions,
-  openRun,
-  questionProblems,
-  requireFittingQuestions,
-  requireTrained,
-} from '@contextlora/finetune';
+import { openRun, questionProblems, requireTrained } from '@contextlora/finetune';
 import { writeWhole } from '@contextlora/lora/files';
 
 import { CliError } from '../cli-error.js';
@@ -18,7 +12,7 @@ import type { CommandContext } from '../command-context.js';
 import type { CommandSetup } from '../command-setup.js';
 import { helpExamples } from '../help-examples.js';
 import { naturalNumber, portNumber } from '../option-values.js';
-import { loadRunModel } from './run-model.js';
+import { askRun } from './ask-run.js';
 
 interface DashboardOptions {
   readonly plan?: string;
@@ -102,9 +96,7 @@ async function answer(
         'dashboard',
         problems.join('\n').replaceAll(path, 'the picture'),
       );
-    await using loaded = await loadRunModel(run, options, context);
-    requireFittingQuestions(loaded.base, run.graph, [question], {});
-    for await (const answers of answerQuestions(loaded.model, run.graph, [question])) return answers;
+    for await (const answers of askRun(run, [question], options, context)) return answers;
     return [];
   } finally {
     await rm(folder, { recursive: true, force: true });

@@ -122,8 +122,8 @@ const written = ({ answer, labels }: AnswerView): string => {
 function stateOf({ state, steps, totalSteps, accuracies }: TaskView): string {
   if (state === 'waiting') return 'waiting';
   if (state === 'training') return `step ${steps} of ${totalSteps ?? '?'}`;
-  const last = accuracies.findLast(({ when }) => when !== 'validation') ?? accuracies.at(-1);
-  return last && last.accuracy !== null ? `trained, ${percent(accuracyShown(accuracies))}` : 'trained';
+  const accuracy = accuracyShown(accuracies);
+  return accuracy === null ? 'trained' : `trained, ${percent(accuracy)}`;
 }
 
 /** On the first test set, which is the main one; the latest measurement. */
